@@ -1,0 +1,25 @@
+#!/usr/bin/env node
+// Runs the CLI on the Node that `npm ci` brought along, whatever Node started this file:
+// the sources are TypeScript and rely on Node 26 to strip the types.
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+const root = new URL('..', import.meta.url)
+const own = fileURLToPath(new URL('node_modules/node/bin/node', root))
+const main = fileURLToPath(new URL('src/cli/main.ts', root))
+const current = Number(process.versions.node.split('.')[0])
+
+if (current < 26 && !existsSync(own)) {
+  console.error(`rimward needs Node 26; this is ${process.version} and node_modules/node is missing. Run "npm ci".`)
+  process.exit(1)
+}
+if (current >= 26) {
+  await import(new URL('src/cli/main.ts', root).href)
+} else {
+  const child = spawn(own, ['--disable-warning=ExperimentalWarning', main, ...process.argv.slice(2)], {
+    stdio: 'inherit',
+  })
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  child.on('exit', (code, signal) => process.exit(code ?? (signal ? 1 : 0)))
+}

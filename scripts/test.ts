@@ -1,0 +1,61 @@
+/**
+ * `npm test`: types, lint and format, then every test that this machine can run.
+ *
+ *   npm test                      everything
+ *   npm test -- src/edge          files whose path contains a word
+ *
+ * A test file says what it needs of the machine in a line `// needs: NAME`; what is missing is left out and named, and
+ * with RIMWARD_TEST_ALL=1 a suite left out is a failure.
+ */
+import { spawnSync } from 'node:child_process'
+import { accessSync, constants, globSync, readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { delimiter, join } from 'node:path'
+
+const words = process.argv.slice(2)
+const all = process.env.RIMWARD_TEST_ALL === '1'
+
+function onPath(command: string): boolean {
+  return (process.env.PATH ?? '').split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder, command), constants.X_OK)
+      return true
+    } catch {
+      return false
+    }
+  })
+}
+
+function run(command: string, ...args: string[]): boolean {
+  return spawnSync(command, args, { stdio: 'inherit' }).status === 0
+}
+
+const needs: Record<string, () => boolean> = {
+  chromium: () => onPath('chromium'),
+  'nats-server': () => onPath('nats-server'),
+  curl: () => onPath('curl'),
+}
+
+const found = globSync(['src/**/*.test.ts', 'test/**/*.test.ts'], { exclude: ['**/node_modules/**'] })
+  .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
+  .sort()
+const left: string[] = []
+const files = found.filter((file) => {
+  const wanted = [...readFileSync(file, 'utf8').matchAll(/^\/\/ needs: (\S+)/gm)].map((match) => match[1]!)
+  const missing = wanted.filter((name) => !(needs[name]?.() ?? false))
+  if (missing.length > 0) left.push(`${file} (no ${missing.join(', no ')})`)
+  return missing.length === 0
+})
+
+const checked = words.length > 0 || run('npm', 'run', '--silent', 'check')
+const passed = run(
+  process.execPath,
+  '--disable-warning=ExperimentalWarning',
+  '--test',
+  `--test-concurrency=${Math.max(2, availableParallelism())}`,
+  '--test-timeout=180000',
+  ...files,
+)
+if (!checked) console.log('types, lint or format: FAILED (see above; `npm run format` mends the format)')
+for (const line of left) console.log(`left out: ${line}`)
+process.exit(checked && passed && !(all && left.length > 0) ? 0 : 1)

@@ -1,0 +1,53 @@
+/**
+ * Everything that can grow, with its cap: one row each, from which code, CLI help and documentation are made.
+ * A row says its unit, its default, and why that default.
+ */
+export interface LimitRow {
+  readonly unit: 'bytes' | 'ms' | 's' | 'count' | 'percent' | 'per-second'
+  readonly default: number
+  readonly why: string
+}
+
+const KiB = 1024
+const MiB = 1024 * 1024
+
+export const limitTable = {
+  // Front: what one client may ask of us.
+  headerBytes: { unit: 'bytes', default: 128 * KiB, why: 'Workers accept 128 KB of request headers' },
+  headerCount: { unit: 'count', default: 256, why: 'far above what browsers and proxies send (about 40)' },
+  urlBytes: { unit: 'bytes', default: 16 * KiB, why: 'Workers accept URLs of 16 KB' },
+  requestBodyBytes: { unit: 'bytes', default: 500 * MiB, why: "the larger of the vendors' ordinary plans" },
+  headersTimeoutMs: { unit: 'ms', default: 15_000, why: 'a real client sends its headers in one or two packets' },
+  bodyIdleTimeoutMs: { unit: 'ms', default: 30_000, why: 'longest silence inside a request body before 408' },
+  responseIdleTimeoutMs: { unit: 'ms', default: 60_000, why: 'longest time a client may refuse to read' },
+  keepAliveTimeoutMs: { unit: 'ms', default: 75_000, why: 'nginx and browsers agree on about a minute' },
+  connectionsPerAddress: {
+    unit: 'count',
+    default: 1024,
+    why: 'a large NAT still fits; one host cannot take all sockets',
+  },
+  connections: { unit: 'count', default: 20_000, why: 'bounded by file descriptors (two a connection)' },
+  streamsPerConnection: { unit: 'count', default: 100, why: 'RFC 9113 §6.5.2 recommends no less; Envoy uses 100' },
+  drainMs: { unit: 'ms', default: 10_000, why: 'SIGTERM: what is in flight may finish this long (contract)' },
+  // Programs.
+  moduleBytes: { unit: 'bytes', default: 64 * MiB, why: 'Workers accept 64 MiB of modules a program' },
+  programStartMs: { unit: 'ms', default: 1_000, why: 'Workers allow 1 s for the global scope' },
+  bindingsPerProgram: { unit: 'count', default: 256, why: 'Workers allow 128 variables; other bindings as many again' },
+  textBindingBytes: { unit: 'bytes', default: 5 * KiB, why: 'Workers allow 5 KB a variable' },
+  versionsPerProgram: { unit: 'count', default: 100, why: 'Workers keep 100 deployable versions for rollback' },
+  programs: { unit: 'count', default: 10_000, why: 'the Snapshot is held in memory: about 2 KiB a program' },
+  assetFileBytes: { unit: 'bytes', default: 25 * MiB, why: 'Workers accept 25 MiB an asset' },
+  assetFiles: { unit: 'count', default: 100_000, why: 'Workers accept 100,000 assets a version (paid)' },
+  // Stores.
+  kvKeyBytes: { unit: 'bytes', default: 512, why: 'Workers KV' },
+  kvMetadataBytes: { unit: 'bytes', default: 1024, why: 'Workers KV' },
+  kvValueBytes: { unit: 'bytes', default: 25 * MiB, why: 'Workers KV' },
+  kvListKeys: { unit: 'count', default: 1000, why: 'Workers KV returns at most 1,000 keys a page' },
+} as const satisfies Record<string, LimitRow>
+
+export type LimitName = keyof typeof limitTable
+export type Limits = { readonly [Name in LimitName]: number }
+
+export const defaultLimits: Limits = Object.fromEntries(
+  Object.entries(limitTable).map(([name, row]) => [name, row.default]),
+) as Limits

@@ -1,0 +1,253 @@
+/**
+ * Contracts between the floors. A port exists where there are, or will be, two implementations; each has a contract
+ * suite that every implementation runs. `pop.ts` hands them over.
+ */
+import type { Readable } from 'node:stream'
+import type { Answer, HeaderList } from './exchange.ts'
+import type { BlobHash, Deployment, ObjectNamespace, Program, ProgramName, Sealed, Snapshot } from './snapshot.ts'
+import type { EpochMs, Milliseconds } from './units.ts'
+
+// ─── Fabric: what points of presence share ───────────────────────────────────────────────────────────────────────
+
+/** Grows with each write to a bucket; 0 means «there is no such key». */
+export type Revision = number
+
+export interface Entry {
+  readonly key: string
+  readonly value: Uint8Array
+  readonly revision: Revision
+  readonly expiresAt?: EpochMs
+}
+
+export interface PutOptions {
+  /** Write only if the key's revision is this one (0: only if absent). Otherwise nothing is written. */
+  readonly expect?: Revision
+  readonly expiresAt?: EpochMs
+}
+
+export interface ListOptions {
+  readonly prefix?: string
+  /** Exclusive: the last key of the page before. */
+  readonly after?: string
+  readonly limit: number
+  /** Values are left empty, for a cheap listing of keys. */
+  readonly keysOnly?: boolean
+}
+
+export type Change = { readonly kind: 'put'; readonly entry: Entry } | { readonly kind: 'delete'; readonly key: string }
+
+/** Keys sort by their UTF-8 bytes. A write that was acknowledged is on disk. Expired entries are never seen. */
+export interface Bucket {
+  get(key: string): Promise<Entry | undefined>
+  /** Returns the new revision, or `undefined` when `expect` did not hold. */
+  put(key: string, value: Uint8Array, options?: PutOptions): Promise<Revision | undefined>
+  /** Returns whether a key was there (and, with `expect`, had that revision). */
+  delete(key: string, options?: { readonly expect?: Revision }): Promise<boolean>
+  list(options: ListOptions): Promise<readonly Entry[]>
+  /** Called for each later change with a key under `prefix`; a slow or throwing listener harms nobody. */
+  watch(prefix: string, listener: (change: Change) => void): () => void
+}
+
+/** Content-addressed bytes. A blob is stored whole or not at all. */
+export interface Blobs {
+  put(bytes: Uint8Array | AsyncIterable<Uint8Array>): Promise<{ readonly hash: BlobHash; readonly bytes: number }>
+  /** Rejects with `undefined` result when unknown; a flipped bit on disk is reported as an error, never served. */
+  get(hash: BlobHash): Promise<Uint8Array | undefined>
+  /** For large blobs: `range` is inclusive. `undefined` when unknown. */
+  stream(hash: BlobHash, range?: { readonly start: number; readonly end: number }): Promise<Readable | undefined>
+  has(hash: BlobHash): Promise<boolean>
+  /** For the sweep that removes what no record names any more. */
+  list(): AsyncIterable<{ readonly hash: BlobHash; readonly bytes: number; readonly storedAt: EpochMs }>
+  delete(hash: BlobHash): Promise<void>
+}
+
+/** A lease that is held until `release` or until it was not renewed in time; `epoch` grows with each new holder. */
+export interface Lease {
+  readonly epoch: number
+  renew(): Promise<boolean>
+  release(): Promise<void>
+}
+
+export interface Fabric {
+  bucket(name: string): Bucket
+  readonly blobs: Blobs
+  publish(topic: string, message: Uint8Array): void
+  subscribe(topic: string, listener: (message: Uint8Array) => void): () => void
+  /** `undefined` while somebody else holds it. */
+  lease(name: string, ttl: Milliseconds): Promise<Lease | undefined>
+  close(): Promise<void>
+}
+
+// ─── Stores: what programs keep ──────────────────────────────────────────────────────────────────────────────────
+
+export interface KvValue {
+  readonly value: Uint8Array
+  /** Serialized JSON. */
+  readonly metadata?: string
+  readonly expiresAt?: EpochMs
+}
+
+export interface KvKey {
+  readonly name: string
+  readonly metadata?: string
+  readonly expiresAt?: EpochMs
+}
+
+export interface KvPage {
+  readonly keys: readonly KvKey[]
+  /** Absent on the last page. */
+  readonly cursor?: string
+}
+
+/** Key-value namespaces behind Workers KV and Compute's KV stores. Values over the inline size lie in blobs. */
+export interface KvStores {
+  get(store: string, key: string): Promise<KvValue | undefined>
+  put(store: string, key: string, value: KvValue): Promise<void>
+  delete(store: string, key: string): Promise<void>
+  list(store: string, options: { prefix?: string; cursor?: string; limit: number }): Promise<KvPage>
+  /** Removes every key of the namespace. */
+  clear(store: string): Promise<void>
+}
+
+/** Secrets at rest: AES-256-GCM under a key that lies beside the data (`D/secret.key`, mode 0600). */
+export interface Seal {
+  seal(plaintext: string): Sealed
+  open(sealed: Sealed): string
+}
+
+// ─── Engines: they run tenants' code ─────────────────────────────────────────────────────────────────────────────
+
+export interface ProgramRequest {
+  readonly method: string
+  /** `scheme://authority` as the client used it; with `path` it makes the URL that the program sees. */
+  readonly scheme: 'http' | 'https'
+  readonly authority: string
+  readonly path: string
+  /** End-to-end fields plus what the platform adds (`cf-connecting-ip`, `cf-ray`…); no `host`, no hop-by-hop fields. */
+  readonly headers: HeaderList
+  readonly body: Readable | null
+  /** Serialized `request.cf`. */
+  readonly cf: string
+  readonly wantsUpgrade: boolean
+  readonly signal: AbortSignal
+  /** Interim answers, 103 above all (RFC 8297). */
+  readonly onInformational?: (status: number, headers: HeaderList) => void
+}
+
+export interface ProgramAnswer extends Answer {
+  readonly start: 'cold' | 'warm' | 'pooled'
+}
+
+/** What a program exports, learned by starting it. */
+export interface ProgramExport {
+  readonly name: string
+  readonly kind: 'handlers' | 'entrypoint' | 'object' | 'workflow' | 'other'
+  /** Event handlers: `fetch`, `scheduled`, `queue`, `tail`… */
+  readonly handlers: readonly string[]
+}
+
+export type Proof =
+  | { readonly ok: true; readonly exports: readonly ProgramExport[]; readonly startupMs: Milliseconds }
+  | {
+      readonly ok: false
+      /** The runtime's own sentence, e.g. `Uncaught SyntaxError: Unexpected token '}'`, with its stack lines. */
+      readonly message: string
+      readonly module?: string
+      readonly line?: number
+      readonly column?: number
+    }
+
+export interface Engine {
+  /** Starts the program away from all others, without traffic; nothing of it serves until a Snapshot names it. */
+  prove(program: Pick<Program, 'name' | 'objects'>, deployment: Deployment): Promise<Proof>
+  /**
+   * Makes ready for a Snapshot: programs that were asked for lately are warm when this resolves. The Snapshot before it
+   * goes on serving until then; what is in flight on it finishes.
+   */
+  adopt(snapshot: Snapshot): Promise<void>
+  /** Rejects with an `EdgeError` (`program_*`, `client_gone`, `overloaded`). */
+  run(program: Program, deployment: Deployment, request: ProgramRequest): Promise<ProgramAnswer>
+  /** A hint that a request is coming (TLS ClientHello): loads the program if it is not. Never rejects. */
+  warm(program: Program, deployment: Deployment): void
+  /** Removes the stored data of object namespaces that no program has any more. */
+  forget(objects: readonly ObjectNamespace[]): Promise<void>
+  close(): Promise<void>
+}
+
+// ─── Egress: where else answers come from ────────────────────────────────────────────────────────────────────────
+
+export interface EgressRequest {
+  /** Who asks: decides which addresses are allowed. */
+  readonly by: { readonly program: ProgramName } | { readonly site: string }
+  readonly method: string
+  /** Absolute URL. */
+  readonly url: string
+  readonly headers: HeaderList
+  readonly body: Readable | Uint8Array | null
+  readonly wantsUpgrade: boolean
+  readonly signal: AbortSignal
+}
+
+/** Rejects with an `EdgeError` (`egress_refused`, `program_loop`, `origin_*`). Redirects are handed back, not followed. */
+export interface Egress {
+  fetch(request: EgressRequest): Promise<Answer>
+  close(): Promise<void>
+}
+
+// ─── Assets: files of a deployment ───────────────────────────────────────────────────────────────────────────────
+
+export interface AssetRequest {
+  readonly method: string
+  /** Path and query. */
+  readonly path: string
+  readonly headers: HeaderList
+}
+
+export interface Assets {
+  /** What the files answer, after `html_handling`, `_redirects`, `_headers`; `undefined` when no file matches. */
+  match(assets: NonNullable<Deployment['assets']>, request: AssetRequest): Promise<Answer | undefined>
+  /** Like `match`, then `not_found_handling`: always an answer (404 at last). */
+  answer(assets: NonNullable<Deployment['assets']>, request: AssetRequest): Promise<Answer>
+}
+
+// ─── Traces: what `wrangler tail` and `rimward logs` show ────────────────────────────────────────────────────────
+
+/** One invocation, in the shape of the Workers `TraceItem` as `wrangler tail` prints it. */
+export interface Trace {
+  readonly scriptName: ProgramName
+  readonly scriptVersion?: { readonly id: string }
+  readonly outcome: string
+  readonly eventTimestamp: EpochMs | null
+  readonly event: unknown
+  readonly logs: readonly { readonly message: unknown; readonly level: string; readonly timestamp: EpochMs }[]
+  readonly exceptions: readonly {
+    readonly name: string
+    readonly message: string
+    readonly stack?: string
+    readonly timestamp: EpochMs
+  }[]
+  readonly entrypoint?: string
+}
+
+export interface Traces {
+  emit(trace: Trace): void
+  /** Is anybody listening to this program, at any point of presence? Cheap: asked on the request path. */
+  wanted(program: ProgramName): boolean
+  listen(program: ProgramName, listener: (trace: Trace) => void): () => void
+}
+
+// ─── Certificates ────────────────────────────────────────────────────────────────────────────────────────────────
+
+export interface Certificate {
+  /** PEM, leaf first. */
+  readonly chain: string
+  /** PEM. */
+  readonly key: string
+}
+
+export interface Certificates {
+  /** The certificate for a server name (SNI, lower case); `undefined` refuses the handshake. May take its time. */
+  forName(serverName: string): Promise<Certificate | undefined>
+  /** Answer to an ACME HTTP-01 challenge (RFC 8555 §8.3), where one is open. */
+  challenge(host: string, token: string): Promise<string | undefined>
+}

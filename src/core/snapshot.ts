@@ -1,0 +1,124 @@
+/**
+ * The nouns. A `Snapshot` is all that the data plane knows: immutable, swapped whole once it is proven to start.
+ * `control/` makes it, `edge/` and the engines read it.
+ */
+import type { EpochMs } from './units.ts'
+
+/** Hex SHA-256 of the bytes: the name of a blob in the fabric. */
+export type BlobHash = string
+/** Unique on the platform; lower-case letters, digits, `-` and `_`. Also the first label of `NAME.localhost`. */
+export type ProgramName = string
+/** UUID of one uploaded version of a program. */
+export type DeploymentId = string
+
+export interface Snapshot {
+  /** Grows by one with each change; two Snapshots with the same revision are equal. */
+  readonly revision: number
+  readonly sites: readonly Site[]
+  readonly programs: ReadonlyMap<ProgramName, Program>
+}
+
+/** Where requests are let in: names and routes, and what answers there. */
+export interface Site {
+  readonly name: string
+  /** Lower case, without port; `*.example.com` matches one or more labels. */
+  readonly hostnames: readonly string[]
+  /** Patterns such as `example.com/app/*`; the most specific one of all sites wins, before any hostname. */
+  readonly routes: readonly string[]
+  readonly target: Target
+}
+
+export type Target =
+  | { readonly kind: 'program'; readonly program: ProgramName }
+  | { readonly kind: 'origin'; readonly url: string }
+  | { readonly kind: 'redirect'; readonly location: string; readonly status: 301 | 302 | 307 | 308 }
+
+export interface Program {
+  readonly name: ProgramName
+  /** Deployments that serve, with their percentage; sums to 100. Empty while nothing was deployed. */
+  readonly rollout: readonly { readonly deployment: Deployment; readonly percent: number }[]
+  /** Durable Object classes with storage of their own. Storage belongs to the program, not to a deployment. */
+  readonly objects: readonly ObjectNamespace[]
+}
+
+/** One class of Durable Objects; its data lives under `key`, which survives a rename of the class. */
+export interface ObjectNamespace {
+  readonly className: string
+  /** Secret and unique for ever: object ids are derived from it. */
+  readonly key: string
+  readonly storage: 'sqlite' | 'kv'
+}
+
+/** One version of a program: code and bindings, content-addressed, never changed after it was uploaded. */
+export interface Deployment {
+  readonly id: DeploymentId
+  readonly program: ProgramName
+  /** Version number that people see, 1, 2, 3… within a program. */
+  readonly number: number
+  readonly createdAt: EpochMs
+  readonly tag?: string
+  /** Absent for a program that is only assets. */
+  readonly code?: ProgramCode
+  readonly bindings: readonly Binding[]
+  readonly assets?: AssetsDeployment
+  readonly limits: { readonly cpuMs?: number }
+}
+
+export interface ProgramCode {
+  /** `modules`: ES modules with `mainModule`; `script`: one service-worker script, the only module. */
+  readonly syntax: 'modules' | 'script'
+  readonly mainModule: string
+  readonly modules: readonly ProgramModule[]
+  readonly compatibilityDate: string
+  readonly compatibilityFlags: readonly string[]
+}
+
+export interface ProgramModule {
+  readonly name: string
+  readonly kind: 'esm' | 'cjs' | 'text' | 'data' | 'json' | 'wasm'
+  readonly blob: BlobHash
+  readonly bytes: number
+}
+
+export type Binding =
+  | { readonly kind: 'text'; readonly name: string; readonly text: string }
+  /** `json` is the serialized value. */
+  | { readonly kind: 'json'; readonly name: string; readonly json: string }
+  | { readonly kind: 'secret'; readonly name: string; readonly sealed: Sealed }
+  | { readonly kind: 'kv'; readonly name: string; readonly store: string }
+  | {
+      readonly kind: 'program'
+      readonly name: string
+      readonly program: ProgramName
+      readonly entrypoint?: string
+      /** Serialized JSON object. */
+      readonly props?: string
+    }
+  /** `program` names the program whose objects these are; absent: this program's own. */
+  | { readonly kind: 'objects'; readonly name: string; readonly className: string; readonly program?: ProgramName }
+  | { readonly kind: 'assets'; readonly name: string }
+  | { readonly kind: 'version'; readonly name: string }
+  /** Bytes given with the upload: `wasm_module`, `data_blob`, `text_blob` of service-worker syntax. */
+  | {
+      readonly kind: 'blob'
+      readonly name: string
+      readonly type: 'wasm' | 'data' | 'text'
+      readonly blob: BlobHash
+    }
+
+/** Ciphertext of a secret (base64); only a `Seal` opens it. */
+export type Sealed = string & { readonly unit?: 'sealed' }
+
+export interface AssetsDeployment {
+  /** Blob with the manifest: JSON `{"/index.html": {"hash", "size", "type"}}`. */
+  readonly manifest: BlobHash
+  readonly files: number
+  readonly htmlHandling: 'auto-trailing-slash' | 'force-trailing-slash' | 'drop-trailing-slash' | 'none'
+  readonly notFoundHandling: 'single-page-application' | '404-page' | 'none'
+  /** true: always; a list of globs (`!` negates): where one matches. */
+  readonly runProgramFirst: boolean | readonly string[]
+  /** Text of the `_headers` file. */
+  readonly headersFile?: string
+  /** Text of the `_redirects` file. */
+  readonly redirectsFile?: string
+}
