@@ -44,7 +44,8 @@ export async function changeProgram(office: Office, name: ProgramName, change: P
     await ledger.commit((state) => {
       const losers = change.takeOver === true ? losing(state, name, hostnames ?? []) : []
       const free = losers.length === 0 ? state : without(state, losers)
-      checkFree(free, name, hostnames ?? [], routes ?? [])
+      const own = change.local === true ? [`${name}.${office.hostnameSuffix}`] : []
+      checkFree(free, name, [...own, ...(hostnames ?? [])], routes ?? [])
       return { programs: [...losers, next].map((record) => ({ name: record.name, record })) }
     })
     return next

@@ -14,7 +14,7 @@ export interface SiteWish {
 }
 
 /** Adds a site or replaces the one of that name. Throws a `Refusal` (`bad_name`, `bad_address`, `address_taken`). */
-export async function putSite(office: Office, hostnameSuffix: string, wish: SiteWish): Promise<SiteRecord> {
+export async function putSite(office: Office, wish: SiteWish): Promise<SiteRecord> {
   checkProgramName(wish.name)
   const hosts = [...new Set(wish.hosts.map((host) => toHostname(host, { wildcard: true })))]
   if (hosts.length > office.limits.hostnamesPerProgram)
@@ -28,7 +28,7 @@ export async function putSite(office: Office, hostnameSuffix: string, wish: Site
     const record = { name: wish.name, createdAt, origin, hosts }
     await office.ledger.commit((state) => {
       if (state.programs.has(wish.name)) throw new Refusal('address_taken', `'${wish.name}' is the name of a program.`)
-      checkFree(state, wish.name, [`${wish.name}.${hostnameSuffix}`, ...hosts], [])
+      checkFree(state, wish.name, [`${wish.name}.${office.hostnameSuffix}`, ...hosts], [])
       return { sites: [{ name: wish.name, record }] }
     })
     return record

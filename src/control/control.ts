@@ -77,7 +77,7 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
   const ledger = await openLedger({ fabric, hostnameSuffix, adopt: deps.adopt })
   const pins = createPins()
   const hasStore = deps.hasStore ?? (async () => true)
-  const office: Office = { ledger, fabric, seal: deps.seal, engine, limits, clock, pins, hasStore }
+  const office: Office = { ledger, fabric, seal: deps.seal, engine, limits, clock, pins, hostnameSuffix, hasStore }
   const forgetting = createForgetting(fabric, engine)
   await forgetting.run(ledger.state)
 
@@ -102,7 +102,7 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     changeProgram: (name, change) => changeProgram(office, name, change),
     removeProgram: (name, how) => removeProgram(office, forgetting, name, how),
     sites: () => [...ledger.state.sites.values()].map((held) => held.record),
-    siteAdd: (wish) => putSite(office, hostnameSuffix, wish),
+    siteAdd: (wish) => putSite(office, wish),
     siteRemove: (name) => removeSite(office, name),
     blobsInUse: () => blobsInUse(office),
     sweep: (alsoInUse) =>

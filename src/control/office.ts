@@ -19,6 +19,8 @@ export interface Office {
   readonly limits: Limits
   readonly clock: Clock
   readonly pins: Pins
+  /** Domain below which programs have names of their own, e.g. `localhost`. */
+  readonly hostnameSuffix: string
   readonly hasStore: (store: string) => Promise<boolean>
 }
 
