@@ -16,6 +16,8 @@ export function createProver(blobs: Blobs): Pick<Engine, 'prove' | 'forget'> & {
   }
 }
 
+const loaders = { esm: 'js', cjs: 'js', text: 'text', json: 'json', data: 'binary', wasm: 'binary' } as const
+
 async function prove(blobs: Blobs, code: ProgramCode): Promise<Proof> {
   const texts = new Map<string, string>()
   for (const module of code.modules)
@@ -37,7 +39,10 @@ async function prove(blobs: Blobs, code: ProgramCode): Promise<Proof> {
               const name = [path, posix.join(dirname(importer), path)].find((one) => texts.has(one))
               return name === undefined ? { path, external: true } : { path: name, namespace: 'modules' }
             })
-            onLoad({ filter: /.*/, namespace: 'modules' }, ({ path }) => ({ contents: texts.get(path)!, loader: 'js' }))
+            onLoad({ filter: /.*/, namespace: 'modules' }, ({ path }) => ({
+              contents: texts.get(path)!,
+              loader: loaders[code.modules.find((module) => module.name === path)!.kind],
+            }))
           },
         },
       ],

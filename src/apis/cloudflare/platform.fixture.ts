@@ -16,6 +16,7 @@ import { defaultLimits, type Limits } from '#/core/limits.ts'
 import type { Fabric } from '#/core/ports.ts'
 import type { ObjectNamespace, Snapshot } from '#/core/snapshot.ts'
 import { createCloudflareApi } from './app.ts'
+import { ok } from './envelope.ts'
 
 export interface TestPlatform {
   readonly control: Control
@@ -65,8 +66,10 @@ export async function testPlatform(options: PlatformOptions = {}): Promise<TestP
   const control = await createControl({ fabric, seal, engine, limits, clock, adopt })
   const accountId = '0123456789abcdef0123456789abcdef'
   const token = 'a-token-for-tests'
+  const kvRoutes = new Hono().get('/accounts/:account/storage/kv/namespaces', (c) => ok(c, []))
   const api = createCloudflareApi({
     control,
+    kvRoutes,
     token,
     accountId,
     dataPlane: { httpPort: 8080 },

@@ -30,6 +30,16 @@ export function versionRoutes(deps: CloudflareApiDeps): Hono {
   const script = '/accounts/:account/workers/scripts/:name'
   const routes = new Hono()
 
+  /** Is the one version asked for older than all that serve? The history calls that a rollback. */
+  const goesBack = async (name: string, parts: readonly { readonly version_id: string }[]) => {
+    const serving = control.program(name).rollouts[0]?.parts ?? []
+    const id = parts[0]?.version_id ?? ''
+    if (parts.length !== 1 || serving.length === 0 || !control.program(name).versions.includes(id)) return false
+    const wanted = await control.version(name, id)
+    const others = await Promise.all(serving.map((part) => control.version(name, part.version)))
+    return others.every((version) => version.number > wanted.number)
+  }
+
   routes.post(`${script}/versions`, async (c) => {
     const name = c.req.param('name')
     const stage = control.stage()
@@ -58,9 +68,10 @@ export function versionRoutes(deps: CloudflareApiDeps): Hono {
   routes.post(`${script}/deployments`, async (c) => {
     const wish = await readJson(c, deployment, limits.metadataBytes)
     const message = wish.annotations['workers/message']
-    const { rollout } = await control.setRollout(c.req.param('name'), {
+    const name = c.req.param('name')
+    const { rollout } = await control.setRollout(name, {
       parts: wish.versions.map(({ version_id, percentage }) => ({ version: version_id, percent: percentage })),
-      source: 'wrangler',
+      source: (await goesBack(name, wish.versions)) ? 'rollback' : 'promotion',
       ...(message !== undefined && { message }),
     })
     const messages =

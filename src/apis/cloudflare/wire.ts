@@ -58,10 +58,7 @@ export function deploymentView(rollout: RolloutRecord) {
     source: 'wrangler',
     strategy: 'percentage',
     author_email: author.author_email,
-    annotations: annotationsOf({
-      source: rollout.source === 'wrangler' ? 'deployment' : rollout.source,
-      ...(rollout.message !== undefined && { message: rollout.message }),
-    }),
+    annotations: annotationsOf(rollout),
     versions: rollout.parts.map(({ version, percent }) => ({ version_id: version, percentage: percent })),
   }
 }
