@@ -17,21 +17,24 @@ export function toHostname(text: string, options: { readonly wildcard: boolean }
 }
 
 /**
- * A route such as `example.com/app/*` or `*.example.com/*`: a host, with `*` only as its first character, and a path, with
- * `*` only as its last. https://developers.cloudflare.com/workers/configuration/routing/routes/
+ * A route such as `example.com/app/*`, `*.example.com/*` or `https://example.com*`: a host, with `*` only as its first
+ * character, and a path, with `*` only as its last. https://developers.cloudflare.com/workers/configuration/routing/routes/
  */
 export function toRoute(text: string): string {
   const bad = (why: string) => new Refusal('bad_address', `Route '${text.slice(0, 200)}' ${why}.`)
-  if (/^[a-z]+:\/\//i.test(text)) throw bad('names a scheme, which is not supported: leave it out')
-  if (text.includes('?') || text.includes('#')) throw bad('holds a query, which routes cannot match')
-  const slash = text.indexOf('/')
-  const host = (slash < 0 ? text : text.slice(0, slash)).toLowerCase()
-  const path = slash < 0 ? '/' : text.slice(slash)
+  const match = /^(?:(https?):\/\/)?([^/]*)(\/.*)?$/i.exec(text)
+  const scheme = match?.[1]?.toLowerCase()
+  let host = (match?.[2] ?? '').toLowerCase()
+  let path = match?.[3] ?? '/'
+  if (match?.[3] === undefined && host.length > 1 && host.endsWith('*')) {
+    host = host.slice(0, -1)
+    path = '/*'
+  }
+  if (path.includes('?') || path.includes('#')) throw bad('holds a query, which routes cannot match')
   if (path.slice(0, -1).includes('*')) throw bad("has a '*' that is not at the end of the path")
   if (/[\x00-\x20\x7f]/.test(path) || text.length > 1024) throw bad('is not a path')
-  const bare = host.startsWith('*.') ? host.slice(2) : host.startsWith('*') ? host.slice(1) : host
-  if (host !== '*') toHostname(bare, { wildcard: false })
-  return host + path
+  if (host !== '*') toHostname(host.replace(/^\*\.?/, ''), { wildcard: false })
+  return `${scheme === undefined ? '' : `${scheme}://`}${host}${path}`
 }
 
 /** Who answers at this hostname now, if anybody: a program or site by name. */

@@ -149,9 +149,9 @@ async function* blobsInUse({ ledger, fabric }: Office): AsyncGenerator<BlobHash>
     }
 }
 
-/** A manifest is JSON, `{"/index.html": {"hash", …}}`. */
+/** A manifest is JSON, `{"/index.html": {"blob", …}}`. */
 function* assetBlobs(manifest: Uint8Array | undefined): Generator<BlobHash> {
   if (manifest === undefined) return
-  const files = JSON.parse(new TextDecoder().decode(manifest)) as Record<string, { readonly hash: BlobHash }>
-  for (const { hash } of Object.values(files)) yield hash
+  const files = JSON.parse(new TextDecoder().decode(manifest)) as Record<string, { readonly blob: BlobHash }>
+  for (const { blob } of Object.values(files)) yield blob
 }

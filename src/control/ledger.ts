@@ -122,6 +122,8 @@ export async function openLedger({ fabric, hostnameSuffix, adopt }: LedgerDeps):
       }
     }
     await dropUnnamed(buckets.versions, programs, unread)
+    for (const [name, held] of withoutDoubles(programs))
+      programs.set(name, hold(held.record, held.revision, held.serving))
     return { programs, sites }
   }
 
@@ -252,6 +254,24 @@ async function dropUnnamed(bucket: Bucket, programs: ReadonlyMap<ProgramName, He
     if (entries.length < page) return
     after = entries.at(-1)!.key
   }
+}
+
+/**
+ * A class handed from one program to another is two records, the receiver's first: when the process ended between them,
+ * both have it. The later record wins; returned are the programs that lose a class.
+ */
+function withoutDoubles(programs: ReadonlyMap<ProgramName, Held>): Map<ProgramName, Held> {
+  const owners = new Map<string, ProgramRecord>()
+  for (const { record } of programs.values())
+    for (const { key } of record.objects)
+      if ((owners.get(key)?.modifiedAt ?? -1) < record.modifiedAt) owners.set(key, record)
+  const losers = new Map<ProgramName, Held>()
+  for (const [name, held] of programs) {
+    const objects = held.record.objects.filter(({ key }) => owners.get(key) === held.record)
+    if (objects.length === held.record.objects.length) continue
+    losers.set(name, { ...held, record: { ...held.record, objects } })
+  }
+  return losers
 }
 
 /** One queue a name; a task waits in all of its queues, taken in one order so that no two tasks wait for each other. */

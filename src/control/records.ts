@@ -35,7 +35,8 @@ const binding = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('blob'), name, type: z.enum(['wasm', 'data', 'text']), blob: z.string() }),
 ]) satisfies z.ZodType<Binding>
 
-const assets = z.object({
+/** Loose: fields that a later release adds survive. */
+const assets = z.looseObject({
   manifest: z.string(),
   files: z.number(),
   htmlHandling: z.enum(['auto-trailing-slash', 'force-trailing-slash', 'drop-trailing-slash', 'none']),

@@ -207,4 +207,7 @@ async function checkBlobs(office: Office, version: VersionRecord): Promise<void>
   for (const module of version.code?.modules ?? [])
     if (!(await office.pins.stillThere(office.fabric.blobs, module.blob)))
       throw new Refusal('conflict', `Module '${module.name}' was removed while it was uploaded. Try again.`)
+  for (const binding of version.bindings)
+    if (binding.kind === 'blob' && !(await office.pins.stillThere(office.fabric.blobs, binding.blob)))
+      throw new Refusal('conflict', `The bytes of '${binding.name}' were removed while they were uploaded. Try again.`)
 }

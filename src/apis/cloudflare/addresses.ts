@@ -167,7 +167,10 @@ const routeView = (pattern: string, script: string) => ({ id: idOf(`route ${patt
 
 /** A route lies in the zone of its host and in those of all domains above it. */
 function zonesOf(pattern: string): string[] {
-  const host = pattern.split('/', 1)[0]!.replace(/^\*\.?/, '')
+  const host = pattern
+    .replace(/^https?:\/\//, '')
+    .split('/', 1)[0]!
+    .replace(/^\*\.?/, '')
   const labels = host.split('.')
   return labels.map((_, index) => idOf(`zone ${labels.slice(index).join('.')}`))
 }

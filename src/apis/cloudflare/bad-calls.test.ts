@@ -131,13 +131,13 @@ const calls: [
     /Preview URLs/,
   ],
   [
-    'a route with a scheme',
+    'a route with another scheme',
     'PUT',
     '/accounts/ACC/workers/scripts/steady/routes',
-    json([{ pattern: 'https://a.test/*' }]),
+    json([{ pattern: 'ftp://a.test/*' }]),
     400,
     10022,
-    /scheme/,
+    /not a hostname/,
   ],
   [
     'a route with a star inside',

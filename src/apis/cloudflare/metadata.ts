@@ -23,16 +23,6 @@ const step = z.strictObject({
     .optional(),
 })
 
-const assetsConfig = z.strictObject({
-  html_handling: z
-    .enum(['auto-trailing-slash', 'force-trailing-slash', 'drop-trailing-slash', 'none'])
-    .default('auto-trailing-slash'),
-  not_found_handling: z.enum(['single-page-application', '404-page', 'none']).default('none'),
-  run_worker_first: z.union([z.boolean(), z.array(z.string())]).default(false),
-  _redirects: z.string().optional(),
-  _headers: z.string().optional(),
-})
-
 const schema = z.strictObject({
   main_module: z.string().min(1).optional(),
   body_part: z.string().min(1).optional(),
@@ -51,7 +41,8 @@ const schema = z.strictObject({
   exports: z.record(z.string(), z.record(z.string(), z.unknown())).nullish(),
   keep_bindings: z.array(z.string()).default([]),
   keep_assets: z.boolean().default(false),
-  assets: z.strictObject({ jwt: z.string().min(1), config: assetsConfig.default(assetsConfig.parse({})) }).nullish(),
+  /** Read by whoever keeps the files: `{jwt, config}`. */
+  assets: z.record(z.string(), z.unknown()).nullish(),
   limits: z.strictObject({ cpu_ms: z.number().int().min(1).max(300_000).nullish() }).nullish(),
   annotations: z
     .strictObject({
@@ -99,7 +90,8 @@ export interface Metadata {
   readonly declaredObjects: DeclaredObjects | undefined
   readonly keep: readonly Binding['kind'][]
   readonly keepAssets: boolean
-  readonly assets: { readonly jwt: string; readonly config: AssetsConfig } | undefined
+  /** As written. */
+  readonly assets: Readonly<Record<string, unknown>> | undefined
   readonly cpuMs: number | undefined
   readonly message: string | undefined
   readonly tag: string | undefined
@@ -108,8 +100,6 @@ export interface Metadata {
   /** Hints that have no effect here. */
   readonly notes: readonly string[]
 }
-
-export type AssetsConfig = z.infer<typeof assetsConfig>
 
 /** Throws a `VendorError` that names the field. */
 export function readMetadata(text: string, now: EpochMs): Metadata {

@@ -6,15 +6,21 @@ import type { Limits } from '#/core/limits.ts'
 import type { AssetsDeployment, BlobHash, ProgramCode, ProgramModule, ProgramName } from '#/core/snapshot.ts'
 import type { EpochMs } from '#/core/units.ts'
 import { doorError } from './errors.ts'
-import { type AssetsConfig, type Metadata, readMetadata } from './metadata.ts'
+import { type Metadata, readMetadata } from './metadata.ts'
 import { boundaryOf, type Part, readMultipart } from './multipart.ts'
 import { readBinding } from './wire-bindings.ts'
 
-/** The files of a finished upload session, by its completion token; throws a `VendorError` when there is none. */
-export type ResolveAssets = (
-  program: ProgramName,
-  completionToken: string,
-) => Promise<Pick<AssetsDeployment, 'manifest' | 'files'>>
+/** What else is in an upload that its files depend on. */
+export interface AssetsContext {
+  readonly program: ProgramName
+  /** Is there code besides the files? */
+  readonly hasCode: boolean
+  readonly compatibilityDate: string
+  readonly compatibilityFlags: readonly string[]
+}
+
+/** Turns an upload's `metadata.assets` (`{jwt, config}`) into what is deployed; throws a `VendorError`. */
+export type ResolveAssets = (metadataAssets: unknown, context: AssetsContext) => Promise<AssetsDeployment>
 
 export interface ReadUploadDeps {
   readonly limits: Limits
@@ -134,7 +140,7 @@ async function toUpload(
     }),
   )
   const code = toCode(metadata, files, bound)
-  const assets = metadata.assets && (await toAssets(program, metadata.assets.jwt, metadata.assets.config, deps))
+  const assets = metadata.assets && (await toAssets(program, metadata, deps))
   const { migrations, declaredObjects, message, tag, tags, observability, cpuMs } = metadata
   return {
     bindings,
@@ -196,21 +202,8 @@ function toCode(
   return { syntax: main.syntax, mainModule: main.part, modules, compatibilityDate, compatibilityFlags }
 }
 
-async function toAssets(
-  program: ProgramName,
-  jwt: string,
-  config: AssetsConfig,
-  { resolveAssets }: ReadUploadDeps,
-): Promise<AssetsDeployment> {
+async function toAssets(program: ProgramName, metadata: Metadata, { resolveAssets }: ReadUploadDeps) {
   if (resolveAssets === undefined) throw doorError('unsupported', 'This platform runs without assets.')
-  const { manifest, files } = await resolveAssets(program, jwt)
-  return {
-    manifest,
-    files,
-    htmlHandling: config.html_handling,
-    notFoundHandling: config.not_found_handling,
-    runProgramFirst: config.run_worker_first,
-    ...(config._headers !== undefined && { headersFile: config._headers }),
-    ...(config._redirects !== undefined && { redirectsFile: config._redirects }),
-  }
+  const { main, compatibilityDate, compatibilityFlags } = metadata
+  return resolveAssets(metadata.assets, { program, hasCode: main !== undefined, compatibilityDate, compatibilityFlags })
 }
