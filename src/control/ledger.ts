@@ -194,11 +194,11 @@ export async function openLedger({ fabric, hostnameSuffix, adopt }: LedgerDeps):
     try {
       state = await write(change, next)
     } catch (error) {
-      await adopt(snapshot)
+      await adopt(snapshot).catch(() => {})
       throw error
     }
     snapshot = proposed
-    for (const listener of listeners) listener(snapshot)
+    for (const listener of listeners) tell(listener, snapshot)
   }
 
   return {
@@ -227,6 +227,15 @@ export async function openLedger({ fabric, hostnameSuffix, adopt }: LedgerDeps):
     async dropVersions(program, ids) {
       for (const id of ids) await buckets.versions.delete(`${program}/${id}`)
     },
+  }
+}
+
+/** The change is done; a listener that throws must not make it look failed. */
+function tell(listener: (snapshot: Snapshot) => void, snapshot: Snapshot): void {
+  try {
+    listener(snapshot)
+  } catch (error) {
+    process.emitWarning(`A listener for Snapshots threw: ${String(error)}`)
   }
 }
 

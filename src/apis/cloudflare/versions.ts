@@ -61,9 +61,12 @@ export function versionRoutes(deps: CloudflareApiDeps): Hono {
     ok(c, versionView(await control.version(c.req.param('name'), c.req.param('version')))),
   )
 
-  routes.get(`${script}/deployments`, (c) =>
-    ok(c, { deployments: control.program(c.req.param('name')).rollouts.map(deploymentView) }),
-  )
+  routes.get(`${script}/deployments`, (c) => {
+    const { rollouts, versions } = control.program(c.req.param('name'))
+    // wrangler asks for every version that it sees here; those that fell off are gone.
+    const whole = rollouts.filter(({ parts }) => parts.every((part) => versions.includes(part.version)))
+    return ok(c, { deployments: whole.map(deploymentView) })
+  })
 
   routes.post(`${script}/deployments`, async (c) => {
     const wish = await readJson(c, deployment, limits.metadataBytes)
