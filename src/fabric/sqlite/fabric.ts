@@ -29,14 +29,16 @@ export async function openSqliteFabric(options: SqliteFabricOptions): Promise<Fa
   const { folder, clock, limits, report = warn } = options
   await mkdir(folder, { recursive: true })
   const unlock = lockFolder(folder)
+  let writer: Writer | undefined
   try {
     const file = join(folder, 'fabric.db')
     const blobs = await openBlobs({ folder: join(folder, 'blobs'), clock, limits })
-    const writer = await openWriter(file, clock, limits)
+    writer = await openWriter(file, clock, limits)
     const reader = openReader(file)
     await syncFolder(folder)
     return assemble({ writer, reader, blobs, unlock, clock, limits, report })
   } catch (error) {
+    await writer?.close()
     unlock()
     throw error
   }
