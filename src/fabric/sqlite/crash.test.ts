@@ -55,6 +55,21 @@ test('after SIGKILL everything acknowledged is there, and the folder opens at on
   assert.ok(acknowledged.some((line) => line.startsWith('blob')))
 })
 
+test('a folder that another process has is refused, until that process is gone', async (t) => {
+  const folder = await temporaryFolder(t)
+  const options = { folder, clock: Date.now, limits: defaultLimits }
+  const holder = spawn(process.execPath, [child('write-until-killed'), folder, '0'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  t.after(() => holder.kill('SIGKILL'))
+  holder.stdout.resume()
+  await once(holder.stdout, 'data')
+  await assert.rejects(openSqliteFabric(options), { code: 'folder_in_use', message: /Another Rimward runs on/ })
+  holder.kill('SIGKILL')
+  await once(holder, 'exit')
+  await (await openSqliteFabric(options)).close()
+})
+
 test('a full disk is storage_full; nothing half-stored, and the rest goes on', async (t) => {
   const folder = await temporaryFolder(t)
   // 2 MiB a file (ulimit counts in 512 bytes, POSIX): the write fails as on a full disk, without a disk of our own.
