@@ -53,12 +53,12 @@ function createMemoryBucket(clock: Clock): Bucket {
       tell(key, { kind: 'delete', key })
       return true
     },
-    async list({ prefix = '', after = '', limit, keysOnly = false }) {
+    async list({ prefix = '', after = '', limit, keysOnly = false, valueBytes = Number.POSITIVE_INFINITY }) {
       return [...entries.keys()]
         .filter((key) => key.startsWith(prefix) && key > after && live(key) !== undefined)
         .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
         .slice(0, limit)
-        .map((key) => (keysOnly ? { ...entries.get(key)!, value: new Uint8Array() } : entries.get(key)!))
+        .map((key) => ({ ...entries.get(key)!, value: entries.get(key)!.value.slice(0, keysOnly ? 0 : valueBytes) }))
     },
     watch(prefix, listener) {
       const watch = { prefix, listener }
@@ -80,7 +80,7 @@ function createMemoryBlobs(clock: Clock): Blobs {
       }
       const bytes = Buffer.concat(chunks)
       const name = hash.digest('hex')
-      if (!stored.has(name)) stored.set(name, { bytes, storedAt: clock() })
+      stored.set(name, { bytes, storedAt: clock() })
       return { hash: name, bytes: bytes.length }
     },
     get: async (hash) => stored.get(hash)?.bytes,
@@ -88,12 +88,16 @@ function createMemoryBlobs(clock: Clock): Blobs {
       const bytes = stored.get(hash)?.bytes
       return bytes && Readable.from([range === undefined ? bytes : bytes.subarray(range.start, range.end + 1)])
     },
-    has: async (hash) => stored.has(hash),
+    async has(hash) {
+      const found = stored.get(hash)
+      if (found !== undefined) found.storedAt = clock()
+      return found !== undefined
+    },
     async *list() {
       for (const [hash, { bytes, storedAt }] of stored) yield { hash, bytes: bytes.length, storedAt }
     },
-    async delete(hash) {
-      stored.delete(hash)
+    async delete(hash, { storedBefore = Number.POSITIVE_INFINITY } = {}) {
+      if ((stored.get(hash)?.storedAt ?? 0) < storedBefore) stored.delete(hash)
     },
   }
 }

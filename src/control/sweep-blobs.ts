@@ -30,7 +30,7 @@ export async function sweepBlobs({
   let removed = 0
   let bytes = 0
   for (const [hash, size] of candidates) {
-    if (!(await pins.unlessPinned(hash, () => blobs.delete(hash)))) continue
+    if (!(await pins.unlessPinned(hash, () => blobs.delete(hash, { storedBefore: now - grace + 1 })))) continue
     removed += 1
     bytes += size
   }
