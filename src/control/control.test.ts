@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { defaultLimits, type Limits } from '#/core/limits.ts'
-import type { Fabric, Proof } from '#/core/ports.ts'
+import type { Engine, Fabric, Proof } from '#/core/ports.ts'
 import type { ObjectNamespace, Snapshot } from '#/core/snapshot.ts'
 import { type Control, createControl } from './control.ts'
 import { createMemoryFabric } from './memory-fabric.fixture.ts'
@@ -16,7 +16,7 @@ interface Options {
   readonly fabric?: Fabric
   readonly limits?: Partial<Limits>
   readonly adopt?: (snapshot: Snapshot) => Promise<void>
-  readonly prove?: () => Promise<Proof>
+  readonly prove?: Engine['prove']
 }
 
 const proven: Proof = { ok: true, startupMs: 1, exports: [{ name: 'default', kind: 'handlers', handlers: ['fetch'] }] }
@@ -145,6 +145,17 @@ test('a program that does not start leaves nothing behind', async () => {
   )
   assert.deepEqual(control.programs(), [])
   assert.equal((await fabric.bucket('program-versions').list({ limit: 10 })).length, 0)
+})
+
+test('a missing class is named even by an engine that does not start without it', async () => {
+  const { control } = await open({
+    prove: async (program) => (program.objects.length > 0 ? { ok: false, message: 'no class' } : proven),
+  })
+  const wanted = step({ newSqliteClasses: ['Counter'] })
+  await assert.rejects(
+    control.upload('shop', await upload(control, '', wanted), deploy),
+    refusedAs('class_not_exported'),
+  )
 })
 
 test('fifty deploys at once make one line of Snapshots', async () => {

@@ -83,17 +83,45 @@ export function checkBound(
   })
 }
 
-/** Starts the version away from traffic; returns it with what it exports. Throws a `Refusal` (`does_not_start`). */
+/**
+ * Starts the version away from traffic; returns it with what it exports, which must include every class of `objects`.
+ * `before` are the classes that the program has now. Throws a `Refusal` (`does_not_start`, `class_abandoned`, `class_not_exported`).
+ */
 export async function proveVersion(
   office: Office,
   draft: VersionRecord,
   objects: readonly ObjectNamespace[],
+  before: readonly ObjectNamespace[] = objects,
 ): Promise<VersionRecord> {
-  if (draft.code === undefined) return { ...draft, exports: [], startupMs: 0 }
+  const proven = await startOnce(office, draft, objects)
+  if (proven.ok) {
+    checkExported(proven.version, objects, before)
+    return proven.version
+  }
+  if (objects.length > 0) await blameMissingClass(office, draft, objects, before)
+  throw new Refusal('does_not_start', proven.message)
+}
+
+type Started = { readonly ok: true; readonly version: VersionRecord } | { readonly ok: false; readonly message: string }
+
+async function startOnce(office: Office, draft: VersionRecord, objects: readonly ObjectNamespace[]): Promise<Started> {
+  if (draft.code === undefined) return { ok: true, version: { ...draft, exports: [], startupMs: 0 } }
   const proof = await office.engine.prove({ name: draft.program, objects }, toDeployment(draft))
-  if (!proof.ok) throw new Refusal('does_not_start', describeFailure(proof))
+  if (!proof.ok) return { ok: false, message: describeFailure(proof) }
   const exports = proof.exports.map(({ name, kind, handlers }) => ({ name, kind, handlers: [...handlers] }))
-  return { ...draft, exports, startupMs: proof.startupMs }
+  return { ok: true, version: { ...draft, exports, startupMs: proof.startupMs } }
+}
+
+/** An engine may not start objects whose class is missing: what starts without them tells which one that is. */
+async function blameMissingClass(
+  office: Office,
+  draft: VersionRecord,
+  objects: readonly ObjectNamespace[],
+  before: readonly ObjectNamespace[],
+): Promise<void> {
+  const bare = { ...draft, bindings: draft.bindings.filter((binding) => binding.kind !== 'objects') }
+  const started = await startOnce(office, bare, [])
+  if (started.ok) checkExported(started.version, objects, before)
 }
 
 /** The runtime's sentence; the place `at MODULE:LINE:COLUMN` is added where the sentence does not hold it. */

@@ -6,7 +6,6 @@ import type { Forgetting } from './forget-objects.ts'
 import { applyMigrations, type Migrations, type ObjectChange, reconcileObjects } from './object-classes.ts'
 import {
   checkBound,
-  checkExported,
   heldVersion,
   newProgram,
   newRollout,
@@ -74,8 +73,7 @@ export async function uploadVersion(
     checkDeletedBindings(draft, change)
     if (!deploy) checkDeclaredBindings(draft, objects)
     await checkBound(office, name, draft, objects)
-    const version = await proveVersion(office, draft, objects)
-    checkExported(version, objects, record.objects)
+    const version = await proveVersion(office, draft, objects, record.objects)
     await checkBlobs(office, version)
 
     const stored = withVersion(office, record, version)
