@@ -198,6 +198,8 @@ export interface Egress {
 
 export interface AssetRequest {
   readonly method: string
+  /** For rules of `_headers` that name a host: lower case, without port. Absent: the `host` field of `headers`. */
+  readonly host?: string
   /** Path and query. */
   readonly path: string
   readonly headers: HeaderList
