@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { buffer } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { serializeManifest } from '#/core/asset-manifest.ts'
+import { createBoundedCache } from '#/core/bounded-cache.ts'
 import type { Answer } from '#/core/exchange.ts'
 import { defaultLimits } from '#/core/limits.ts'
 import { createMemoryFabric } from '#/core/memory-fabric.ts'
 import type { AssetsDeployment } from '#/core/snapshot.ts'
 import { createAssets } from './assets.ts'
-import { createBoundedCache } from './bounded-cache.ts'
 
 const large = Buffer.alloc(100_000, 'x')
 const contents: Record<string, string | Buffer> = {

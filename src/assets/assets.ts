@@ -2,6 +2,7 @@
 
 import type { AssetEntry } from '#/core/asset-manifest.ts'
 import { routeFirst } from '#/core/asset-routing.ts'
+import { createBoundedCache, shareLoads } from '#/core/bounded-cache.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { Answer, Body, HeaderList } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
@@ -9,7 +10,6 @@ import type { AssetRequest, Assets, Blobs } from '#/core/ports.ts'
 import type { AssetsDeployment } from '#/core/snapshot.ts'
 import { decidePreconditions, rangeHolds } from '#/http/conditional.ts'
 import { decideRange } from '#/http/range.ts'
-import { createBoundedCache, shareLoads } from './bounded-cache.ts'
 import { type AssetDecision, decideAsset, parseTarget } from './decide-asset.ts'
 import { createSiteFiles, type SiteFiles } from './site-files.ts'
 

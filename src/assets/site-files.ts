@@ -2,11 +2,11 @@
 import { compileHeaderRules, type HeaderPatch, parseHeaderRules } from '#/core/asset-headers.ts'
 import { type AssetManifest, parseManifest } from '#/core/asset-manifest.ts'
 import { compileRedirects, parseRedirects } from '#/core/asset-redirects.ts'
+import { createBoundedCache, shareLoads } from '#/core/bounded-cache.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Blobs } from '#/core/ports.ts'
 import type { AssetsDeployment, BlobHash } from '#/core/snapshot.ts'
-import { createBoundedCache, shareLoads } from './bounded-cache.ts'
 import type { AssetRules } from './decide-asset.ts'
 
 export interface SiteFiles {

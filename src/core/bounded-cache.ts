@@ -3,9 +3,11 @@ export interface BoundedCache<Value> {
   get(key: string): Value | undefined
   /** Not kept when it alone is over the cap. */
   put(key: string, value: Value, weight: number): void
+  values(): Iterable<Value>
   readonly weight: number
 }
 
+/** `cap` is in the unit of the weights. */
 export function createBoundedCache<Value>(cap: number): BoundedCache<Value> {
   // A Map iterates in the order of insertion: the first key is the least recently used one.
   const entries = new Map<string, { readonly value: Value; readonly weight: number }>()
@@ -31,6 +33,9 @@ export function createBoundedCache<Value>(cap: number): BoundedCache<Value> {
         if (total <= cap) break
         remove(oldest)
       }
+    },
+    *values() {
+      for (const { value } of entries.values()) yield value
     },
     get weight() {
       return total
