@@ -65,6 +65,7 @@ export const limitTable = {
   tailSessions: { unit: 'count', default: 10, why: 'Workers allow 10 viewers a program' },
   tailSessionSeconds: { unit: 's', default: 6 * 3600, why: 'Workers end a tail after six hours' },
   tailBufferBytes: { unit: 'bytes', default: 4 * MiB, why: 'unsent bytes of one viewer; more are dropped and counted' },
+  tailIdleMs: { unit: 'ms', default: 30_000, why: 'a silent viewer is pinged after this, and cut off after twice' },
   tailMessageBytes: { unit: 'bytes', default: 64 * KiB, why: 'a viewer sends pings and one small JSON object' },
   // Stores.
   kvKeyBytes: { unit: 'bytes', default: 512, why: 'Workers KV' },

@@ -229,6 +229,8 @@ export interface Trace {
     readonly timestamp: EpochMs
   }[]
   readonly entrypoint?: string
+  /** Logs were left out because the trace was over its cap. */
+  readonly truncated?: boolean
 }
 
 export interface Traces {

@@ -8,6 +8,7 @@ import { type AssetRefusal, AssetsRefused } from '#/control/assets-refused.ts'
 import type { AssetUploads } from '#/control/assets-uploads.ts'
 import type { Limits } from '#/core/limits.ts'
 import { ok, VendorError } from './envelope.ts'
+import { bodyOf, readBody, readJson } from './read-body.ts'
 
 /** Status and Cloudflare's number; 100324 is what it answers for a `_redirects` file. */
 const refusals: Record<AssetRefusal, readonly [status: number, code: number]> = {
@@ -38,38 +39,10 @@ async function orVendorError<Value>(work: Promise<Value>): Promise<Value> {
   }
 }
 
-/** The body of a request; a connection that breaks off is the client's failure. */
-async function* bodyOf(c: Context): AsyncGenerator<Uint8Array> {
-  if (c.req.raw.body === null) return
-  try {
-    for await (const chunk of c.req.raw.body) yield chunk
-  } catch (error) {
-    throw new AssetsRefused('bad_request', 'The request ended before its body was complete.', { cause: error })
-  }
-}
-
-async function readBody(c: Context, cap: number): Promise<Buffer> {
-  const chunks: Uint8Array[] = []
-  let bytes = 0
-  for await (const chunk of bodyOf(c)) {
-    bytes += chunk.length
-    if (bytes > cap) throw new AssetsRefused('too_large', `The request body is larger than ${cap} bytes.`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
-}
-
 async function readManifest(c: Context, limits: Limits): Promise<unknown> {
-  const text = (await readBody(c, limits.assetManifestBytes)).toString('utf8')
-  let body: unknown
-  try {
-    body = JSON.parse(text)
-  } catch (error) {
-    throw new AssetsRefused('bad_request', 'The request body is not JSON.', { cause: error })
-  }
-  const { manifest, ...rest } = (body ?? {}) as Record<string, unknown>
+  const { manifest, ...rest } = ((await readJson(c, limits.assetManifestBytes)) ?? {}) as Record<string, unknown>
   const unknown = Object.keys(rest)[0]
-  if (unknown !== undefined) throw new AssetsRefused('bad_request', `The field '${unknown}' is not supported.`)
+  if (unknown !== undefined) throw new VendorError(400, 10001, `The field '${unknown}' is not supported.`)
   return manifest
 }
 
