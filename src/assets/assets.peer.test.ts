@@ -32,7 +32,7 @@ const files = [
 
 const redirects = `/old /new 301
 /query /new?a=1#top
-/blog/* /posts/:splat 308
+/moved/* /posts/:splat 308
 /u/:id/x /folder/ 200
 /ext/* https://example.com/:splat?z=1 307
 /gone /nowhere 200
@@ -67,13 +67,27 @@ const paths = [
     '/%66ile',
     '/folder%2Findex.html',
   ],
-  ...['/%', '/%ff', '/%00', '/..%2ffile', '/a\\b', '/old', '/old?x=1', '/old/', '/query?x=2', '/blog/a/b', '/blog//x'],
+  ...[
+    '/%',
+    '/%ff',
+    '/%00',
+    '/..%2ffile',
+    '/a\\b',
+    '/old',
+    '/old?x=1',
+    '/old/',
+    '/query?x=2',
+    '/moved/a/b',
+    '/moved//x',
+  ],
   ...['/u/7/x', '/u/7/y', '/ext/a?b=1', '/gone', '/slashes//example.com', '/slashes/%2f%2fexample.com', '/deep/x'],
 ].filter((path) => path.startsWith('/'))
 
 const kept = ['location', 'content-type', 'cache-control', 'x-all', 'x-name', 'x-deep']
 
-async function peer(t: TestContext, config: Pick<AssetsDeployment, 'htmlHandling' | 'notFoundHandling'>) {
+type Config = Pick<AssetsDeployment, 'htmlHandling' | 'notFoundHandling' | 'basePath'>
+
+async function peer(t: TestContext, config: Config) {
   const folder = await mkdtemp(join(tmpdir(), 'rimward-peer-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   for (const [path, text] of [...files.map((file) => [file, file]), ['_redirects', redirects], ['_headers', headers]]) {
@@ -88,7 +102,11 @@ async function peer(t: TestContext, config: Pick<AssetsDeployment, 'htmlHandling
     assets: {
       directory: folder,
       routerConfig: { has_user_worker: false },
-      assetConfig: { html_handling: config.htmlHandling, not_found_handling: config.notFoundHandling },
+      assetConfig: {
+        html_handling: config.htmlHandling,
+        not_found_handling: config.notFoundHandling,
+        ...(config.basePath === undefined ? {} : { base_path: config.basePath }),
+      },
     },
   })
   const miniflare = new Miniflare(options)
@@ -101,7 +119,7 @@ async function peer(t: TestContext, config: Pick<AssetsDeployment, 'htmlHandling
   }
 }
 
-async function ours(config: Pick<AssetsDeployment, 'htmlHandling' | 'notFoundHandling'>) {
+async function ours(config: Config) {
   const { blobs } = createMemoryFabric(() => 0)
   const manifest = new Map()
   const types: Record<string, string> = {
@@ -147,4 +165,12 @@ for (const [index, htmlHandling] of handlings.entries())
     const [theirs, mine] = await Promise.all([peer(t, config), ours(config)])
     for (const path of paths)
       assert.deepEqual(await mine(path), await theirs(path), `${path} (${config.notFoundHandling})`)
+  })
+
+for (const htmlHandling of handlings)
+  test(`base_path with ${htmlHandling}: the same answers`, async (t) => {
+    const config: Config = { htmlHandling, notFoundHandling: '404-page', basePath: '/blog/' }
+    const [theirs, mine] = await Promise.all([peer(t, config), ours(config)])
+    const below = ['/', '/index.html', '/blog', '/blogs', '/%62log', '/old', ...paths.map((path) => `/blog${path}`)]
+    for (const path of below) assert.deepEqual(await mine(path), await theirs(path), path)
   })

@@ -129,12 +129,14 @@ export function createAssets({ blobs, limits }: { readonly blobs: Blobs; readonl
       case 'wrong-method':
         return { status: 405, headers: ['allow', 'GET, HEAD', 'content-length', '0'], body: null }
       case 'none':
+      case 'outside':
         return { status: 404, headers: ['content-length', '0'], body: null }
     }
   }
 
   async function finish(site: SiteFiles, decision: AssetDecision, request: AssetRequest): Promise<Answer> {
     const answer = await respond(site, decision, request)
+    if (decision.kind === 'outside') return answer
     site.patchHeaders(hostOf(request), parseTarget(request.path).pathname, answer.headers)
     return answer
   }
@@ -147,7 +149,7 @@ export function createAssets({ blobs, limits }: { readonly blobs: Blobs; readonl
         return finish(site, decideAsset(site.rules, request.method, request.path), request)
       const rules = keepsNotFound(assets, request) ? site.rules : site.matchRules
       const decision = decideAsset(rules, request.method, request.path)
-      if (decision.kind === 'none' && !decision.final) return undefined
+      if (decision.kind === 'outside' || (decision.kind === 'none' && !decision.final)) return undefined
       return finish(site, decision, request)
     },
     async answer(assets, request) {

@@ -1,9 +1,11 @@
 /** What the files of a deployment answer to a request, as a value: redirects, the file, or nothing. */
+import { addBasePath, type BasePath, stripBasePath } from '#/core/asset-base-path.ts'
 import type { RedirectFinder } from '#/core/asset-redirects.ts'
-import { type PathRules, resolvePath } from './resolve-path.ts'
+import { type PathRules, type Resolution, resolvePath } from './resolve-path.ts'
 
 export interface AssetRules extends PathRules {
   readonly redirect: RedirectFinder
+  readonly base: BasePath
 }
 
 export type AssetDecision =
@@ -17,6 +19,8 @@ export type AssetDecision =
   | { readonly kind: 'wrong-method' }
   /** `final`: a rule of `_redirects` led here, so that the program is not asked either. */
   | { readonly kind: 'none'; readonly final: boolean }
+  /** Not below `base_path`: not even rules for headers apply. */
+  | { readonly kind: 'outside' }
 
 /** Path and query of a request as browsers normalise them (WHATWG URL): dot segments, backslashes, encoding. */
 export function parseTarget(target: string): { readonly pathname: string; readonly search: string } {
@@ -59,9 +63,18 @@ function locationOf(to: string, search: string): string {
     : `${url.href.slice(0, url.href.length - url.search.length - url.hash.length)}${query}${url.hash}`
 }
 
+/** With a base path, its root has one spelling: with a slash, or without where slashes are dropped. */
+function resolveBaseRoot(path: string, { base, htmlHandling, find }: AssetRules): Resolution | undefined {
+  if (base === '/' || htmlHandling === 'none' || find('/index.html') === undefined) return undefined
+  const bare = base.slice(0, -1)
+  const [wrong, right] = htmlHandling === 'drop-trailing-slash' ? [base, ''] : [bare, '/']
+  return path === wrong ? { kind: 'elsewhere', path: right } : undefined
+}
+
 /** `target` is path and query as sent. Only GET and HEAD are answered with a file. */
 export function decideAsset(rules: AssetRules, method: string, target: string): AssetDecision {
   const { pathname, search } = parseTarget(target)
+  if (stripBasePath(decodePath(pathname), rules.base) === undefined) return { kind: 'outside' }
   const redirect = rules.redirect(pathname)
   if (redirect !== undefined && redirect.status !== 200)
     return {
@@ -72,11 +85,13 @@ export function decideAsset(rules: AssetRules, method: string, target: string): 
     }
   const asked = redirect === undefined ? pathname : new URL(redirect.to, 'http://h').pathname
   const decoded = decodePath(asked)
-  const found = resolvePath(decoded, rules)
+  const below = stripBasePath(decoded, rules.base)
+  const root = redirect === undefined ? resolveBaseRoot(decoded, rules) : undefined
+  const found = root ?? (below === undefined ? undefined : resolvePath(below, rules))
   if (found === undefined) return { kind: 'none', final: redirect !== undefined }
   if (method !== 'GET' && method !== 'HEAD') return { kind: 'wrong-method' }
   // The one address of a file is its path decoded and encoded again.
-  const canonical = encodePath(found.kind === 'elsewhere' ? found.path : decoded)
+  const canonical = encodePath(found.kind === 'elsewhere' ? addBasePath(found.path, rules.base) : decoded)
   if (found.kind === 'elsewhere' || canonical !== asked)
     return { kind: 'redirect', status: 307, location: `${canonical}${search}`, why: 'canonical-path' }
   return found

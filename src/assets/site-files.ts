@@ -35,7 +35,7 @@ function listing(manifest: AssetManifest): Listing {
 function compile(assets: AssetsDeployment, { manifest, find }: Listing): SiteFiles {
   const { htmlHandling, notFoundHandling } = assets
   const redirect = compileRedirects(parseRedirects(assets.redirectsFile ?? '', htmlHandling).rules)
-  const rules = { find, htmlHandling, notFoundHandling, redirect }
+  const rules = { find, htmlHandling, notFoundHandling, redirect, base: assets.basePath ?? '/' }
   return {
     manifest,
     rules,

@@ -1,4 +1,5 @@
 /** The configuration of a deployment's files, as an upload's metadata has it, checked value by value. */
+import { parseBasePath } from '#/core/asset-base-path.ts'
 import { parseHeaderRules } from '#/core/asset-headers.ts'
 import { parseRedirects } from '#/core/asset-redirects.ts'
 import { routingFaults } from '#/core/asset-routing.ts'
@@ -22,7 +23,7 @@ export interface AssetsContext {
 
 const htmlHandlings = ['auto-trailing-slash', 'force-trailing-slash', 'drop-trailing-slash', 'none'] as const
 const notFoundHandlings = ['single-page-application', '404-page', 'none'] as const
-const keys = ['html_handling', 'not_found_handling', 'run_worker_first', '_redirects', '_headers']
+const keys = ['html_handling', 'not_found_handling', 'base_path', 'run_worker_first', '_redirects', '_headers']
 
 function refuse(message: string): never {
   throw new AssetsRefused('bad_config', message)
@@ -32,6 +33,13 @@ function oneOf<const Value extends string>(name: string, value: unknown, known: 
   if (value === undefined || value === null) return none
   const found = known.find((each) => each === value)
   return found ?? refuse(`assets.config.${name} is ${JSON.stringify(value)}; known values are ${known.join(', ')}.`)
+}
+
+function basePath(value: unknown): string | undefined {
+  if (value === undefined || value === null) return undefined
+  const parsed = parseBasePath(value)
+  if ('fault' in parsed) return refuse(`assets.config.base_path is ${JSON.stringify(value)}; it ${parsed.fault}.`)
+  return parsed.base === '/' ? undefined : parsed.base
 }
 
 function runFirst(value: unknown, hasCode: boolean): boolean | readonly string[] {
@@ -79,6 +87,7 @@ export function parseAssetsConfig(
   const unknown = Object.keys(given).find((key) => !keys.includes(key))
   if (unknown !== undefined) refuse(`assets.config.${unknown} is not supported.`)
   const htmlHandling = oneOf('html_handling', given.html_handling, htmlHandlings, 'auto-trailing-slash')
+  const base = basePath(given.base_path)
   const redirectsFile = ruleFile('_redirects', given._redirects, limits.assetRuleFileBytes)
   const headersFile = ruleFile('_headers', given._headers, limits.assetRuleFileBytes)
   report('bad_redirects', '_redirects', parseRedirects(redirectsFile ?? '', htmlHandling).faults)
@@ -88,6 +97,7 @@ export function parseAssetsConfig(
     notFoundHandling: oneOf('not_found_handling', given.not_found_handling, notFoundHandlings, 'none'),
     runProgramFirst: runFirst(given.run_worker_first, context.hasCode),
     navigationPrefersFiles: navigationPrefersFiles(context),
+    ...(base === undefined ? {} : { basePath: base }),
     ...(headersFile === undefined ? {} : { headersFile }),
     ...(redirectsFile === undefined ? {} : { redirectsFile }),
   }

@@ -156,7 +156,11 @@ test('configuration is checked value by value', () => {
   assert.equal(parse({}, { compatibilityFlags: ['assets_navigation_has_no_effect'] }).navigationPrefersFiles, false)
   assert.deepEqual(parse({ run_worker_first: ['/api/*'] }).runProgramFirst, ['/api/*'])
   assert.equal(parse({ _headers: '/*\n  a: b' }).headersFile, '/*\n  a: b')
+  assert.equal(parse({ base_path: 'app//x/../y' }).basePath, '/app/y/')
+  assert.equal(parse({ base_path: '/' }).basePath, undefined)
   const table: [unknown, object, string, RegExp][] = [
+    [{ base_path: 'https://example.com/' }, {}, 'bad_config', /base_path is .*not a URL/],
+    [{ base_path: '/a%20b' }, {}, 'bad_config', /percent/],
     [[], {}, 'bad_config', /must be an object/],
     [{ html_handling: 'x' }, {}, 'bad_config', /html_handling is "x"; known values are auto/],
     [{ not_found_handling: 1 }, {}, 'bad_config', /not_found_handling is 1/],
@@ -182,6 +186,6 @@ test('a completion token is good for its own program', async () => {
     assert.rejects(uploads.assetsDeploymentFrom(metadata, { ...context, program }), { message })
   await refused({ jwt }, /uploaded for 'site', not for 'other'/, 'other')
   await refused({ jwt: 'x' }, /not a token/)
-  await refused({ jwt, base_path: '/x' }, /assets.base_path is not supported/)
+  await refused({ jwt, other: '/x' }, /assets.other is not supported/)
   await refused({}, /completion token/)
 })

@@ -89,6 +89,15 @@ export function parseRedirects(
   return { rules, faults }
 }
 
+/** A rule that names a host means it; a path stays one whatever its placeholders stood for (`//host` leads away). */
+function fillTarget(template: string, values: ReadonlyMap<string, string>): string {
+  const target = fillPlaceholders(template, values).trim()
+  if (/^(?:\w+:\/\/|\/\/[^/\\\s?#])/.test(template)) return target
+  const suffix = target.search(/[?#]/)
+  const path = suffix < 0 ? target : target.slice(0, suffix)
+  return path.replace(/[/\\]+/g, '/') + (suffix < 0 ? '' : target.slice(suffix))
+}
+
 /** Compiles rules once: static ones first, then the others in order. */
 export function compileRedirects(rules: readonly RedirectRule[]): RedirectFinder {
   const fixed = new Map(rules.filter((rule) => rule.fixed).map((rule) => [rule.from, rule]))
@@ -101,9 +110,7 @@ export function compileRedirects(rules: readonly RedirectRule[]): RedirectFinder
     for (const [match, rule] of dynamic) {
       const values = match(path)
       if (values === undefined) continue
-      const to = fillPlaceholders(rule.to, values).trim()
-      // `//host` would lead to another site.
-      return { status: rule.status, to: /^\w+:\/\//.test(to) ? to : to.replace(/\/+/g, '/') }
+      return { status: rule.status, to: fillTarget(rule.to, values) }
     }
     return undefined
   }

@@ -115,6 +115,8 @@ export interface AssetsDeployment {
   readonly files: number
   readonly htmlHandling: 'auto-trailing-slash' | 'force-trailing-slash' | 'drop-trailing-slash' | 'none'
   readonly notFoundHandling: 'single-page-application' | '404-page' | 'none'
+  /** Slash at both ends; absent: `/`. See `asset-base-path.ts`. */
+  readonly basePath?: string
   /** true: always; a list of globs (`!` negates): where one matches. */
   readonly runProgramFirst: boolean | readonly string[]
   /** Navigations (`Sec-Fetch-Mode: navigate`) get `notFoundHandling` before the program is asked; since 2025-04-01. */
