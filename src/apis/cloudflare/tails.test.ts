@@ -8,6 +8,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
@@ -83,9 +84,9 @@ async function createTail(base: string, filters: unknown[] = []): Promise<Create
   return ((await response.json()) as { result: Created }).result
 }
 
-/** Resolves once the condition holds: it is looked at again after each turn of the event loop. */
+/** Resolves once the condition holds. */
 async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setImmediate(resolve))
+  while (!condition()) await setTimeout(5)
 }
 
 async function open(t: TestContext, url: string): Promise<WebSocket> {
