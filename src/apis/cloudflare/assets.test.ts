@@ -15,7 +15,7 @@ import { createAssetUploads } from '#/control/assets-uploads.ts'
 import { parseManifest } from '#/core/asset-manifest.ts'
 import { defaultLimits } from '#/core/limits.ts'
 import { createMemoryFabric } from '#/core/memory-fabric.ts'
-import { assetRoutes, toVendorError } from './assets.ts'
+import { assetRoutes, resolveAssetsWith } from './assets.ts'
 import { ok, VendorError } from './envelope.ts'
 
 const seal = { seal: (text: string) => text, open: (text: string) => text }
@@ -53,11 +53,7 @@ async function startApi(t: TestContext) {
   app.route(
     '/',
     otherRoutes(async ({ assets }) => {
-      try {
-        deployed = await uploads.assetsDeploymentFrom(assets, { program: 'site', hasCode: false })
-      } catch (thrown) {
-        throw toVendorError(thrown)
-      }
+      deployed = await resolveAssetsWith(uploads)(assets, { program: 'site', hasCode: false })
     }),
   )
   app.onError((error, c) => {

@@ -24,8 +24,8 @@ const refusals: Record<AssetRefusal, readonly [status: number, code: number]> = 
   bad_headers: [400, 10021],
 }
 
-/** A refusal in the vendor's words; anything else stays what it is. Also for uploads of versions with assets. */
-export function toVendorError(thrown: unknown): unknown {
+/** A refusal in the vendor's words; anything else stays what it is. */
+function toVendorError(thrown: unknown): unknown {
   if (!(thrown instanceof AssetsRefused)) return thrown
   const [status, code] = refusals[thrown.why]
   return new VendorError(status, code, thrown.message)
@@ -37,6 +37,11 @@ async function orVendorError<Value>(work: Promise<Value>): Promise<Value> {
   } catch (thrown) {
     throw toVendorError(thrown)
   }
+}
+
+/** Turns an upload's `metadata.assets` into what is deployed; rejects with a `VendorError`. */
+export function resolveAssetsWith(uploads: AssetUploads): AssetUploads['assetsDeploymentFrom'] {
+  return (metadataAssets, context) => orVendorError(uploads.assetsDeploymentFrom(metadataAssets, context))
 }
 
 async function readManifest(c: Context, limits: Limits): Promise<unknown> {

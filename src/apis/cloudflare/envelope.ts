@@ -1,7 +1,13 @@
-/** Cloudflare's answer envelope. Source: developers.cloudflare.com/fundamentals/api/how-to/make-api-calls. */
+/** Cloudflare's envelope around every answer of its API: `{success, errors, messages, result}`. */
 import type { Context } from 'hono'
 
-/** A failure as the vendor's clients expect it: HTTP status, the vendor's number, one sentence. */
+/** A success; `result_info` carries pages and cursors. */
+export function ok(c: Context, result: unknown, extra: { result_info?: object; status?: 200 | 201 } = {}): Response {
+  const { result_info, status = 200 } = extra
+  return c.json({ success: true, errors: [], messages: [], result, ...(result_info && { result_info }) }, status)
+}
+
+/** A refusal in the vendor's words; the API's `onError` turns it into the envelope. */
 export class VendorError extends Error {
   readonly status: number
   readonly code: number
@@ -14,14 +20,4 @@ export class VendorError extends Error {
     this.code = code
     this.meta = meta
   }
-}
-
-/** `{success: true, errors: [], messages: [], result}` */
-export function ok(
-  c: Context,
-  result: unknown,
-  extra: { readonly result_info?: object; readonly status?: 200 | 201 } = {},
-): Response {
-  const { status = 200, ...rest } = extra
-  return c.json({ success: true, errors: [], messages: [], result, ...rest }, status)
 }
