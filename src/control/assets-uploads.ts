@@ -68,6 +68,8 @@ const bucketBytes = 50 * 1024 * 1024
 const bucketFiles = 1000
 /** With so few files missing, each upload asks the fabric whether another machine got the rest. */
 const fewMissing = 64
+/** Known files looked up at once. */
+const lookUps = 128
 
 function createKnownFiles({ fabric, limits, clock }: Dependencies) {
   const bucket = fabric.bucket('asset-files')
@@ -134,11 +136,25 @@ export async function createAssetUploads(dependencies: Dependencies): Promise<As
     for (const session of sessions.values()) session.missing.delete(hash)
   })
 
-  async function missingOf(files: readonly ExpectedContent[]): Promise<string[]> {
-    const missing: string[] = []
-    for (const hash of new Set(files.map((file) => file.hash)))
-      if ((await known.get(hash)) === undefined) missing.push(hash)
-    return missing
+  /** What is known of these files, by hash; looked up some at a time. */
+  async function knownOf(files: readonly ExpectedContent[]): Promise<Map<string, KnownFile>> {
+    const hashes = [...new Set(files.map((file) => file.hash))]
+    const found = new Map<string, KnownFile>()
+    for (let from = 0; from < hashes.length; from += lookUps)
+      await Promise.all(
+        hashes.slice(from, from + lookUps).map(async (hash) => {
+          const file = await known.get(hash)
+          if (file !== undefined) found.set(hash, file)
+        }),
+      )
+    return found
+  }
+
+  function openSession(files: readonly ExpectedContent[], found: ReadonlyMap<string, KnownFile>): Session {
+    return sessionOf(
+      files,
+      files.map((file) => file.hash).filter((hash) => !found.has(hash)),
+    )
   }
 
   function hold(id: string, session: Session): Session {
@@ -150,21 +166,24 @@ export async function createAssetUploads(dependencies: Dependencies): Promise<As
     const bytes = await fabric.blobs.get(manifest)
     if (bytes === undefined) throw new AssetsRefused('bad_token', 'The list of files of this upload is gone.')
     const files = JSON.parse(Buffer.from(bytes).toString('utf8')) as ExpectedContent[]
-    return hold(id, sessionOf(files, await missingOf(files)))
+    return hold(id, openSession(files, await knownOf(files)))
   }
   const restoreOnce = shareLoads(async (token: string) => restore(JSON.parse(token) as AssetToken))
   async function sessionFor(token: AssetToken): Promise<Session> {
     return sessions.get(token.session) ?? restoreOnce(JSON.stringify(token))
   }
 
-  async function complete(id: string, program: ProgramName, session: Session): Promise<string | undefined> {
+  async function complete(
+    id: string,
+    program: ProgramName,
+    session: Session,
+    found: ReadonlyMap<string, KnownFile>,
+  ): Promise<string | undefined> {
+    for (const hash of session.byHash.keys()) if (!found.has(hash)) session.missing.add(hash)
+    if (session.missing.size > 0) return undefined
     const manifest = new Map<string, AssetEntry>()
     for (const { path, hash, size } of session.files) {
-      const file = await known.get(hash)
-      if (file === undefined) {
-        session.missing.add(hash)
-        return undefined
-      }
+      const file = found.get(hash)!
       const type = file.type ?? typeOfPath(path)
       manifest.set(path, { hash, blob: file.blob, size, ...(type === undefined ? {} : { type }) })
     }
@@ -182,7 +201,8 @@ export async function createAssetUploads(dependencies: Dependencies): Promise<As
   }
   const completeOnce = shareLoads(async (text: string) => {
     const token = JSON.parse(text) as AssetToken
-    return complete(token.session, token.program, await sessionFor(token))
+    const session = await sessionFor(token)
+    return complete(token.session, token.program, session, await knownOf(session.files))
   })
 
   const resolveCompletion = async (jwt: string) => {
@@ -195,11 +215,10 @@ export async function createAssetUploads(dependencies: Dependencies): Promise<As
     async open(program, manifest) {
       const files = parseAssetList(manifest, limits)
       const id = randomUUID()
-      const session = sessionOf(files, await missingOf(files))
-      if (session.missing.size === 0) {
-        const jwt = await complete(id, program, session)
-        if (jwt !== undefined) return { jwt, buckets: [] }
-      }
+      const found = await knownOf(files)
+      const session = openSession(files, found)
+      const completion = await complete(id, program, session, found)
+      if (completion !== undefined) return { jwt: completion, buckets: [] }
       const { hash } = await fabric.blobs.put(Buffer.from(JSON.stringify(files)))
       hold(id, session)
       const jwt = await tokens.issue('upload', { session: id, program, manifest: hash, files: files.length })
