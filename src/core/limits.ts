@@ -43,6 +43,11 @@ export const limitTable = {
   kvMetadataBytes: { unit: 'bytes', default: 1024, why: 'Workers KV' },
   kvValueBytes: { unit: 'bytes', default: 25 * MiB, why: 'Workers KV' },
   kvListKeys: { unit: 'count', default: 1000, why: 'Workers KV returns at most 1,000 keys a page' },
+  // Control plane.
+  rimwardApiBodyBytes: { unit: 'bytes', default: MiB, why: 'bodies of our own API are small JSON documents or PEM' },
+  logReaders: { unit: 'count', default: 100, why: 'people who follow logs at once; each holds a socket and a queue' },
+  logReaderLines: { unit: 'count', default: 1_000, why: 'lines that wait for a slow reader; later ones are counted' },
+  logKeepAliveMs: { unit: 'ms', default: 15_000, why: 'shorter than the idle time of common proxies (60 s)' },
 } as const satisfies Record<string, LimitRow>
 
 export type LimitName = keyof typeof limitTable
