@@ -1,0 +1,90 @@
+/** Finds the running node and calls its API. */
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { Complaint } from './complaint.ts'
+import { isClaimed, readNodeFile, readToken } from './data-folder.ts'
+import type { Terminal } from './terminal.ts'
+
+export interface NodeOptions {
+  readonly api?: string
+  readonly data: string
+}
+
+export type RequestBody = NonNullable<NonNullable<Parameters<typeof fetch>[1]>['body']>
+
+export interface NodeClient {
+  /** Base URL, without a slash at the end. */
+  readonly url: string
+  readonly token: string
+  /** Sends the request and hands back the answer whatever its status. Throws a `Complaint` when nothing listens. */
+  send(
+    method: string,
+    path: string,
+    init?: { body?: RequestBody; headers?: Record<string, string>; signal?: AbortSignal },
+  ): Promise<Response>
+  /** For our own API: JSON in, JSON out; a problem document becomes a `Complaint`. */
+  json<T>(method: string, path: string, body?: unknown): Promise<T>
+}
+
+function apiUrl(terminal: Terminal, options: NodeOptions, folder: string): string {
+  const named = options.api ?? terminal.env.RIMWARD_API
+  if (named !== undefined && named !== '') {
+    if (!/^https?:\/\//.test(named) || !URL.canParse(named)) {
+      throw new Complaint(`--api (or RIMWARD_API) takes a URL such as http://127.0.0.1:8081; got "${named}".`)
+    }
+    return named.replace(/\/+$/, '')
+  }
+  const node = existsSync(folder) ? readNodeFile(folder) : undefined
+  if (node === undefined || !isClaimed(folder)) {
+    throw new Complaint(
+      `No rimward runs on the data folder ${folder}. Start one with "rimward up", or give --data or --api.`,
+    )
+  }
+  return node.addresses.api
+}
+
+export function findNode(terminal: Terminal, options: NodeOptions): NodeClient {
+  const folder = resolve(terminal.folder, options.data)
+  const url = apiUrl(terminal, options, folder)
+  const token = terminal.env.RIMWARD_TOKEN || (existsSync(folder) ? readToken(folder) : undefined)
+  if (token === undefined)
+    throw new Complaint(`There is no token: set RIMWARD_TOKEN, or give --data with the node's folder.`)
+  const send: NodeClient['send'] = async (method, path, init) => {
+    try {
+      return await fetch(`${url}${path}`, {
+        ...init,
+        method,
+        headers: { authorization: `Bearer ${token}`, ...init?.headers },
+      })
+    } catch (error) {
+      if (init?.signal?.aborted) throw error
+      const cause = (error as Error).cause as NodeJS.ErrnoException | undefined
+      throw new Complaint(`No answer from ${url}: ${cause?.code ?? cause?.message ?? (error as Error).message}.`)
+    }
+  }
+  return {
+    url,
+    token,
+    send,
+    async json<T>(method: string, path: string, body?: unknown): Promise<T> {
+      const answer = await send(
+        method,
+        path,
+        body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } },
+      )
+      const text = await answer.text()
+      if (answer.ok) return (text === '' ? undefined : JSON.parse(text)) as T
+      throw new Complaint(problemText(text) ?? `${method} ${url}${path} answered ${answer.status}.`)
+    },
+  }
+}
+
+function problemText(text: string): string | undefined {
+  try {
+    const problem = JSON.parse(text) as { detail?: unknown; errors?: { message?: unknown }[] }
+    const detail = problem.detail ?? problem.errors?.[0]?.message
+    return typeof detail === 'string' ? detail : undefined
+  } catch {
+    return undefined
+  }
+}
