@@ -5,7 +5,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { runCli, startCli } from './testing/run-cli.ts'
+import { runCli, startCli } from './run-cli.fixture.ts'
 
 const folder = (context: { after(run: () => void): void }): string => {
   const path = mkdtempSync(join(tmpdir(), 'rimward-cli-'))
