@@ -5,6 +5,7 @@ import { parseAddress, parsePops } from '../parse-flags.ts'
 import { table } from '../terminal.ts'
 import { shellQuote } from './env.ts'
 import { prettyLog } from './logs.ts'
+import { waitForSignal } from './up.ts'
 
 test('addresses and points of presence', () => {
   assert.deepEqual(parseAddress('--http', '[::1]:80'), { host: '::1', port: 80 })
@@ -62,4 +63,24 @@ test('columns', () => {
     ]),
     ['NAME    X', 'longer  y'],
   )
+})
+
+test('a signal counts once however often the terminal, npx and a parent pass it on; a later one exits', async () => {
+  const listeners: (() => void)[] = []
+  const exits: unknown[] = []
+  let time = 0
+  const fake = {
+    pid: 1,
+    on: (_name: string, listener: () => void) => listeners.push(listener),
+    exit: (code: unknown) => exits.push(code),
+  } as unknown as NodeJS.Process
+  const signalled = waitForSignal({ process: fake, now: () => time })
+  listeners[0]!()
+  await signalled
+  time = 200
+  listeners[1]!()
+  assert.deepEqual(exits, [])
+  time = 1_000
+  listeners[0]!()
+  assert.deepEqual(exits, [1])
 })

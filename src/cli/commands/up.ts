@@ -89,45 +89,43 @@ function banner(running: Running, flags: UpFlags, terminal: Terminal): void {
   terminal.out('')
 }
 
-/** Stops on SIGTERM or SIGINT and exits 0; a second signal exits at once. */
-function obeySignals(running: Running, release: () => void, { process, terminal, now }: UpDependencies): void {
-  let stoppingSince: number | undefined
-  const onSignal = (): void => {
-    if (stoppingSince !== undefined) {
-      if (now() - stoppingSince > sameSignalMs) process.exit(1)
-      return
+/**
+ * Resolves once when SIGTERM or SIGINT comes, also while the node still starts: its processes must not be left behind.
+ * A second signal exits at once.
+ */
+export function waitForSignal({ process, now }: Pick<UpDependencies, 'process' | 'now'>): Promise<void> {
+  let signalledAt: number | undefined
+  return new Promise((resolve) => {
+    const onSignal = (): void => {
+      if (signalledAt !== undefined && now() - signalledAt > sameSignalMs) process.exit(1)
+      signalledAt ??= now()
+      resolve()
     }
-    stoppingSince = now()
-    running.stop().then(
-      () => {
-        release()
-        process.exit(0)
-      },
-      (error: unknown) => {
-        terminal.err(`rimward: stopping failed: ${(error as Error).message}`)
-        process.exit(1)
-      },
-    )
-  }
-  process.on('SIGTERM', onSignal)
-  process.on('SIGINT', onSignal)
+    process.on('SIGTERM', onSignal)
+    process.on('SIGINT', onSignal)
+  })
 }
 
+/** Starts the node and returns when it is ready; ends the process with 0 after a signal. */
 export async function up(flags: UpFlags, dependencies: UpDependencies): Promise<void> {
-  const { terminal } = dependencies
+  const { terminal, process } = dependencies
   const options = startOptions(flags, terminal)
   makeDataFolder(options.data)
   const release = claimDataFolder(options.data)
   const token = obtainToken(options.data, terminal.env.RIMWARD_TOKEN)
+  const signalled = waitForSignal(dependencies)
   const running = await dependencies.start({ ...options, token }).catch((error: unknown) => {
     throw explainStart(error, flags) ?? error
   })
-  obeySignals(running, release, dependencies)
-  writeNodeFile(options.data, {
-    pid: dependencies.process.pid,
-    accountId: running.accountId,
-    addresses: running.addresses,
-  })
+  const stopped = signalled.then(() => running.stop())
+  stopped.then(release).then(
+    () => process.exit(0),
+    (error: unknown) => {
+      terminal.err(`rimward: stopping failed: ${(error as Error).message}`)
+      process.exit(1)
+    },
+  )
+  writeNodeFile(options.data, { pid: process.pid, accountId: running.accountId, addresses: running.addresses })
   banner(running, flags, terminal)
   terminal.out('rimward ready')
 }
