@@ -1,6 +1,7 @@
 /** `rimward up`: starts a node and keeps it until a signal. */
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
+import { EdgeError } from '#/core/errors.ts'
 import type { startPop } from '#/pop.ts'
 import { Complaint } from '../complaint.ts'
 import { claimDataFolder, makeDataFolder, obtainToken, writeNodeFile } from '../data-folder.ts'
@@ -52,8 +53,9 @@ function startOptions(flags: UpFlags, terminal: Terminal): Omit<StartOptions, 't
   }
 }
 
-/** The failure to listen or to open the folder as one line; anything else is a bug and is thrown on. */
+/** The failure to listen or to open the folder, or any the platform knows, as one line; the rest is a bug and is thrown on. */
 function explainStart(error: unknown, flags: UpFlags): Complaint | undefined {
+  if (error instanceof EdgeError) return new Complaint(`The node does not start: ${error.message}`)
   const { code, port, address } = error as NodeJS.ErrnoException & { port?: number; address?: string }
   const flag = (['http', 'https', 'api'] as const).find((name) => flags[name]?.endsWith(`:${port}`))
   const where = address === undefined ? `port ${port}` : `${address}:${port}`
