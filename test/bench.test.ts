@@ -10,6 +10,7 @@ import { loaderWorkerd } from '../bench/peers/workerd.ts'
 import { cpuSeconds, memoryOf, treeOf } from '../bench/processes.ts'
 import { sourceOf } from '../bench/programs.ts'
 import { median, quantile, show } from '../bench/statistics.ts'
+import { busyTime } from '../bench/timing-proxy.ts'
 import { putSection } from '../bench/write-page.ts'
 
 test('our generator counts answers by status and broken connections', async (t) => {
@@ -81,6 +82,12 @@ test('numbers', () => {
   assert.equal(quantile([1, 2, 3, 4, 5, 6, 7, 8, 9, 10], 0.9), 10)
   assert.equal(median([]).toString(), 'NaN')
   assert.deepEqual([show(12345.6), show(1234567), show(5.04), show(Number.NaN)], ['12 346', '1 234 567', '5.0', '-'])
+})
+
+test('calls at the same time count once, and only up to the end', () => {
+  const call = (from: number, to: number) => ({ method: 'GET', path: '/', from, to })
+  assert.equal(busyTime([call(0, 10), call(5, 8), call(8, 12), call(20, 30)], 25), 17)
+  assert.equal(busyTime([], 25), 0)
 })
 
 test('a section of the page is replaced, the rest stays', () => {
