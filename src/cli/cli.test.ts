@@ -32,6 +32,8 @@ test('what cannot be understood is one clear sentence and exit code 1', async (t
     [['site', 'add', 'shop'], /^rimward: required option '--origin <url>' not specified/],
     [['allow', 'shop'], /^rimward: allow takes NAME and DESTINATION/],
     [['cert', 'add', '--chain', 'a.pem', '--key', 'b.pem'], /^rimward: --chain: ENOENT/],
+    [['cert', 'acme', '--host', 'a.example', '--email', 'a@b.example'], /^rimward: --agree is needed/],
+    [['cert', 'acme', '--email', 'a@b.example'], /^rimward: --host is needed/],
     [['deploy'], /^rimward: There is no wrangler\.jsonc, wrangler\.json or wrangler\.toml/],
   ]
   await Promise.all(

@@ -15,8 +15,12 @@ interface CertificateView {
   readonly id: string
   readonly names: readonly string[]
   readonly source: string
-  readonly notAfter: string
+  /** Milliseconds since 1970. */
+  readonly notAfter: number
 }
+
+const letsEncrypt = 'https://acme-v02.api.letsencrypt.org/directory'
+const day = (time: number): string => new Date(time).toISOString().slice(0, 10)
 
 const path = '/rimward/v1/certificates'
 
@@ -32,7 +36,7 @@ async function list(flags: CertFlags, terminal: Terminal): Promise<void> {
   const { certificates } = await findNode(terminal, flags).json<{ certificates: CertificateView[] }>('GET', path)
   if (flags.json) return terminal.out(JSON.stringify(certificates, null, 2))
   if (certificates.length === 0) return terminal.out('There is no certificate; names get one from the local authority.')
-  const rows = certificates.map((one) => [one.id, one.names.join(', '), one.source, one.notAfter])
+  const rows = certificates.map((one) => [one.id, one.names.join(', '), one.source, day(one.notAfter)])
   for (const line of table([['ID', 'NAMES', 'SOURCE', 'VALID UNTIL'], ...rows])) terminal.out(line)
 }
 
@@ -49,21 +53,36 @@ async function remove(id: string, flags: CertFlags, terminal: Terminal): Promise
 
 interface AcmeFlags extends CertFlags {
   readonly email?: string
-  readonly directory?: string
+  readonly directory: string
   readonly host: string[]
   readonly agree?: boolean
+  readonly keyId?: string
+  readonly hmacKey?: string
+  readonly off?: boolean
+}
+
+function acmeSettings({ email, directory, host, agree, keyId, hmacKey }: AcmeFlags): object {
+  if (host.length === 0) throw new Complaint('--host is needed: a name to get a certificate for; it may be repeated.')
+  if (email === undefined)
+    throw new Complaint('--email is needed: the authority writes there before a certificate ends.')
+  if (!agree) throw new Complaint("--agree is needed: it says that you accept the authority's terms of service.")
+  if ((keyId === undefined) !== (hmacKey === undefined)) throw new Complaint('--key-id and --hmac-key go together.')
+  const account = keyId === undefined ? {} : { externalAccount: { keyId, hmacKey } }
+  return { directoryUrl: directory, email, hostnames: host, termsAgreed: true, ...account }
 }
 
 async function acme(flags: AcmeFlags, terminal: Terminal): Promise<void> {
-  if (!flags.agree) throw new Complaint("--agree is needed: it says that you accept the authority's terms of service.")
-  const body = {
-    names: flags.host,
-    termsAgreed: true,
-    ...(flags.email !== undefined && { email: flags.email }),
-    ...(flags.directory !== undefined && { directory: flags.directory }),
+  if (flags.off) {
+    await findNode(terminal, flags).json<unknown>('DELETE', `${path}/acme`)
+    terminal.out(
+      flags.json ? JSON.stringify({ acme: false }) : 'ACME is off; certificates it gave stay until they end.',
+    )
+    return
   }
-  const made = await findNode(terminal, flags).json<unknown>('POST', `${path}/acme`, body)
-  terminal.out(flags.json ? JSON.stringify(made, null, 2) : `Certificates for ${flags.host.join(', ')} come from ACME.`)
+  const settings = acmeSettings(flags)
+  const status = await findNode(terminal, flags).json<unknown>('PUT', `${path}/acme`, settings)
+  const orders = `Certificates for ${flags.host.join(', ')} are ordered; see "rimward cert list".`
+  terminal.out(flags.json ? JSON.stringify(status, null, 2) : orders)
 }
 
 const collect = (one: string, all: string[]): string[] => [...all, one]
@@ -78,10 +97,13 @@ export function addCert(program: Command, terminal: Terminal): void {
   nodeFlags(cert.command('remove').argument('<id>').description('remove a certificate')).action((id: string, flags) =>
     remove(id, flags, terminal),
   )
-  nodeFlags(cert.command('acme').description('get certificates from an ACME authority'))
-    .requiredOption('--host <host>', 'host name; may be repeated', collect, [])
+  nodeFlags(cert.command('acme').description('get certificates from an ACME authority, and renew them'))
+    .option('--host <host>', 'host name; may be repeated', collect, [])
     .option('--email <address>', 'contact for the authority')
-    .option('--directory <url>', "the authority's directory, if not Let's Encrypt")
     .option('--agree', "accept the authority's terms of service")
+    .option('--directory <url>', "the authority's directory", letsEncrypt)
+    .option('--key-id <id>', 'external account, where the authority wants one')
+    .option('--hmac-key <key>', 'its key, base64url')
+    .option('--off', 'order and renew nothing more')
     .action((flags) => acme(flags, terminal))
 }
