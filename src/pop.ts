@@ -61,6 +61,7 @@ export async function startPop(options: PopOptions): Promise<RunningPop> {
     token: options.token,
     info: { version: '0.1.0', pop: options.pop.id, accountId, startedAt, addresses: () => addresses, checks: () => [] },
     clock: Date.now,
+    log: console.error,
     limits: defaultLimits,
   })
   const control = createAdaptorServer({ fetch: api.fetch }) as Server

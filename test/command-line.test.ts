@@ -64,6 +64,7 @@ async function openNode(context: { after(run: () => void): void }) {
       checks: () => [{ name: 'engine', ready: false, reason: 'no cell answers' }],
     },
     clock: Date.now,
+    log: console.error,
     limits: defaultLimits,
   })
   const server = createAdaptorServer({ fetch: api.fetch, createServer }) as Server

@@ -22,7 +22,7 @@ export interface NodeClient {
     path: string,
     init?: { body?: RequestBody; headers?: Record<string, string>; signal?: AbortSignal },
   ): Promise<Response>
-  /** For our own API: JSON in, JSON out; a problem document becomes a `Complaint`. */
+  /** For our own API: JSON in, JSON out; an error becomes a `Complaint`. */
   json<T>(method: string, path: string, body?: unknown): Promise<T>
 }
 
@@ -79,11 +79,10 @@ export function findNode(terminal: Terminal, options: NodeOptions): NodeClient {
   }
 }
 
-function problemText(text: string): string | undefined {
+export function problemText(text: string): string | undefined {
   try {
-    const problem = JSON.parse(text) as { detail?: unknown; errors?: { message?: unknown }[] }
-    const detail = problem.detail ?? problem.errors?.[0]?.message
-    return typeof detail === 'string' ? detail : undefined
+    const message = (JSON.parse(text) as { error?: { message?: unknown } }).error?.message
+    return typeof message === 'string' ? message : undefined
   } catch {
     return undefined
   }

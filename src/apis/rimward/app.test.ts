@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Hono } from 'hono'
+import { EdgeError } from '#/core/errors.ts'
 import { defaultLimits } from '#/core/limits.ts'
 import type { Trace } from '#/core/ports.ts'
 import { createRimwardApi, type RimwardControl } from './app.ts'
@@ -36,6 +37,7 @@ function open(
   checks: () => Check[] = () => [{ name: 'engine', ready: true }],
 ) {
   const listeners = new Set<(trace: Trace) => void>()
+  const bugs: string[] = []
   const api = createRimwardApi({
     control: memoryControl(),
     traces: {
@@ -44,8 +46,8 @@ function open(
         return () => listeners.delete(listener)
       },
     },
-    egressRules: new Hono().get('/', (c) => c.json({ rules: [] })),
-    certificates: new Hono().get('/', (c) => c.json({ certificates: [] })),
+    egressRules: new Hono().get('/egress-rules', (c) => c.json({ rules: [] })),
+    certificates: new Hono().get('/certificates', (c) => c.json({ certificates: [] })),
     metrics: { contentType: 'text/plain; version=0.0.4', metrics: async () => 'up 1\n' },
     token: 'secret',
     info: {
@@ -57,6 +59,7 @@ function open(
       checks,
     },
     clock: () => 61_000,
+    log: (message) => bugs.push(message),
     limits: { ...defaultLimits, ...limits },
   })
   const call = (method: string, path: string, body?: unknown): Promise<Response> =>
@@ -67,7 +70,7 @@ function open(
         ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
       }),
     )
-  return { api, call, listeners }
+  return { api, call, listeners, bugs }
 }
 
 function trace(message: string): Trace {
@@ -89,7 +92,7 @@ test('everything under /rimward/v1 needs the token', async () => {
     'programs',
     'programs/hello/logs',
     'sites',
-    'egress',
+    'egress-rules',
     'certificates',
     'nothing',
   ]
@@ -97,7 +100,7 @@ test('everything under /rimward/v1 needs the token', async () => {
     for (const authorization of [undefined, 'Bearer wrong', 'Basic secret', 'Bearer ']) {
       const answer = await api.request(`/rimward/v1/${path}`, authorization ? { headers: { authorization } } : {})
       assert.equal(answer.status, 401, `${path} with ${authorization}`)
-      assert.equal(answer.headers.get('content-type'), 'application/problem+json')
+      assert.equal(answer.headers.get('content-type'), 'application/json')
       assert.equal(answer.headers.get('www-authenticate'), 'Bearer')
     }
   }
@@ -112,16 +115,26 @@ test('the description names every route and every route answers', async () => {
     Object.keys(methods).map((method) => `${method} ${path}`),
   )
   assert.deepEqual(described.sort(), [
+    'delete /rimward/v1/acme',
+    'delete /rimward/v1/certificates/{id}',
+    'delete /rimward/v1/egress-rules',
     'delete /rimward/v1/sites/{name}',
+    'get /rimward/v1/acme',
+    'get /rimward/v1/certificates',
+    'get /rimward/v1/egress-rules',
     'get /rimward/v1/openapi.json',
     'get /rimward/v1/programs',
     'get /rimward/v1/programs/{name}/logs',
     'get /rimward/v1/sites',
     'get /rimward/v1/status',
+    'get /rimward/v1/tls',
+    'post /rimward/v1/certificates',
+    'post /rimward/v1/egress-rules',
     'post /rimward/v1/sites',
+    'put /rimward/v1/acme',
   ])
   assert.match(JSON.stringify(document.paths['/rimward/v1/sites']!.post!.requestBody), /"origin"/)
-  for (const path of ['status', 'programs', 'sites', 'egress', 'certificates']) {
+  for (const path of ['status', 'programs', 'sites', 'egress-rules', 'certificates']) {
     assert.equal((await call('GET', `/rimward/v1/${path}`)).status, 200, path)
   }
   const unknown = await call('GET', '/rimward/v1/nothing')
@@ -153,6 +166,23 @@ test('sites are added, listed, removed; bad ones are refused with a sentence', a
   assert.equal((await call('DELETE', '/rimward/v1/sites/hello')).status, 409)
   const large = await open({ rimwardApiBodyBytes: 100 }).call('POST', '/rimward/v1/sites', 'x'.repeat(101))
   assert.equal(large.status, 413)
+})
+
+test('a known failure keeps its code and status; a bug is logged and says nothing of itself', async () => {
+  const full = open({}, () => {
+    throw new EdgeError('storage_full', 'The disk is full.')
+  })
+  const answer = await full.call('GET', '/rimward/v1/status')
+  assert.equal(answer.status, 507)
+  assert.deepEqual(await answer.json(), { error: { code: 'storage_full', message: 'The disk is full.' } })
+  assert.deepEqual(full.bugs, [])
+  const broken = open({}, () => {
+    throw new TypeError('secret of the inside')
+  })
+  const bug = await broken.call('GET', '/rimward/v1/status')
+  assert.equal(bug.status, 500)
+  assert.doesNotMatch(await bug.text(), /secret/)
+  assert.deepEqual(broken.bugs, ['GET /rimward/v1/status failed'])
 })
 
 test('logs stream as lines or as events, and a slow reader is told what it missed', async () => {

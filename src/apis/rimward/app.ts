@@ -6,10 +6,11 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { Hono, type MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { HTTPException } from 'hono/http-exception'
+import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Traces } from '#/core/ports.ts'
 import type { Clock, EpochMs } from '#/core/units.ts'
-import { type Operation, openapiDocument, operations } from './openapi.ts'
+import { openapiDocument } from './openapi.ts'
 import { pageRoutes } from './page.ts'
 import { Problem, problemResponse } from './problem.ts'
 import {
@@ -50,17 +51,17 @@ export interface RimwardInfo {
 export interface RimwardApiOptions {
   readonly control: RimwardControl
   readonly traces: Pick<Traces, 'listen'>
-  /** Mounted at `/rimward/v1/egress`. */
+  /** `/egress-rules`, mounted at `/rimward/v1`. */
   readonly egressRules: Hono
-  /** Mounted at `/rimward/v1/certificates`. */
+  /** `/certificates`, `/tls` and `/acme`, mounted at `/rimward/v1`. */
   readonly certificates: Hono
-  /** Described in `openapi.json` beside our own. */
-  readonly operations?: readonly Operation[]
   /** The shape of prom-client's `Registry`. */
   readonly metrics: { readonly contentType: string; metrics(): Promise<string> }
   readonly token: string
   readonly info: RimwardInfo
   readonly clock: Clock
+  /** Told of bugs: what was thrown and the call it belongs to. */
+  readonly log: (message: string, error: unknown) => void
   readonly limits: Pick<Limits, 'rimwardApiBodyBytes' | 'logReaders' | 'logReaderLines' | 'logKeepAliveMs'>
 }
 
@@ -72,7 +73,11 @@ function bearer(token: string): MiddlewareHandler {
     const given = /^bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '')?.[1]
     if (given === undefined || !timingSafeEqual(digest(given), wanted)) {
       c.header('www-authenticate', 'Bearer')
-      return problemResponse(c, 401, 'This needs the header "Authorization: Bearer TOKEN"; the token lies in D/token.')
+      return problemResponse(
+        c,
+        'unauthorized',
+        'This needs the header "Authorization: Bearer TOKEN"; the token lies in D/token.',
+      )
     }
     await next()
     return
@@ -100,23 +105,24 @@ function siteRoutes(control: RimwardControl): Hono {
   app.get('/', async (c) => c.json({ sites: await control.sites() }))
   app.post('/', async (c) => {
     const body = await c.req.json().catch(() => {
-      throw new Problem(400, 'The body is not JSON.')
+      throw new Problem('bad_request', 'The body is not JSON.')
     })
     const parsed = newSite.safeParse(body)
     if (!parsed.success) {
       const issue = parsed.error.issues[0]!
-      throw new Problem(400, `${issue.path.length > 0 ? issue.path.join('.') : 'The body'}: ${issue.message}`)
+      throw new Problem('bad_request', `${issue.path.length > 0 ? issue.path.join('.') : 'The body'}: ${issue.message}`)
     }
     const added = await control.addSite(parsed.data)
-    if (!added.ok) throw new Problem(409, added.taken)
+    if (!added.ok) throw new Problem('conflict', added.taken)
     return c.json(added.site, 201)
   })
   app.delete('/:name', async (c) => {
     const name = c.req.param('name')
     if (await control.removeSite(name)) return c.body(null, 204)
     const owner = (await control.sites()).find((site) => site.name === name)
-    if (owner !== undefined) throw new Problem(409, `Site "${name}" belongs to a program; delete the program instead.`)
-    throw new Problem(404, `There is no site "${name}".`)
+    if (owner !== undefined)
+      throw new Problem('conflict', `Site "${name}" belongs to a program; delete the program instead.`)
+    throw new Problem('not_found', `There is no site "${name}".`)
   })
   return app
 }
@@ -128,8 +134,8 @@ function programRoutes({ control, traces, limits }: RimwardApiOptions): Hono {
   app.get('/:name/logs', async (c) => {
     const program = c.req.param('name')
     const known = (await control.programs()).some((one) => one.name === program)
-    if (!known) throw new Problem(404, `There is no program "${program}".`)
-    if (readers >= limits.logReaders) throw new Problem(429, `${readers} readers follow logs already.`)
+    if (!known) throw new Problem('not_found', `There is no program "${program}".`)
+    if (readers >= limits.logReaders) throw new Problem('too_many_readers', `${readers} readers follow logs already.`)
     const format = (c.req.header('accept') ?? '').includes('text/event-stream') ? 'events' : 'ndjson'
     readers += 1
     const body = streamLogs({
@@ -157,18 +163,19 @@ export function createRimwardApi(options: RimwardApiOptions): Hono {
     '/rimward/*',
     bodyLimit({
       maxSize: limits.rimwardApiBodyBytes,
-      onError: (c) => problemResponse(c, 413, `The body is larger than ${limits.rimwardApiBodyBytes} bytes.`),
+      onError: (c) =>
+        problemResponse(c, 'body_too_large', `The body is larger than ${limits.rimwardApiBodyBytes} bytes.`),
     }),
   )
-  const document = openapiDocument(info.version, [...operations, ...(options.operations ?? [])])
+  const document = openapiDocument(info.version)
   app.get('/rimward/v1/openapi.json', (c) => c.json(document))
   app.get('/rimward/v1/status', async (c) => c.json(await status(options)))
   app.route('/rimward/v1/programs', programRoutes(options))
   app.route('/rimward/v1/sites', siteRoutes(options.control))
-  app.route('/rimward/v1/egress', options.egressRules)
-  app.route('/rimward/v1/certificates', options.certificates)
+  app.route('/rimward/v1', options.egressRules)
+  app.route('/rimward/v1', options.certificates)
   app.all('/rimward/*', (c) =>
-    problemResponse(c, 404, `There is no ${c.req.method} ${c.req.path}; see /rimward/v1/openapi.json.`),
+    problemResponse(c, 'not_found', `There is no ${c.req.method} ${c.req.path}; see /rimward/v1/openapi.json.`),
   )
   app.get('/metrics', async (c) => c.body(await metrics.metrics(), 200, { 'content-type': metrics.contentType }))
   app.get('/healthz', (c) =>
@@ -186,9 +193,13 @@ export function createRimwardApi(options: RimwardApiOptions): Hono {
   })
   app.route('/', pageRoutes())
   app.onError((error, c) => {
-    if (error instanceof Problem) return problemResponse(c, error.status, error.message)
+    if (error instanceof Problem) return problemResponse(c, error.code, error.message)
     if (error instanceof HTTPException) return error.getResponse()
-    return problemResponse(c, 500, 'An unexpected error happened inside Rimward.')
+    if (error instanceof EdgeError) {
+      return c.json({ error: { code: error.code, message: error.message } }, error.row.status as 500)
+    }
+    options.log(`${c.req.method} ${c.req.path} failed`, error)
+    return problemResponse(c, 'internal', 'An unexpected error happened inside Rimward.')
   })
   return app
 }

@@ -8,7 +8,9 @@ export interface Operation {
   readonly path: string
   readonly summary: string
   readonly body?: z.ZodType
-  readonly status: 200 | 201 | 204
+  /** Names of query parameters, all required. */
+  readonly query?: readonly string[]
+  readonly status: 200 | 201 | 202 | 204
   readonly result?: z.ZodType
   readonly contentType?: string
 }
@@ -54,6 +56,61 @@ export const operations: readonly Operation[] = [
     result: schemas.siteView,
   },
   { method: 'delete', path: '/sites/{name}', summary: 'Removes a CDN site.', status: 204 },
+  {
+    method: 'get',
+    path: '/egress-rules',
+    summary: 'What programs may reach besides public addresses.',
+    status: 200,
+    result: z.object({ rules: z.array(schemas.egressRule) }),
+  },
+  {
+    method: 'post',
+    path: '/egress-rules',
+    summary: 'Lets a program out to a private destination.',
+    body: schemas.egressRule,
+    status: 201,
+    result: schemas.egressRule,
+  },
+  {
+    method: 'delete',
+    path: '/egress-rules',
+    summary: 'Takes the permission back.',
+    query: ['program', 'destination'],
+    status: 204,
+  },
+  {
+    method: 'get',
+    path: '/certificates',
+    summary: 'Certificates, without their keys.',
+    status: 200,
+    result: z.object({ certificates: z.array(schemas.certificateView) }),
+  },
+  {
+    method: 'post',
+    path: '/certificates',
+    summary: 'Adds a certificate.',
+    body: schemas.newCertificate,
+    status: 201,
+    result: schemas.certificateView,
+  },
+  { method: 'delete', path: '/certificates/{id}', summary: 'Removes a certificate.', status: 204 },
+  { method: 'get', path: '/tls', summary: 'The local authority.', status: 200, result: z.looseObject({}) },
+  {
+    method: 'get',
+    path: '/acme',
+    summary: 'How the orders at the ACME authority go.',
+    status: 200,
+    result: z.looseObject({}),
+  },
+  {
+    method: 'put',
+    path: '/acme',
+    summary: 'Orders certificates from an ACME authority, and renews them.',
+    body: schemas.acmeSettings,
+    status: 202,
+    result: z.object({ configured: z.boolean() }),
+  },
+  { method: 'delete', path: '/acme', summary: 'Orders and renews nothing more.', status: 204 },
 ]
 
 function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): unknown {
@@ -61,12 +118,11 @@ function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): unknown {
 }
 
 function describeOperation(operation: Operation): object {
-  const parameters = [...operation.path.matchAll(/\{(\w+)\}/g)].map((match) => ({
-    name: match[1],
-    in: 'path',
-    required: true,
-    schema: { type: 'string' },
-  }))
+  const required = { required: true, schema: { type: 'string' } }
+  const parameters = [
+    ...[...operation.path.matchAll(/\{(\w+)\}/g)].map((match) => ({ name: match[1], in: 'path', ...required })),
+    ...(operation.query ?? []).map((name) => ({ name, in: 'query', ...required })),
+  ]
   const type = operation.contentType ?? 'application/json'
   return {
     summary: operation.summary,
@@ -80,8 +136,8 @@ function describeOperation(operation: Operation): object {
         ...(operation.result && { content: { [type]: { schema: jsonSchema(operation.result, 'output') } } }),
       },
       default: {
-        description: 'A problem (RFC 9457).',
-        content: { 'application/problem+json': { schema: jsonSchema(schemas.problemView, 'output') } },
+        description: 'What is wrong.',
+        content: { 'application/json': { schema: jsonSchema(schemas.problemView, 'output') } },
       },
     },
   }

@@ -91,4 +91,31 @@ export const logLine = z
   })
   .describe('One invocation; `{"dropped": N}` stands for N that a slow reader missed.')
 
-export const problemView = z.object({ title: z.string(), status: z.number(), detail: z.string() })
+export const problemView = z.object({ error: z.object({ code: z.string(), message: z.string() }) })
+
+// What the routers of egress rules and certificates take and give; they check it themselves.
+export const egressRule = z.object({
+  program: z.string().describe('Name of a program, or `*`.'),
+  destination: z.string().describe('Address, network (CIDR) or host name; address and host also with a port.'),
+})
+export const newCertificate = z.object({
+  chain: z.string().describe('PEM, leaf first.'),
+  key: z.string().describe('PEM, not encrypted.'),
+})
+export const certificateView = z.object({
+  id: z.string(),
+  names: z.array(z.string()),
+  issuer: z.string(),
+  source: z.enum(['upload', 'acme']),
+  fingerprint: z.string().describe('SHA-256 of the leaf, hex.'),
+  notBefore: z.iso.datetime(),
+  notAfter: z.iso.datetime(),
+  storedAt: z.iso.datetime(),
+})
+export const acmeSettings = z.object({
+  directoryUrl: z.string(),
+  email: z.string(),
+  hostnames: z.array(z.string()).describe('One certificate each.'),
+  termsAgreed: z.boolean(),
+  externalAccount: z.object({ keyId: z.string(), hmacKey: z.string() }).optional(),
+})

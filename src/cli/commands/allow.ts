@@ -16,7 +16,7 @@ interface Rule {
   readonly destination: string
 }
 
-const path = '/rimward/v1/egress'
+const path = '/rimward/v1/egress-rules'
 
 async function list(flags: AllowFlags, terminal: Terminal): Promise<void> {
   const { rules } = await findNode(terminal, flags).json<{ rules: Rule[] }>('GET', path)

@@ -15,12 +15,11 @@ interface CertificateView {
   readonly id: string
   readonly names: readonly string[]
   readonly source: string
-  /** Milliseconds since 1970. */
-  readonly notAfter: number
+  /** ISO 8601. */
+  readonly notAfter: string
 }
 
 const letsEncrypt = 'https://acme-v02.api.letsencrypt.org/directory'
-const day = (time: number): string => new Date(time).toISOString().slice(0, 10)
 
 const path = '/rimward/v1/certificates'
 
@@ -36,7 +35,7 @@ async function list(flags: CertFlags, terminal: Terminal): Promise<void> {
   const { certificates } = await findNode(terminal, flags).json<{ certificates: CertificateView[] }>('GET', path)
   if (flags.json) return terminal.out(JSON.stringify(certificates, null, 2))
   if (certificates.length === 0) return terminal.out('There is no certificate; names get one from the local authority.')
-  const rows = certificates.map((one) => [one.id, one.names.join(', '), one.source, day(one.notAfter)])
+  const rows = certificates.map((one) => [one.id, one.names.join(', '), one.source, one.notAfter.slice(0, 10)])
   for (const line of table([['ID', 'NAMES', 'SOURCE', 'VALID UNTIL'], ...rows])) terminal.out(line)
 }
 
@@ -73,14 +72,14 @@ function acmeSettings({ email, directory, host, agree, keyId, hmacKey }: AcmeFla
 
 async function acme(flags: AcmeFlags, terminal: Terminal): Promise<void> {
   if (flags.off) {
-    await findNode(terminal, flags).json<unknown>('DELETE', `${path}/acme`)
+    await findNode(terminal, flags).json<unknown>('DELETE', '/rimward/v1/acme')
     terminal.out(
       flags.json ? JSON.stringify({ acme: false }) : 'ACME is off; certificates it gave stay until they end.',
     )
     return
   }
   const settings = acmeSettings(flags)
-  const status = await findNode(terminal, flags).json<unknown>('PUT', `${path}/acme`, settings)
+  const status = await findNode(terminal, flags).json<unknown>('PUT', '/rimward/v1/acme', settings)
   const orders = `Certificates for ${flags.host.join(', ')} are ordered; see "rimward cert list".`
   terminal.out(flags.json ? JSON.stringify(status, null, 2) : orders)
 }

@@ -1,7 +1,7 @@
 /** `rimward logs NAME`: invocations of a program as they happen. */
 import type { Command } from 'commander'
 import { Complaint } from '../complaint.ts'
-import { findNode, type NodeOptions } from '../find-node.ts'
+import { findNode, type NodeOptions, problemText } from '../find-node.ts'
 import { nodeFlags } from '../node-flags.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -69,8 +69,7 @@ async function logs(name: string, flags: NodeOptions & { json?: boolean }, termi
   const node = findNode(terminal, flags)
   const answer = await node.send('GET', `/rimward/v1/programs/${encodeURIComponent(name)}/logs`)
   if (!answer.ok || answer.body === null) {
-    const problem = (await answer.json().catch(() => ({}))) as { detail?: string }
-    throw new Complaint(problem.detail ?? `The logs of "${name}" answered ${answer.status}.`)
+    throw new Complaint(problemText(await answer.text()) ?? `The logs of "${name}" answered ${answer.status}.`)
   }
   if (!flags.json) terminal.err(`Following "${name}"; Ctrl-C ends it.`)
   try {
