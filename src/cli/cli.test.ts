@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { runCli, startCli } from './run-cli.fixture.ts'
+import { bin, runCli, startCli } from './run-cli.fixture.ts'
 
 const folder = (context: { after(run: () => void): void }): string => {
   const path = mkdtempSync(join(tmpdir(), 'rimward-cli-'))
@@ -126,6 +127,38 @@ test('up: a token from the environment is not written down; SIGKILL leaves the f
   t.after(() => again.child.kill('SIGKILL'))
   await again.until('rimward ready\n')
   again.child.kill('SIGINT')
+  assert.equal((await again.done).code, 0)
+})
+
+test('up below npx: when the shell in between is gone, the node stops in order', async (t) => {
+  const data = folder(t)
+  const args = ['up', '--data', data, '--json', ...anyPort]
+  // npx runs `sh -c` and sends its own SIGTERM to that shell only; `; true` keeps the shell from becoming the node.
+  const shell = spawn('sh', ['-c', `"$0" "$@"; true`, process.execPath, bin, ...args], {
+    env: { ...process.env, npm_command: 'exec' },
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  let out = ''
+  await new Promise<void>((resolve) => {
+    shell.stdout.on('data', (chunk) => {
+      out += chunk
+      if (out.includes('rimward ready\n')) resolve()
+    })
+  })
+  const { pid } = JSON.parse(readFileSync(join(data, 'node.json'), 'utf8'))
+  t.after(() => {
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch {}
+  })
+  // The node holds the other end of the pipe: it closes when the node is gone.
+  const gone = new Promise((resolve) => shell.stdout.on('close', resolve))
+  shell.kill('SIGTERM')
+  await gone
+  const again = startCli(['up', '--data', data, ...anyPort])
+  t.after(() => again.child.kill('SIGKILL'))
+  await again.until('rimward ready\n')
+  again.child.kill('SIGTERM')
   assert.equal((await again.done).code, 0)
 })
 

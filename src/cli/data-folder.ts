@@ -34,7 +34,8 @@ const isBusy = (error: unknown): boolean => /locked|busy/i.test((error as Error)
 export function claimDataFolder(folder: string): () => void {
   const database = new DatabaseSync(join(folder, 'lock'))
   try {
-    database.exec('PRAGMA journal_mode = DELETE; PRAGMA busy_timeout = 200; BEGIN EXCLUSIVE')
+    // A node that has just been told to stop is given a moment to let go.
+    database.exec('PRAGMA busy_timeout = 2000; PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE')
   } catch (error) {
     database.close()
     if (!isBusy(error)) throw error
