@@ -98,6 +98,8 @@ test('up: a banner, the ready line, files, one node a folder, an orderly end', a
   })
   const status = await runCli(['status', '--data', data, '--json'])
   assert.equal(JSON.parse(status.out).accountId, accountId)
+  const elsewhere = await runCli(['status', '--json'], { env, cwd: tmpdir() })
+  assert.equal(JSON.parse(elsewhere.out).accountId, accountId)
   const wrong = await runCli(['status', '--data', data], { env: { RIMWARD_TOKEN: 'wrong' } })
   assert.match(wrong.err, /^rimward: This needs the header/)
 

@@ -26,27 +26,35 @@ export interface NodeClient {
   json<T>(method: string, path: string, body?: unknown): Promise<T>
 }
 
-function apiUrl(terminal: Terminal, options: NodeOptions, folder: string): string {
-  const named = options.api ?? terminal.env.RIMWARD_API
-  if (named !== undefined && named !== '') {
-    if (!/^https?:\/\//.test(named) || !URL.canParse(named)) {
-      throw new Complaint(`--api (or RIMWARD_API) takes a URL such as http://127.0.0.1:8081; got "${named}".`)
-    }
-    return named.replace(/\/+$/, '')
+interface Place {
+  readonly url: string
+  readonly token: string | undefined
+}
+
+function namedPlace(named: string, token: string | undefined): Place {
+  if (!/^https?:\/\//.test(named) || !URL.canParse(named)) {
+    throw new Complaint(`--api (or RIMWARD_API) takes a URL such as http://127.0.0.1:8081; got "${named}".`)
   }
+  return { url: named.replace(/\/+$/, ''), token }
+}
+
+/** By `--api` or `RIMWARD_API`, else the node on the data folder, else the one that `rimward env` told this shell of. */
+function placeOf({ env, folder: here }: Terminal, options: NodeOptions): Place {
+  const folder = resolve(here, options.data)
+  const own = env.RIMWARD_TOKEN || (existsSync(folder) ? readToken(folder) : undefined)
+  const named = options.api ?? env.RIMWARD_API
+  if (named !== undefined && named !== '') return namedPlace(named, own)
   const node = existsSync(folder) ? readNodeFile(folder) : undefined
-  if (node === undefined || !isClaimed(folder)) {
-    throw new Complaint(
-      `No rimward runs on the data folder ${folder}. Start one with "rimward up", or give --data or --api.`,
-    )
-  }
-  return node.addresses.api
+  if (node !== undefined && isClaimed(folder)) return { url: node.addresses.api, token: own }
+  const told = /^(https?:\/\/.+)\/client\/v4$/.exec(env.CLOUDFLARE_API_BASE_URL ?? '')?.[1]
+  if (told !== undefined) return { url: told, token: env.RIMWARD_TOKEN || env.CLOUDFLARE_API_TOKEN }
+  throw new Complaint(
+    `No rimward runs on the data folder ${folder}. Start one with "rimward up", or give --data or --api.`,
+  )
 }
 
 export function findNode(terminal: Terminal, options: NodeOptions): NodeClient {
-  const folder = resolve(terminal.folder, options.data)
-  const url = apiUrl(terminal, options, folder)
-  const token = terminal.env.RIMWARD_TOKEN || (existsSync(folder) ? readToken(folder) : undefined)
+  const { url, token } = placeOf(terminal, options)
   if (token === undefined)
     throw new Complaint(`There is no token: set RIMWARD_TOKEN, or give --data with the node's folder.`)
   const send: NodeClient['send'] = async (method, path, init) => {

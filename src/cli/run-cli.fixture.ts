@@ -23,7 +23,7 @@ export interface RunningCli {
 }
 
 export function startCli(args: readonly string[], options: CliOptions = {}): RunningCli {
-  const { RIMWARD_API: _api, RIMWARD_TOKEN: _token, ...rest } = process.env
+  const { RIMWARD_API: _api, RIMWARD_TOKEN: _token, CLOUDFLARE_API_BASE_URL: _base, ...rest } = process.env
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', bin, ...args], {
     cwd: options.cwd ?? process.cwd(),
     env: { ...rest, ...options.env },
