@@ -14,6 +14,8 @@ export interface Target {
 export interface Peer {
   readonly name: string
   readonly version: string
+  /** Load before the first round, where that of one round does not bring it to its best. */
+  readonly warmUpSeconds?: number
   start(): Promise<Target>
 }
 

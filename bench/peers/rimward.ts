@@ -79,7 +79,7 @@ function helloNode(programs: number): () => Promise<Target> {
   }
 }
 
-/** One program under all the load: it becomes hot and moves to a cell of its own. */
-export const rimwardHot: Peer = { name: 'rimward, one hot program', version, start: helloNode(1) }
-/** The same load over as many programs as connections, in shared cells. */
+/** One program under all the load: after seconds of it the program is hot and has a cell of its own. */
+export const rimwardHot: Peer = { name: 'rimward, one hot program', version, warmUpSeconds: 8, start: helloNode(1) }
+/** The same load over many programs, none of which is asked often enough to become hot: all in shared cells. */
 export const rimwardShared: Peer = { name: 'rimward, 32 programs in shared cells', version, start: helloNode(32) }

@@ -54,7 +54,8 @@ async function alternate(contestants: Contestant[], options: BenchOptions, failu
   for (let number = -1; number < options.rounds; number += 1) {
     for (const { peer, target, rounds } of contestants) {
       options.progress(number < 0 ? `warming ${peer.name}` : `round ${number + 1}: ${peer.name}`)
-      const { round: measured, result } = await round(target, options)
+      const seconds = number < 0 ? (peer.warmUpSeconds ?? options.seconds) : options.seconds
+      const { round: measured, result } = await round(target, { ...options, seconds })
       const bad = badAnswers(result)
       if (bad !== undefined) failures.push(`${peer.name}: ${bad}`)
       if (number >= 0) rounds.push(measured)
