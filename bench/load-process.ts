@@ -32,16 +32,17 @@ function finish(): void {
   process.stdout.write(JSON.stringify(result), () => process.exit(0))
 }
 
-function drive(index: number): void {
-  const authority = order.authorities[index % order.authorities.length]!
-  const request = `GET ${order.path} HTTP/1.1\r\nHost: ${authority}\r\n\r\n`
+const requests = order.authorities.map((authority) => `GET ${order.path} HTTP/1.1\r\nHost: ${authority}\r\n\r\n`)
+let turn = 0
+
+function drive(): void {
   const socket = connect(order.port, order.host).setNoDelay(true).setEncoding('latin1')
   let text = ''
   let sentAt = 0
   let done = false
   const send = (): void => {
     sentAt = performance.now()
-    socket.write(request)
+    socket.write(requests[turn++ % requests.length]!)
   }
   socket.on('connect', send)
   socket.on('data', (chunk) => {
@@ -60,13 +61,13 @@ function drive(index: number): void {
   socket.on('error', () => {})
   socket.on('close', () => {
     if (!done) broken += 1
-    if (!stopping) return drive(index)
+    if (!stopping) return drive()
     open -= 1
     if (open === 0) finish()
   })
 }
 
-for (let index = 0; index < order.connections; index += 1) drive(index)
+for (let index = 0; index < order.connections; index += 1) drive()
 const stop = (): void => {
   stopping = true
   // A connection without an answer by then counts as broken.

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 export interface Target {
   readonly host: string
   readonly port: number
-  /** Values for the Host header, one for each connection in turn. */
+  /** Values for the Host header, taken in turn by the requests. */
   readonly authorities: readonly string[]
   readonly path: string
   readonly pid: number

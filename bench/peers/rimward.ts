@@ -67,7 +67,7 @@ export async function startNode(flags: readonly string[] = []): Promise<Node> {
   }
 }
 
-/** A node with the given number of hello worlds; connections are spread over them. */
+/** A node with the given number of hello worlds; requests are spread over them. */
 function helloNode(programs: number): () => Promise<Target> {
   return async () => {
     const node = await startNode()
@@ -81,5 +81,5 @@ function helloNode(programs: number): () => Promise<Target> {
 
 /** One program under all the load: after seconds of it the program is hot and has a cell of its own. */
 export const rimwardHot: Peer = { name: 'rimward, one hot program', version, warmUpSeconds: 8, start: helloNode(1) }
-/** The same load over many programs, none of which is asked often enough to become hot: all in shared cells. */
-export const rimwardShared: Peer = { name: 'rimward, 32 programs in shared cells', version, start: helloNode(32) }
+/** The same load over many programs, none of which is asked for long and often enough to become hot. */
+export const rimwardShared: Peer = { name: 'rimward, 48 programs in shared cells', version, start: helloNode(48) }
