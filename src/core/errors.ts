@@ -55,6 +55,7 @@ export const errorTable = {
   origin_timeout: { status: 504, source: 'origin', retry: true, title: 'Origin timed out' },
   origin_failed: { status: 502, source: 'origin', retry: true, title: 'Origin answered wrongly' },
   overloaded: { status: 503, source: 'rimward', retry: true, title: 'Too busy' },
+  folder_in_use: { status: 503, source: 'rimward', retry: false, title: 'Data folder in use' },
   storage_full: { status: 507, source: 'rimward', retry: true, title: 'Storage is full' },
   internal: { status: 500, source: 'rimward', retry: true, title: 'Internal error' },
 } as const satisfies Record<string, ErrorRow>

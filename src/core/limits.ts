@@ -42,12 +42,34 @@ export const limitTable = {
   kvKeyBytes: { unit: 'bytes', default: 512, why: 'Workers KV' },
   kvMetadataBytes: { unit: 'bytes', default: 1024, why: 'Workers KV' },
   kvValueBytes: { unit: 'bytes', default: 25 * MiB, why: 'Workers KV' },
+  kvInlineBytes: { unit: 'bytes', default: 64 * KiB, why: 'up to here a row is cheaper than a file with two fsyncs' },
+  kvMinimumTtlS: { unit: 's', default: 60, why: 'Workers KV refuses expirations nearer than 60 s' },
+  kvNamespaces: { unit: 'count', default: 1000, why: 'Workers KV allows 1,000 namespaces an account' },
+  kvTitleBytes: { unit: 'bytes', default: 512, why: 'Workers KV' },
+  kvBulkKeys: { unit: 'count', default: 10_000, why: 'Workers KV accepts 10,000 keys a bulk call' },
+  kvBulkBytes: { unit: 'bytes', default: 100 * MiB, why: 'Workers KV accepts 100 MB a bulk call' },
+  kvBulkGetKeys: { unit: 'count', default: 100, why: 'Workers KV reads at most 100 keys a call' },
   kvListKeys: { unit: 'count', default: 1000, why: 'Workers KV returns at most 1,000 keys a page' },
   // Control plane.
   rimwardApiBodyBytes: { unit: 'bytes', default: MiB, why: 'bodies of our own API are small JSON documents or PEM' },
   logReaders: { unit: 'count', default: 100, why: 'people who follow logs at once; each holds a socket and a queue' },
   logReaderLines: { unit: 'count', default: 1_000, why: 'lines that wait for a slow reader; later ones are counted' },
   logKeepAliveMs: { unit: 'ms', default: 15_000, why: 'shorter than the idle time of common proxies (60 s)' },
+  // Fabric.
+  fabricKeyBytes: { unit: 'bytes', default: 1024, why: 'the longest KV key with its namespace and room to spare' },
+  fabricValueBytes: {
+    unit: 'bytes',
+    default: 8 * MiB,
+    why: 'the largest message NATS recommends; more belongs in a blob',
+  },
+  fabricQueueBytes: { unit: 'bytes', default: 64 * MiB, why: 'writes waiting for the disk; beyond it: overloaded' },
+  fabricBatch: { unit: 'count', default: 1024, why: 'writes in one transaction: bounds the wait of the first of them' },
+  fabricBytes: { unit: 'bytes', default: 64 * 1024 * MiB, why: 'the database file; beyond it: storage_full' },
+  blobGraceMs: {
+    unit: 'ms',
+    default: 3_600_000,
+    why: 'a blob is stored before a record names it: longer than any upload',
+  },
 } as const satisfies Record<string, LimitRow>
 
 export type LimitName = keyof typeof limitTable

@@ -32,6 +32,8 @@ export interface ListOptions {
   readonly limit: number
   /** Values are left empty, for a cheap listing of keys. */
   readonly keysOnly?: boolean
+  /** Values are cut to their first so many bytes, for a cheap listing of what stands at their head. */
+  readonly valueBytes?: number
 }
 
 export type Change = { readonly kind: 'put'; readonly entry: Entry } | { readonly kind: 'delete'; readonly key: string }
@@ -48,7 +50,10 @@ export interface Bucket {
   watch(prefix: string, listener: (change: Change) => void): () => void
 }
 
-/** Content-addressed bytes. A blob is stored whole or not at all. */
+/**
+ * Content-addressed bytes. A blob is stored whole or not at all. `put` and a `has` that answers true make a blob young
+ * again (`storedAt`), so that a sweep leaves it alone until a record names it.
+ */
 export interface Blobs {
   put(bytes: Uint8Array | AsyncIterable<Uint8Array>): Promise<{ readonly hash: BlobHash; readonly bytes: number }>
   /** Rejects with `undefined` result when unknown; a flipped bit on disk is reported as an error, never served. */
@@ -58,7 +63,8 @@ export interface Blobs {
   has(hash: BlobHash): Promise<boolean>
   /** For the sweep that removes what no record names any more. */
   list(): AsyncIterable<{ readonly hash: BlobHash; readonly bytes: number; readonly storedAt: EpochMs }>
-  delete(hash: BlobHash): Promise<void>
+  /** With `storedBefore`, only when it was stored before then (checked and removed as one step). */
+  delete(hash: BlobHash, options?: { readonly storedBefore?: EpochMs }): Promise<void>
 }
 
 /** A lease that is held until `release` or until it was not renewed in time; `epoch` grows with each new holder. */

@@ -1,0 +1,140 @@
+/**
+ * What the writing thread does, one operation at a time, inside a transaction. Pure of threads: given a database.
+ */
+import type { DatabaseSync } from 'node:sqlite'
+import type { Revision } from '#/core/ports.ts'
+import type { EpochMs, Milliseconds } from '#/core/units.ts'
+
+export type Operation =
+  | {
+      readonly kind: 'put'
+      readonly bucket: string
+      readonly key: string
+      readonly value: Uint8Array
+      readonly expect: Revision | undefined
+      readonly expiresAt: EpochMs | undefined
+    }
+  | { readonly kind: 'delete'; readonly bucket: string; readonly key: string; readonly expect: Revision | undefined }
+  /** Answers the epoch, or 0 while somebody else holds it. */
+  | { readonly kind: 'acquire'; readonly name: string; readonly ttl: Milliseconds }
+  | { readonly kind: 'renew'; readonly name: string; readonly epoch: number; readonly ttl: Milliseconds }
+  | { readonly kind: 'release'; readonly name: string; readonly epoch: number }
+
+/** `answer`: a revision, an epoch, or 1; 0 says that the condition did not hold. */
+export type Outcome = { readonly ok: true; readonly answer: number } | Failure
+
+interface Failure {
+  readonly ok: false
+  readonly full: boolean
+  readonly message: string
+}
+
+/** Expired rows removed with each transaction: more than one write can add, so they never pile up. */
+const expiredPerWrite = 2
+
+/** Runs a batch as one transaction; when that fails, each operation in its own, so that one bad write harms no other. */
+export function createBatchRunner(database: DatabaseSync): (now: EpochMs, batch: readonly Operation[]) => Outcome[] {
+  const readRevision = database.prepare(`SELECT value FROM counters WHERE name = 'revision'`)
+  const saveRevision = database.prepare(`UPDATE counters SET value = ? WHERE name = 'revision'`)
+  const expire = database.prepare(
+    `DELETE FROM entries WHERE rowid IN (SELECT rowid FROM entries WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)`,
+  )
+  const apply = createApply(database)
+
+  function transact(now: EpochMs, batch: readonly Operation[]): Outcome[] {
+    database.exec('BEGIN IMMEDIATE')
+    try {
+      const before = Number(readRevision.get()!.value)
+      let revision = before
+      const answers = batch.map((operation) => apply(operation, now, () => ++revision))
+      if (revision !== before) saveRevision.run(revision)
+      expire.run(now, batch.length * expiredPerWrite)
+      database.exec('COMMIT')
+      return answers.map((answer) => ({ ok: true, answer }))
+    } catch (error) {
+      // A full disk may have rolled back by itself (https://sqlite.org/lang_transaction.html §3).
+      if (database.isTransaction) database.exec('ROLLBACK')
+      throw error
+    }
+  }
+
+  return (now, batch) => {
+    try {
+      return transact(now, batch)
+    } catch (error) {
+      const failed = failure(error)
+      if (failed.full) makeRoom(database)
+      if (batch.length === 1) return [failed]
+    }
+    return batch.map((operation) => {
+      try {
+        return transact(now, [operation])[0]!
+      } catch (error) {
+        return failure(error)
+      }
+    })
+  }
+}
+
+/** SQLITE_FULL, SQLITE_IOERR_WRITE and SQLITE_IOERR_SHMSIZE: what a full file system shows as. */
+const fullCodes = [13, 778, 4874]
+
+function failure(error: unknown): Failure {
+  const { errcode, message } = error as { errcode?: number; message: string }
+  return { ok: false, full: fullCodes.includes(errcode ?? 0), message }
+}
+
+/** Empties the write-ahead log into the database, as far as the disk allows: what comes next may fit there. */
+function makeRoom(database: DatabaseSync): void {
+  try {
+    database.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+  } catch {
+    // The disk is still full; the next write says so to whoever asks for it.
+  }
+}
+
+function createApply(database: DatabaseSync) {
+  const find = database.prepare(
+    'SELECT revision FROM entries WHERE bucket = ? AND key = ? AND (expires_at IS NULL OR expires_at > ?)',
+  )
+  const write = database.prepare(
+    `INSERT INTO entries (bucket, key, value, revision, expires_at) VALUES (?, ?, ?, ?, ?)
+     ON CONFLICT (bucket, key) DO UPDATE
+     SET value = excluded.value, revision = excluded.revision, expires_at = excluded.expires_at`,
+  )
+  const remove = database.prepare('DELETE FROM entries WHERE bucket = ? AND key = ?')
+  // A row is never removed, so that epochs grow for ever.
+  const acquire = database.prepare(
+    `INSERT INTO leases VALUES (?, 1, ?) ON CONFLICT (name) DO UPDATE
+     SET epoch = epoch + 1, expires_at = excluded.expires_at WHERE expires_at <= ? RETURNING epoch`,
+  )
+  const renew = database.prepare('UPDATE leases SET expires_at = ? WHERE name = ? AND epoch = ? AND expires_at > ?')
+  const release = database.prepare('UPDATE leases SET expires_at = 0 WHERE name = ? AND epoch = ?')
+
+  return (operation: Operation, now: EpochMs, nextRevision: () => Revision): number => {
+    switch (operation.kind) {
+      case 'put': {
+        const { bucket, value, expect, expiresAt } = operation
+        const key = Buffer.from(operation.key)
+        if (expect !== undefined && expect !== Number(find.get(bucket, key, now)?.revision ?? 0)) return 0
+        const revision = nextRevision()
+        write.run(bucket, key, value, revision, expiresAt ?? null)
+        return revision
+      }
+      case 'delete': {
+        const key = Buffer.from(operation.key)
+        const current = Number(find.get(operation.bucket, key, now)?.revision ?? 0)
+        if (current === 0 || (operation.expect ?? current) !== current) return 0
+        remove.run(operation.bucket, key)
+        nextRevision()
+        return 1
+      }
+      case 'acquire':
+        return Number(acquire.get(operation.name, now + operation.ttl, now)?.epoch ?? 0)
+      case 'renew':
+        return Number(renew.run(now + operation.ttl, operation.name, operation.epoch, now).changes)
+      case 'release':
+        return Number(release.run(operation.name, operation.epoch).changes)
+    }
+  }
+}
