@@ -16,6 +16,8 @@ export type NodeFile = z.infer<typeof nodeFile>
 
 const nodePath = (folder: string): string => join(folder, 'node.json')
 const tokenPath = (folder: string): string => join(folder, 'token')
+// Beside the fabric's own `lock`: this one is held from before the first port is opened until the node has stopped.
+const lockPath = (folder: string): string => join(folder, 'node.lock')
 
 export function makeDataFolder(folder: string): void {
   try {
@@ -32,7 +34,7 @@ const isBusy = (error: unknown): boolean => /locked|busy/i.test((error as Error)
  * stale is left after SIGKILL. Throws a `Complaint` while another process holds it.
  */
 export function claimDataFolder(folder: string): () => void {
-  const database = new DatabaseSync(join(folder, 'lock'))
+  const database = new DatabaseSync(lockPath(folder))
   try {
     // A node that has just been told to stop is given a moment to let go.
     database.exec('PRAGMA busy_timeout = 2000; PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE')
@@ -50,7 +52,7 @@ export function claimDataFolder(folder: string): () => void {
 
 /** Is a node running on this folder? Looks without taking the claim, so that it never gets in the way of a start. */
 export function isClaimed(folder: string): boolean {
-  const path = join(folder, 'lock')
+  const path = lockPath(folder)
   if (!existsSync(path)) return false
   const database = new DatabaseSync(path, { readOnly: true })
   try {
