@@ -188,6 +188,22 @@ export interface EgressRequest {
   readonly signal: AbortSignal
 }
 
+/** A rule of the operator that lets a request out to an address that is not public. */
+export interface EgressGrant {
+  /** What the rule names: one address, a network (CIDR), or a host name. */
+  readonly names: 'address' | 'network' | 'host'
+  /** The rule names the port too. */
+  readonly port: boolean
+}
+
+export interface EgressRules {
+  /** Every rule that covers this destination for this requester; asked only for addresses that are not public. */
+  grants(
+    by: EgressRequest['by'],
+    destination: { readonly host: string; readonly address: string; readonly port: number },
+  ): readonly EgressGrant[]
+}
+
 /** Rejects with an `EdgeError` (`egress_refused`, `program_loop`, `origin_*`). Redirects are handed back, not followed. */
 export interface Egress {
   fetch(request: EgressRequest): Promise<Answer>
