@@ -61,7 +61,11 @@ export const limitTable = {
   certificateNames: { unit: 'count', default: 100, why: 'public authorities put at most 100 names in one' },
   certificateCache: { unit: 'count', default: 1_000, why: 'opened keys and local leaves in memory, 2 KiB each' },
   acmeHostnames: { unit: 'count', default: 1_000, why: 'one certificate each, ordered one after the other' },
-  acmeRequestMs: { unit: 'ms', default: 30_000, why: 'an authority that does not answer holds back only renewals' },
+  acmeOrderMs: {
+    unit: 'ms',
+    default: 240_000,
+    why: 'one certificate; within the lease of 5 min that serialises orders',
+  },
   // Stores.
   kvKeyBytes: { unit: 'bytes', default: 512, why: 'Workers KV' },
   kvMetadataBytes: { unit: 'bytes', default: 1024, why: 'Workers KV' },

@@ -313,13 +313,13 @@ test('answers that are no HTTP', async (t) => {
 
 test('a requester that leaves ends the exchange with the origin', async (t) => {
   const closed: string[] = []
+  const early = new AbortController()
   const { url, egress } = await withHttp(t, (incoming, outgoing) => {
     outgoing.on('close', () => closed.push(incoming.url!))
     if (incoming.url === '/body') outgoing.write('x')
+    if (incoming.url === '/head') early.abort()
   })
-  const early = new AbortController()
   const waiting = egress.fetch(request(`${url}/head`, { signal: early.signal }))
-  setTimeout(() => early.abort(), 50)
   await assert.rejects(waiting, { code: 'client_gone' })
   const late = new AbortController()
   const answer = await egress.fetch(request(`${url}/body`, { signal: late.signal }))
@@ -333,11 +333,12 @@ test('a requester that leaves ends the exchange with the origin', async (t) => {
 })
 
 test('a body that breaks while it is sent fails the request', async (t) => {
-  const { url, egress } = await withHttp(t, (incoming) => incoming.on('error', () => {}).resume())
   const body = new Readable({ read() {} })
   body.push('some')
+  const { url, egress } = await withHttp(t, (incoming) => {
+    incoming.on('error', () => {}).once('data', () => body.destroy(new Error('the client reset the connection')))
+  })
   const answer = egress.fetch(request(url, { method: 'POST', body }))
-  setTimeout(() => body.destroy(new Error('the client reset the connection')), 50)
   await assert.rejects(answer, { code: 'origin_failed' })
   const short = Readable.from([Buffer.from('abc')])
   const wrong = egress.fetch(request(url, { method: 'POST', body: short, headers: ['content-length', '9'] }))
