@@ -174,6 +174,15 @@ test("a site's origin may be private", async () => {
   await egress.close()
 })
 
+test('a rule for one address of loopback is enough for localhost', async () => {
+  const egress = openEgress({
+    rules: { grants: (_by, { address }) => (address === '127.0.0.1' ? [{ names: 'address', port: true }] : []) },
+  })
+  assert.equal((await egress.fetch(request(`http://localhost:${port}/`, stranger))).status, 200)
+  await assert.rejects(egress.fetch(request(`http://[::1]:${port}/`, stranger)), { code: 'egress_refused' })
+  await egress.close()
+})
+
 test('a request that went round too often is a loop', async () => {
   const egress = openEgress({ limits: { egressHops: 3 } })
   const url = `http://127.0.0.1:${port}/`
@@ -183,6 +192,8 @@ test('a request that went round too often is a loop', async () => {
   assert.equal(twice.status, 200)
   const thrice = egress.fetch(request(url, { headers: ['cdn-loop', 'rimward, rimward, rimward'] }))
   await assert.rejects(thrice, { code: 'program_loop' })
+  const bySite = request(url, { by: { site: 's' }, headers: ['cdn-loop', 'rimward, rimward, rimward'] })
+  await assert.rejects(egress.fetch(bySite), { code: 'origin_failed', message: /circle/ })
   await egress.close()
 })
 

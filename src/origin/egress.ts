@@ -15,7 +15,7 @@ import { type Destination, parseDestination } from './destination.ts'
 import { fetchOrigin } from './fetch-origin.ts'
 import { countHops, fieldOf, toOriginFields } from './header-fields.ts'
 import { createOriginPools } from './origin-pools.ts'
-import { createNames, createSystemLookup, type Lookup } from './resolve.ts'
+import { createNames, createSystemLookup, isLoopbackName, type Lookup } from './resolve.ts'
 
 /** A site of this platform, as a program's request finds it by host and path. */
 export interface OwnSite {
@@ -47,17 +47,20 @@ export function createEgress(options: EgressOptions): Egress {
     const { host, port } = destination
     const addresses = await names.resolve(host, sourceOf(by))
     const isOwnListener = ownListenerMatcher(normalListeners(options.ownListeners?.() ?? []), machineAddresses)
-    const decision = decideEgress({ by, host, port, addresses, rules, isOwnListener })
-    if (!decision.allowed) throw new EdgeError('egress_refused', refusal(destination, decision))
-    return { addresses, public: decision.public }
+    const decide = (some: readonly string[]) => decideEgress({ by, host, port, addresses: some, rules, isOwnListener })
+    const decision = decide(addresses)
+    if (decision.allowed) return { addresses, public: decision.public }
+    // `localhost` has two addresses, and a rule for one of them is meant for the name.
+    const loopback = isLoopbackName(host) ? addresses.filter((address) => decide([address]).allowed) : []
+    if (loopback.length > 0) return { addresses: loopback, public: false }
+    throw new EdgeError('egress_refused', refusal(destination, decision))
   }
 
   return {
     async fetch(request) {
       if (request.method === 'CONNECT') throw new EdgeError('method_not_allowed', 'CONNECT does not leave here.')
       const { by, destination, authority } = route(request, ownSite)
-      if (countHops(request.headers) >= limits.egressHops)
-        throw new EdgeError('program_loop', `The request passed this platform ${limits.egressHops} times already.`)
+      checkHops(request, limits)
       const checked = await unlessAborted(check(by, destination), request.signal)
       const upgrade = request.wantsUpgrade
         ? (fieldOf(request.headers, 'upgrade') ?? 'websocket').toLowerCase()
@@ -88,6 +91,12 @@ function route(request: EgressRequest, ownSite: EgressOptions['ownSite']) {
     )
   const origin = parseDestination(own.origin)
   return { by: { site: own.site }, destination: { ...origin, path: destination.path }, authority }
+}
+
+function checkHops({ by, headers }: EgressRequest, limits: Limits): void {
+  if (countHops(headers) < limits.egressHops) return
+  const code = 'program' in by ? 'program_loop' : 'origin_failed'
+  throw new EdgeError(code, `The request goes round in a circle: it left this platform ${limits.egressHops} times.`)
 }
 
 /** An empty body is none, so that no framing is sent for it. A stream that is announced as empty is let run out. */

@@ -7,6 +7,7 @@ import type { Answer, Body, HeaderList } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Destination } from './destination.ts'
 import { fieldOf, fromOriginFields } from './header-fields.ts'
+import { lendBody } from './lend-body.ts'
 import { toOriginError } from './origin-error.ts'
 import type { OriginPool } from './origin-pools.ts'
 
@@ -24,8 +25,9 @@ export interface OriginRequest {
 /** Resolves at the head of the final answer. Rejects with an `EdgeError`; later failures destroy the body with one. */
 export function fetchOrigin(origin: OriginPool, request: OriginRequest, limits: Limits): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const call = createCall(origin, request, limits, { resolve, reject })
-    const { destination, signal, body } = request
+    const { destination, signal } = request
+    const body = request.body instanceof Readable ? lendBody(request.body) : request.body
+    const call = createCall(origin, { ...request, body }, limits, { resolve, reject })
     if (signal.aborted) {
       call.abandon()
       return
@@ -35,7 +37,7 @@ export function fetchOrigin(origin: OriginPool, request: OriginRequest, limits: 
       method: request.method,
       path: destination.path,
       headers: request.headers,
-      body: body as Readable | Uint8Array | null,
+      body,
       upgrade: request.upgrade ?? null,
       // SNI and the name in the certificate are the URL's, whatever Host says; an address has no name but Host's.
       ...(isIP(destination.host) === 0 ? { servername: destination.host } : {}),

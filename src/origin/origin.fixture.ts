@@ -1,6 +1,8 @@
 /** What the tests of this room share: an egress with every knob in reach, and requests with defaults. */
-import type { AddressInfo } from 'node:net'
+import { createServer as createHttpServer, type RequestListener } from 'node:http'
+import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net'
 import type { Readable } from 'node:stream'
+import type { TestContext } from 'node:test'
 import { defaultLimits, type Limits } from '#/core/limits.ts'
 import type { EgressGrant, EgressRequest } from '#/core/ports.ts'
 import { createEgress, type EgressOptions } from './egress.ts'
@@ -53,4 +55,35 @@ export async function textOf(body: Readable | Uint8Array | null): Promise<string
   const chunks: Buffer[] = []
   for await (const chunk of body) chunks.push(chunk as Buffer)
   return Buffer.concat(chunks).toString()
+}
+
+/** An origin and an egress that may reach it; both end with the test. */
+export async function withHttp(t: TestContext, listener: RequestListener, limits: Partial<Limits> = {}) {
+  const server = createHttpServer(listener)
+  const url = `http://127.0.0.1:${await listenOn(server)}`
+  const egress = openEgress({ limits })
+  t.after(async () => {
+    await egress.close()
+    server.closeAllConnections()
+    server.close()
+  })
+  return { url, egress, server }
+}
+
+/** An origin that writes bytes of its own. */
+export async function withTcp(t: TestContext, answer: (socket: Socket) => void, limits: Partial<Limits> = {}) {
+  const sockets = new Set<Socket>()
+  const server = createTcpServer((socket) => {
+    sockets.add(socket)
+    socket.on('error', () => {})
+    socket.once('data', () => answer(socket))
+  })
+  const url = `http://127.0.0.1:${await listenOn(server)}`
+  const egress = openEgress({ limits })
+  t.after(async () => {
+    await egress.close()
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  return { url, egress, sockets }
 }

@@ -65,8 +65,7 @@ export function createNames({ lookup, limits, clock }: NamesOptions): Names {
   return {
     async resolve(host, source) {
       if (isIP(host) !== 0) return [normalAddress(host)]
-      // RFC 6761 §6.3: never asked of a name server.
-      if (host === 'localhost' || host.endsWith('.localhost')) return ['127.0.0.1', '::1']
+      if (isLoopbackName(host)) return ['127.0.0.1', '::1']
       const cached = known.get(host)
       if (cached !== undefined && clock() < cached.until) return cached.addresses
       const asked = asking.get(host)
@@ -77,6 +76,11 @@ export function createNames({ lookup, limits, clock }: NamesOptions): Names {
       return answer
     },
   }
+}
+
+/** RFC 6761 §6.3: never asked of a name server. */
+export function isLoopbackName(host: string): boolean {
+  return host === 'localhost' || host.endsWith('.localhost')
 }
 
 async function within(ms: Milliseconds, host: string, answer: Promise<Resolved>): Promise<Resolved> {

@@ -26,9 +26,9 @@ export function nextAcmeAttempt(
 ): EpochMs {
   const life = held === undefined ? 0 : held.notAfter - held.notBefore
   const renewal = held === undefined ? 0 : held.notBefore + (life * 2) / 3 - (life / 30) * spread(hostname)
-  if (failure === undefined) return renewal
+  if (failure === undefined) return Math.ceil(renewal)
   const jitter = 1 + spread(`${hostname} ${failure.attempts}`) / 4
-  return Math.max(renewal, failure.at + pauseAfter(failure.attempts) * jitter)
+  return Math.ceil(Math.max(renewal, failure.at + pauseAfter(failure.attempts) * jitter))
 }
 
 function pauseAfter(attempts: number): Milliseconds {
