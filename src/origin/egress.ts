@@ -5,7 +5,7 @@
 import { networkInterfaces } from 'node:os'
 import { Readable } from 'node:stream'
 import { EdgeError } from '#/core/errors.ts'
-import type { Answer, Body } from '#/core/exchange.ts'
+import type { Body } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Egress, EgressRequest, EgressRules } from '#/core/ports.ts'
 import type { Clock } from '#/core/units.ts'
@@ -75,7 +75,7 @@ export function createEgress(options: EgressOptions): Egress {
       )
     },
     close: () => pools.close(),
-  } satisfies { fetch(request: EgressRequest): Promise<Answer>; close(): Promise<void> }
+  }
 }
 
 /** A program's request to a host of this platform goes to the origin behind that host, or is refused (1042). */

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { defaultLimits } from '#/core/limits.ts'
-import { createNames, type Lookup, parseHosts } from './resolve.ts'
+import { createNames, createSystemLookup, type Lookup, parseHosts } from './resolve.ts'
 
 function names(lookup: Lookup, more: Partial<typeof defaultLimits> = {}) {
   let now = 0
@@ -79,4 +82,13 @@ test('hosts(5)', () => {
       ['box', ['127.0.0.1', '::1']],
     ],
   )
+})
+
+test("the machine's hosts file comes before its name servers", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'rimward-hosts-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const file = join(folder, 'hosts')
+  writeFileSync(file, '10.9.8.7 Db.Internal db\n')
+  const { addresses } = await createSystemLookup(1000, file)('db.internal')
+  assert.deepEqual(addresses, ['10.9.8.7'])
 })

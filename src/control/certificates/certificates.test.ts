@@ -1,6 +1,5 @@
 /** Uploads that are right and wrong, look-up by server name, and the local authority, seen by real TLS clients. */
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { generateKeyPairSync, webcrypto } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
@@ -240,20 +239,3 @@ test('who trusts ca.pem trusts every site, by name and by address; unknown names
     assert.equal(await handshake(port, ca, name), 'TLSv1.3', name)
   assert.notEqual(await handshake(port, ca, 'unknown.example'), 'TLSv1.3')
 })
-
-test('openssl finds nothing to say against a local chain', { skip: hasOpenssl() ? false : 'no openssl' }, async (t) => {
-  const { book, folder } = await open(t, { sites: ['app.localhost'] })
-  const { chain } = (await book.forName('app.localhost'))!
-  const arguments_ = ['verify', '-x509_strict', '-purpose', 'sslserver', '-verify_hostname', 'app.localhost']
-  const output = execFileSync('openssl', [...arguments_, '-CAfile', join(folder, 'ca.pem')], { input: chain })
-  assert.match(output.toString(), /OK/)
-})
-
-function hasOpenssl(): boolean {
-  try {
-    execFileSync('openssl', ['version'])
-    return true
-  } catch {
-    return false
-  }
-}
