@@ -28,6 +28,28 @@ export const limitTable = {
   },
   connections: { unit: 'count', default: 20_000, why: 'bounded by file descriptors (two a connection)' },
   streamsPerConnection: { unit: 'count', default: 100, why: 'RFC 9113 §6.5.2 recommends no less; Envoy uses 100' },
+  unreadBodyBytes: {
+    unit: 'bytes',
+    default: 256 * KiB,
+    why: 'a body nobody read is thrown away up to here to keep the connection; beyond, closing it is cheaper',
+  },
+  certificateLookupMs: { unit: 'ms', default: 3_000, why: 'a browser gives a handshake about ten seconds in all' },
+  tlsContexts: { unit: 'count', default: 1_000, why: 'parsed certificates in memory, about 50 KiB each' },
+  tlsTicketKeySeconds: {
+    unit: 's',
+    default: 43_200,
+    why: 'RFC 8446 §4.6.1 allows a week; half a day limits a leaked key',
+  },
+  requestLoops: { unit: 'count', default: 8, why: 'RFC 8586: how often one request may come back through us' },
+  locatedAddresses: { unit: 'count', default: 10_000, why: 'addresses whose country is remembered, 100 bytes each' },
+  metricSites: { unit: 'count', default: 200, why: 'sites with time series of their own; the rest share `other`' },
+  logFileBytes: { unit: 'bytes', default: 64 * MiB, why: 'about 150,000 exchanges a file' },
+  logFiles: { unit: 'count', default: 8, why: 'log files kept, so half a GiB on disk in all' },
+  logQueueBytes: {
+    unit: 'bytes',
+    default: 16 * MiB,
+    why: 'lines that wait for a slow disk; later ones are counted and dropped',
+  },
   drainMs: { unit: 'ms', default: 10_000, why: 'SIGTERM: what is in flight may finish this long (contract)' },
   // Programs.
   moduleBytes: { unit: 'bytes', default: 64 * MiB, why: 'Workers accept 64 MiB of modules a program' },
