@@ -76,7 +76,7 @@ export function createConnections({ limits, metrics, locate, country }: Connecti
         country: place,
         network,
         cf: undefined,
-        live: new Set(),
+        live: [],
         destroy: () => socket.destroy(),
       }
       bySocket.set(socket, connection)

@@ -109,7 +109,7 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
 
 function endIdle(connection: Connections['all'] extends ReadonlySet<infer One> ? One : never): void {
   if (connection.endGracefully !== undefined) connection.endGracefully()
-  else if (connection.live.size === 0) connection.destroy()
+  else if (connection.live.length === 0) connection.destroy()
 }
 
 type MutableFront = Front & HandlePorts & { draining: boolean }

@@ -7,7 +7,7 @@ import type { Limits } from '#/core/limits.ts'
 import type { Assets, Certificates, Egress, Engine } from '#/core/ports.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import { headerValue } from '#/http/header-list.ts'
-import type { AcceptedExchange } from './accepted.ts'
+import { type AcceptedExchange, leave } from './accepted.ts'
 import { answerChallenge } from './answer-challenge.ts'
 import { fetchOrigin } from './fetch-origin.ts'
 import { findSite } from './find-site.ts'
@@ -48,7 +48,7 @@ export async function handle(exchange: AcceptedExchange, reply: Reply, ports: Ha
     refuse(exchange, reply, exchange.fault ?? toEdgeError(thrown), ports)
   } finally {
     exchange.requestBody?.discard()
-    exchange.connection.live.delete(exchange)
+    leave(exchange)
     span?.end()
     ports.record(exchange)
   }

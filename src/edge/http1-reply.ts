@@ -10,6 +10,12 @@ import { clientGone } from './accepted.ts'
 import { join, pump } from './pump.ts'
 import type { Reply } from './reply.ts'
 
+/**
+ * Node joins head and body into one write only when both are strings; two buffers leave by `writev`, which costs
+ * twice as much (measured with wrk, hello world, 32 connections). Latin-1 maps bytes to characters one to one.
+ */
+const oneWriteBytes = 8 * 1024
+
 export class Http1Reply implements Reply {
   readonly #response: ServerResponse
   readonly #limits: Limits
@@ -40,6 +46,8 @@ export class Http1Reply implements Reply {
     if (statusText === undefined) response.writeHead(status, headers)
     else response.writeHead(status, statusText, headers)
     if (body === null) response.end()
+    else if (body.length <= oneWriteBytes)
+      response.end(Buffer.from(body.buffer, body.byteOffset, body.length).toString('latin1'), 'latin1')
     else response.end(body)
     if (response.socket !== null && response.socket.writableLength > 0)
       response.socket.setTimeout(this.#limits.responseIdleTimeoutMs)

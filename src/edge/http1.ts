@@ -77,7 +77,7 @@ function accept(front: Front, request: IncomingMessage, response: ServerResponse
   })
   if (refusal !== undefined) front.refuse(exchange, reply, refusal)
   else {
-    connection.live.add(exchange)
+    connection.live.push(exchange)
     front.serve(exchange, reply)
   }
 }
@@ -107,14 +107,14 @@ function failExchange(exchange: AcceptedExchange, reply: Reply, error: EdgeError
 
 /** Pipelined requests run side by side, as many as HTTP/2 would have streams. */
 function busy(front: Front, connection: Connection): EdgeError | undefined {
-  if (connection.live.size < front.limits.streamsPerConnection) return undefined
+  if (connection.live.length < front.limits.streamsPerConnection) return undefined
   return new EdgeError('overloaded', 'Too many requests at once on this connection.')
 }
 
 /** Only WebSocket, on a head that passes, and never behind an answer that is still to be sent on the same connection. */
 function mayUpgrade(front: Front, request: IncomingMessage): boolean {
   const connection = front.connectionOf(request.socket)
-  if (connection === undefined || connection.live.size > 0) return false
+  if (connection === undefined || connection.live.length > 0) return false
   const { httpVersion, rawHeaders, method = '', url = '' } = request
   const head = readHead(
     { method, target: url, httpVersion, scheme: connection.scheme, headers: rawHeaders },
@@ -151,7 +151,7 @@ function refuseUnparsed(front: Front, error: Error & { code?: string; reason?: s
   const parsed = code.startsWith('HPE_') || code === 'ERR_HTTP_REQUEST_TIMEOUT'
   if (!parsed || connection === undefined || !socket.writable) return void socket.destroy()
   // Inside the body of a request that is being served: that exchange fails, and it alone is logged.
-  if (connection.live.size > 0) {
+  if (connection.live.length > 0) {
     for (const exchange of connection.live)
       exchange.fail(new EdgeError('bad_request', 'The request body is malformed.'))
     return void socket.destroy()
@@ -175,12 +175,12 @@ function refuseUnparsed(front: Front, error: Error & { code?: string; reason?: s
 
 function onIdle(front: Front, socket: Socket): void {
   const connection = front.connectionOf(socket)
-  const waiting = [...(connection?.live ?? [])].find((exchange) => exchange.requestBody?.waiting === true)
+  const waiting = connection?.live.find((exchange) => exchange.requestBody?.waiting === true)
   if (waiting === undefined) return void socket.destroy()
   waiting.requestBody?.timeOut()
 }
 
 /** The client left: everything that is still in flight on the connection ends. */
 export function abandon(connection: Connection): void {
-  for (const exchange of connection.live) exchange.fail(clientGone())
+  for (const exchange of [...connection.live]) exchange.fail(clientGone())
 }

@@ -53,7 +53,7 @@ function watchSession(front: Front, session: ServerHttp2Session, connection: Con
   connection.endGracefully = () => session.close()
   session.on('error', () => {})
   session.setTimeout(front.limits.keepAliveTimeoutMs, () => {
-    if (connection.live.size === 0) session.close()
+    if (connection.live.length === 0) session.close()
     else session.setTimeout(front.limits.keepAliveTimeoutMs)
   })
   session.on('stream', (stream: ServerHttp2Stream, _headers: object, flags: number, raw: string[]) =>
@@ -115,7 +115,7 @@ function accept(
     })
   if (refused) front.refuse(exchange, reply, read)
   else {
-    connection.live.add(exchange)
+    connection.live.push(exchange)
     front.serve(exchange, reply)
   }
 }

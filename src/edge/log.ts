@@ -115,13 +115,13 @@ function openDestination({ to, limits }: LogOptions): Destination {
     minLength: 32 * 1024,
     maxWrite: 64 * 1024,
     maxLength: limits.logQueueBytes,
+    periodicFlush: 500,
   })
   let dropped = 0
   let bytes = file === undefined ? 0 : sizeOf(file)
   stream.on('drop', () => dropped++)
   // A full disk must not end the process; the line is lost and counted.
   stream.on('error', () => dropped++)
-  const timer = setInterval(() => stream.flush(), 500).unref()
   const flush = () => new Promise<void>((resolve) => stream.flush(() => resolve()))
   return {
     write(line) {
@@ -137,7 +137,6 @@ function openDestination({ to, limits }: LogOptions): Destination {
     },
     flush,
     async close() {
-      clearInterval(timer)
       await flush()
       if (file !== undefined) stream.end()
     },
