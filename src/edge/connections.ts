@@ -15,6 +15,8 @@ export interface Connections {
   admit(socket: Socket): boolean
   /** Makes the connection of a socket that is ready to carry requests. */
   open(socket: Socket | TLSSocket, scheme: 'http' | 'https'): Connection
+  /** Sockets that were admitted and have said nothing yet; whoever listens to them keeps this true. */
+  readonly silent: Set<Socket>
   of(socket: object): Connection | undefined
   readonly all: ReadonlySet<Connection>
   /** Resolves when none is left. */
@@ -34,10 +36,12 @@ export function createConnections({ limits, metrics, locate, country }: Connecti
   const perAddress = new Map<string, number>()
   const bySocket = new WeakMap<object, Connection>()
   const all = new Set<Connection>()
+  const silent = new Set<Socket>()
   const waiters: (() => void)[] = []
 
   function forget(socket: Socket, address: string): void {
     sockets.delete(socket)
+    silent.delete(socket)
     const left = (perAddress.get(address) ?? 1) - 1
     if (left === 0) perAddress.delete(address)
     else perAddress.set(address, left)
@@ -47,6 +51,7 @@ export function createConnections({ limits, metrics, locate, country }: Connecti
 
   return {
     all,
+    silent,
     admit(socket) {
       const address = sourceOf(socket.remoteAddress ?? '')
       const count = perAddress.get(address) ?? 0

@@ -97,6 +97,7 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
       front.draining = true
       for (const listener of listeners) listener.close()
       http1.closeIdleConnections()
+      for (const socket of connections.silent) socket.destroy()
       for (const connection of connections.all) endIdle(connection)
       const timer = setTimeout(() => connections.destroyAll(), limits.drainMs)
       await connections.empty()

@@ -20,9 +20,11 @@ export interface ListenOptions {
 export function createCleartextListener({ http1, http2, connections, limits }: ListenOptions): Server {
   return createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
     if (!connections.admit(socket)) return
+    connections.silent.add(socket)
     // A client that never speaks is not kept.
     socket.setTimeout(limits.headersTimeoutMs, () => socket.destroy())
     sniff(socket, (isHttp2) => {
+      connections.silent.delete(socket)
       socket.setTimeout(0)
       socket.removeAllListeners('timeout')
       const connection = connections.open(socket, 'http')
