@@ -107,7 +107,8 @@ function accept(
   // Before anything else: a stream whose error nobody hears ends the process.
   stream.on('error', () => {})
   stream.on('close', () => {
-    if (!stream.writableFinished) exchange.fail(clientGone())
+    // A reset stream counts as finished in Node; an exchange that is still live was not.
+    if (connection.live.includes(exchange)) exchange.fail(clientGone())
   })
   if (body !== null)
     stream.on('timeout', () => {
