@@ -24,5 +24,5 @@ test('docs/errors.md and the table of errors say the same, both ways', () => {
 })
 
 test('each error is explained in a sentence', () => {
-  for (const cells of rows) assert.match(cells[6]!.trim(), /^.{10,}\.$/, cells[0])
+  for (const cells of rows) assert.match(cells[6]!.trim(), /^.{10,}\.$/, cells[0]!)
 })

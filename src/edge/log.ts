@@ -27,12 +27,12 @@ export interface LogLine {
   readonly site: string | undefined
   readonly program: string | undefined
   readonly deployment: string | undefined
-  readonly client: string
+  client: string
   readonly country: string | undefined
   readonly method: string
   readonly scheme: string
   readonly host: string
-  readonly path: string
+  path: string
   readonly httpVersion: string
   readonly status: number
   readonly bytesIn: number
@@ -46,6 +46,7 @@ export interface LogLine {
 }
 
 export interface Log {
+  /** Takes the line over: what is redacted is changed in place. */
   exchange(line: LogLine): void
   /** For everything that is not an exchange: starts, stops, failures of the platform. */
   readonly logger: Logger
@@ -68,9 +69,9 @@ export function createLog(options: LogOptions): Log {
   return {
     exchange(line) {
       if (line.error === undefined && sample < 1 && !sampled(line.id, sample)) return
-      const path = query === 'full' ? line.path : redactQuery(line.path, query)
-      const client = address === 'full' ? line.client : networkOf(line.client)
-      destination.write(`${JSON.stringify({ ...line, path, client })}\n`)
+      if (query !== 'full') line.path = redactQuery(line.path, query)
+      if (address !== 'full') line.client = networkOf(line.client)
+      destination.write(`${JSON.stringify(line)}\n`)
     },
     logger: pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination as DestinationStream),
     get dropped() {

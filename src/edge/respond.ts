@@ -1,6 +1,7 @@
 /**
  * Turns an Answer into what goes out on the connection.
  */
+import { EdgeError } from '#/core/errors.ts'
 import type { Answer, HeaderList } from '#/core/exchange.ts'
 import { connectionNames, hopByHop } from '#/http/header-list.ts'
 import type { AcceptedExchange } from './accepted.ts'
@@ -21,11 +22,16 @@ export function respond(
   answer: Answer,
   options: RespondOptions,
 ): Promise<void> | undefined {
+  const joins = answer.status === 101 && answer.upgraded !== undefined && exchange.wantsUpgrade
+  if (!joins && !(answer.status >= 200 && answer.status <= 599)) {
+    answer.upgraded?.destroy()
+    throw new EdgeError('program_exception', `The answer has status ${answer.status}, which this request cannot get.`)
+  }
   exchange.status = answer.status
   if (closesAfter(exchange, options)) reply.closeAfter()
   const headers = responseHeaders(exchange, answer, options)
-  if (answer.status === 101 && answer.upgraded !== undefined)
-    return reply.switchProtocols(headers, answer.upgraded).then((bytes) => {
+  if (joins)
+    return reply.switchProtocols(headers, answer.upgraded!).then((bytes) => {
       exchange.bytesOut = bytes
     })
   const { body, status, statusText } = answer
