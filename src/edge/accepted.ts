@@ -22,6 +22,8 @@ export interface Connection {
   readonly live: AcceptedExchange[]
   /** Set on HTTP/2: GOAWAY, then the end when the last stream is done. */
   endGracefully?: () => void
+  /** Ends the connection when what was written to it is out. */
+  endSoon(): void
   /** Ends the connection at once. */
   destroy(): void
 }

@@ -82,6 +82,7 @@ export function createConnections({ limits, metrics, locate, country }: Connecti
         network,
         cf: undefined,
         live: [],
+        endSoon: () => socket.destroySoon(),
         destroy: () => socket.destroy(),
       }
       bySocket.set(socket, connection)

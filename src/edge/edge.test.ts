@@ -289,6 +289,34 @@ test('drain finishes what is in flight and says close', async (t) => {
   await new Promise((resolve) => refused.once('error', resolve))
 })
 
+test('drain lets a slow reader have the rest of an answer that is already written', async (t) => {
+  const bytes = 16_000_000
+  const { edge, port, logged } = await startEdge(t, {
+    limits: { drainMs: 60_000 },
+    run: () => hello({ body: Buffer.alloc(bytes, 'x') }),
+  })
+  const socket = connect({ port, host: '127.0.0.1' })
+  socket.write(`GET / HTTP/1.1\r\n${host}\r\n`)
+  socket.pause()
+  await logged(1)
+  const drained = edge.drain()
+  socket.resume()
+  const text = await readAll(socket)
+  assert.equal(text.length - text.indexOf('\r\n\r\n') - 4, bytes)
+  await drained
+})
+
+test('an answer with a status that the request cannot get is the program’s failure', async (t) => {
+  const upstream = new PassThrough()
+  const { port, logged } = await startEdge(t, {
+    run: (request) => hello(request.path === '/101' ? { status: 101, upgraded: upstream } : { status: 999 }),
+  })
+  for (const path of ['/101', '/999'])
+    assert.match(await rawExchange(port, `GET ${path} HTTP/1.1\r\n${host}${close}\r\n`), /^HTTP\/1.1 500 [\s\S]*1101/)
+  assert.equal(upstream.destroyed, true)
+  assert.equal((await logged(2)).length, 2)
+})
+
 test('keep-alive: many requests on one connection by a real client', async (t) => {
   const { port, logged } = await startEdge(t)
   for (let round = 0; round < 3; round++) {

@@ -96,7 +96,6 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
     async drain() {
       front.draining = true
       for (const listener of listeners) listener.close()
-      http1.closeIdleConnections()
       for (const socket of connections.silent) socket.destroy()
       for (const connection of connections.all) endIdle(connection)
       const timer = setTimeout(() => connections.destroyAll(), limits.drainMs)
@@ -110,7 +109,7 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
 
 function endIdle(connection: Connections['all'] extends ReadonlySet<infer One> ? One : never): void {
   if (connection.endGracefully !== undefined) connection.endGracefully()
-  else if (connection.live.length === 0) connection.destroy()
+  else if (connection.live.length === 0) connection.endSoon()
 }
 
 type MutableFront = Front & HandlePorts & { draining: boolean }
