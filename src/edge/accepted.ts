@@ -20,6 +20,8 @@ export interface Connection {
   cf: string | undefined
   /** An array: a Set that fills and empties with every request costs a third of the garbage collector's time. */
   readonly live: AcceptedExchange[]
+  /** HTTP/1: a request was refused or misread here; whatever bytes follow it are not requests any more. */
+  ending: boolean
   /** Set on HTTP/2: GOAWAY, then the end when the last stream is done. */
   endGracefully?: () => void
   /** Ends the connection when what was written to it is out. */
@@ -77,6 +79,8 @@ export class AcceptedExchange implements Exchange {
   bytesOut?: number
   /** Why the exchange failed as seen from the connection; comes before what others throw because of it. */
   fault: EdgeError | undefined
+  /** Nothing behind this exchange can be read: its answer is the connection's last. */
+  isLast: boolean
   /** W3C Trace Context for the program or origin, when traces are exported. */
   traceparent: string | undefined
   timings: Exchange['timings'] = {}
@@ -96,6 +100,7 @@ export class AcceptedExchange implements Exchange {
     this.requestBody = start.body
     this.fault = undefined
     this.traceparent = undefined
+    this.isLast = false
   }
 
   get scheme(): 'http' | 'https' {
@@ -141,11 +146,12 @@ export const noHead: Head = {
   wantsUpgrade: false,
 }
 
-/** Takes an exchange off its connection; the order of the others does not matter. */
+/** Takes an exchange off its connection; the others keep their order. */
 export function leave(exchange: AcceptedExchange): void {
   const { live } = exchange.connection
-  const index = live.lastIndexOf(exchange)
-  if (index === -1) return
-  const last = live.pop()!
-  if (index < live.length) live[index] = last
+  if (live.at(-1) === exchange) live.pop()
+  else {
+    const index = live.indexOf(exchange)
+    if (index !== -1) live.splice(index, 1)
+  }
 }

@@ -82,6 +82,7 @@ export function createConnections({ limits, metrics, locate, country }: Connecti
         network,
         cf: undefined,
         live: [],
+        ending: false,
         endSoon: () => socket.destroySoon(),
         destroy: () => socket.destroy(),
       }

@@ -55,6 +55,8 @@ interface AcceptOptions {
 function accept(front: Front, request: IncomingMessage, response: ServerResponse, options?: AcceptOptions): void {
   const connection = front.connectionOf(request.socket)
   if (connection === undefined) return void request.socket.destroy()
+  // Behind a refused request nothing is a request: this is how one is smuggled. The refusal's answer ends the connection.
+  if (connection.ending) return
   const { httpVersion, rawHeaders, method = '', url = '' } = request
   const read =
     options?.refusal ??
@@ -75,8 +77,10 @@ function accept(front: Front, request: IncomingMessage, response: ServerResponse
         ? bodyOf(front, request, head, { onStart, onFail: (error) => failExchange(exchange, reply, error) })
         : null,
   })
-  if (refusal !== undefined) front.refuse(exchange, reply, refusal)
-  else {
+  if (refusal !== undefined) {
+    connection.ending = true
+    front.refuse(exchange, reply, refusal)
+  } else {
     connection.live.push(exchange)
     front.serve(exchange, reply)
   }
@@ -114,7 +118,7 @@ function busy(front: Front, connection: Connection): EdgeError | undefined {
 /** Only WebSocket, on a head that passes, and never behind an answer that is still to be sent on the same connection. */
 function mayUpgrade(front: Front, request: IncomingMessage): boolean {
   const connection = front.connectionOf(request.socket)
-  if (connection === undefined || connection.live.length > 0) return false
+  if (connection === undefined || connection.ending || connection.live.length > 0) return false
   const { httpVersion, rawHeaders, method = '', url = '' } = request
   const head = readHead(
     { method, target: url, httpVersion, scheme: connection.scheme, headers: rawHeaders },
@@ -150,12 +154,9 @@ function refuseUnparsed(front: Front, error: Error & { code?: string; reason?: s
   const code = error.code ?? ''
   const parsed = code.startsWith('HPE_') || code === 'ERR_HTTP_REQUEST_TIMEOUT'
   if (!parsed || connection === undefined || !socket.writable) return void socket.destroy()
-  // Inside the body of a request that is being served: that exchange fails, and it alone is logged.
-  if (connection.live.length > 0) {
-    for (const exchange of connection.live)
-      exchange.fail(new EdgeError('bad_request', 'The request body is malformed.'))
-    return void socket.destroy()
-  }
+  if (connection.live.length > 0) return void endAfterLive(connection, socket)
+  // What follows a request that asked to close is not looked at.
+  if (connection.ending || code === 'HPE_CLOSED_CONNECTION') return
   // A connection that was opened, said nothing and timed out is no request either.
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT' && socket.bytesRead === 0) return void socket.destroy()
   const detail = error.reason ?? 'it does not follow the grammar'
@@ -171,6 +172,19 @@ function refuseUnparsed(front: Front, error: Error & { code?: string; reason?: s
     body: null,
   })
   front.refuse(exchange, new RawReply(socket), refusal)
+}
+
+/**
+ * Bytes that cannot be parsed arrived while an exchange is live: inside its body they fail it; behind it they are dropped,
+ * and its answer is the last one.
+ */
+function endAfterLive(connection: Connection, socket: Socket): void {
+  connection.ending = true
+  const inBody = connection.live.filter((exchange) => exchange.requestBody?.complete === false)
+  for (const exchange of inBody) exchange.fail(new EdgeError('bad_request', 'The request body is malformed.'))
+  if (inBody.length > 0) socket.destroy()
+  const last = connection.live.at(-1)
+  if (last !== undefined) last.isLast = true
 }
 
 function onIdle(front: Front, socket: Socket): void {

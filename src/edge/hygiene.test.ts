@@ -99,3 +99,34 @@ test('a host nobody has gets 404 and a page that says so', async (t) => {
   assert.equal(seen.length, 0)
   assert.equal((await logged(1))[0]!.error, 'no_such_site')
 })
+
+test('nothing behind a refused request is a request', async (t) => {
+  const { port, seen, logged } = await startEdge(t)
+  const good = `GET /evil HTTP/1.1\r\n${host}\r\n`
+  const text = await rawExchange(port, `GET / HTTP/1.1\r\n${host}${host}\r\n${good}${good}`)
+  assert.match(text, /^HTTP\/1.1 400 /)
+  assert.equal(text.match(/HTTP\/1.1/g)!.length, 1)
+  assert.equal(seen.length, 0)
+  assert.equal((await logged(1)).length, 1)
+})
+
+test('garbage behind a request does not harm its answer, and ends the connection', async (t) => {
+  for (const more of ['', 'Connection: close\r\n']) {
+    const { port, seen, logged } = await startEdge(t)
+    const text = await rawExchange(port, `GET / HTTP/1.1\r\n${host}${more}\r\nGARBAGE here\r\n\r\n`)
+    assert.match(text, /^HTTP\/1.1 200 [\s\S]*connection: close[\s\S]*hello$/i)
+    assert.equal(seen.length, 1)
+    assert.equal((await logged(1)).length, 1)
+  }
+})
+
+test('pipelined requests are answered in order, and no more at once than HTTP/2 would have streams', async (t) => {
+  const { port, seen } = await startEdge(t, { limits: { streamsPerConnection: 3 } })
+  const get = (path: string) => `GET ${path} HTTP/1.1\r\n${host}\r\n`
+  const text = await rawExchange(port, ['/1', '/2', '/3', '/4', '/5'].map(get).join(''))
+  assert.deepEqual(text.match(/HTTP\/1.1 \d+/g), ['HTTP/1.1 200', 'HTTP/1.1 200', 'HTTP/1.1 200', 'HTTP/1.1 503'])
+  assert.deepEqual(
+    seen.map(({ path }) => path),
+    ['/1', '/2', '/3'],
+  )
+})

@@ -57,7 +57,10 @@ export function respond(
 /** Worth keeping the connection? Not when draining, nor when more of the request body is left than we care to read. */
 function closesAfter(exchange: AcceptedExchange, options: RespondOptions): boolean {
   const body = exchange.requestBody
-  return options.draining || (body !== null && !body.complete && body.remaining > options.unreadBodyBytes)
+  // Pipelined exchanges behind this one still get their answers.
+  const behind = exchange.connection.live.at(-1)
+  if (exchange.isLast || (options.draining && (behind === undefined || behind === exchange))) return true
+  return body !== null && !body.complete && body.remaining > options.unreadBodyBytes
 }
 
 /** RFC 9110 §6.4.1. */
