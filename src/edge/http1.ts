@@ -136,7 +136,8 @@ function acceptUpgrade(front: Front, request: IncomingMessage, stream: Duplex, h
   socket.on('timeout', () => socket.destroy())
   response.on('finish', () => {
     response.detachSocket(socket)
-    socket.destroySoon()
+    // With a body still to come, Node hands over a wrapper; the socket itself is the request's.
+    request.socket.destroySoon()
   })
   response.assignSocket(socket)
   accept(front, request, response, { upgradeHead: head })

@@ -55,6 +55,8 @@ const refused: readonly (readonly [string, number, string])[] = [
   ['NUL in a value', 400, `GET / HTTP/1.1\r\n${host}X: a\0b\r\n\r\n`],
   ['odd Expect', 417, `POST / HTTP/1.1\r\n${host}Expect: 200-ok\r\nContent-Length: 0\r\n\r\n`],
   ['CONNECT', 405, 'CONNECT hello.localhost:443 HTTP/1.1\r\nHost: hello.localhost:443\r\n\r\n'],
+  ['CONNECT with a body', 405, `CONNECT hello.localhost:443 HTTP/1.1\r\n${host}Content-Length: 5\r\n\r\nhe`],
+  ['CONNECT, chunked', 405, `CONNECT hello.localhost:443 HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n`],
   ['TRACE', 405, `TRACE / HTTP/1.1\r\n${host}\r\n`],
   ['URL too long', 414, `GET /${'a'.repeat(600)} HTTP/1.1\r\n${host}\r\n`],
   ['too many fields', 431, `GET / HTTP/1.1\r\n${host}${'X: y\r\n'.repeat(40)}\r\n`],
