@@ -38,6 +38,14 @@ export const limitTable = {
   programs: { unit: 'count', default: 10_000, why: 'the Snapshot is held in memory: about 2 KiB a program' },
   assetFileBytes: { unit: 'bytes', default: 25 * MiB, why: 'Workers accept 25 MiB an asset' },
   assetFiles: { unit: 'count', default: 100_000, why: 'Workers accept 100,000 assets a version (paid)' },
+  // Cells: workerd processes that run programs.
+  cellConnections: {
+    unit: 'count',
+    default: 1024,
+    why: 'requests at once in one cell; each costs a descriptor on both sides',
+  },
+  cellIdleConnections: { unit: 'count', default: 128, why: 'kept open to a cell; more than a calm cell ever uses' },
+  cellHeadBytes: { unit: 'bytes', default: 128 * KiB, why: 'a response head from a program; Workers accept 128 KB' },
   // Stores.
   kvKeyBytes: { unit: 'bytes', default: 512, why: 'Workers KV' },
   kvMetadataBytes: { unit: 'bytes', default: 1024, why: 'Workers KV' },
