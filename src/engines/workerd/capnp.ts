@@ -8,6 +8,11 @@ export interface Embed {
   readonly embed: string
 }
 
+/** A value of an enum: written without quotes. */
+export interface Enumerant {
+  readonly enumerant: string
+}
+
 export type CapnpValue =
   | string
   | number
@@ -15,6 +20,7 @@ export type CapnpValue =
   /** The value of a `Void` member. */
   | null
   | Embed
+  | Enumerant
   | readonly CapnpValue[]
   | { readonly [field: string]: CapnpValue | undefined }
 
@@ -36,6 +42,7 @@ export function capnpText(value: CapnpValue): string {
   if (typeof value !== 'object') return String(value)
   if (isList(value)) return `[${value.map(capnpText).join(',\n')}]`
   if (isEmbed(value)) return `embed ${capnpString(value.embed)}`
+  if (isEnumerant(value)) return value.enumerant
   const fields = Object.entries(value).filter((field): field is [string, CapnpValue] => field[1] !== undefined)
   return `(${fields.map(([name, member]) => `${name} = ${capnpText(member)}`).join(', ')})`
 }
@@ -44,7 +51,11 @@ function isList(value: object): value is readonly CapnpValue[] {
   return Array.isArray(value)
 }
 
-/** `embed` is no field of workerd's schema, so an object that has it is an embedded file. */
+/** Neither `embed` nor `enumerant` is a field of workerd's schema, so they mark the two special kinds. */
 function isEmbed(value: object): value is Embed {
   return 'embed' in value
+}
+
+function isEnumerant(value: object): value is Enumerant {
+  return 'enumerant' in value
 }

@@ -24,6 +24,10 @@ export interface CellOptions {
   readonly files?: ReadonlyMap<string, Uint8Array | string>
   readonly workerdPath?: string
   readonly v8Flags?: readonly string[]
+  /** Features that workerd marks as experimental: object storage on disk, the debug port. Default: allowed. */
+  readonly experimental?: boolean
+  /** Name of a socket on which other cells reach this one's services (`workerd serve --debug-port`). */
+  readonly debugSocket?: string
   /** Longest time from spawn until every socket listens. */
   readonly startMs?: Milliseconds
   /** Called once when the process has ended for any reason, `kill` and `stop` too. */
@@ -125,7 +129,11 @@ const setpriv = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => {
 function spawnWorkerd(options: CellOptions, configFile: string): ChildProcess {
   const workerd = options.workerdPath ?? findWorkerd()
   const flags = (options.v8Flags ?? []).map((flag) => `--v8-flags=${flag}`)
-  const command = [workerd, 'serve', '--experimental', '--control-fd=3', ...flags, configFile]
+  const command = [workerd, 'serve', '--control-fd=3', ...flags]
+  if (options.experimental !== false) command.push('--experimental')
+  if (options.debugSocket !== undefined)
+    command.push(`--debug-port=unix:${cellSocket(options.folder, options.debugSocket)}`)
+  command.push(configFile)
   if (setpriv !== undefined) command.unshift(setpriv, '--pdeathsig', 'KILL')
   const child = spawn(command[0]!, command.slice(1), {
     cwd: options.folder,
@@ -145,6 +153,7 @@ async function listening(
   lines: readonly string[],
 ): Promise<void> {
   const wanted = new Set([...options.config.matchAll(/"unix:[^"]*\/([^"/]+)\.s"/g)].map((match) => match[1]!))
+  if (options.debugSocket !== undefined) wanted.add('debug-port')
   const startMs = options.startMs ?? 10_000
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<string>((resolve) => {

@@ -26,6 +26,7 @@ export function forwardObject(program: string, className: string): unknown {
     constructor(state: DurableObjectState, environment: Environment) {
       super(state, environment)
       const id = state.id.toString()
+      // biome-ignore lint/correctness/noConstructorReturn: any method name has to be answered.
       return new Proxy(this, {
         get(target, name) {
           if (typeof name !== 'string' || reserved.has(name) || (name !== 'fetch' && Reflect.has(target, name)))
@@ -41,7 +42,10 @@ export function forwardObject(program: string, className: string): unknown {
 }
 
 async function owner(environment: Environment, program: string, className: string, id: string) {
-  const answer = await environment.reach.fetch('http://reach/', { method: 'POST', body: JSON.stringify({ program, objects: true }) })
+  const answer = await environment.reach.fetch('http://reach/', {
+    method: 'POST',
+    body: JSON.stringify({ program, objects: true }),
+  })
   if (!answer.ok) throw new Error(`Durable Object class ${className} of ${program}: ${await answer.text()}`)
   const { address, service } = (await answer.json()) as { address: string; service: string }
   const client = await environment.cells.connect(address)

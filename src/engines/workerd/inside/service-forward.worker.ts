@@ -45,7 +45,12 @@ export default class ServiceForward extends WorkerEntrypoint<Environment, Target
 async function reach(environment: Environment, target: Target): Promise<Remote> {
   const answer = await environment.reach.fetch('http://reach/', { method: 'POST', body: JSON.stringify(target) })
   if (!answer.ok) throw new Error(`Service binding to ${target.program}: ${await answer.text()}`)
-  const place = (await answer.json()) as { address: string; service: string; entrypoint?: string; props?: Record<string, unknown> }
+  const place = (await answer.json()) as {
+    address: string
+    service: string
+    entrypoint?: string
+    props?: Record<string, unknown>
+  }
   const client = await environment.cells.connect(place.address)
   return client.getEntrypoint(place.service, place.entrypoint, place.props)
 }
