@@ -40,9 +40,6 @@ export interface CellConfig {
   readonly files: ReadonlyMap<string, CellFile>
 }
 
-/** Fields by which the backplane knows what is asked, and for whom; workerd sets them, programs cannot. */
-export const backplaneFields = { kind: 'rimward-kind', name: 'rimward-name', program: 'rimward-program' } as const
-
 /** Name of the service that runs a deployment, in its cell. */
 export function serviceOf(deployment: Pick<Deployment, 'id'>): string {
   return `program:${deployment.id}`
@@ -106,10 +103,12 @@ function addProgram(builder: CellBuilder, deployment: Deployment): void {
       compatibilityDate: code.compatibilityDate,
       compatibilityFlags: [...code.compatibilityFlags],
       bindings: bindingsOf(builder, deployment),
-      globalOutbound: backplane(builder, 'egress', deployment.id),
-      ...(proof ? {} : { cacheApiOutbound: backplane(builder, 'cache', deployment.id) }),
+      globalOutbound: backplane(builder, 'egress', deployment.program),
+      ...(proof ? {} : { cacheApiOutbound: backplane(builder, 'cache', deployment.program) }),
       ...(objects.length === 0 ? {} : objectsIn(builder, objects)),
-      ...(plan.tails && !proof ? { tails: ['tail'] } : {}),
+      ...(plan.tails && !proof
+        ? { tails: [{ name: 'tail', props: { json: JSON.stringify({ deployment: deployment.id }) } }] }
+        : {}),
     },
   })
 }
@@ -186,7 +185,6 @@ function scriptOf(builder: CellBuilder, deployment: Deployment): Readonly<Record
 
 function addTail(builder: CellBuilder): void {
   const { plan } = builder
-  const deployments = Object.fromEntries(plan.deployments.map((deployment) => [serviceOf(deployment), deployment.id]))
   builder.service('tail', {
     worker: {
       modules: [{ name: 'tail.js', esModule: builder.file('tail.js', { text: insideModule('tail') }) }],
@@ -194,25 +192,24 @@ function addTail(builder: CellBuilder): void {
       bindings: [
         { name: 'traces', service: backplane(builder, 'traces', plan.program.name) },
         { name: 'program', text: plan.program.name },
-        { name: 'deployments', json: JSON.stringify(deployments) },
       ],
     },
   })
 }
 
-/** A service of the backplane: `kind` says which, `name` which store, deployment or program of that kind. */
-export function backplane(builder: CellBuilder, kind: string, name: string): string {
-  const { plan } = builder
-  const fields = {
-    [backplaneFields.kind]: kind,
-    [backplaneFields.name]: name,
-    [backplaneFields.program]: plan.program.name,
-  }
-  const injectRequestHeaders = Object.entries(fields).map(([field, value]) => ({ name: field, value }))
+/**
+ * A service of the backplane: `kind` says which, `id` which store (`kv`), deployment (`assets`) or asking program (all
+ * others). workerd writes both fields over whatever a program sends.
+ */
+export function backplane(builder: CellBuilder, kind: string, id: string): string {
+  const injectRequestHeaders = [
+    { name: 'rimward-kind', value: kind },
+    { name: 'rimward-id', value: id },
+  ]
   // `proxy`: the request line holds the whole URL, so that egress knows http from https.
   const style = { enumerant: kind === 'egress' ? 'proxy' : 'host' }
-  return builder.service(`${kind}:${name}`, {
-    external: { address: `unix:${plan.backplane}`, http: { style, injectRequestHeaders } },
+  return builder.service(`${kind}:${id}`, {
+    external: { address: `unix:${builder.plan.backplane}`, http: { style, injectRequestHeaders } },
   })
 }
 

@@ -5,8 +5,6 @@
 interface Environment {
   readonly traces: Fetcher
   readonly program: string
-  /** Service name → id of the deployment. */
-  readonly deployments: Record<string, string>
 }
 
 let wanted = false
@@ -18,18 +16,18 @@ export default {
     return new Response(null, { status: 204 })
   },
 
-  async tail(items: TraceItem[], environment: Environment): Promise<void> {
+  async tail(items: TraceItem[], environment: Environment, context: ExecutionContext): Promise<void> {
     if (!wanted) return
-    const traces = items.map((item) => toTrace(item, environment))
+    const { deployment } = context.props as { deployment: string }
+    const traces = items.map((item) => toTrace(item, environment.program, deployment))
     await environment.traces.fetch('http://traces/', { method: 'POST', body: JSON.stringify(traces) })
   },
 }
 
-function toTrace(item: TraceItem, environment: Environment): object {
-  const id = environment.deployments[item.scriptName ?? '']
+function toTrace(item: TraceItem, program: string, deployment: string): object {
   return {
-    scriptName: environment.program,
-    ...(id === undefined ? {} : { scriptVersion: { id } }),
+    scriptName: program,
+    scriptVersion: { id: deployment },
     outcome: item.outcome,
     eventTimestamp: item.eventTimestamp,
     event: item.event,
