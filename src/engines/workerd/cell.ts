@@ -23,7 +23,6 @@ export interface CellOptions {
   /** More files the configuration embeds, written beside it and removed with it: name → content. */
   readonly files?: ReadonlyMap<string, Uint8Array | string>
   readonly workerdPath?: string
-  readonly v8Flags?: readonly string[]
   /** Longest time from spawn until every socket listens. */
   readonly startMs?: Milliseconds
   /** Called once when the process has ended for any reason, `kill` and `stop` too. */
@@ -124,8 +123,7 @@ const setpriv = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => {
 
 function spawnWorkerd(options: CellOptions, configFile: string): ChildProcess {
   const workerd = options.workerdPath ?? findWorkerd()
-  const flags = (options.v8Flags ?? []).map((flag) => `--v8-flags=${flag}`)
-  const command = [workerd, 'serve', '--experimental', '--control-fd=3', ...flags, configFile]
+  const command = [workerd, 'serve', '--experimental', '--control-fd=3', configFile]
   if (setpriv !== undefined) command.unshift(setpriv, '--pdeathsig', 'KILL')
   const child = spawn(command[0]!, command.slice(1), {
     cwd: options.folder,
