@@ -189,17 +189,14 @@ function addTail(builder: CellBuilder): void {
     worker: {
       modules: [{ name: 'tail.js', esModule: builder.file('tail.js', { text: insideModule('tail') }) }],
       compatibilityDate: ownDate,
-      bindings: [
-        { name: 'traces', service: backplane(builder, 'traces', plan.program.name) },
-        { name: 'program', text: plan.program.name },
-      ],
+      bindings: [...plan.deployments.map(({ id }) => ({ name: id, service: backplane(builder, 'trace', id) }))],
     },
   })
 }
 
 /**
- * A service of the backplane: `kind` says which, `id` which store (`kv`), deployment (`assets`) or asking program (all
- * others). workerd writes both fields over whatever a program sends.
+ * A service of the backplane: `kind` says which, `id` which store (`kv`), deployment (`assets`, `trace`) or asking program
+ * (all others). workerd writes both fields over whatever a program sends.
  */
 export function backplane(builder: CellBuilder, kind: string, id: string): string {
   const injectRequestHeaders = [

@@ -196,6 +196,8 @@ export class CellConnection {
     socket.off('data', this.#onData)
     socket.off('end', this.#onEnd)
     socket.pause()
+    // As new: neither paused nor flowing, so that the next owner may pipe it or just listen for data.
+    Object.assign(socket, { readableFlowing: null })
     if (exchange.parser.rest !== undefined) socket.unshift(exchange.parser.rest)
     exchange.resolve({ status: 101, statusText: head.statusText, headers: head.headers, body: null, upgraded: socket })
   }

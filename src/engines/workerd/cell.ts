@@ -23,7 +23,6 @@ export interface CellOptions {
   /** More files the configuration embeds, written beside it and removed with it: name → content. */
   readonly files?: ReadonlyMap<string, Uint8Array | string>
   readonly workerdPath?: string
-  readonly v8Flags?: readonly string[]
   /** Features that workerd marks as experimental: object storage on disk, the debug port. Default: allowed. */
   readonly experimental?: boolean
   /** Name of a socket on which other cells reach this one's services (`workerd serve --debug-port`). */
@@ -128,8 +127,7 @@ const setpriv = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => {
 
 function spawnWorkerd(options: CellOptions, configFile: string): ChildProcess {
   const workerd = options.workerdPath ?? findWorkerd()
-  const flags = (options.v8Flags ?? []).map((flag) => `--v8-flags=${flag}`)
-  const command = [workerd, 'serve', '--control-fd=3', ...flags]
+  const command = [workerd, 'serve', '--control-fd=3']
   if (options.experimental !== false) command.push('--experimental')
   if (options.debugSocket !== undefined)
     command.push(`--debug-port=unix:${cellSocket(options.folder, options.debugSocket)}`)

@@ -63,7 +63,8 @@ async function answer(place: TestPlace, cells: OwnCells, request: IncomingMessag
   const id = String(request.headers['rimward-id'])
   place.asked.push({ kind, id, url: request.url! })
   const body = Buffer.concat(await request.toArray()).toString()
-  if (kind === 'traces') place.traces.push(...(JSON.parse(body) as unknown[]))
+  if (kind === 'trace')
+    place.traces.push(...(JSON.parse(body) as object[]).map((trace) => ({ ...trace, deployment: id })))
   if (kind !== 'reach') return void response.end(`${kind} of ${id}: ${request.url}`)
   const { program, entrypoint, props } = JSON.parse(body) as { program: string; entrypoint?: string; props?: object }
   const found = place.programs.get(program)

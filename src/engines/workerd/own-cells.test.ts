@@ -81,7 +81,7 @@ test('logs and exceptions reach the traces of who asked for them', async () => {
   await until(() => place.traces.length >= 2)
   place.tracesWanted = false
   const [log, thrown] = place.traces as { [key: string]: unknown }[]
-  assert.partialDeepStrictEqual(log, { scriptName: 'shop', scriptVersion: { id: deployment.id }, outcome: 'ok' })
+  assert.partialDeepStrictEqual(log, { deployment: deployment.id, outcome: 'ok' })
   assert.partialDeepStrictEqual(log, { logs: [{ level: 'log', message: ['said', 1] }] })
   assert.partialDeepStrictEqual(thrown, { outcome: 'exception', exceptions: [{ name: 'Error', message: 'boom' }] })
 })

@@ -2,10 +2,8 @@
  * Runs beside a program in its cell: sends what it logged to the backplane while somebody listens, and answers the
  * pulse by which the outside sees that the process is not stuck.
  */
-interface Environment {
-  readonly traces: Fetcher
-  readonly program: string
-}
+/** Id of a deployment → where its traces go. */
+type Environment = Record<string, Fetcher>
 
 let wanted = false
 
@@ -19,20 +17,13 @@ export default {
   async tail(items: TraceItem[], environment: Environment, context: ExecutionContext): Promise<void> {
     if (!wanted) return
     const { deployment } = context.props as { deployment: string }
-    const traces = items.map((item) => toTrace(item, environment.program, deployment))
-    await environment.traces.fetch('http://traces/', { method: 'POST', body: JSON.stringify(traces) })
+    const body = JSON.stringify(items.map(toTrace))
+    await environment[deployment]!.fetch('http://traces/', { method: 'POST', body })
   },
 }
 
-function toTrace(item: TraceItem, program: string, deployment: string): object {
-  return {
-    scriptName: program,
-    scriptVersion: { id: deployment },
-    outcome: item.outcome,
-    eventTimestamp: item.eventTimestamp,
-    event: item.event,
-    logs: item.logs,
-    exceptions: item.exceptions,
-    ...(item.entrypoint === undefined ? {} : { entrypoint: item.entrypoint }),
-  }
+/** What of a trace goes on; the rest (`cpuTime`, diagnostics…) has no reader. */
+function toTrace(item: TraceItem): object {
+  const { outcome, eventTimestamp, event, logs, exceptions, entrypoint } = item
+  return { outcome, eventTimestamp, event, logs, exceptions, ...(entrypoint === undefined ? {} : { entrypoint }) }
 }

@@ -1,0 +1,105 @@
+/** Seats for shared cells and blank spares behind them: a cell that ends is replaced from the spares at once. */
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { EdgeError } from '#/core/errors.ts'
+import type { Limits } from '#/core/limits.ts'
+import type { BackplaneHandler } from './backplane.ts'
+import { clearLeftovers } from './cell.ts'
+import { readLoaderSources } from './loader-cell.ts'
+import { type SharedCell, startSharedCell } from './shared-cell.ts'
+
+export interface Seat {
+  readonly seat: number
+  /** The cell that sits here now; pending while a new one comes. */
+  cell: Promise<SharedCell>
+}
+
+export interface CellPool {
+  readonly seats: readonly Seat[]
+  /** A blank cell for the caller alone, who drops it. */
+  takeSpare(): Promise<SharedCell>
+  close(): Promise<void>
+}
+
+export interface CellPoolOptions {
+  /** Short: sockets lie two levels below. */
+  readonly runFolder: string
+  readonly handlers: Readonly<Record<string, BackplaneHandler>>
+  readonly limits: Limits
+  readonly onLine: (cell: string, line: string) => void
+  /** A seat's cell ended; its replacement is on its way. */
+  readonly onLost: (cell: SharedCell, reason: string) => void
+}
+
+/** Starts all seats and spares; resolves when every seat can serve. */
+export async function createCellPool(options: CellPoolOptions): Promise<CellPool> {
+  const { limits, runFolder } = options
+  clearLeftovers(runFolder)
+  const sources = readLoaderSources()
+  const all = new Set<SharedCell>()
+  const spares: Promise<SharedCell>[] = []
+  let count = 0
+  let closing = false
+
+  async function start(): Promise<SharedCell> {
+    const name = `s${count++}`
+    const folder = join(runFolder, name)
+    const onLine = (line: string) => options.onLine(name, line)
+    const cell = await startSharedCell({ folder, name, sources, handlers: options.handlers, limits, onLine })
+    all.add(cell)
+    void cell.gone.then(() => {
+      all.delete(cell)
+      rmSync(folder, { recursive: true, force: true })
+    })
+    if (closing) cell.drop()
+    return cell
+  }
+
+  function startSpare(): void {
+    const spare = start()
+    // Whoever takes it hears of the failure.
+    spare.catch(() => {})
+    spares.push(spare)
+  }
+
+  /** Spares that died while they waited are passed over. */
+  async function takeSpare(): Promise<SharedCell> {
+    for (;;) {
+      if (closing) throw new EdgeError('overloaded', 'The engine is closing.')
+      const spare = spares.shift()
+      startSpare()
+      const cell = await (spare ?? start())
+      if (all.has(cell)) return cell
+    }
+  }
+
+  function fill(seat: Seat): void {
+    seat.cell = takeSpare()
+    seat.cell.then(
+      (cell) =>
+        void cell.gone.then((reason) => {
+          if (closing) return
+          fill(seat)
+          options.onLost(cell, reason)
+        }),
+      () => {},
+    )
+  }
+
+  const seats = Array.from({ length: limits.cells }, (_, seat) => ({ seat }) as Seat)
+  for (let index = 0; index < limits.spareCells; index++) startSpare()
+  for (const seat of seats) fill(seat)
+  await Promise.all(seats.map((seat) => seat.cell))
+
+  return {
+    seats,
+    takeSpare,
+    async close() {
+      closing = true
+      await Promise.allSettled(spares)
+      const ending = [...all]
+      for (const cell of ending) cell.drop()
+      await Promise.all(ending.map((cell) => cell.gone))
+    },
+  }
+}
