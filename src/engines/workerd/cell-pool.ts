@@ -71,10 +71,10 @@ export async function createCellPool(options: CellPoolOptions): Promise<CellPool
     let failure: unknown
     for (let tries = 0; tries < startTries; tries++) {
       if (closing) throw new EdgeError('overloaded', 'The engine is closing.')
-      const spare = spares.shift()
-      startSpare()
+      const next = spares.shift() ?? start()
+      while (spares.length < limits.spareCells) startSpare()
       try {
-        const cell = await (spare ?? start())
+        const cell = await next
         if (all.has(cell)) return cell
       } catch (error) {
         failure = error
