@@ -33,7 +33,13 @@ export async function createBackplane(
   socketPath: string,
   handlers: Readonly<Record<string, BackplaneHandler>>,
 ): Promise<Backplane> {
-  const server = createServer({ keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0, maxHeaderSize: 256 * 1024 })
+  const server = createServer({
+    keepAliveTimeout: 0,
+    requestTimeout: 0,
+    headersTimeout: 0,
+    requireHostHeader: false,
+    maxHeaderSize: 256 * 1024,
+  })
   async function answerTo(request: IncomingMessage, signal: AbortSignal, wantsUpgrade: boolean): Promise<Answer> {
     const handler = Object.hasOwn(handlers, one(request, 'rimward-kind'))
       ? handlers[one(request, 'rimward-kind')]

@@ -31,6 +31,10 @@ export interface CellPoolOptions {
   readonly onLost: (cell: SharedCell, reason: string) => void
 }
 
+/** A cell starts in about 30 ms; several failures in a row are a fault of the machine. */
+const startTries = 4
+const refillMs = 1_000
+
 /** Starts all seats and spares; resolves when every seat can serve. */
 export async function createCellPool(options: CellPoolOptions): Promise<CellPool> {
   const { limits, runFolder } = options
@@ -62,17 +66,24 @@ export async function createCellPool(options: CellPoolOptions): Promise<CellPool
     spares.push(spare)
   }
 
-  /** Spares that died while they waited are passed over. */
+  /** Spares that failed or died while they waited are passed over; a fresh cell that fails is tried again. */
   async function takeSpare(): Promise<SharedCell> {
-    for (;;) {
+    let failure: unknown
+    for (let tries = 0; tries < startTries; tries++) {
       if (closing) throw new EdgeError('overloaded', 'The engine is closing.')
-      const spare = spares.shift()
-      startSpare()
-      const cell = await (spare ?? start())
-      if (all.has(cell)) return cell
+      const next = spares.shift() ?? start()
+      while (spares.length < limits.spareCells) startSpare()
+      try {
+        const cell = await next
+        if (all.has(cell)) return cell
+      } catch (error) {
+        failure = error
+      }
     }
+    throw new EdgeError('overloaded', 'No cell could be started.', { cause: failure })
   }
 
+  /** Puts a cell on a seat, and the next one when that has ended. */
   function fill(seat: Seat): void {
     seat.cell = takeSpare()
     seat.cell.then(
@@ -82,7 +93,11 @@ export async function createCellPool(options: CellPoolOptions): Promise<CellPool
           fill(seat)
           options.onLost(cell, reason)
         }),
-      () => {},
+      (error: unknown) => {
+        if (closing) return
+        options.onLine('pool', String(error))
+        setTimeout(() => closing || fill(seat), refillMs).unref()
+      },
     )
   }
 

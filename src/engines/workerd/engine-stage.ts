@@ -1,6 +1,6 @@
 /** For tests of this room: an engine with small in-memory stand-ins for the ports of other rooms. */
 import { createHash } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -27,6 +27,8 @@ export interface Stage {
   egress: (request: EgressRequest) => Promise<Answer>
   add(program: StagedProgram): Promise<Program>
   fetch(program: string, path: string, more?: Partial<ProgramRequest>): Promise<ProgramAnswer>
+  /** Process ids of the cells there are, oldest first: the seats' before the spares'. */
+  cellPids(): number[]
   close(): Promise<void>
 }
 
@@ -94,6 +96,17 @@ export async function openStage(
         wantsUpgrade: false,
         signal: new AbortController().signal,
         ...request,
+      })
+    },
+    cellPids() {
+      const run = join(folder, 'run')
+      const names = readdirSync(run).sort((one, other) => Number(one.slice(1)) - Number(other.slice(1)))
+      return names.flatMap((name) => {
+        try {
+          return [Number.parseInt(readFileSync(join(run, name, 'pid'), 'utf8'), 10)]
+        } catch {
+          return []
+        }
       })
     },
     async close() {

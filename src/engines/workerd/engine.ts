@@ -165,7 +165,9 @@ function createSharedRun(parts: { pool: CellPool; isolates: Isolates; quarantine
 
 async function warmRecent(snapshot: Snapshot, recent: Recent, shared: SharedRun, limits: Limits): Promise<void> {
   const loads: Promise<void>[] = []
-  for (const name of recent.names()) {
+  const most = limits.cells * limits.cellPrograms
+  // The latest one last: it is the last to be evicted again.
+  for (const name of recent.names().slice(0, most).reverse()) {
     const program = snapshot.programs.get(name)
     if (program === undefined) continue
     for (const { deployment } of program.rollout)

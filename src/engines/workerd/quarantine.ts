@@ -53,14 +53,18 @@ export function createQuarantine({ takeSpare, isolates, limits, clock }: Quarant
     return ward
   }
 
+  function empty(ward: Ward, cell: Promise<SharedCell>): void {
+    if (ward.cell === cell) ward.cell = undefined
+  }
+
   function cellOf(ward: Ward): Promise<SharedCell> {
     if (ward.cell !== undefined) return ward.cell
     const taken = takeSpare()
     ward.cell = taken
-    const empty = () => {
-      if (ward.cell === taken) ward.cell = undefined
-    }
-    taken.then((cell) => void cell.gone.then(empty), empty)
+    taken.then(
+      (cell) => void cell.gone.then(() => empty(ward, taken)),
+      () => empty(ward, taken),
+    )
     return taken
   }
 
@@ -75,11 +79,15 @@ export function createQuarantine({ takeSpare, isolates, limits, clock }: Quarant
     hold: (deployment) => void hold(deployment),
     async run(deployment, request) {
       const ward = hold(deployment.id)
-      const cell = await cellOf(ward)
+      const taken = cellOf(ward)
+      const cell = await taken
       try {
         return await isolates.ask(cell, deployment, request)
       } catch (failure) {
         if (!(failure instanceof CellFailure)) throw failure
+        // The connection breaks a moment before the process is seen to have ended.
+        empty(ward, taken)
+        cell.drop()
         ward.until = clock() + limits.suspectMs
         const what = cell.hung ? 'used the processor without end' : 'ended its process'
         throw new EdgeError('program_exceeded_limits', `${deployment.program} ${what}.`, { cause: failure })

@@ -94,7 +94,7 @@ import * as program from ${JSON.stringify(`./${head.mainModule}`)}
 import { abortIsolate, WorkerEntrypoint } from 'cloudflare:workers'
 export * from ${JSON.stringify(`./${head.mainModule}`)}
 export default program.default
-export class RimwardEvict extends WorkerEntrypoint { evict() { abortIsolate("evicted") } ready() {} }`,
+export class RimwardControl extends WorkerEntrypoint { evict() { abortIsolate("evicted") } ready() {} }`,
   }
   return {
     compatibilityDate: head.compatibilityDate,
@@ -142,7 +142,7 @@ async function command(line: string, env: HostEnv, ctx: ExecutionContext): Promi
     routes.clear()
     return new Response()
   }
-  const control = load(env, ctx, id).getEntrypoint('RimwardEvict') as unknown as {
+  const control = load(env, ctx, id).getEntrypoint('RimwardControl') as unknown as {
     evict(): Promise<void>
     ready(): Promise<void>
   }
@@ -233,6 +233,8 @@ export class Program extends WorkerEntrypoint<HostEnv, ProgramProps> {
 
 export class Tail extends WorkerEntrypoint<HostEnv, { deployment: string }> {
   override async tail(events: TraceItem[]): Promise<void> {
-    await ask(this.env, 'trace', this.ctx.props.deployment, { method: 'POST', body: JSON.stringify(events) })
+    const told = events.filter(({ entrypoint }) => entrypoint !== 'RimwardControl')
+    if (told.length === 0) return
+    await ask(this.env, 'trace', this.ctx.props.deployment, { method: 'POST', body: JSON.stringify(told) })
   }
 }
