@@ -1,4 +1,5 @@
 /** The place of one program (or one version) among the own cells: at most one process, started when it is needed. */
+import { rmSync } from 'node:fs'
 import { EdgeError } from '#/core/errors.ts'
 import type { ProgramAnswer, ProgramRequest } from '#/core/ports.ts'
 import type { Deployment, DeploymentId, Program, ProgramName } from '#/core/snapshot.ts'
@@ -80,12 +81,19 @@ export function createCellSlot(first: SlotPart, options: SlotOptions): CellSlot 
     const { blobs, backplane, open, objectsOf, objectsFolder } = options
     const storage = { folder: objectsFolder }
     const plan = { program, deployments, open, objectsOf, backplane, storage, tails }
-    const started = await startOwnCell({ plan, folder: options.nextFolder(), blobs, limits })
+    const folder = options.nextFolder()
+    const started = await startOwnCell({ plan, folder, blobs, limits }).catch((error: unknown) => {
+      rmSync(folder, { recursive: true, force: true })
+      throw error
+    })
     traced = false
     cpuBefore = 0
     usedAt = clock()
     cell = started
-    void started.exited.then(() => ended(started))
+    void started.exited.then(() => {
+      rmSync(folder, { recursive: true, force: true })
+      ended(started)
+    })
     return started
   }
 

@@ -4,7 +4,7 @@ import type { Limits } from '#/core/limits.ts'
 import type { ProgramRequest } from '#/core/ports.ts'
 import type { Deployment, DeploymentId } from '#/core/snapshot.ts'
 import type { Milliseconds } from '#/core/units.ts'
-import { cellSocket, startCell } from './cell.ts'
+import { cellSocket, debugAddress, startCell } from './cell.ts'
 import { type CellClient, createCellClient } from './cell-client.ts'
 import { type CellPlan, cellConfig, socketOf } from './cell-config.ts'
 import { type BlobSource, readFiles } from './cell-files.ts'
@@ -59,7 +59,7 @@ export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
     folder,
     files: await readFiles(blobs, files),
     startMs: limits.programStartMs + limits.cellStartMs,
-    debugSocket: 'debug',
+    reachable: true,
   })
   const clients = new Map<DeploymentId, CellClient>(
     plan.deployments.map((deployment) => [deployment.id, createCellClient(cell.socket(socketOf(deployment)), limits)]),
@@ -100,7 +100,7 @@ export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
   return {
     pid: cell.pid,
     exited: cell.exited,
-    debugAddress: `unix:${cell.socket('debug')}`,
+    debugAddress: debugAddress(cell),
     get ending() {
       return ending || watch.hung
     },
