@@ -8,6 +8,7 @@ import { cellSocket, debugAddress, startCell } from './cell.ts'
 import { type CellClient, createCellClient } from './cell-client.ts'
 import { type CellPlan, cellConfig, socketOf } from './cell-config.ts'
 import { type BlobSource, readFiles } from './cell-files.ts'
+import { createExceptionWords } from './exception-words.ts'
 import { cpuOf } from './process-cpu.ts'
 import { isGone, isUncaught, toProgramError, uncaught } from './program-answer.ts'
 import { type CuttableSocket, cuttable } from './web-socket-cut.ts'
@@ -53,6 +54,7 @@ const serviceRestart = 1012
 export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
   const { plan, folder, blobs, limits } = options
   const { config, files } = cellConfig({ ...plan, socket: (name) => cellSocket(folder, name), purpose: 'serve' })
+  const exceptions = createExceptionWords()
   const cell = await startCell({
     name: plan.program.name,
     config,
@@ -60,6 +62,7 @@ export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
     files: await readFiles(blobs, files),
     startMs: limits.programStartMs + limits.cellStartMs,
     reachable: true,
+    onLine: exceptions.onLine,
   })
   const clients = new Map<DeploymentId, CellClient>(
     plan.deployments.map((deployment) => [deployment.id, createCellClient(cell.socket(socketOf(deployment)), limits)]),
@@ -126,7 +129,7 @@ export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
         throw toProgramError(thrown, watch)
       }
       const handed = handOver(answer)
-      if (isUncaught(answer)) throw uncaught()
+      if (isUncaught(answer)) throw uncaught(await exceptions.next())
       return handed
     },
     async trace(wanted) {
