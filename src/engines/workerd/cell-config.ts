@@ -104,7 +104,6 @@ function addProgram(builder: CellBuilder, deployment: Deployment): void {
       compatibilityFlags: [...code.compatibilityFlags],
       bindings: bindingsOf(builder, deployment),
       globalOutbound: backplane(builder, 'egress', deployment.program),
-      ...(proof ? {} : { cacheApiOutbound: backplane(builder, 'cache', deployment.program) }),
       ...(objects.length === 0 ? {} : objectsIn(builder, objects)),
       ...(plan.tails && !proof
         ? { tails: [{ name: 'tail', props: { json: JSON.stringify({ deployment: deployment.id }) } }] }
