@@ -49,11 +49,16 @@ test('an endless loop ends with its own error; its neighbour is answered meanwhi
   })
 })
 
-test('a microtask loop and a heap bomb end the same way', { timeout: 30_000 }, async () => {
+test('a microtask loop and a bomb of a regular expression end the same way', { timeout: 30_000 }, async () => {
   await withStage({ cells: 1, spareCells: 1, cellStallMs: 300, cellBeatMs: 50 }, async (stage) => {
     await stage.add({ name: 'good', modules: handler("return new Response('good')") })
     await stage.add({ name: 'micro', modules: handler('for (;;) await 0') })
     await assert.rejects(stage.fetch('micro', '/'), { code: 'program_exceeded_limits' })
+    await stage.add({
+      name: 'regex',
+      modules: handler("return new Response(String(/^(a+)+$/.test('a'.repeat(40) + 'b')))"),
+    })
+    await assert.rejects(stage.fetch('regex', '/'), { code: 'program_exceeded_limits' })
     assert.equal(await bodyText(await stage.fetch('good', '/')), 'good')
   })
 })
@@ -127,6 +132,20 @@ test('isolates beyond the cap are evicted, and start anew when they are asked fo
     assert.deepEqual([again.start, await bodyText(again)], ['cold', '1'])
     const warm = await stage.fetch('a', '/')
     assert.deepEqual([warm.start, await bodyText(warm)], ['warm', '2'])
+  })
+})
+
+test('a cell that grew too large is replaced while it serves', { timeout: 20_000 }, async () => {
+  await withStage({ cells: 1, spareCells: 1, cellBytes: 150 * 1024 * 1024 }, async (stage) => {
+    const grow = 'globalThis.kept ??= new Uint8Array(150 * 1024 * 1024).fill(1)'
+    await stage.add({
+      name: 'p',
+      modules: handler(`if (request.url.endsWith('/grow')) ${grow}; return new Response('ok')`),
+    })
+    assert.equal(await bodyText(await stage.fetch('p', '/grow')), 'ok')
+    const [first] = stage.cellPids()
+    while (stage.cellPids()[0] === first) assert.equal(await bodyText(await stage.fetch('p', '/')), 'ok')
+    assert.equal((await stage.fetch('p', '/')).status, 200)
   })
 })
 

@@ -128,7 +128,7 @@ export default {
     try {
       const headers = new Headers(request.headers)
       headers.delete('rimward-program')
-      return await load(env, ctx, id).getEntrypoint().fetch(new Request(request, { headers }))
+      return await load(env, ctx, id).getEntrypoint().fetch(request, { headers })
     } catch (thrown) {
       return failed(thrown)
     }
