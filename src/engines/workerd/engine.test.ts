@@ -202,5 +202,14 @@ test('a client that leaves is an error of the client, and the next request works
     setImmediate(() => left.abort())
     await assert.rejects(waiting, { code: 'client_gone' })
     assert.equal(await bodyText(await stage.fetch('p', '/')), 'ok')
+    // Even a client that leaves while the program starts does not spoil it.
+    for (let round = 0; round < 20; round++) {
+      await stage.add({ name: 'q', modules: handler(`return new Response('${round}')`) })
+      const early = new AbortController()
+      const pending = stage.fetch('q', '/', { signal: early.signal })
+      setTimeout(() => early.abort(), round / 4)
+      await pending.catch(() => {})
+      assert.equal(await bodyText(await stage.fetch('q', '/')), String(round))
+    }
   })
 })
