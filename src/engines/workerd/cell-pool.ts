@@ -113,7 +113,14 @@ export async function createCellPool(options: CellPoolOptions): Promise<CellPool
   async function sweep(): Promise<void> {
     for (const seat of seats) {
       const cell = await seat.cell.catch(() => undefined)
-      if (cell === undefined || residentBytes(cell.cell.pid) <= limits.cellBytes || closing) continue
+      const bytes = cell === undefined ? 0 : residentBytes(cell.cell.pid)
+      if (cell === undefined || bytes <= limits.cellBytes || closing) continue
+      if (bytes > 2 * limits.cellBytes) {
+        // Growing faster than it could be replaced in peace: what is in flight there is under suspicion.
+        cell.hung = true
+        cell.drop()
+        continue
+      }
       options.onLine(cell.cell.name, 'grew beyond its limit and is replaced')
       fill(seat)
       retired.set(cell, performance.now() + limits.drainMs)

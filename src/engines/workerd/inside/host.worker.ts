@@ -93,7 +93,7 @@ async function readCode(env: HostEnv, ctx: ExecutionContext, id: IsolateId): Pro
 import * as program from ${JSON.stringify(`./${head.mainModule}`)}
 import { abortIsolate, WorkerEntrypoint } from 'cloudflare:workers'
 export * from ${JSON.stringify(`./${head.mainModule}`)}
-export default program.default
+export default program.default ?? {}
 export class RimwardControl extends WorkerEntrypoint { evict() { abortIsolate("evicted") } ready() {} }`,
   }
   return {
