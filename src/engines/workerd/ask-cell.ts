@@ -13,8 +13,11 @@ export interface Isolates {
   ask(cell: SharedCell, deployment: Deployment, request: ProgramRequest): Promise<ProgramAnswer>
   /** Resolves when the program is loaded there (or failed to load: its first request will say why). */
   load(cell: SharedCell, deployment: Deployment): Promise<void>
-  /** Lets go of isolates of deployments that are not in `kept` and have nothing in flight. */
-  retain(cell: SharedCell, kept: ReadonlySet<DeploymentId>): void
+  /**
+   * After a new Snapshot: bindings to programs mean their new deployments when this resolves; isolates of deployments
+   * that are not in `kept` and have nothing in flight go.
+   */
+  retain(cell: SharedCell, kept: ReadonlySet<DeploymentId>): Promise<void>
   /** The isolate that answers for a deployment now. */
   idOf(deployment: Deployment): IsolateId
 }
@@ -117,10 +120,10 @@ export function createIsolates(limits: Pick<Limits, 'cellPrograms' | 'programs'>
       touch(cell, isolate)
       await cell.loaded.get(isolate)
     },
-    retain(cell, kept) {
+    async retain(cell, kept) {
+      await tell(cell, '!routes')
       for (const isolate of cell.loaded.keys())
         if (!kept.has(deploymentOf(isolate)) && !cell.busy.has(isolate)) evict(cell, isolate)
-      void tell(cell, '!routes')
     },
   }
 }

@@ -135,6 +135,25 @@ test('isolates beyond the cap are evicted, and start anew when they are asked fo
   })
 })
 
+test('fifty deploys under load: every answer is whole, and bindings follow', { timeout: 30_000 }, async () => {
+  await withStage({ cells: 2, spareCells: 0 }, async (stage) => {
+    const callee = (round: number) => stage.add({ name: 'callee', modules: handler(`return new Response('${round}')`) })
+    await callee(0)
+    const binding = { kind: 'program', name: 'B', program: 'callee' } as const
+    await stage.add({ name: 'caller', modules: handler('return env.B.fetch(request)'), bindings: [binding] })
+    let over = false
+    const users = ['callee', 'caller', 'callee', 'caller'].map(async (name) => {
+      while (!over) assert.match(await bodyText(await stage.fetch(name, '/')), /^\d+$/)
+    })
+    for (let round = 1; round <= 50; round++) {
+      await callee(round)
+      assert.equal(await bodyText(await stage.fetch('caller', '/')), String(round))
+    }
+    over = true
+    await Promise.all(users)
+  })
+})
+
 test('a cell that grew too large is replaced while it serves', { timeout: 20_000 }, async () => {
   await withStage({ cells: 1, spareCells: 1, cellBytes: 150 * 1024 * 1024 }, async (stage) => {
     const grow = 'globalThis.kept ??= new Uint8Array(150 * 1024 * 1024).fill(1)'

@@ -209,7 +209,7 @@ async function retain(
   const inUse = new Set<DeploymentId>()
   for (const seat of pool.seats) {
     const cell = await seat.cell
-    isolates.retain(cell, kept)
+    await isolates.retain(cell, kept)
     for (const isolate of cell.loaded.keys()) inUse.add(deploymentOf(isolate))
   }
   for (const id of known.keys()) if (!kept.has(id) && !inUse.has(id)) known.delete(id)

@@ -108,7 +108,12 @@ export class RimwardControl extends WorkerEntrypoint { evict() { abortIsolate("e
 }
 
 function load(env: HostEnv, ctx: ExecutionContext, id: IsolateId): WorkerStub {
-  return env.LOADER.get(id, () => readCode(env, ctx, id))
+  return env.LOADER.get(id, () =>
+    readCode(env, ctx, id).catch((error: Error) => {
+      // In the runtime's own words for a start that failed, so that the next request tries under another name.
+      throw new Error(`Failed to start Worker:\n${error.message}`)
+    }),
+  )
 }
 
 /** A failure of the program, for `answer-of.ts`: what was thrown, as JSON. */
