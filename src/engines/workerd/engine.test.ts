@@ -168,7 +168,7 @@ test('a cell that grew too large is replaced while it serves', { timeout: 20_000
   })
 })
 
-test('a hint loads the program; a restart warms what was asked for lately', { timeout: 10_000 }, async () => {
+test('a hint loads the program; a deploy warms what was asked for lately', { timeout: 10_000 }, async () => {
   await withStage({ cells: 1, spareCells: 0 }, async (stage) => {
     const program = await stage.add({ name: 'p', modules: handler("return new Response('ok')") })
     stage.engine.warm(program, program.rollout[0]!.deployment)
