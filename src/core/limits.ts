@@ -62,6 +62,26 @@ export const limitTable = {
   hotSeconds: { unit: 's', default: 3, why: 'seconds in a row at that rate: a burst alone moves nothing' },
   coolSeconds: { unit: 's', default: 60, why: 'seconds in a row below a tenth of that rate until it shares again' },
   recentPrograms: { unit: 'count', default: 64, why: 'programs asked for lately, warmed after a start or a deploy' },
+  // Cells of one program.
+  cellStartMs: { unit: 'ms', default: 1_000, why: 'a workerd process starts in 23-37 ms; a busy machine needs more' },
+  proofsAtOnce: { unit: 'count', default: 4, why: 'each is a process for some 40 ms; others wait in line' },
+  ownCells: { unit: 'count', default: 64, why: 'programs in a process of their own at once, at 11 MiB each' },
+  ownCellIdleMs: {
+    unit: 'ms',
+    default: 60_000,
+    why: 'a process without requests ends; starting one takes about 40 ms',
+  },
+  ownCellDrainMs: {
+    unit: 'ms',
+    default: 2_000,
+    why: 'requests in flight may finish this long while a new version waits',
+  },
+  heldRequests: {
+    unit: 'count',
+    default: 2_000,
+    why: 'requests of a program that wait for its start or its new version',
+  },
+  programCpuMs: { unit: 'ms', default: 30_000, why: 'Workers allow 30 s of CPU a request by default' },
   // Stores.
   kvKeyBytes: { unit: 'bytes', default: 512, why: 'Workers KV' },
   kvMetadataBytes: { unit: 'bytes', default: 1024, why: 'Workers KV' },

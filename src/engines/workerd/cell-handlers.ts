@@ -40,7 +40,7 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
       const deployment = program === undefined ? undefined : choose(program)
       if (program === undefined || deployment === undefined) return textAnswer(404, `There is no program ${id}.`)
       const place = placeProgram(program, deployment, parts.limits)
-      if (place.kind === 'own') return textAnswer(501, `${id} runs in a cell of its own (${place.why}).`)
+      if (place.kind === 'own') return textAnswer(200, 'own')
       return textAnswer(200, parts.isolates.idOf(deployment))
     },
     async assets({ id, method, url, headers }) {

@@ -23,6 +23,10 @@ export interface CellOptions {
   /** More files the configuration embeds, written beside it and removed with it: name → content. */
   readonly files?: ReadonlyMap<string, Uint8Array | string>
   readonly workerdPath?: string
+  /** Features that workerd marks as experimental: object storage on disk, the debug port. Default: allowed. */
+  readonly experimental?: boolean
+  /** Other cells may reach all its services (`workerd serve --debug-port`) at `debugAddress(cell)`. */
+  readonly reachable?: boolean
   /** Longest time from spawn until every socket listens. */
   readonly startMs?: Milliseconds
   /** Called once when the process has ended for any reason, `kill` and `stop` too. */
@@ -48,6 +52,13 @@ export interface Cell {
 export function cellSocket(folder: string, name: string): string {
   return join(folder, `${name}.s`)
 }
+
+/** Where other cells reach the services of one that has a `debugSocket`. */
+export function debugAddress(cell: Pick<Cell, 'socket'>): string {
+  return `unix:${cell.socket(debugSocketName)}`
+}
+
+const debugSocketName = 'debug'
 
 /** The workerd binary that npm installed for this machine. */
 export function findWorkerd(): string {
@@ -123,7 +134,10 @@ const setpriv = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => {
 
 function spawnWorkerd(options: CellOptions, configFile: string): ChildProcess {
   const workerd = options.workerdPath ?? findWorkerd()
-  const command = [workerd, 'serve', '--experimental', '--control-fd=3', configFile]
+  const command = [workerd, 'serve', '--control-fd=3']
+  if (options.experimental !== false) command.push('--experimental')
+  if (options.reachable === true) command.push(`--debug-port=unix:${cellSocket(options.folder, debugSocketName)}`)
+  command.push(configFile)
   if (setpriv !== undefined) command.unshift(setpriv, '--pdeathsig', 'KILL')
   const child = spawn(command[0]!, command.slice(1), {
     cwd: options.folder,
@@ -143,6 +157,7 @@ async function listening(
   lines: readonly string[],
 ): Promise<void> {
   const wanted = new Set([...options.config.matchAll(/"unix:[^"]*\/([^"/]+)\.s"/g)].map((match) => match[1]!))
+  if (options.reachable === true) wanted.add('debug-port')
   const startMs = options.startMs ?? 10_000
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<string>((resolve) => {

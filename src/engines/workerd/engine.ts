@@ -17,6 +17,7 @@ import type { Deployment, DeploymentId, Program, Snapshot } from '#/core/snapsho
 import type { Clock } from '#/core/units.ts'
 import { createIsolates, deploymentOf, type Isolates } from './ask-cell.ts'
 import type { BackplaneHandler } from './backplane.ts'
+import { debugAddress } from './cell.ts'
 import { isRepeatable } from './cell-client.ts'
 import { CellFailure } from './cell-connection.ts'
 import { cellHandlers } from './cell-handlers.ts'
@@ -42,7 +43,10 @@ export interface WorkerdEngineOptions {
   readonly clock: Clock
   readonly log: (message: string, facts?: object) => void
   /** Makes the cells of programs that cannot share one. Gets what every cell may ask of us. */
-  readonly ownCells?: (handlers: Readonly<Record<string, BackplaneHandler>>) => Promise<OwnCells>
+  readonly ownCells?: (
+    handlers: Readonly<Record<string, BackplaneHandler>>,
+    options: WorkerdEngineOptions & { readonly reachShared: (deployment: Deployment) => Promise<string> },
+  ) => Promise<OwnCells>
 }
 
 /** Starts the cells; resolves when they can take requests. */
@@ -53,11 +57,15 @@ export async function createWorkerdEngine(options: WorkerdEngineOptions): Promis
   const known = new Map<DeploymentId, Deployment>()
   const isolates = createIsolates(limits, traces)
   const handlers = cellHandlers({ ...options, isolates, known, snapshot: () => snapshot })
-  const ownCells = await options.ownCells?.(handlers)
+  const reachShared = async (deployment: Deployment) => {
+    known.set(deployment.id, deployment)
+    return debugAddress((await pickPlace(deployment.id, pool.seats)!.cell).cell)
+  }
+  const ownCells = await options.ownCells?.(handlers, { ...options, reachShared })
   let quarantine: Quarantine | undefined
   const pool = await createCellPool({
     runFolder: options.runFolder,
-    handlers,
+    handlers: ownCells === undefined ? handlers : { ...handlers, reach: ownCells.reach },
     limits,
     onLine: (cell, line) => log('cell says', { cell, line }),
     onLost(cell, reason) {

@@ -43,6 +43,7 @@ const config :Workerd.Config = (
         (name = "LOADER", workerLoader = (id = "programs")),
         (name = "BACKPLANE", service = "backplane"),
         (name = "EGRESS", service = "egress"),
+        (name = "CELLS", workerdDebugPort = void),
         (name = "PRELUDE", text = embed "prelude.js"),
       ],
       globalOutbound = "backplane")),

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import type { Limits } from '#/core/limits.ts'
 import type { Engine } from '#/core/ports.ts'
 import type { Deployment, ObjectNamespace, Program } from '#/core/snapshot.ts'
+import type { BackplaneHandler } from './backplane.ts'
 
 export type Placement =
   | { readonly kind: 'shared' }
@@ -11,6 +12,8 @@ export type Placement =
 /** The engine of programs that have a cell of their own. */
 export type OwnCells = Pick<Engine, 'run' | 'warm' | 'prove' | 'adopt' | 'close'> & {
   forget(objects: readonly ObjectNamespace[]): Promise<void>
+  /** The backplane's `reach`: where a program runs, for cells that bind it. */
+  readonly reach: BackplaneHandler
 }
 
 /** A shared cell runs modules whose bindings need no configuration of their own; all else needs an own cell. */

@@ -45,6 +45,7 @@ export async function startSharedCell(options: SharedCellOptions): Promise<Share
     config: loaderConfig(folder),
     files: loaderFiles(options.sources),
     onLine: options.onLine,
+    reachable: true,
   }).catch((error: unknown) => {
     backplane.close()
     throw error

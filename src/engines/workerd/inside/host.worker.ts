@@ -5,6 +5,10 @@
  */
 import { WorkerEntrypoint } from 'cloudflare:workers'
 
+interface OtherCell {
+  getEntrypoint(service: string, entrypoint?: string, props?: Record<string, unknown>): Fetcher
+}
+
 interface HostEnv {
   readonly LOADER: WorkerLoader
   /** Requests about the platform itself: code, stores, assets, traces. */
@@ -12,6 +16,8 @@ interface HostEnv {
   /** The same socket in proxy form: the request line holds the whole URL. */
   readonly EGRESS: Fetcher
   readonly PRELUDE: string
+  /** The way to services of other cells. */
+  readonly CELLS: { connect(address: string): Promise<OtherCell> }
 }
 
 /** The head of a code answer: 4 bytes length, this JSON, then the modules' bytes one behind the other. */
@@ -227,13 +233,26 @@ export class Program extends WorkerEntrypoint<HostEnv, ProgramProps> {
 
   async meant(): Promise<Fetcher> {
     const { program, entrypoint, props } = this.ctx.props
-    const stub = load(this.env, this.ctx, await isolateOf(this.env, program))
+    const isolate = await isolateOf(this.env, program)
+    if (isolate === 'own') return elsewhere(this.env, this.ctx.props)
+    const stub = load(this.env, this.ctx, isolate)
     return stub.getEntrypoint(entrypoint, props === undefined ? {} : { props })
   }
 
   override async fetch(request: Request): Promise<Response> {
     return (await this.meant()).fetch(request)
   }
+}
+
+/** The program has a cell of its own, which may be another process by now: asked each time. */
+async function elsewhere(env: HostEnv, target: ProgramProps): Promise<Fetcher> {
+  const answer = await ask(env, 'reach', target.program, { method: 'POST', body: JSON.stringify(target) })
+  if (answer.status !== 200) throw new Error(await answer.text())
+  const { address, service, entrypoint, props } = (await answer.json()) as {
+    address: string
+    service: string
+  } & ProgramProps
+  return (await env.CELLS.connect(address)).getEntrypoint(service, entrypoint, props)
 }
 
 export class Tail extends WorkerEntrypoint<HostEnv, { deployment: string }> {
