@@ -54,6 +54,13 @@ export const limitTable = {
   cellBytes: { unit: 'bytes', default: 512 * MiB, why: 'resident size at which a cell is replaced by a fresh one' },
   suspectMs: { unit: 'ms', default: 60_000, why: 'a program that hung its cell waits so long before it may run again' },
   quarantineCells: { unit: 'count', default: 4, why: 'programs under suspicion, each in a cell alone: a thread each' },
+  hotRate: {
+    unit: 'per-second',
+    default: 100,
+    why: 'a cell of its own saves about 60 µs CPU a request, and costs 11 MiB',
+  },
+  hotSeconds: { unit: 's', default: 3, why: 'seconds in a row at that rate: a burst alone moves nothing' },
+  coolSeconds: { unit: 's', default: 60, why: 'seconds in a row below a tenth of that rate until it shares again' },
   recentPrograms: { unit: 'count', default: 64, why: 'programs asked for lately, warmed after a start or a deploy' },
   // Cells of one program.
   cellStartMs: { unit: 'ms', default: 1_000, why: 'a workerd process starts in 23-37 ms; a busy machine needs more' },

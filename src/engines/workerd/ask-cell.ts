@@ -13,8 +13,11 @@ export interface Isolates {
   ask(cell: SharedCell, deployment: Deployment, request: ProgramRequest): Promise<ProgramAnswer>
   /** Resolves when the program is loaded there (or failed to load: its first request will say why). */
   load(cell: SharedCell, deployment: Deployment): Promise<void>
-  /** Lets go of isolates of deployments that are not in `kept` and have nothing in flight. */
-  retain(cell: SharedCell, kept: ReadonlySet<DeploymentId>): void
+  /**
+   * After a new Snapshot: bindings to programs mean their new deployments when this resolves; isolates of deployments
+   * that are not in `kept` and have nothing in flight go.
+   */
+  retain(cell: SharedCell, kept: ReadonlySet<DeploymentId>): Promise<void>
   /** The isolate that answers for a deployment now. */
   idOf(deployment: Deployment): IsolateId
 }
@@ -58,19 +61,23 @@ export function createIsolates(limits: Pick<Limits, 'cellPrograms' | 'programs'>
     }
   }
 
-  /** Notes the use; true when the isolate had to be started. */
-  function touch(cell: SharedCell, isolate: IsolateId): boolean {
-    const ready = cell.loaded.get(isolate)
+  /**
+   * Notes the use. An isolate is started by a request of our own: one that a client can break off would leave it half
+   * started for ever. The program's request may follow at once, it waits for the same start.
+   */
+  function touch(cell: SharedCell, isolate: IsolateId): 'cold' | 'warm' {
+    const known = cell.loaded.get(isolate)
     cell.loaded.delete(isolate)
-    cell.loaded.set(isolate, ready ?? tell(cell, `!warm ${isolate}`))
-    if (ready === undefined) makeRoom(cell)
-    return ready === undefined
+    cell.loaded.set(isolate, known ?? tell(cell, `!warm ${isolate}`))
+    if (known !== undefined) return 'warm'
+    makeRoom(cell)
+    return 'cold'
   }
 
   async function ask(cell: SharedCell, deployment: Deployment, request: ProgramRequest): Promise<ProgramAnswer> {
     const isolate = idOf(deployment)
-    const cold = touch(cell, isolate)
     const done = occupy(cell, isolate)
+    const start = touch(cell, isolate)
     const cf = /^[\x20-\x7e]*$/.test(request.cf) ? request.cf : escapeJson(request.cf)
     const control = ['rimward-program', isolate, 'rimward-proto', request.scheme, 'rimward-cf', cf]
     const { method, path, authority, headers, body, wantsUpgrade, signal } = request
@@ -96,7 +103,7 @@ export function createIsolates(limits: Pick<Limits, 'cellPrograms' | 'programs'>
         throw failure
       }
       whenOver(answer, done)
-      return { ...answer, start: cold ? 'cold' : 'warm' }
+      return { ...answer, start }
     } catch (error) {
       done()
       if (signal.aborted && !(error instanceof EdgeError) && !(error instanceof CellFailure))
@@ -113,10 +120,10 @@ export function createIsolates(limits: Pick<Limits, 'cellPrograms' | 'programs'>
       touch(cell, isolate)
       await cell.loaded.get(isolate)
     },
-    retain(cell, kept) {
+    async retain(cell, kept) {
+      await tell(cell, '!routes')
       for (const isolate of cell.loaded.keys())
         if (!kept.has(deploymentOf(isolate)) && !cell.busy.has(isolate)) evict(cell, isolate)
-      void tell(cell, '!routes')
     },
   }
 }

@@ -1,5 +1,5 @@
 /** Seats for shared cells and blank spares behind them: a cell that ends is replaced from the spares at once. */
-import { rmSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
@@ -34,6 +34,7 @@ export interface CellPoolOptions {
 /** A cell starts in about 30 ms; several failures in a row are a fault of the machine. */
 const startTries = 4
 const refillMs = 1_000
+const sweepMs = 1_000
 
 /** Starts all seats and spares; resolves when every seat can serve. */
 export async function createCellPool(options: CellPoolOptions): Promise<CellPool> {
@@ -85,11 +86,12 @@ export async function createCellPool(options: CellPoolOptions): Promise<CellPool
 
   /** Puts a cell on a seat, and the next one when that has ended. */
   function fill(seat: Seat): void {
-    seat.cell = takeSpare()
-    seat.cell.then(
+    const taken = takeSpare()
+    seat.cell = taken
+    taken.then(
       (cell) =>
         void cell.gone.then((reason) => {
-          if (closing) return
+          if (closing || seat.cell !== taken) return
           fill(seat)
           options.onLost(cell, reason)
         }),
@@ -106,15 +108,51 @@ export async function createCellPool(options: CellPoolOptions): Promise<CellPool
   for (const seat of seats) fill(seat)
   await Promise.all(seats.map((seat) => seat.cell))
 
+  /** Cells that grew too large finish what they have in flight, then end. */
+  const retired = new Map<SharedCell, number>()
+  async function sweep(): Promise<void> {
+    for (const seat of seats) {
+      const cell = await seat.cell.catch(() => undefined)
+      const bytes = cell === undefined ? 0 : residentBytes(cell.cell.pid)
+      if (cell === undefined || bytes <= limits.cellBytes || closing) continue
+      if (bytes > 2 * limits.cellBytes) {
+        // Growing faster than it could be replaced in peace: what is in flight there is under suspicion.
+        cell.hung = true
+        cell.drop()
+        continue
+      }
+      options.onLine(cell.cell.name, 'grew beyond its limit and is replaced')
+      fill(seat)
+      retired.set(cell, performance.now() + limits.drainMs)
+    }
+    for (const [cell, until] of retired) {
+      if (cell.busy.size > 0 && performance.now() < until) continue
+      retired.delete(cell)
+      cell.drop()
+    }
+  }
+  const sweeping = setInterval(() => void sweep(), sweepMs)
+  sweeping.unref()
+
   return {
     seats,
     takeSpare,
     async close() {
       closing = true
+      clearInterval(sweeping)
       await Promise.allSettled(spares)
       const ending = [...all]
       for (const cell of ending) cell.drop()
       await Promise.all(ending.map((cell) => cell.gone))
     },
+  }
+}
+
+/** Second field of /proc/PID/statm, in pages of 4 KiB; 0 when the process is gone. */
+function residentBytes(pid: number): number {
+  try {
+    return Number(readFileSync(`/proc/${pid}/statm`, 'latin1').split(' ')[1]) * 4096
+  } catch {
+    return 0
   }
 }

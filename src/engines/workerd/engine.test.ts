@@ -49,11 +49,16 @@ test('an endless loop ends with its own error; its neighbour is answered meanwhi
   })
 })
 
-test('a microtask loop and a heap bomb end the same way', { timeout: 30_000 }, async () => {
+test('a microtask loop and a bomb of a regular expression end the same way', { timeout: 30_000 }, async () => {
   await withStage({ cells: 1, spareCells: 1, cellStallMs: 300, cellBeatMs: 50 }, async (stage) => {
     await stage.add({ name: 'good', modules: handler("return new Response('good')") })
     await stage.add({ name: 'micro', modules: handler('for (;;) await 0') })
     await assert.rejects(stage.fetch('micro', '/'), { code: 'program_exceeded_limits' })
+    await stage.add({
+      name: 'regex',
+      modules: handler("return new Response(String(/^(a+)+$/.test('a'.repeat(40) + 'b')))"),
+    })
+    await assert.rejects(stage.fetch('regex', '/'), { code: 'program_exceeded_limits' })
     assert.equal(await bodyText(await stage.fetch('good', '/')), 'good')
   })
 })
@@ -130,7 +135,40 @@ test('isolates beyond the cap are evicted, and start anew when they are asked fo
   })
 })
 
-test('a hint loads the program; a restart warms what was asked for lately', { timeout: 10_000 }, async () => {
+test('fifty deploys under load: every answer is whole, and bindings follow', { timeout: 30_000 }, async () => {
+  await withStage({ cells: 2, spareCells: 0 }, async (stage) => {
+    const callee = (round: number) => stage.add({ name: 'callee', modules: handler(`return new Response('${round}')`) })
+    await callee(0)
+    const binding = { kind: 'program', name: 'B', program: 'callee' } as const
+    await stage.add({ name: 'caller', modules: handler('return env.B.fetch(request)'), bindings: [binding] })
+    let over = false
+    const users = ['callee', 'caller', 'callee', 'caller'].map(async (name) => {
+      while (!over) assert.match(await bodyText(await stage.fetch(name, '/')), /^\d+$/)
+    })
+    for (let round = 1; round <= 50; round++) {
+      await callee(round)
+      assert.equal(await bodyText(await stage.fetch('caller', '/')), String(round))
+    }
+    over = true
+    await Promise.all(users)
+  })
+})
+
+test('a cell that grew too large is replaced while it serves', { timeout: 20_000 }, async () => {
+  await withStage({ cells: 1, spareCells: 1, cellBytes: 150 * 1024 * 1024 }, async (stage) => {
+    const grow = 'globalThis.kept ??= new Uint8Array(150 * 1024 * 1024).fill(1)'
+    await stage.add({
+      name: 'p',
+      modules: handler(`if (request.url.endsWith('/grow')) ${grow}; return new Response('ok')`),
+    })
+    assert.equal(await bodyText(await stage.fetch('p', '/grow')), 'ok')
+    const [first] = stage.cellPids()
+    while (stage.cellPids()[0] === first) assert.equal(await bodyText(await stage.fetch('p', '/')), 'ok')
+    assert.equal((await stage.fetch('p', '/')).status, 200)
+  })
+})
+
+test('a hint loads the program; a deploy warms what was asked for lately', { timeout: 10_000 }, async () => {
   await withStage({ cells: 1, spareCells: 0 }, async (stage) => {
     const program = await stage.add({ name: 'p', modules: handler("return new Response('ok')") })
     stage.engine.warm(program, program.rollout[0]!.deployment)
@@ -183,5 +221,14 @@ test('a client that leaves is an error of the client, and the next request works
     setImmediate(() => left.abort())
     await assert.rejects(waiting, { code: 'client_gone' })
     assert.equal(await bodyText(await stage.fetch('p', '/')), 'ok')
+    // Even a client that leaves while the program starts does not spoil it.
+    for (let round = 0; round < 20; round++) {
+      await stage.add({ name: 'q', modules: handler(`return new Response('${round}')`) })
+      const early = new AbortController()
+      const pending = stage.fetch('q', '/', { signal: early.signal })
+      setTimeout(() => early.abort(), round / 4)
+      await pending.catch(() => {})
+      assert.equal(await bodyText(await stage.fetch('q', '/')), String(round))
+    }
   })
 })

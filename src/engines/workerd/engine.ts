@@ -22,7 +22,8 @@ import { isRepeatable } from './cell-client.ts'
 import { CellFailure } from './cell-connection.ts'
 import { cellHandlers } from './cell-handlers.ts'
 import { type CellPool, createCellPool } from './cell-pool.ts'
-import { type OwnCells, pickPlace, placeProgram } from './placement.ts'
+import { createHeat } from './heat.ts'
+import { type OwnCells, placeProgram, rememberPlaces } from './placement.ts'
 import { createQuarantine, type Quarantine } from './quarantine.ts'
 import { openRecent, type Recent } from './recent.ts'
 import type { SharedCell } from './shared-cell.ts'
@@ -76,6 +77,23 @@ export async function createWorkerdEngine(options: WorkerdEngineOptions): Promis
   const recent = openRecent(options.folder, limits)
   const shared = createSharedRun({ pool, isolates, quarantine })
 
+  const heat = createHeat(limits, (id) => {
+    const deployment = known.get(id)
+    const program = deployment && snapshot.programs.get(deployment.program)
+    if (deployment && program) ownCells?.warm(program, deployment)
+  })
+
+  /** A hot program whose cell cannot be had goes on in its shared cell. */
+  async function runHot(own: OwnCells, program: Program, deployment: Deployment, request: ProgramRequest) {
+    try {
+      return await own.run(program, deployment, request)
+    } catch (error) {
+      if (!(error instanceof EdgeError) || error.code !== 'overloaded' || request.body !== null) throw error
+      heat.refuse(deployment.id)
+      return shared.run(deployment, request)
+    }
+  }
+
   function needOwn(program: Program, deployment: Deployment): OwnCells | undefined {
     const place = placeProgram(program, deployment, limits)
     if (place.kind === 'shared') return undefined
@@ -90,6 +108,7 @@ export async function createWorkerdEngine(options: WorkerdEngineOptions): Promis
       const own = needOwn(program, deployment)
       if (own !== undefined) return own.run(program, deployment, request)
       known.set(deployment.id, deployment)
+      if (ownCells !== undefined && heat.note(deployment.id)) return runHot(ownCells, program, deployment, request)
       return shared.run(deployment, request)
     },
     warm(program, deployment) {
@@ -122,6 +141,7 @@ export async function createWorkerdEngine(options: WorkerdEngineOptions): Promis
     },
     async close() {
       recent.close()
+      heat.close()
       quarantine?.close()
       await Promise.all([pool.close(), ownCells?.close()])
     },
@@ -136,6 +156,7 @@ interface SharedRun {
 /** Runs in the program's seat; what a lost cell interrupted is tried again where that is safe. */
 function createSharedRun(parts: { pool: CellPool; isolates: Isolates; quarantine: Quarantine }): SharedRun {
   const { pool, isolates, quarantine } = parts
+  const seatOf = rememberPlaces(pool.seats)
 
   /** Rejects unless the request may be sent again. */
   async function judge(failure: unknown, cell: SharedCell, deployment: Deployment, request: ProgramRequest) {
@@ -153,13 +174,13 @@ function createSharedRun(parts: { pool: CellPool; isolates: Isolates; quarantine
 
   return {
     async load(deployment) {
-      const cell = await pickPlace(deployment.id, pool.seats)!.cell
+      const cell = await seatOf(deployment.id).cell
       await isolates.load(cell, deployment)
     },
     async run(deployment, request) {
       for (let attempt = 0; attempt < 2; attempt++) {
         if (quarantine.holds(deployment.id)) break
-        const cell = await pickPlace(deployment.id, pool.seats)!.cell
+        const cell = await seatOf(deployment.id).cell
         try {
           return await isolates.ask(cell, deployment, request)
         } catch (failure) {
@@ -196,7 +217,7 @@ async function retain(
   const inUse = new Set<DeploymentId>()
   for (const seat of pool.seats) {
     const cell = await seat.cell
-    isolates.retain(cell, kept)
+    await isolates.retain(cell, kept)
     for (const isolate of cell.loaded.keys()) inUse.add(deploymentOf(isolate))
   }
   for (const id of known.keys()) if (!kept.has(id) && !inUse.has(id)) known.delete(id)

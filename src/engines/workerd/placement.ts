@@ -42,3 +42,18 @@ export function pickPlace<Place extends { readonly seat: number }>(
   }
   return best
 }
+
+/** `pickPlace` with its answers kept (a few thousand at most): the hash costs as much as parsing a small request. */
+export function rememberPlaces<Place extends { readonly seat: number }>(
+  places: readonly Place[],
+): (key: string) => Place {
+  const kept = new Map<string, Place>()
+  return (key) => {
+    const known = kept.get(key)
+    if (known !== undefined) return known
+    const place = pickPlace(key, places)!
+    if (kept.size >= 4096) kept.clear()
+    kept.set(key, place)
+    return place
+  }
+}

@@ -187,6 +187,36 @@ export const workersCases: readonly Case[] = [
     fails: 'program_start_failed',
   },
   {
+    what: 'a program with named entrypoints only is callable, and has no handler of its own',
+    fetch: 'return new Response(await env.B.hi())',
+    bindings: [{ kind: 'program', name: 'B', program: 'callee', entrypoint: 'Api' }],
+    others: [
+      {
+        name: 'callee',
+        modules: {
+          'main.js':
+            "import { WorkerEntrypoint } from 'cloudflare:workers'; export class Api extends WorkerEntrypoint { hi() { return 'hi' } }",
+        },
+      },
+    ],
+    expect: 'hi',
+  },
+  {
+    what: 'an exception of another program reaches its caller',
+    fetch: 'try { await env.B.fetch(request) } catch (error) { return new Response(error.message) }',
+    bindings: [{ kind: 'program', name: 'B', program: 'callee' }],
+    others: [callee("throw new Error('from below')")],
+    expect: 'from below',
+  },
+  {
+    what: 'sockets are refused by name',
+    modules: {
+      'main.js': `import { connect } from 'cloudflare:sockets'
+        export default { async fetch() { try { const s = connect('example.com:25'); await s.opened; return new Response('open') } catch (e) { return new Response(e.message) } } }`,
+    },
+    expect: /connect|Sockets|proxy/i,
+  },
+  {
     what: 'nodejs_compat',
     modules: {
       'main.js':

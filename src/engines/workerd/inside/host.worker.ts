@@ -99,7 +99,7 @@ async function readCode(env: HostEnv, ctx: ExecutionContext, id: IsolateId): Pro
 import * as program from ${JSON.stringify(`./${head.mainModule}`)}
 import { abortIsolate, WorkerEntrypoint } from 'cloudflare:workers'
 export * from ${JSON.stringify(`./${head.mainModule}`)}
-export default program.default
+export default program.default ?? {}
 export class RimwardControl extends WorkerEntrypoint { evict() { abortIsolate("evicted") } ready() {} }`,
   }
   return {
@@ -114,7 +114,12 @@ export class RimwardControl extends WorkerEntrypoint { evict() { abortIsolate("e
 }
 
 function load(env: HostEnv, ctx: ExecutionContext, id: IsolateId): WorkerStub {
-  return env.LOADER.get(id, () => readCode(env, ctx, id))
+  return env.LOADER.get(id, () =>
+    readCode(env, ctx, id).catch((error: Error) => {
+      // In the runtime's own words for a start that failed, so that the next request tries under another name.
+      throw new Error(`Failed to start Worker:\n${error.message}`)
+    }),
+  )
 }
 
 /** A failure of the program, for `answer-of.ts`: what was thrown, as JSON. */
@@ -134,7 +139,7 @@ export default {
     try {
       const headers = new Headers(request.headers)
       headers.delete('rimward-program')
-      return await load(env, ctx, id).getEntrypoint().fetch(new Request(request, { headers }))
+      return await load(env, ctx, id).getEntrypoint().fetch(request, { headers })
     } catch (thrown) {
       return failed(thrown)
     }
