@@ -14,12 +14,29 @@ if (current < 26 && !existsSync(own)) {
   console.error(`rimward needs Node 26; this is ${process.version} and node_modules/node is missing. Run "npm ci".`)
   process.exit(1)
 }
+/**
+ * npx puts a shell between itself and us which does not pass SIGTERM on: when that shell is gone, whoever started npx
+ * wants us to stop.
+ */
+function whenOrphaned(stop) {
+  if (process.env.npm_command !== 'exec') return
+  const parent = process.ppid
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return
+    clearInterval(timer)
+    stop()
+  }, 100)
+  timer.unref()
+}
+
 if (current >= 26) {
+  whenOrphaned(() => process.kill(process.pid, 'SIGTERM'))
   await import(new URL('src/cli/main.ts', root).href)
 } else {
   const child = spawn(own, ['--disable-warning=ExperimentalWarning', main, ...process.argv.slice(2)], {
     stdio: 'inherit',
   })
+  whenOrphaned(() => child.kill('SIGTERM'))
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   child.on('exit', (code, signal) => process.exit(code ?? (signal ? 1 : 0)))
 }

@@ -47,7 +47,9 @@ try {
 
 /** `@esbuild/darwin-arm64`, `@cloudflare/workerd-windows-64`, `@biomejs/cli-linux-x64-musl`… */
 function platformOf(name: string): { os: string[]; cpu: string[] } | undefined {
-  const os = /(?:^|[/-])(aix|android|darwin|freebsd|linux|netbsd|openbsd|openharmony|sunos|win32|windows)/.exec(name)?.[1]
+  const os = /(?:^|[/-])(aix|android|darwin|freebsd|linux|netbsd|openbsd|openharmony|sunos|win32|windows)/.exec(
+    name,
+  )?.[1]
   const cpu = /-(arm64|arm|ia32|loong64|mips64el|ppc64|riscv64|s390x|x64|64)(?:-|$)/.exec(name)?.[1]
   if (os === undefined || cpu === undefined) return undefined
   return { os: [os === 'windows' ? 'win32' : os], cpu: [cpu === '64' ? 'x64' : cpu] }

@@ -26,6 +26,7 @@ export const errorTable = {
   headers_too_large: { status: 431, source: 'client', retry: false, title: 'Request header fields too large' },
   client_gone: { status: 499, source: 'client', retry: true, title: 'Client closed the connection' },
   too_many_connections: { status: 503, source: 'client', retry: true, title: 'Too many connections' },
+  request_loop: { status: 508, source: 'origin', retry: false, title: 'Request loops through this platform' },
   program_exception: { status: 500, source: 'program', retry: false, number: 1101, title: 'Program threw exception' },
   program_exceeded_limits: {
     status: 503,

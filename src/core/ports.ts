@@ -194,6 +194,22 @@ export interface EgressRequest {
   readonly signal: AbortSignal
 }
 
+/** A rule of the operator that lets a request out to an address that is not public. */
+export interface EgressGrant {
+  /** What the rule names: one address, a network (CIDR), or a host name. */
+  readonly names: 'address' | 'network' | 'host'
+  /** The rule names the port too. */
+  readonly port: boolean
+}
+
+export interface EgressRules {
+  /** Every rule that covers this destination for this requester; asked only for addresses that are not public. */
+  grants(
+    by: EgressRequest['by'],
+    destination: { readonly host: string; readonly address: string; readonly port: number },
+  ): readonly EgressGrant[]
+}
+
 /** Rejects with an `EdgeError` (`egress_refused`, `program_loop`, `origin_*`). Redirects are handed back, not followed. */
 export interface Egress {
   fetch(request: EgressRequest): Promise<Answer>
@@ -204,6 +220,8 @@ export interface Egress {
 
 export interface AssetRequest {
   readonly method: string
+  /** For rules of `_headers` that name a host: lower case, without port. Absent: the `host` field of `headers`. */
+  readonly host?: string
   /** Path and query. */
   readonly path: string
   readonly headers: HeaderList
@@ -233,6 +251,8 @@ export interface Trace {
     readonly timestamp: EpochMs
   }[]
   readonly entrypoint?: string
+  /** Logs were left out because the trace was over its cap. */
+  readonly truncated?: boolean
 }
 
 export interface Traces {

@@ -110,13 +110,17 @@ export type Binding =
 export type Sealed = string & { readonly unit?: 'sealed' }
 
 export interface AssetsDeployment {
-  /** Blob with the manifest: JSON `{"/index.html": {"hash", "size", "type"}}`. */
+  /** Blob with the manifest: JSON `{"/index.html": {"hash", "blob", "size", "type"}}`; see `asset-manifest.ts`. */
   readonly manifest: BlobHash
   readonly files: number
   readonly htmlHandling: 'auto-trailing-slash' | 'force-trailing-slash' | 'drop-trailing-slash' | 'none'
   readonly notFoundHandling: 'single-page-application' | '404-page' | 'none'
+  /** Slash at both ends; absent: `/`. See `asset-base-path.ts`. */
+  readonly basePath?: string
   /** true: always; a list of globs (`!` negates): where one matches. */
   readonly runProgramFirst: boolean | readonly string[]
+  /** Navigations (`Sec-Fetch-Mode: navigate`) get `notFoundHandling` before the program is asked; since 2025-04-01. */
+  readonly navigationPrefersFiles?: boolean
   /** Text of the `_headers` file. */
   readonly headersFile?: string
   /** Text of the `_redirects` file. */

@@ -1,13 +1,21 @@
-/** Cloudflare's envelope around every answer of its API: `{success, errors, messages, result}`. */
+/** The envelope around every answer: https://developers.cloudflare.com/fundamentals/api/how-to/make-api-calls/ */
 import type { Context } from 'hono'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
 
-/** A success; `result_info` carries pages and cursors. */
-export function ok(c: Context, result: unknown, extra: { result_info?: object; status?: 200 | 201 } = {}): Response {
-  const { result_info, status = 200 } = extra
-  return c.json({ success: true, errors: [], messages: [], result, ...(result_info && { result_info }) }, status)
+interface Extra {
+  readonly result_info?: object
+  readonly status?: 200 | 201
+  /** Hints for the person who asked, e.g. that a setting has no effect here. */
+  readonly messages?: readonly string[]
 }
 
-/** A refusal in the vendor's words; the API's `onError` turns it into the envelope. */
+export function ok(c: Context, result: unknown, extra: Extra = {}): Response {
+  const { result_info, status = 200, messages = [] } = extra
+  const said = messages.map((message) => ({ code: 0, message }))
+  return c.json({ success: true, errors: [], messages: said, result, ...(result_info && { result_info }) }, status)
+}
+
+/** A failure with the vendor's number. Thrown by routes; `app.ts` turns it into the envelope. */
 export class VendorError extends Error {
   readonly status: number
   readonly code: number
@@ -20,4 +28,12 @@ export class VendorError extends Error {
     this.code = code
     this.meta = meta
   }
+}
+
+export function fail(c: Context, error: VendorError): Response {
+  const { code, message, meta } = error
+  return c.json(
+    { success: false, errors: [{ code, message, ...(meta && { meta }) }], messages: [], result: null },
+    error.status as ContentfulStatusCode,
+  )
 }

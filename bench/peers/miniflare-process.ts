@@ -1,0 +1,9 @@
+/** Miniflare with one Worker, as a process of its own; prints its address. Ends with SIGTERM. */
+import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
+import { compatibilityDate, helloSource } from '../programs.ts'
+
+const options = { host: '127.0.0.1', port: 0, modules: true, script: helloSource, compatibilityDate }
+const miniflare = new Miniflare(convertV4MiniflareOptions(options))
+const url = await miniflare.ready
+process.stdout.write(`listening ${url.port}\n`)
+process.on('SIGTERM', () => miniflare.dispose().then(() => process.exit(0)))

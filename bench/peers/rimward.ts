@@ -1,0 +1,85 @@
+/** Ourselves, started as a user would, and deployed to through the API. */
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { compatibilityDate, helloSource } from '../programs.ts'
+import { launch, type Peer, type Target } from '../target.ts'
+
+const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
+const bin = fileURLToPath(new URL('../../bin/rimward.mjs', import.meta.url))
+
+export interface Node {
+  readonly pid: number
+  readonly http: URL
+  readonly https: URL | undefined
+  readonly data: string
+  /** What a shell gets from `rimward env`. */
+  readonly env: Readonly<Record<string, string>>
+  /** Uploads and deploys a module Worker; it answers at NAME.localhost when this resolves. */
+  deploy(name: string, source: string): Promise<void>
+  stop(): Promise<void>
+}
+
+export async function startNode(flags: readonly string[] = []): Promise<Node> {
+  const data = mkdtempSync(join(tmpdir(), 'bench-rimward-'))
+  const args = ['up', '--data', data, '--http', '127.0.0.1:0', '--api', '127.0.0.1:0', '--json', ...flags]
+  const running = launch(process.execPath, ['--disable-warning=ExperimentalWarning', bin, ...args])
+  const [, banner] = await running.until(/^(\{.*\})\n(?:.*\n)*?rimward ready\n/m)
+  const { addresses } = JSON.parse(banner!) as { addresses: { http: string; https?: string } }
+  const text = execFileSync(process.execPath, [bin, 'env', '--data', data, '--json'], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const env = JSON.parse(text) as Record<string, string>
+  const scripts = `${env.CLOUDFLARE_API_BASE_URL}/accounts/${env.CLOUDFLARE_ACCOUNT_ID}/workers/scripts`
+  const call = async (method: string, path: string, body: FormData | string): Promise<void> => {
+    const answer = await fetch(`${scripts}/${path}`, {
+      method,
+      body,
+      headers: { authorization: `Bearer ${env.CLOUDFLARE_API_TOKEN}` },
+    })
+    const result = await answer.text()
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${result.slice(0, 300)}`)
+  }
+  return {
+    pid: running.child.pid!,
+    http: new URL(addresses.http),
+    https: addresses.https === undefined ? undefined : new URL(addresses.https),
+    data,
+    env,
+    async deploy(name, source) {
+      const form = new FormData()
+      form.append(
+        'metadata',
+        JSON.stringify({ main_module: 'index.js', bindings: [], compatibility_date: compatibilityDate }),
+      )
+      form.append('index.js', new File([source], 'index.js', { type: 'application/javascript+module' }))
+      await call('PUT', `${name}?excludeScript=true&bindings_inherit=strict`, form)
+      await call('POST', `${name}/subdomain`, JSON.stringify({ enabled: true }))
+    },
+    async stop() {
+      await running.stop()
+      rmSync(data, { recursive: true, force: true })
+    },
+  }
+}
+
+/** A node with the given number of hello worlds; requests are spread over them. */
+function helloNode(programs: number): () => Promise<Target> {
+  return async () => {
+    const node = await startNode()
+    const names = Array.from({ length: programs }, (_, index) => `hello-${index}`)
+    for (const name of names) await node.deploy(name, helloSource)
+    const { hostname, port } = node.http
+    const authorities = names.map((name) => `${name}.localhost:${port}`)
+    return { host: hostname, port: Number(port), authorities, path: '/', pid: node.pid, stop: node.stop }
+  }
+}
+
+/** One program under all the load: after seconds of it the program is hot and has a cell of its own. */
+export const rimwardHot: Peer = { name: 'rimward, one hot program', version, warmUpSeconds: 8, start: helloNode(1) }
+/** The same load over many programs, none of which is asked for long and often enough to become hot. */
+export const rimwardShared: Peer = { name: 'rimward, 48 programs in shared cells', version, start: helloNode(48) }

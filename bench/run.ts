@@ -1,0 +1,72 @@
+/**
+ * `npm run bench`: peers and ourselves as child processes, measured in alternation in one run.
+ *
+ *   npm run bench                              every row
+ *   npm run bench -- workers-warm deploy       these rows
+ *   npm run bench -- --rounds 3 --seconds 1    shorter
+ *   npm run bench -- --generator own           without wrk
+ *   npm run bench -- --write                   stores the tables in docs/benchmarks.md
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { availableParallelism, cpus, release } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { findGenerator } from './load.ts'
+import type { BenchRow, BenchTable } from './row.ts'
+import { deploy } from './rows/deploy.ts'
+import { workersCold, workersColdTls } from './rows/workers-cold.ts'
+import { workersIdle } from './rows/workers-idle.ts'
+import { workersWarm } from './rows/workers-warm.ts'
+import { putSection } from './write-page.ts'
+
+const allRows: readonly BenchRow[] = [workersWarm, workersCold, workersColdTls, workersIdle, deploy]
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: 'string', default: '7' },
+    seconds: { type: 'string', default: '2' },
+    generator: { type: 'string', default: findGenerator() },
+    write: { type: 'boolean', default: false },
+  },
+})
+
+function fail(message: string): never {
+  console.error(`bench: ${message}`)
+  process.exit(1)
+}
+
+const unknown = positionals.filter((name) => !allRows.some((row) => row.name === name))
+if (unknown.length > 0) fail(`no row ${unknown.join(', ')}; there are ${allRows.map((row) => row.name).join(', ')}`)
+const { generator } = values
+if (generator !== 'wrk' && generator !== 'own') fail('--generator takes wrk or own')
+const rounds = Number(values.rounds)
+const seconds = Number(values.seconds)
+if (!(rounds >= 1) || !(seconds > 0)) fail('--rounds and --seconds take numbers above 0')
+
+function markdown({ title, how, heading, rows, failures }: BenchTable): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
+  const marks = heading.map((_, index) => (index === 0 ? '---' : '--:'))
+  const trouble = failures.map((failure) => `\n**Failed: ${failure}**\n`)
+  return [`## ${title}`, '', how, '', line(heading), line(marks), ...rows.map(line), ...trouble, ''].join('\n')
+}
+
+function machine(versions: Record<string, string>): string {
+  const model = cpus()[0]?.model ?? 'unknown CPU'
+  const all = { node: process.versions.node, ...versions }
+  const list = Object.entries(all).map(([name, version]) => `${name} ${version}`)
+  return `${new Date().toISOString().slice(0, 10)}; ${availableParallelism()} cores, ${model}, Linux ${release()}; load by ${generator === 'wrk' ? 'wrk' : 'bench/load-process.ts'}; ${list.join(', ')}. Made by \`npm run bench -- ${process.argv.slice(2).join(' ')}\`.`
+}
+
+const chosen = positionals.length === 0 ? allRows : allRows.filter((row) => positionals.includes(row.name))
+const page = fileURLToPath(new URL('../docs/benchmarks.md', import.meta.url))
+let failed = false
+for (const row of chosen) {
+  const progress = (text: string): void => console.error(`${row.name}: ${text}`)
+  const table = await row.run({ rounds, seconds, generator, progress })
+  failed ||= table.failures.length > 0
+  const section = `${markdown(table)}\n${machine({ ...row.versions })}\n`
+  console.log(section)
+  if (values.write) writeFileSync(page, putSection(readFileSync(page, 'utf8'), row.name, section))
+}
+process.exit(failed ? 1 : 0)

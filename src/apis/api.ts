@@ -1,0 +1,108 @@
+/** The control port: every door on one HTTP server. Cloudflare's below `/client/v4`, our own beside it, tails by upgrade. */
+import type { Server } from 'node:http'
+import { createAdaptorServer } from '@hono/node-server'
+import { Hono } from 'hono'
+import { createCloudflareApi } from '#/apis/cloudflare/app.ts'
+import { assetRoutes, resolveAssetsWith } from '#/apis/cloudflare/assets.ts'
+import { kvRoutes } from '#/apis/cloudflare/kv.ts'
+import { createTails } from '#/apis/cloudflare/tails.ts'
+import { createRimwardApi } from '#/apis/rimward/app.ts'
+import { certificateRoutes } from '#/apis/rimward/certificates.ts'
+import { viewControl } from '#/apis/rimward/control-view.ts'
+import { egressRoutes } from '#/apis/rimward/egress.ts'
+import type { Addresses } from '#/apis/rimward/schemas.ts'
+import type { AssetUploads } from '#/control/assets-uploads.ts'
+import type { CertificateBook } from '#/control/certificates/certificates.ts'
+import type { Control } from '#/control/control.ts'
+import type { EgressRuleBook } from '#/control/egress-rules.ts'
+import type { LiveTraces } from '#/control/traces.ts'
+import type { Limits } from '#/core/limits.ts'
+import type { Fabric, KvStores } from '#/core/ports.ts'
+import type { Clock } from '#/core/units.ts'
+
+export interface ApiOptions {
+  readonly control: Control
+  readonly kv: KvStores
+  readonly fabric: Fabric
+  readonly traces: LiveTraces
+  readonly uploads: AssetUploads
+  readonly rules: EgressRuleBook
+  readonly certificates: CertificateBook
+  readonly metrics: { readonly registry: { readonly contentType: string; metrics(): Promise<string> } }
+  readonly token: string
+  readonly accountId: string
+  readonly version: string
+  readonly pop: string
+  readonly addresses: () => Addresses
+  readonly dataPlane: {
+    readonly http: { readonly port: number }
+    readonly https: { readonly port: number } | undefined
+  }
+  readonly limits: Limits
+  readonly clock: Clock
+  readonly log: (message: string, error: unknown) => void
+}
+
+export interface Api {
+  /** Not listening yet. */
+  readonly server: Server
+  close(): Promise<void>
+}
+
+export function createApi(options: ApiOptions): Api {
+  const { control, fabric, traces, limits, clock, token, accountId, dataPlane } = options
+  const tails = createTails({
+    traces,
+    fabric,
+    clock,
+    limits,
+    hasProgram: (name) => control.findProgram(name) !== undefined,
+  })
+  const cloudflare = createCloudflareApi({
+    control,
+    kvRoutes: kvRoutes({ kv: options.kv, fabric, limits, clock }),
+    assetsRoutes: assetRoutes({ uploads: options.uploads, limits }),
+    tailsRoutes: tails.routes,
+    resolveAssets: resolveAssetsWith(options.uploads),
+    token,
+    accountId,
+    dataPlane: { httpPort: dataPlane.http.port, ...(dataPlane.https && { httpsPort: dataPlane.https.port }) },
+    limits,
+    clock,
+    log: options.log,
+  })
+  const own = createRimwardApi({
+    control: viewControl(control),
+    traces,
+    egressRules: egressRoutes({ rules: options.rules }),
+    certificates: certificateRoutes({ certificates: options.certificates, limits }),
+    metrics: options.metrics.registry,
+    token,
+    info: {
+      version: options.version,
+      pop: options.pop,
+      accountId,
+      startedAt: clock(),
+      addresses: options.addresses,
+      checks: () => [{ name: 'configuration', ready: true, detail: `revision ${control.snapshot.revision}` }],
+    },
+    clock,
+    limits,
+    log: options.log,
+  })
+  const server = createAdaptorServer({
+    fetch: new Hono().route('/client/v4', cloudflare).route('/', own).fetch,
+  }) as Server
+  server.on('upgrade', (request, socket, head) => {
+    if (!tails.upgradeTail(request, socket, head)) socket.destroy()
+  })
+  return {
+    server,
+    async close() {
+      tails.close()
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      server.closeAllConnections()
+      await closed
+    },
+  }
+}

@@ -1,0 +1,23 @@
+/** Who is asking: one administrator, one account. */
+import { Hono } from 'hono'
+import { type CloudflareApiDeps, idOf } from './deps.ts'
+import { ok } from './envelope.ts'
+
+export function accountRoutes({ control, accountId }: CloudflareApiDeps): Hono {
+  const account = { id: accountId, name: 'Rimward', type: 'standard' }
+  const one = { page: 1, per_page: 50, count: 1, total_count: 1 }
+  const routes = new Hono()
+  routes.get('/user/tokens/verify', (c) => ok(c, { id: idOf('administrator token'), status: 'active' }))
+  routes.get('/user', (c) => ok(c, { id: idOf('administrator'), email: 'admin@localhost' }))
+  routes.get('/accounts', (c) => ok(c, [account], { result_info: one }))
+  routes.get('/accounts/:account', (c) => ok(c, account))
+  routes.get('/memberships', (c) =>
+    ok(c, [{ id: idOf('membership'), account, roles: ['Administrator'], status: 'accepted' }], { result_info: one }),
+  )
+  /** Tail Workers are refused at upload, so nobody consumes another program's events. */
+  routes.get('/accounts/:account/workers/tails/by-consumer/:name', (c) => {
+    control.program(c.req.param('name'))
+    return ok(c, [])
+  })
+  return routes
+}

@@ -1,0 +1,179 @@
+/** Bindings as wrangler writes them in the metadata of an upload, and ours: both ways. */
+import { z } from 'zod'
+import type { BindingRequest } from '#/control/bindings.ts'
+import type { VersionRecord } from '#/control/records.ts'
+import type { BlobHash, ObjectNamespace } from '#/core/snapshot.ts'
+import { doorError } from './errors.ts'
+
+const text = z.string()
+const maybe = z.exactOptional(z.string())
+
+/** What we run. Fields beyond these are refused by name. */
+const supported = {
+  plain_text: z.strictObject({ text }),
+  json: z.strictObject({ json: z.unknown() }),
+  secret_text: z.strictObject({ text }),
+  kv_namespace: z.strictObject({ namespace_id: text.min(1) }),
+  service: z.strictObject({
+    service: text.min(1),
+    entrypoint: maybe,
+    environment: z.exactOptional(z.literal('production')),
+    props: z.exactOptional(z.record(z.string(), z.unknown())),
+  }),
+  durable_object_namespace: z.strictObject({ class_name: text.min(1), script_name: maybe }),
+  assets: z.strictObject({}),
+  version_metadata: z.strictObject({}),
+  wasm_module: z.strictObject({ part: text }),
+  text_blob: z.strictObject({ part: text }),
+  data_blob: z.strictObject({ part: text }),
+  inherit: z.strictObject({ old_name: maybe }),
+}
+
+type Supported = {
+  [Type in keyof typeof supported]: { type: Type } & z.infer<(typeof supported)[Type]>
+}[keyof typeof supported]
+
+/** What Cloudflare has and we do not (yet), with what a person can do instead. */
+const unsupported: Record<string, string> = {
+  d1: 'SQL databases are not there yet; a Durable Object with SQLite storage can keep tables',
+  r2_bucket: 'object storage is not there yet; KV keeps values up to 25 MiB, or fetch() an S3 service',
+  queue: 'queues are not there yet; a Durable Object with an alarm can hold work for later',
+  workflow: 'workflows are not there yet; a Durable Object with an alarm can drive steps',
+  ratelimit: 'rate limits are not there yet; a Durable Object can count',
+  analytics_engine: 'datasets are not there yet; log what you count and collect it from the log',
+  send_email: 'mail is not sent from here; fetch() the API of a mail service',
+  ai: 'models do not run here; fetch() the API of a model service',
+  vectorize: 'vector indexes are not there; fetch() the API of a vector database',
+  hyperdrive: 'connections to databases are not pooled here; use connect() from the program',
+  browser: 'browsers do not run here; fetch() the API of a browser service',
+  dispatch_namespace: 'programs of users are deployed as ordinary programs here; bind them as services',
+  worker_loader: 'loading code at run time is not offered',
+  secrets_store_secret: "secrets belong to a program here: use 'wrangler secret put'",
+  mtls_certificate: 'client certificates for fetch() are not there yet',
+  tail_consumer: "logs are read with 'wrangler tail'",
+}
+
+/** Finds the blob of a part that a binding names; throws when there is none. */
+export type PartFinder = (part: string) => BlobHash
+
+export function readBinding(raw: unknown, index: number, partBlob: PartFinder): BindingRequest {
+  if (typeof raw !== 'object' || raw === null || Array.isArray(raw))
+    throw doorError('badMetadata', `metadata.bindings[${index}] is not an object.`)
+  const { name, type, ...rest } = raw as Record<string, unknown>
+  if (typeof name !== 'string' || name === '')
+    throw doorError('bindingWithoutName', `Binding at index ${index} must have a name.`)
+  if (typeof type !== 'string') throw doorError('badMetadata', `Binding '${name}' has no type.`)
+  if (!Object.hasOwn(supported, type)) {
+    const advice = Object.hasOwn(unsupported, type) ? `: ${unsupported[type]}` : ''
+    throw doorError('unsupported', `Binding '${name}' is of type '${type}', which Rimward does not support${advice}.`)
+  }
+  const read = supported[type as keyof typeof supported].safeParse(rest)
+  if (!read.success)
+    throw doorError('invalidUpload', `binding ${name} of type ${type} is invalid: ${firstIssue(read.error)}`)
+  return toRequest(name, { type, ...read.data } as Supported, partBlob)
+}
+
+function toRequest(name: string, binding: Supported, partBlob: PartFinder): BindingRequest {
+  switch (binding.type) {
+    case 'plain_text':
+      return { kind: 'text', name, text: binding.text }
+    case 'json':
+      return { kind: 'json', name, json: JSON.stringify(binding.json ?? null) }
+    case 'secret_text':
+      return { kind: 'secret', name, text: binding.text }
+    case 'kv_namespace':
+      return { kind: 'kv', name, store: binding.namespace_id }
+    case 'service': {
+      const { entrypoint, props } = binding
+      return {
+        kind: 'program',
+        name,
+        program: binding.service,
+        ...(entrypoint !== undefined && entrypoint !== 'default' && { entrypoint }),
+        ...(props !== undefined && { props: JSON.stringify(props) }),
+      }
+    }
+    case 'durable_object_namespace': {
+      const { class_name, script_name } = binding
+      return {
+        kind: 'objects',
+        name,
+        className: class_name,
+        ...(script_name !== undefined && { program: script_name }),
+      }
+    }
+    case 'assets':
+      return { kind: 'assets', name }
+    case 'version_metadata':
+      return { kind: 'version', name }
+    case 'wasm_module':
+      return { kind: 'blob', name, type: 'wasm', blob: partBlob(binding.part) }
+    case 'text_blob':
+      return { kind: 'blob', name, type: 'text', blob: partBlob(binding.part) }
+    case 'data_blob':
+      return { kind: 'blob', name, type: 'data', blob: partBlob(binding.part) }
+    case 'inherit':
+      return { kind: 'inherit', name, ...(binding.old_name !== undefined && { from: binding.old_name }) }
+  }
+}
+
+/** As the API shows it again: without the text of secrets. */
+export function writeBinding(binding: VersionRecord['bindings'][number]): Record<string, unknown> {
+  const { name } = binding
+  switch (binding.kind) {
+    case 'text':
+      return { name, type: 'plain_text', text: binding.text }
+    case 'json':
+      return { name, type: 'json', json: JSON.parse(binding.json) }
+    case 'secret':
+      return { name, type: 'secret_text' }
+    case 'kv':
+      return { name, type: 'kv_namespace', namespace_id: binding.store }
+    case 'program': {
+      const { entrypoint, props } = binding
+      const service = { name, type: 'service', service: binding.program, environment: 'production' }
+      return { ...service, ...(entrypoint && { entrypoint }), ...(props && { props: JSON.parse(props) }) }
+    }
+    case 'objects':
+      return {
+        name,
+        type: 'durable_object_namespace',
+        class_name: binding.className,
+        ...(binding.program !== undefined && { script_name: binding.program }),
+      }
+    case 'assets':
+      return { name, type: 'assets' }
+    case 'version':
+      return { name, type: 'version_metadata' }
+    case 'blob':
+      return {
+        name,
+        type: ({ wasm: 'wasm_module', text: 'text_blob', data: 'data_blob' } as const)[binding.type],
+        part: name,
+      }
+  }
+}
+
+/** Our kind for each of the vendor's types that `keep_bindings` may name; the others cannot be kept. */
+export const keptKinds: Record<string, BindingRequest['kind'] | undefined> = {
+  plain_text: 'text',
+  json: 'json',
+  secret_text: 'secret',
+  kv_namespace: 'kv',
+  service: 'program',
+  durable_object_namespace: 'objects',
+  version_metadata: 'version',
+  assets: 'assets',
+}
+
+/** A path and a sentence, e.g. `text: Invalid input: expected string, received number`. */
+export function firstIssue(error: z.ZodError): string {
+  const issue = error.issues[0]!
+  const path = issue.path.map(String).join('.')
+  return path === '' ? issue.message : `${path}: ${issue.message}`
+}
+
+/** Public id of a class's namespace; its key stays secret. */
+export function namespaceId(object: ObjectNamespace, digest: (text: string) => string): string {
+  return digest(`namespace ${object.key}`).slice(0, 32)
+}

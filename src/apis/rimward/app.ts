@@ -1,0 +1,205 @@
+/**
+ * Our own door: `/rimward/v1/…`, `/metrics`, `/healthz`, `/readyz` and the page at `/`. The vendors' doors are mounted
+ * beside it on the same port.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { Hono, type MiddlewareHandler } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { HTTPException } from 'hono/http-exception'
+import { EdgeError } from '#/core/errors.ts'
+import type { Limits } from '#/core/limits.ts'
+import type { Traces } from '#/core/ports.ts'
+import type { Clock, EpochMs } from '#/core/units.ts'
+import { openapiDocument } from './openapi.ts'
+import { pageRoutes } from './page.ts'
+import { Problem, problemResponse } from './problem.ts'
+import {
+  type Addresses,
+  type Check,
+  type NewSite,
+  newSite,
+  type ProgramView,
+  type SiteView,
+  type Status,
+} from './schemas.ts'
+import { streamLogs } from './stream-logs.ts'
+
+type Awaitable<T> = T | Promise<T>
+
+/** What this door needs of the control plane. */
+export interface RimwardControl {
+  programs(): Awaitable<readonly ProgramView[]>
+  sites(): Awaitable<readonly SiteView[]>
+  /** `taken` when a site or program has this name already, or another site one of the hosts; `by` says which. */
+  addSite(
+    site: NewSite,
+  ): Promise<{ readonly ok: true; readonly site: SiteView } | { readonly ok: false; readonly taken: string }>
+  /** False when there is no such site, or it belongs to a program. */
+  removeSite(name: string): Promise<boolean>
+}
+
+export interface RimwardInfo {
+  readonly version: string
+  readonly pop: string
+  readonly accountId: string
+  readonly startedAt: EpochMs
+  readonly addresses: () => Addresses
+  /** What must hold before this node takes traffic; asked for by `/readyz`. */
+  readonly checks: () => Awaitable<readonly Check[]>
+}
+
+export interface RimwardApiOptions {
+  readonly control: RimwardControl
+  readonly traces: Pick<Traces, 'listen'>
+  /** `/egress-rules`, mounted at `/rimward/v1`. */
+  readonly egressRules: Hono
+  /** `/certificates`, `/tls` and `/acme`, mounted at `/rimward/v1`. */
+  readonly certificates: Hono
+  /** The shape of prom-client's `Registry`. */
+  readonly metrics: { readonly contentType: string; metrics(): Promise<string> }
+  readonly token: string
+  readonly info: RimwardInfo
+  readonly clock: Clock
+  /** Told of bugs: what was thrown and the call it belongs to. */
+  readonly log: (message: string, error: unknown) => void
+  readonly limits: Pick<Limits, 'rimwardApiBodyBytes' | 'logReaders' | 'logReaderLines' | 'logKeepAliveMs'>
+}
+
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
+
+function bearer(token: string): MiddlewareHandler {
+  const wanted = digest(token)
+  return async (c, next) => {
+    const given = /^bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '')?.[1]
+    if (given === undefined || !timingSafeEqual(digest(given), wanted)) {
+      c.header('www-authenticate', 'Bearer')
+      return problemResponse(
+        c,
+        'unauthorized',
+        'This needs the header "Authorization: Bearer TOKEN"; the token lies in D/token.',
+      )
+    }
+    await next()
+    return
+  }
+}
+
+async function status(options: RimwardApiOptions): Promise<Status> {
+  const { info, control } = options
+  const checks = [...(await info.checks())]
+  return {
+    version: info.version,
+    pop: info.pop,
+    accountId: info.accountId,
+    startedAt: new Date(info.startedAt).toISOString(),
+    addresses: info.addresses(),
+    programs: (await control.programs()).length,
+    sites: (await control.sites()).length,
+    ready: checks.every((check) => check.ready),
+    checks,
+  }
+}
+
+function siteRoutes(control: RimwardControl): Hono {
+  const app = new Hono()
+  app.get('/', async (c) => c.json({ sites: await control.sites() }))
+  app.post('/', async (c) => {
+    const body = await c.req.json().catch(() => {
+      throw new Problem('bad_request', 'The body is not JSON.')
+    })
+    const parsed = newSite.safeParse(body)
+    if (!parsed.success) {
+      const issue = parsed.error.issues[0]!
+      throw new Problem('bad_request', `${issue.path.length > 0 ? issue.path.join('.') : 'The body'}: ${issue.message}`)
+    }
+    const added = await control.addSite(parsed.data)
+    if (!added.ok) throw new Problem('conflict', added.taken)
+    return c.json(added.site, 201)
+  })
+  app.delete('/:name', async (c) => {
+    const name = c.req.param('name')
+    if (await control.removeSite(name)) return c.body(null, 204)
+    const owner = (await control.sites()).find((site) => site.name === name)
+    if (owner !== undefined)
+      throw new Problem('conflict', `Site "${name}" belongs to a program; delete the program instead.`)
+    throw new Problem('not_found', `There is no site "${name}".`)
+  })
+  return app
+}
+
+function programRoutes({ control, traces, limits }: RimwardApiOptions): Hono {
+  const app = new Hono()
+  let readers = 0
+  app.get('/', async (c) => c.json({ programs: await control.programs() }))
+  app.get('/:name/logs', async (c) => {
+    const program = c.req.param('name')
+    const known = (await control.programs()).some((one) => one.name === program)
+    if (!known) throw new Problem('not_found', `There is no program "${program}".`)
+    if (readers >= limits.logReaders) throw new Problem('too_many_readers', `${readers} readers follow logs already.`)
+    const format = (c.req.header('accept') ?? '').includes('text/event-stream') ? 'events' : 'ndjson'
+    readers += 1
+    const body = streamLogs({
+      traces,
+      program,
+      format,
+      queueLines: limits.logReaderLines,
+      keepAliveMs: limits.logKeepAliveMs,
+      onClose: () => {
+        readers -= 1
+      },
+    })
+    const type = format === 'events' ? 'text/event-stream' : 'application/x-ndjson'
+    return c.body(body, 200, { 'content-type': type, 'cache-control': 'no-store' })
+  })
+  return app
+}
+
+/** The door as one Hono app for the root of the control port; unknown paths under `/rimward/` are refused by name. */
+export function createRimwardApi(options: RimwardApiOptions): Hono {
+  const { info, metrics, limits } = options
+  const app = new Hono()
+  app.use('/rimward/*', bearer(options.token))
+  app.use(
+    '/rimward/*',
+    bodyLimit({
+      maxSize: limits.rimwardApiBodyBytes,
+      onError: (c) =>
+        problemResponse(c, 'body_too_large', `The body is larger than ${limits.rimwardApiBodyBytes} bytes.`),
+    }),
+  )
+  const document = openapiDocument(info.version)
+  app.get('/rimward/v1/openapi.json', (c) => c.json(document))
+  app.get('/rimward/v1/status', async (c) => c.json(await status(options)))
+  app.route('/rimward/v1/programs', programRoutes(options))
+  app.route('/rimward/v1/sites', siteRoutes(options.control))
+  app.route('/rimward/v1', options.egressRules)
+  app.route('/rimward/v1', options.certificates)
+  app.all('/rimward/*', (c) =>
+    problemResponse(c, 'not_found', `There is no ${c.req.method} ${c.req.path}; see /rimward/v1/openapi.json.`),
+  )
+  app.get('/metrics', async (c) => c.body(await metrics.metrics(), 200, { 'content-type': metrics.contentType }))
+  app.get('/healthz', (c) =>
+    c.json({
+      ok: true,
+      version: info.version,
+      pop: info.pop,
+      uptimeSeconds: Math.floor((options.clock() - info.startedAt) / 1000),
+    }),
+  )
+  app.get('/readyz', async (c) => {
+    const checks = await info.checks()
+    const ready = checks.every((check) => check.ready)
+    return c.json({ ready, checks }, ready ? 200 : 503)
+  })
+  app.route('/', pageRoutes())
+  app.onError((error, c) => {
+    if (error instanceof Problem) return problemResponse(c, error.code, error.message)
+    if (error instanceof HTTPException) return error.getResponse()
+    if (error instanceof EdgeError) {
+      return c.json({ error: { code: error.code, message: error.message } }, error.row.status as 500)
+    }
+    options.log(`${c.req.method} ${c.req.path} failed`, error)
+    return problemResponse(c, 'internal', 'An unexpected error happened inside Rimward.')
+  })
+  return app
+}

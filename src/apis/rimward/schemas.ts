@@ -1,0 +1,121 @@
+/** What our own API takes and gives, as zod schemas: validation, types and `openapi.json` come from these. */
+import { z } from 'zod'
+
+const siteName = z
+  .string()
+  .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'must be a DNS label: lower-case letters, digits and "-", at most 63')
+  .describe('Unique on the platform; the site answers at NAME.localhost.')
+
+const hostName = z
+  .string()
+  .regex(
+    /^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
+    'must be a host name in lower case, without port; "*." may come first',
+  )
+  .max(253)
+
+const originUrl = z.string().superRefine((text, context) => {
+  const refuse = (message: string): void => {
+    context.addIssue({ code: 'custom', message })
+  }
+  if (!URL.canParse(text)) return refuse('must be an absolute URL')
+  const url = new URL(text)
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') return refuse('must start with http:// or https://')
+  if (url.username !== '' || url.password !== '') return refuse('must not carry a user name or password')
+  if (url.hash !== '' || url.search !== '') return refuse('must not carry a query or a fragment')
+})
+
+export const newSite = z.strictObject({
+  name: siteName,
+  origin: originUrl.describe('Where requests go: http(s)://HOST[:PORT][/PATH].'),
+  hosts: z
+    .array(hostName)
+    .max(100)
+    .default([])
+    .describe('Host names at which the site answers, besides NAME.localhost.'),
+})
+export type NewSite = z.infer<typeof newSite>
+
+export const siteView = z.object({
+  name: z.string(),
+  hostnames: z.array(z.string()),
+  routes: z.array(z.string()),
+  target: z.discriminatedUnion('kind', [
+    z.object({ kind: z.literal('program'), program: z.string() }),
+    z.object({ kind: z.literal('origin'), url: z.string() }),
+    z.object({ kind: z.literal('redirect'), location: z.string(), status: z.number() }),
+  ]),
+})
+export type SiteView = z.infer<typeof siteView>
+
+export const programView = z.object({
+  name: z.string(),
+  versions: z
+    .array(z.object({ id: z.string(), number: z.number(), percent: z.number(), createdAt: z.iso.datetime() }))
+    .describe('Versions that serve; empty while nothing was deployed.'),
+  bindings: z.array(z.object({ name: z.string(), kind: z.string() })),
+  objects: z.array(z.string()).describe('Classes of Durable Objects.'),
+  hosts: z.array(z.string()).describe('Host names and routes at which the program answers.'),
+})
+export type ProgramView = z.infer<typeof programView>
+
+export const checkView = z.object({ name: z.string(), ready: z.boolean(), reason: z.string().optional() })
+export type Check = z.infer<typeof checkView>
+
+export const addressesView = z.object({ http: z.string(), https: z.string().optional(), api: z.string() })
+export type Addresses = z.infer<typeof addressesView>
+
+export const statusView = z.object({
+  version: z.string(),
+  pop: z.string(),
+  accountId: z.string(),
+  startedAt: z.iso.datetime(),
+  addresses: addressesView,
+  programs: z.number(),
+  sites: z.number(),
+  ready: z.boolean(),
+  checks: z.array(checkView),
+})
+export type Status = z.infer<typeof statusView>
+
+export const logLine = z
+  .object({
+    scriptName: z.string(),
+    outcome: z.string(),
+    eventTimestamp: z.number().nullable(),
+    event: z.unknown(),
+    logs: z.array(z.object({ message: z.unknown(), level: z.string(), timestamp: z.number() })),
+    exceptions: z.array(
+      z.object({ name: z.string(), message: z.string(), stack: z.string().optional(), timestamp: z.number() }),
+    ),
+  })
+  .describe('One invocation; `{"dropped": N}` stands for N that a slow reader missed.')
+
+export const problemView = z.object({ error: z.object({ code: z.string(), message: z.string() }) })
+
+// What the routers of egress rules and certificates take and give; they check it themselves.
+export const egressRule = z.object({
+  program: z.string().describe('Name of a program, or `*`.'),
+  destination: z.string().describe('Address, network (CIDR) or host name; address and host also with a port.'),
+})
+export const newCertificate = z.object({
+  chain: z.string().describe('PEM, leaf first.'),
+  key: z.string().describe('PEM, not encrypted.'),
+})
+export const certificateView = z.object({
+  id: z.string(),
+  names: z.array(z.string()),
+  issuer: z.string(),
+  source: z.enum(['upload', 'acme']),
+  fingerprint: z.string().describe('SHA-256 of the leaf, hex.'),
+  notBefore: z.iso.datetime(),
+  notAfter: z.iso.datetime(),
+  storedAt: z.iso.datetime(),
+})
+export const acmeSettings = z.object({
+  directoryUrl: z.string(),
+  email: z.string(),
+  hostnames: z.array(z.string()).describe('One certificate each.'),
+  termsAgreed: z.boolean(),
+  externalAccount: z.object({ keyId: z.string(), hmacKey: z.string() }).optional(),
+})

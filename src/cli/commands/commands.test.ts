@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { test } from 'node:test'
+import { parseAddress, parsePops } from '../parse-flags.ts'
+import { table } from '../terminal.ts'
+import { shellQuote } from './env.ts'
+import { prettyLog } from './logs.ts'
+import { waitForSignal } from './up.ts'
+
+test('addresses and points of presence', () => {
+  assert.deepEqual(parseAddress('--http', '[::1]:80'), { host: '::1', port: 80 })
+  assert.deepEqual(parseAddress('--http', 'localhost:0'), { host: 'localhost', port: 0 })
+  for (const bad of [
+    '',
+    ':80',
+    'host',
+    'host:',
+    'host:-1',
+    'host:65536',
+    '::1:80',
+    '[nonsense]:80',
+    'a b:80',
+    'host:80:90',
+  ]) {
+    assert.throws(() => parseAddress('--http', bad), /--http takes HOST:PORT/, bad)
+  }
+  assert.deepEqual(parsePops('fra:DE'), { id: 'fra', country: 'DE' })
+  assert.deepEqual(parsePops('local'), { id: 'local' })
+  for (const bad of ['', 'FRA', 'fra:', 'fra:de', 'fra:DEU', '1a', 'a,b'])
+    assert.throws(() => parsePops(bad), /--pops/, bad)
+})
+
+test('a shell reads back what was quoted', () => {
+  for (const text of ['plain', "it's", '$(touch x)', 'a b', '`id`', '"', '\\', '']) {
+    assert.equal(execFileSync('sh', ['-c', `printf %s ${shellQuote(text)}`], { encoding: 'utf8' }), text)
+  }
+})
+
+test('log lines for people', () => {
+  const line = {
+    outcome: 'exception',
+    eventTimestamp: 3_600_000,
+    event: { request: { method: 'GET', url: 'http://hello.localhost/' }, response: { status: 500 } },
+    logs: [{ level: 'log', message: ['hi\u001b[2J', { a: 1 }] }],
+    exceptions: [{ name: 'Error', message: 'broken', stack: 'Error: broken\n    at index.js:1:1' }],
+  }
+  assert.deepEqual(prettyLog(line), [
+    '01:00:00.000 GET http://hello.localhost/ → 500 exception',
+    '  (log) hi\\x1b[2J {"a":1}',
+    '  ✘ Error: broken\n    at index.js:1:1',
+  ])
+  assert.deepEqual(prettyLog({ outcome: 'ok', eventTimestamp: 0, event: { cron: '* * * * *' } }), [
+    '- cron * * * * * →',
+  ])
+  assert.match(prettyLog({ dropped: 3 })[0]!, /3 lines were dropped/)
+})
+
+test('columns', () => {
+  assert.deepEqual(
+    table([
+      ['NAME', 'X'],
+      ['longer', 'y'],
+    ]),
+    ['NAME    X', 'longer  y'],
+  )
+})
+
+test('a signal counts once however often the terminal, npx and a parent pass it on; a later one exits', async () => {
+  const listeners: (() => void)[] = []
+  const exits: unknown[] = []
+  let time = 0
+  const fake = {
+    pid: 1,
+    on: (_name: string, listener: () => void) => listeners.push(listener),
+    exit: (code: unknown) => exits.push(code),
+  } as unknown as NodeJS.Process
+  const signalled = waitForSignal({ process: fake, now: () => time })
+  listeners[0]!()
+  await signalled
+  time = 200
+  listeners[1]!()
+  assert.deepEqual(exits, [])
+  time = 1_000
+  listeners[0]!()
+  assert.deepEqual(exits, [1])
+})

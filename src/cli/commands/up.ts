@@ -1,0 +1,150 @@
+/** `rimward up`: starts a node and keeps it until a signal. */
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import { EdgeError } from '#/core/errors.ts'
+import type { startPop } from '#/pop.ts'
+import { Complaint } from '../complaint.ts'
+import { claimDataFolder, makeDataFolder, obtainToken, writeNodeFile } from '../data-folder.ts'
+import { parseAddress, parsePops } from '../parse-flags.ts'
+import type { Terminal } from '../terminal.ts'
+import { shellQuote } from './env.ts'
+
+export interface UpFlags {
+  readonly data: string
+  readonly http: string
+  readonly https?: string
+  readonly api: string
+  readonly pops: string
+  readonly join?: string
+  readonly debug?: boolean
+  readonly log: string
+  readonly json?: boolean
+}
+
+type StartOptions = Parameters<typeof startPop>[0]
+type Running = Awaited<ReturnType<typeof startPop>>
+
+export interface UpDependencies {
+  readonly terminal: Terminal
+  /** Loaded when it is needed: the other commands start without the engines. */
+  readonly start: (options: StartOptions) => Promise<Running>
+  readonly process: Pick<NodeJS.Process, 'on' | 'exit' | 'pid'>
+  readonly now: () => number
+}
+
+/** A terminal's Ctrl-C reaches us directly and again through npx or a parent Node: that is one signal, not two. */
+const sameSignalMs = 500
+
+function startOptions(flags: UpFlags, terminal: Terminal): Omit<StartOptions, 'token'> {
+  if (flags.join !== undefined) throw new Complaint('--join comes with the NATS fabric; this version runs one node.')
+  if (flags.log !== 'file' && flags.log !== 'stderr' && flags.log !== 'off') {
+    throw new Complaint(`--log takes file, stderr or off; got "${flags.log}".`)
+  }
+  const endpoint = terminal.env.OTEL_EXPORTER_OTLP_ENDPOINT
+  return {
+    data: resolve(terminal.folder, flags.data),
+    http: parseAddress('--http', flags.http),
+    ...(flags.https !== undefined && { https: parseAddress('--https', flags.https) }),
+    api: parseAddress('--api', flags.api),
+    pop: parsePops(flags.pops),
+    debug: flags.debug ?? false,
+    log: flags.log,
+    ...(endpoint !== undefined && endpoint !== '' && { otlpEndpoint: endpoint }),
+  }
+}
+
+/** The failure to listen or to open the folder, or any the platform knows, as one line; the rest is a bug and is thrown on. */
+function explainStart(error: unknown, flags: UpFlags): Complaint | undefined {
+  if (error instanceof EdgeError) return new Complaint(`The node does not start: ${error.message}`)
+  const { code, port, address } = error as NodeJS.ErrnoException & { port?: number; address?: string }
+  const flag = (['http', 'https', 'api'] as const).find((name) => flags[name]?.endsWith(`:${port}`))
+  const where = address === undefined ? `port ${port}` : `${address}:${port}`
+  const by = flag === undefined ? '' : ` (--${flag})`
+  if (code === 'EADDRINUSE') return new Complaint(`${where}${by} is in use by another program; give another address.`)
+  if (code === 'EACCES' && port !== undefined) return new Complaint(`${where}${by} may not be opened by this user.`)
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+    return new Complaint(`${where}${by} is not an address of this machine.`)
+  if (code === 'EACCES' || code === 'EROFS' || code === 'ENOSPC') {
+    return new Complaint(`The data folder ${flags.data} cannot be written: ${(error as Error).message}`)
+  }
+  return undefined
+}
+
+function banner(running: Running, flags: UpFlags, terminal: Terminal): void {
+  const { addresses } = running
+  if (flags.json) {
+    terminal.out(
+      JSON.stringify({ addresses, accountId: running.accountId, data: resolve(terminal.folder, flags.data) }),
+    )
+    return
+  }
+  const api = flags.data === './.rimward' ? '' : ` --data ${shellQuote(flags.data)}`
+  terminal.out(
+    `Programs  ${addresses.http}   a Worker NAME answers at http://NAME.localhost:${new URL(addresses.http).port}/`,
+  )
+  if (addresses.https !== undefined) terminal.out(`with TLS  ${addresses.https}`)
+  terminal.out(`Control   ${addresses.api}   the state in a browser; the token lies in ${flags.data}/token`)
+  terminal.out('')
+  terminal.out('To deploy with wrangler (or fastly), in another shell:')
+  terminal.out(`  eval "$(npx rimward env${api})"`)
+  terminal.out('  npx wrangler deploy')
+  terminal.out('')
+}
+
+/**
+ * Resolves once when SIGTERM or SIGINT comes, also while the node still starts: its processes must not be left behind.
+ * A second signal exits at once.
+ */
+export function waitForSignal({ process, now }: Pick<UpDependencies, 'process' | 'now'>): Promise<void> {
+  let signalledAt: number | undefined
+  return new Promise((resolve) => {
+    const onSignal = (): void => {
+      if (signalledAt !== undefined && now() - signalledAt > sameSignalMs) process.exit(1)
+      signalledAt ??= now()
+      resolve()
+    }
+    process.on('SIGTERM', onSignal)
+    process.on('SIGINT', onSignal)
+  })
+}
+
+/** Starts the node and returns when it is ready; ends the process with 0 after a signal. */
+export async function up(flags: UpFlags, dependencies: UpDependencies): Promise<void> {
+  const { terminal, process } = dependencies
+  const options = startOptions(flags, terminal)
+  makeDataFolder(options.data)
+  const release = claimDataFolder(options.data)
+  const token = obtainToken(options.data, terminal.env.RIMWARD_TOKEN)
+  const signalled = waitForSignal(dependencies)
+  const running = await dependencies.start({ ...options, token }).catch((error: unknown) => {
+    throw explainStart(error, flags) ?? error
+  })
+  const stopped = signalled.then(() => running.stop())
+  stopped.then(release).then(
+    () => process.exit(0),
+    (error: unknown) => {
+      terminal.err(`rimward: stopping failed: ${(error as Error).message}`)
+      process.exit(1)
+    },
+  )
+  writeNodeFile(options.data, { pid: process.pid, accountId: running.accountId, addresses: running.addresses })
+  banner(running, flags, terminal)
+  terminal.out('rimward ready')
+}
+
+export function addUp(program: Command, dependencies: UpDependencies): void {
+  program
+    .command('up')
+    .description('start a node: control API, data plane and engines in one process')
+    .option('--data <folder>', 'everything that must last', './.rimward')
+    .option('--http <host:port>', 'data plane, HTTP/1.1 and cleartext HTTP/2', '127.0.0.1:8080')
+    .option('--https <host:port>', 'data plane with TLS (off unless given)')
+    .option('--api <host:port>', 'control API and web page', '127.0.0.1:8081')
+    .option('--pops <list>', 'name and country of this point of presence, ID or ID:COUNTRY', 'local')
+    .option('--join <url>', 'join a platform (comes with the NATS fabric)')
+    .option('--debug', 'add diagnostic response headers')
+    .option('--log <where>', 'log lines go to "file" (in the data folder), "stderr" or "off"', 'file')
+    .option('--json', 'print the addresses as JSON instead of the banner')
+    .addHelpText('after', '\nEnvironment: RIMWARD_TOKEN sets the token; OTEL_EXPORTER_OTLP_ENDPOINT turns on traces.')
+    .action((flags: UpFlags) => up(flags, dependencies))
+}

@@ -1,0 +1,38 @@
+/** Flags of `up` as values: addresses and points of presence. Each returns a value or throws a `Complaint` naming the flag. */
+import { isIP } from 'node:net'
+import { Complaint } from './complaint.ts'
+
+export interface Address {
+  readonly host: string
+  readonly port: number
+}
+
+/** `HOST:PORT`, `[V6]:PORT`; port 0 lets the kernel choose. */
+export function parseAddress(flag: string, text: string): Address {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text)
+  const host = match?.[1] ?? match?.[2]
+  const port = Number(match?.[3])
+  if (host === undefined || port > 65_535 || (match?.[1] !== undefined && isIP(host) !== 6)) {
+    throw new Complaint(`${flag} takes HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080; got "${text}".`)
+  }
+  return { host, port }
+}
+
+export interface PopName {
+  readonly id: string
+  /** ISO 3166-1 alpha-2. */
+  readonly country?: string
+}
+
+/** `--pops`: one `id` or `id:COUNTRY`. Several are refused by name until PoPs share a fabric. */
+export function parsePops(text: string): PopName {
+  const pops = text.split(',')
+  if (pops.length > 1) {
+    throw new Complaint(
+      `--pops with ${pops.length} points of presence comes with the NATS fabric; give one, such as fra:DE.`,
+    )
+  }
+  const match = /^([a-z][a-z0-9-]{0,30})(?::([A-Z]{2}))?$/.exec(text)
+  if (match === null) throw new Complaint(`--pops takes ID or ID:COUNTRY, such as fra:DE; got "${text}".`)
+  return { id: match[1]!, ...(match[2] !== undefined && { country: match[2] }) }
+}

@@ -1,0 +1,40 @@
+/** All commands in one commander program. */
+import { Command } from 'commander'
+import { addAllow } from './commands/allow.ts'
+import { addCert } from './commands/cert.ts'
+import { addDeploy } from './commands/deploy.ts'
+import { addEnv } from './commands/env.ts'
+import { addLogs } from './commands/logs.ts'
+import { addShow } from './commands/show.ts'
+import { addSite } from './commands/site.ts'
+import { addUp, type UpDependencies } from './commands/up.ts'
+
+export interface ProgramOptions extends UpDependencies {
+  readonly version: string
+}
+
+/** Unknown commands, flags and missing arguments end with one sentence and exit code 1. */
+export function createProgram(options: ProgramOptions): Command {
+  const { terminal } = options
+  const program = new Command('rimward')
+    .description('An open edge platform for servers you own.')
+    .version(options.version)
+    .showHelpAfterError('Try "rimward --help", or --help after a command.')
+    .configureOutput({
+      outputError: (text, write) => write(text.replace(/^error: /, 'rimward: ')),
+    })
+  addUp(program, options)
+  addEnv(program, terminal)
+  addDeploy(program, terminal)
+  addLogs(program, terminal)
+  addShow(program, terminal)
+  addSite(program, terminal)
+  addAllow(program, terminal)
+  addCert(program, terminal)
+  for (const command of descendants(program)) command.copyInheritedSettings(program)
+  return program
+}
+
+function descendants(command: Command): Command[] {
+  return command.commands.flatMap((child) => [child as Command, ...descendants(child as Command)])
+}

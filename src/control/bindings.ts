@@ -1,0 +1,115 @@
+/** What a new version is bound to: its own bindings, plus those taken over from the version before. */
+import type { Limits } from '#/core/limits.ts'
+import type { Seal } from '#/core/ports.ts'
+import type { Binding, ObjectNamespace, ProgramName } from '#/core/snapshot.ts'
+import { Refusal } from './refusal.ts'
+
+/** A binding as it is asked for: secrets still open, others perhaps to be taken over. */
+export type BindingRequest =
+  | Exclude<Binding, { kind: 'secret' }>
+  | { readonly kind: 'secret'; readonly name: string; readonly text: string }
+  /** The binding of the latest version, under `from` there (absent: the same name). */
+  | { readonly kind: 'inherit'; readonly name: string; readonly from?: string }
+
+export interface BindingWish {
+  readonly bindings: readonly BindingRequest[]
+  /** Bindings of these kinds survive from the latest version unless their name is taken. */
+  readonly keep: readonly Binding['kind'][]
+}
+
+/** Throws a `Refusal` (`name_twice`, `nothing_to_inherit`, `too_many`, `bad_binding`). */
+export function resolveBindings(
+  wish: BindingWish,
+  latest: readonly Binding[],
+  seal: Seal,
+  limits: Pick<Limits, 'bindingsPerProgram' | 'textBindingBytes'>,
+): Binding[] {
+  const names = new Set<string>()
+  const resolved: Binding[] = []
+  for (const request of wish.bindings) {
+    if (names.has(request.name)) throw new Refusal('name_twice', `There are two bindings named '${request.name}'.`)
+    names.add(request.name)
+    resolved.push(resolveOne(request, latest, seal))
+  }
+  for (const binding of latest) {
+    if (!wish.keep.includes(binding.kind) || names.has(binding.name)) continue
+    names.add(binding.name)
+    resolved.push(binding)
+  }
+  for (const binding of wish.bindings) checkText(binding, limits.textBindingBytes)
+  if (resolved.length > limits.bindingsPerProgram)
+    throw new Refusal('too_many', `${resolved.length} bindings are more than the ${limits.bindingsPerProgram} allowed.`)
+  return resolved
+}
+
+function resolveOne(request: BindingRequest, latest: readonly Binding[], seal: Seal): Binding {
+  if (request.kind === 'secret') return { kind: 'secret', name: request.name, sealed: seal.seal(request.text) }
+  if (request.kind !== 'inherit') return request
+  const from = request.from ?? request.name
+  const found = latest.find((binding) => binding.name === from)
+  if (found === undefined)
+    throw new Refusal(
+      'nothing_to_inherit',
+      `inherit binding '${request.name}' is invalid: the latest version has no binding named '${from}'.`,
+    )
+  return { ...found, name: request.name }
+}
+
+function checkText(binding: BindingRequest, limitBytes: number): void {
+  const text =
+    binding.kind === 'text' || binding.kind === 'secret'
+      ? binding.text
+      : binding.kind === 'json'
+        ? binding.json
+        : undefined
+  if (text === undefined || Buffer.byteLength(text) <= limitBytes) return
+  throw new Refusal(
+    'bad_binding',
+    `Binding '${binding.name}' holds ${Buffer.byteLength(text)} bytes, more than the ${limitBytes} allowed.`,
+  )
+}
+
+export interface BindingWorld {
+  readonly program: ProgramName
+  /** Classes of this program as they will be after the deploy. */
+  readonly objects: readonly ObjectNamespace[]
+  /** Classes of another program; `undefined` when there is none of that name. */
+  readonly objectsOf: (program: ProgramName) => readonly ObjectNamespace[] | undefined
+  readonly hasStore: (store: string) => Promise<boolean>
+  readonly hasAssets: boolean
+}
+
+/** Does everything that is bound exist? Throws a `Refusal` that names the binding. */
+export async function checkTargets(bindings: readonly Binding[], world: BindingWorld): Promise<void> {
+  for (const binding of bindings) {
+    if (binding.kind === 'program') checkProgram(binding, world)
+    if (binding.kind === 'objects') checkObjects(binding, world)
+    if (binding.kind === 'kv' && !(await world.hasStore(binding.store)))
+      throw new Refusal('store_unknown', `KV namespace '${binding.store}' not found (binding '${binding.name}').`)
+    if (binding.kind === 'assets' && !world.hasAssets)
+      throw new Refusal('bad_binding', `Binding '${binding.name}' is to assets, but this version has none.`)
+  }
+}
+
+function checkProgram(binding: Extract<Binding, { kind: 'program' }>, world: BindingWorld): void {
+  if (binding.program === world.program || world.objectsOf(binding.program) !== undefined) return
+  throw new Refusal(
+    'program_unknown',
+    `Could not resolve service binding '${binding.name}'. Target script '${binding.program}' not found. Please verify the target script and try again.`,
+  )
+}
+
+function checkObjects(binding: Extract<Binding, { kind: 'objects' }>, world: BindingWorld): void {
+  const foreign = binding.program !== undefined && binding.program !== world.program
+  const objects = foreign ? world.objectsOf(binding.program!) : world.objects
+  if (objects === undefined)
+    throw new Refusal(
+      'object_program_unknown',
+      `Cannot create binding for class '${binding.className}' in script '${binding.program}' that does not exist.`,
+    )
+  if (objects.some((object) => object.className === binding.className)) return
+  throw new Refusal(
+    'object_class_unknown',
+    `Cannot create binding for class '${binding.className}' because it is not currently configured to implement Durable Objects${foreign ? ` in '${binding.program}'` : ''}. Configure a migration or an exports entry that adds this class.`,
+  )
+}

@@ -1,0 +1,160 @@
+/**
+ * An authority of this platform's own, made on first start, so that every site has TLS before anybody thought of
+ * certificates. People may trust `ca.pem`; its key lies sealed in the fabric, so that all points of presence share it.
+ */
+import { randomBytes, webcrypto } from 'node:crypto'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Limits } from '#/core/limits.ts'
+import type { Certificate, Fabric, Seal } from '#/core/ports.ts'
+import type { Sealed } from '#/core/snapshot.ts'
+import type { Clock, EpochMs } from '#/core/units.ts'
+import * as x509 from './x509.ts'
+
+export interface LocalAuthority {
+  /** PEM of the authority's certificate, also in the file `ca.pem`. */
+  readonly certificate: string
+  readonly notAfter: EpochMs
+  readonly file: string
+  /** A certificate for one host name; the same object until two thirds of its life are over. */
+  issue(host: string): Promise<Certificate>
+}
+
+export interface AuthorityOptions {
+  readonly fabric: Fabric
+  readonly seal: Seal
+  readonly folder: string
+  readonly limits: Pick<Limits, 'certificateCache'>
+  readonly clock: Clock
+}
+
+interface StoredAuthority {
+  readonly certificate: string
+  readonly key: Sealed
+  readonly notAfter: EpochMs
+}
+
+const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
+const day = 24 * 3600 * 1000
+/** Clocks of clients may be behind. */
+const skew = day
+const authorityLife = 3650 * day
+const leafLife = 90 * day
+
+export async function openLocalAuthority(options: AuthorityOptions): Promise<LocalAuthority> {
+  const { fabric, seal, folder, limits, clock } = options
+  const stored = await readOrMakeAuthority(fabric, seal, clock())
+  const file = join(folder, 'ca.pem')
+  await writeCertificateFile(folder, file, stored.certificate)
+  const authority = new x509.X509Certificate(stored.certificate)
+  const signingKey = await importKey(seal.open(stored.key))
+  // One key for all leaves of this process: a handshake for a new name costs a signature, not a key.
+  const leafKeys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
+  const leafKey = await exportKey(leafKeys.privateKey)
+  const issued = new Map<string, { readonly certificate: Promise<Certificate>; readonly renewAt: EpochMs }>()
+
+  async function sign(host: string, now: EpochMs): Promise<Certificate> {
+    const leaf = await x509.X509CertificateGenerator.create({
+      serialNumber: serialNumber(),
+      // The common name holds 64 characters at most (RFC 5280, ub-common-name); names are in the extension below.
+      subject: [{ CN: [host.slice(0, 64)] }],
+      issuer: authority.subject,
+      notBefore: new Date(now - skew),
+      notAfter: new Date(Math.min(now + leafLife, stored.notAfter)),
+      publicKey: leafKeys.publicKey,
+      signingKey,
+      signingAlgorithm: algorithm,
+      extensions: [
+        new x509.BasicConstraintsExtension(false, undefined, true),
+        new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+        new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
+        new x509.SubjectAlternativeNameExtension(alternativeNames(host)),
+        await x509.AuthorityKeyIdentifierExtension.create(authority.publicKey),
+        await x509.SubjectKeyIdentifierExtension.create(leafKeys.publicKey),
+      ],
+    })
+    return { chain: `${leaf.toString('pem')}\n${stored.certificate}\n`, key: leafKey }
+  }
+
+  return {
+    certificate: stored.certificate,
+    notAfter: stored.notAfter,
+    file,
+    issue(host) {
+      const now = clock()
+      const known = issued.get(host)
+      issued.delete(host)
+      const one =
+        known !== undefined && now < known.renewAt
+          ? known
+          : { certificate: sign(host, now), renewAt: now + (leafLife * 2) / 3 }
+      issued.set(host, one)
+      one.certificate.catch(() => issued.delete(host))
+      if (issued.size > limits.certificateCache) issued.delete(issued.keys().next().value!)
+      return one.certificate
+    },
+  }
+}
+
+/** Several points of presence may start at once: the first to write wins, the others take what it wrote. */
+async function readOrMakeAuthority(fabric: Fabric, seal: Seal, now: EpochMs): Promise<StoredAuthority> {
+  const bucket = fabric.bucket('local-authority')
+  const entry = await bucket.get('authority')
+  const found = entry && (JSON.parse(Buffer.from(entry.value).toString()) as StoredAuthority)
+  if (found !== undefined && now + 365 * day < found.notAfter) return found
+  const made = await makeAuthority(seal, now)
+  const value = Buffer.from(JSON.stringify(made))
+  const written = await bucket.put('authority', value, { expect: entry?.revision ?? 0 })
+  return written === undefined ? readOrMakeAuthority(fabric, seal, now) : made
+}
+
+async function makeAuthority(seal: Seal, now: EpochMs): Promise<StoredAuthority> {
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
+  const notAfter = now + authorityLife
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    serialNumber: serialNumber(),
+    // A name of its own, so that two platforms' authorities can be told apart in a trust store.
+    name: `CN=Rimward local authority ${randomBytes(3).toString('hex')}, O=Rimward`,
+    notBefore: new Date(now - skew),
+    notAfter: new Date(notAfter),
+    keys,
+    signingAlgorithm: algorithm,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  })
+  return { certificate: certificate.toString('pem'), key: seal.seal(await exportKey(keys.privateKey)), notAfter }
+}
+
+function alternativeNames(host: string): x509.JsonGeneralNames {
+  const name = { type: 'dns', value: host } as const
+  // Clients that connect to an address send no SNI and are given the certificate of localhost.
+  if (host !== 'localhost') return [name]
+  return [name, { type: 'ip', value: '127.0.0.1' }, { type: 'ip', value: '::1' }]
+}
+
+/** Positive and unguessable (RFC 5280 §4.1.2.2). */
+function serialNumber(): string {
+  const bytes = randomBytes(16)
+  bytes[0] = (bytes[0]! & 0x7f) | 0x40
+  return bytes.toString('hex')
+}
+
+async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
+  return `${x509.PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY')}\n`
+}
+
+function importKey(pem: string): Promise<webcrypto.CryptoKey> {
+  return webcrypto.subtle.importKey('pkcs8', x509.PemConverter.decodeFirst(pem), algorithm, false, ['sign'])
+}
+
+async function writeCertificateFile(folder: string, file: string, pem: string): Promise<void> {
+  const text = `${pem}\n`
+  if ((await readFile(file, 'utf8').catch(() => undefined)) === text) return
+  await mkdir(folder, { recursive: true })
+  const temporary = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`
+  await writeFile(temporary, text, { mode: 0o644 })
+  await rename(temporary, file)
+}

@@ -1,0 +1,157 @@
+/**
+ * The control plane: a change in, a new Snapshot out. A change is acknowledged once the data plane has adopted the Snapshot
+ * and the records are on disk; a refused one leaves everything as it was.
+ */
+import type { Limits } from '#/core/limits.ts'
+import type { Engine, Fabric, Seal } from '#/core/ports.ts'
+import type { BlobHash, ProgramName, Snapshot } from '#/core/snapshot.ts'
+import type { Clock } from '#/core/units.ts'
+import { changeProgram, findReferences, type ProgramChange, type References, removeProgram } from './change-program.ts'
+import { changeSecrets, type SecretChange } from './change-secrets.ts'
+import { putSite, removeSite, type SiteWish } from './change-sites.ts'
+import { createForgetting } from './forget-objects.ts'
+import { openLedger } from './ledger.ts'
+import { heldProgram, heldVersion, type Office } from './office.ts'
+import type { ProgramRecord, RolloutRecord, SiteRecord, VersionRecord } from './records.ts'
+import { type RolloutWish, setRollout } from './set-rollout.ts'
+import { createPins, sweepBlobs } from './sweep-blobs.ts'
+import { type Upload, type Uploaded, uploadVersion } from './upload-version.ts'
+
+export interface ControlDeps {
+  readonly fabric: Fabric
+  readonly seal: Seal
+  readonly engine: Pick<Engine, 'prove' | 'forget'>
+  readonly limits: Limits
+  readonly clock: Clock
+  /** Makes the data plane ready for a Snapshot and switches to it; rejects when it cannot, and serves the one before. */
+  readonly adopt: (snapshot: Snapshot) => Promise<void>
+  /** Does a key-value namespace of this id exist? Absent: bindings to namespaces are not checked. */
+  readonly hasStore?: (store: string) => Promise<boolean>
+  /** Domain below which programs have names of their own. */
+  readonly hostnameSuffix?: string
+}
+
+/** Blobs of one upload in flight; they are safe from the sweep until `release`. */
+export interface Stage {
+  put(bytes: Uint8Array | AsyncIterable<Uint8Array>): Promise<{ readonly hash: BlobHash; readonly bytes: number }>
+  release(): void
+}
+
+/** Every method that changes something throws a `Refusal` and then has changed nothing. */
+export interface Control {
+  readonly snapshot: Snapshot
+  onSnapshot(listener: (snapshot: Snapshot) => void): () => void
+  /** Records that did not parse at start and were left out. */
+  readonly problems: readonly string[]
+  readonly hostnameSuffix: string
+  programs(): readonly ProgramRecord[]
+  findProgram(name: ProgramName): ProgramRecord | undefined
+  program(name: ProgramName): ProgramRecord
+  /** Without an id: the latest. */
+  version(name: ProgramName, id?: string): Promise<VersionRecord>
+  /** Newest first. */
+  versions(name: ProgramName): Promise<readonly VersionRecord[]>
+  references(name: ProgramName): References
+  stage(): Stage
+  readBlob(hash: BlobHash): Promise<Uint8Array | undefined>
+  upload(name: ProgramName, upload: Upload, how: { readonly deploy: boolean }): Promise<Uploaded>
+  setRollout(name: ProgramName, wish: RolloutWish): Promise<{ program: ProgramRecord; rollout: RolloutRecord }>
+  changeSecrets(
+    name: ProgramName,
+    change: SecretChange,
+    how: { readonly deploy: boolean },
+  ): Promise<{ program: ProgramRecord; version: VersionRecord }>
+  changeProgram(name: ProgramName, change: ProgramChange): Promise<ProgramRecord>
+  removeProgram(name: ProgramName, how: { readonly force: boolean }): Promise<void>
+  sites(): readonly SiteRecord[]
+  siteAdd(wish: SiteWish): Promise<SiteRecord>
+  siteRemove(name: string): Promise<void>
+  /** Every blob that a version names: modules, assets' manifests and the files in these. */
+  blobsInUse(): AsyncIterable<BlobHash>
+  /** Removes blobs that neither a version nor `alsoInUse` (other rooms' records) names. */
+  sweep(alsoInUse: () => AsyncIterable<BlobHash>): Promise<{ removed: number; bytes: number }>
+}
+
+export async function createControl(deps: ControlDeps): Promise<Control> {
+  const { fabric, engine, limits, clock, hostnameSuffix = 'localhost' } = deps
+  const ledger = await openLedger({ fabric, hostnameSuffix, adopt: deps.adopt })
+  const pins = createPins()
+  const hasStore = deps.hasStore ?? (async () => true)
+  const office: Office = { ledger, fabric, seal: deps.seal, engine, limits, clock, pins, hostnameSuffix, hasStore }
+  const forgetting = createForgetting(fabric, engine)
+  await forgetting.run(ledger.state)
+
+  const control: Control = {
+    get snapshot() {
+      return ledger.snapshot
+    },
+    onSnapshot: ledger.onSnapshot,
+    problems: ledger.problems,
+    hostnameSuffix,
+    programs: () => [...ledger.state.programs.values()].map((held) => held.record),
+    findProgram: (name) => ledger.state.programs.get(name)?.record,
+    program: (name) => heldProgram(office, name).record,
+    version: async (name, id) => heldVersion(office, heldProgram(office, name).record, id),
+    versions: async (name) => ledger.versions(heldProgram(office, name).record),
+    references: (name) => findReferences(office, name),
+    stage: () => openStage(office),
+    readBlob: (hash) => fabric.blobs.get(hash),
+    upload: (name, upload, how) => uploadVersion(office, forgetting, name, upload, how),
+    setRollout: (name, wish) => setRollout(office, forgetting, name, wish),
+    changeSecrets: (name, change, how) => changeSecrets(office, name, change, how),
+    changeProgram: (name, change) => changeProgram(office, name, change),
+    removeProgram: (name, how) => removeProgram(office, forgetting, name, how),
+    sites: () => [...ledger.state.sites.values()].map((held) => held.record),
+    siteAdd: (wish) => putSite(office, wish),
+    siteRemove: (name) => removeSite(office, name),
+    blobsInUse: () => blobsInUse(office),
+    sweep: (alsoInUse) =>
+      sweepBlobs({
+        blobs: fabric.blobs,
+        now: clock(),
+        grace: limits.blobGraceMs,
+        pins,
+        inUse: async function* () {
+          yield* blobsInUse(office)
+          yield* alsoInUse()
+        },
+      }),
+  }
+  return control
+}
+
+function openStage({ fabric, pins }: Office): Stage {
+  const releases: (() => void)[] = []
+  return {
+    async put(bytes) {
+      const stored = await fabric.blobs.put(bytes)
+      releases.push(pins.pin(stored.hash))
+      return stored
+    },
+    release() {
+      for (const release of releases.splice(0)) release()
+    },
+  }
+}
+
+/** Reads each version from the fabric: a version that cannot be read stops the sweep rather than losing its blobs. */
+async function* blobsInUse({ ledger, fabric }: Office): AsyncGenerator<BlobHash> {
+  if (ledger.problems.length > 0) throw new Error('some records could not be read, so it is not known what is in use')
+  for (const { record } of ledger.state.programs.values())
+    for (const id of record.versions) {
+      const version = await ledger.version(record.name, id)
+      if (version === undefined) continue
+      for (const module of version.code?.modules ?? []) yield module.blob
+      for (const binding of version.bindings) if (binding.kind === 'blob') yield binding.blob
+      if (version.assets === undefined) continue
+      yield version.assets.manifest
+      yield* assetBlobs(await fabric.blobs.get(version.assets.manifest))
+    }
+}
+
+/** A manifest is JSON, `{"/index.html": {"blob", …}}`. */
+function* assetBlobs(manifest: Uint8Array | undefined): Generator<BlobHash> {
+  if (manifest === undefined) return
+  const files = JSON.parse(new TextDecoder().decode(manifest)) as Record<string, { readonly blob: BlobHash }>
+  for (const { blob } of Object.values(files)) yield blob
+}

@@ -1,0 +1,151 @@
+/**
+ * What the control plane keeps in the fabric, as JSON: one record a program, one a version, one a site. Each is checked
+ * when it is read, because a record may come from another release or from a damaged disk.
+ */
+import { z } from 'zod'
+import type { Binding, Deployment, ObjectNamespace, ProgramCode } from '#/core/snapshot.ts'
+
+const optionalText = z.exactOptional(z.string())
+
+const code = z.object({
+  syntax: z.enum(['modules', 'script']),
+  mainModule: z.string(),
+  modules: z.array(
+    z.object({
+      name: z.string(),
+      kind: z.enum(['esm', 'cjs', 'text', 'data', 'json', 'wasm']),
+      blob: z.string(),
+      bytes: z.number(),
+    }),
+  ),
+  compatibilityDate: z.string(),
+  compatibilityFlags: z.array(z.string()),
+}) satisfies z.ZodType<ProgramCode>
+
+const name = z.string()
+const binding = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('text'), name, text: z.string() }),
+  z.object({ kind: z.literal('json'), name, json: z.string() }),
+  z.object({ kind: z.literal('secret'), name, sealed: z.string() }),
+  z.object({ kind: z.literal('kv'), name, store: z.string() }),
+  z.object({ kind: z.literal('program'), name, program: z.string(), entrypoint: optionalText, props: optionalText }),
+  z.object({ kind: z.literal('objects'), name, className: z.string(), program: optionalText }),
+  z.object({ kind: z.literal('assets'), name }),
+  z.object({ kind: z.literal('version'), name }),
+  z.object({ kind: z.literal('blob'), name, type: z.enum(['wasm', 'data', 'text']), blob: z.string() }),
+]) satisfies z.ZodType<Binding>
+
+/** Loose: fields that a later release adds survive. */
+const assets = z.looseObject({
+  manifest: z.string(),
+  files: z.number(),
+  htmlHandling: z.enum(['auto-trailing-slash', 'force-trailing-slash', 'drop-trailing-slash', 'none']),
+  notFoundHandling: z.enum(['single-page-application', '404-page', 'none']),
+  runProgramFirst: z.union([z.boolean(), z.array(z.string())]),
+  basePath: optionalText,
+  navigationPrefersFiles: z.exactOptional(z.boolean()),
+  headersFile: optionalText,
+  redirectsFile: optionalText,
+}) satisfies z.ZodType<NonNullable<Deployment['assets']>>
+
+/** One class in the declarative form: what is to be true after the deploy, whatever was before. */
+const declaredObject = z.discriminatedUnion('state', [
+  z.object({ state: z.literal('created'), storage: z.enum(['sqlite', 'kv']) }),
+  z.object({ state: z.literal('deleted') }),
+  z.object({ state: z.literal('renamed'), to: z.string() }),
+])
+
+const object = z.object({
+  className: z.string(),
+  key: z.string(),
+  storage: z.enum(['sqlite', 'kv']),
+}) satisfies z.ZodType<ObjectNamespace>
+
+const version = z.object({
+  id: z.string(),
+  program: z.string(),
+  number: z.number(),
+  createdAt: z.number(),
+  /** Which tool or action made it: `wrangler`, `secret`, `rimward`. */
+  source: z.string(),
+  message: optionalText,
+  tag: optionalText,
+  code: z.exactOptional(code),
+  bindings: z.array(binding),
+  assets: z.exactOptional(assets),
+  limits: z.object({ cpuMs: z.exactOptional(z.number()) }),
+  declaredObjects: z.exactOptional(z.record(z.string(), declaredObject)),
+  /** Names that the code exports, found by starting it. */
+  exports: z.array(z.object({ name: z.string(), kind: z.string(), handlers: z.array(z.string()) })),
+  startupMs: z.number(),
+})
+
+const rollout = z.object({
+  id: z.string(),
+  createdAt: z.number(),
+  source: z.string(),
+  message: optionalText,
+  parts: z.array(z.object({ version: z.string(), percent: z.number() })),
+})
+
+const program = z.object({
+  name: z.string(),
+  /** Never changes and is never used again, unlike the name. */
+  id: z.string(),
+  createdAt: z.number(),
+  modifiedAt: z.number(),
+  nextNumber: z.number(),
+  /** Ids, newest first. */
+  versions: z.array(z.string()),
+  /** Newest first; the first one serves. */
+  rollouts: z.array(rollout),
+  objects: z.array(object),
+  migrationTag: optionalText,
+  /** Answers at `NAME.localhost`. */
+  local: z.boolean(),
+  routes: z.array(z.string()),
+  hostnames: z.array(z.string()),
+  tags: z.array(z.string()),
+  /** Serialized JSON, kept for the tools that ask for it again. */
+  observability: optionalText,
+})
+
+const site = z.object({ name: z.string(), createdAt: z.number(), origin: z.string(), hosts: z.array(z.string()) })
+
+export type VersionRecord = z.infer<typeof version>
+export type RolloutRecord = z.infer<typeof rollout>
+export type ProgramRecord = z.infer<typeof program>
+export type SiteRecord = z.infer<typeof site>
+export type DeclaredObjects = Readonly<Record<string, z.infer<typeof declaredObject>>>
+
+const kinds = { version, program, site }
+
+/** Reads a record; throws an Error whose message says what does not fit. */
+export function decodeRecord<Kind extends keyof typeof kinds>(
+  kind: Kind,
+  bytes: Uint8Array,
+): z.infer<(typeof kinds)[Kind]> {
+  const read = kinds[kind].safeParse(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)))
+  if (!read.success) throw new Error(z.prettifyError(read.error).replaceAll('\n', ' '))
+  return read.data as z.infer<(typeof kinds)[Kind]>
+}
+
+export function encodeRecord(record: VersionRecord | ProgramRecord | SiteRecord): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(record))
+}
+
+/** The part of a version that the data plane sees. */
+export function toDeployment(record: VersionRecord): Deployment {
+  const { id, program, number, createdAt, tag, code, bindings, assets, limits } = record
+  return {
+    id,
+    program,
+    number,
+    createdAt,
+    bindings,
+    limits,
+    ...(tag !== undefined && { tag }),
+    ...(code !== undefined && { code }),
+    ...(assets !== undefined && { assets }),
+  }
+}

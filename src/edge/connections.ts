@@ -1,0 +1,126 @@
+/**
+ * Every client connection: admitted within the caps, known until it ends.
+ */
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import ipaddr from 'ipaddr.js'
+import type { Limits } from '#/core/limits.ts'
+import type { Connection } from './accepted.ts'
+import { abandon } from './http1.ts'
+import { isNearby, type Locate } from './locate.ts'
+import type { Metrics } from './metrics.ts'
+
+export interface Connections {
+  /** Counts a new socket; false when it is one too many and was destroyed. */
+  admit(socket: Socket): boolean
+  /** Makes the connection of a socket that is ready to carry requests. */
+  open(socket: Socket | TLSSocket, scheme: 'http' | 'https'): Connection
+  /** Sockets that were admitted and have said nothing yet; whoever listens to them keeps this true. */
+  readonly silent: Set<Socket>
+  of(socket: object): Connection | undefined
+  readonly all: ReadonlySet<Connection>
+  /** Resolves when none is left. */
+  empty(): Promise<void>
+  destroyAll(): void
+}
+
+export interface ConnectionsOptions {
+  readonly limits: Pick<Limits, 'connections' | 'connectionsPerAddress'>
+  readonly metrics: Metrics
+  readonly locate: Locate | undefined
+  readonly country: string
+}
+
+export function createConnections({ limits, metrics, locate, country }: ConnectionsOptions): Connections {
+  const sockets = new Set<Socket>()
+  const perAddress = new Map<string, number>()
+  const bySocket = new WeakMap<object, Connection>()
+  const all = new Set<Connection>()
+  const silent = new Set<Socket>()
+  const waiters: (() => void)[] = []
+
+  function forget(socket: Socket, address: string): void {
+    sockets.delete(socket)
+    silent.delete(socket)
+    const left = (perAddress.get(address) ?? 1) - 1
+    if (left === 0) perAddress.delete(address)
+    else perAddress.set(address, left)
+    metrics.connections(-1)
+    if (sockets.size === 0) for (const done of waiters.splice(0)) done()
+  }
+
+  return {
+    all,
+    silent,
+    admit(socket) {
+      const address = sourceOf(socket.remoteAddress ?? '')
+      const count = perAddress.get(address) ?? 0
+      if (sockets.size >= limits.connections || count >= limits.connectionsPerAddress) {
+        metrics.refused('too_many_connections')
+        socket.destroy()
+        return false
+      }
+      sockets.add(socket)
+      perAddress.set(address, count + 1)
+      metrics.connections(1)
+      socket.on('error', () => {})
+      socket.on('close', () => forget(socket, address))
+      return true
+    },
+    open(socket, scheme) {
+      const address = plainAddress(socket.remoteAddress ?? '')
+      const located = isNearby(address) ? { country } : locate?.(address)
+      const { country: place, ...network } = located ?? {}
+      const connection: Connection = {
+        client: {
+          address,
+          port: socket.remotePort ?? 0,
+          ...(scheme === 'https' && { tls: tlsOf(socket as TLSSocket) }),
+        },
+        scheme,
+        country: place,
+        network,
+        cf: undefined,
+        live: [],
+        ending: false,
+        endSoon: () => socket.destroySoon(),
+        destroy: () => socket.destroy(),
+      }
+      bySocket.set(socket, connection)
+      all.add(connection)
+      socket.on('close', () => {
+        all.delete(connection)
+        abandon(connection)
+      })
+      return connection
+    },
+    of: (socket) => bySocket.get(socket),
+    async empty() {
+      if (sockets.size > 0) await new Promise<void>((resolve) => waiters.push(resolve))
+    },
+    destroyAll() {
+      for (const socket of sockets) socket.destroy()
+    },
+  }
+}
+
+/** IPv4 clients of a dual-stack socket arrive as `::ffff:192.0.2.1`. */
+function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') ? address.slice(7) : address
+}
+
+/** What counts as one client: an IPv4 address, or the /64 that an IPv6 host can choose from at will. */
+function sourceOf(address: string): string {
+  const plain = plainAddress(address)
+  if (!plain.includes(':') || !ipaddr.isValid(plain)) return plain
+  return ipaddr.IPv6.parse(plain).parts.slice(0, 4).join(':')
+}
+
+function tlsOf(socket: TLSSocket): NonNullable<Connection['client']['tls']> {
+  const serverName = socket.servername
+  return {
+    version: socket.getProtocol() ?? '',
+    cipher: socket.getCipher().name,
+    serverName: typeof serverName === 'string' ? serverName : undefined,
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * The data plane of one point of presence: listens, serves, drains.
+ */
+import { randomBytes } from 'node:crypto'
+import type { AddressInfo, Server } from 'node:net'
+import type { Limits } from '#/core/limits.ts'
+import { pickDeployment } from '#/core/pick-deployment.ts'
+import type { Assets, Certificates, Egress, Engine } from '#/core/ports.ts'
+import type { Snapshot } from '#/core/snapshot.ts'
+import type { Clock } from '#/core/units.ts'
+import { type Connections, createConnections } from './connections.ts'
+import { findSiteByName } from './find-site.ts'
+import type { Front } from './front.ts'
+import { type HandlePorts, handle, refuse } from './handle.ts'
+import { createHttp1 } from './http1.ts'
+import { createHttp2 } from './http2.ts'
+import { createCleartextListener } from './listen-cleartext.ts'
+import { createTlsListener } from './listen-tls.ts'
+import type { Locate } from './locate.ts'
+import type { Log } from './log.ts'
+import type { Metrics } from './metrics.ts'
+import type { ProgramFirst } from './pick-target.ts'
+import { createRecorder } from './record.ts'
+import type { Pop } from './request-headers.ts'
+import type { RequestTraces } from './request-traces.ts'
+import { createSecureContexts } from './secure-contexts.ts'
+
+export interface Address {
+  readonly host: string
+  readonly port: number
+}
+
+export interface EdgeOptions {
+  /** Port 0 takes any free one; `https` needs `certificates`. */
+  readonly listen: { readonly http: Address; readonly https?: Address }
+  readonly snapshot: () => Snapshot
+  readonly engine: Pick<Engine, 'run' | 'warm'>
+  readonly assets: Assets
+  readonly programFirst: ProgramFirst
+  readonly egress: Pick<Egress, 'fetch'>
+  readonly certificates?: Certificates
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly traces?: RequestTraces
+  readonly limits: Limits
+  readonly clock: Clock
+  readonly pop: Pop
+  readonly debug: boolean
+  readonly locate?: Locate
+  /** 32 bytes; the same on points of presence that should accept each other's TLS sessions. */
+  readonly ticketSecret?: Uint8Array
+}
+
+export interface Edge {
+  readonly addresses: { readonly http: Address; readonly https?: Address }
+  /** Stops accepting, finishes what is in flight within `drainMs`, then closes. */
+  drain(): Promise<void>
+  /** Closes at once; what is in flight is cut. */
+  close(): Promise<void>
+}
+
+export async function createEdge(options: EdgeOptions): Promise<Edge> {
+  const { limits, metrics, pop, listen } = options
+  const connections = createConnections({ limits, metrics, locate: options.locate, country: pop.country })
+  const front = createFront(options, connections)
+  const http1 = createHttp1(front)
+  const http2 = createHttp2(front)
+  const listeners: Server[] = []
+  const shared = { http1, http2, connections, limits }
+  const cleartext = createCleartextListener(shared)
+  const addresses: { http: Address; https?: Address } = { http: await start(cleartext, listen.http) }
+  listeners.push(cleartext)
+  if (listen.https !== undefined) {
+    if (options.certificates === undefined) throw new TypeError('listen.https needs certificates')
+    const tls = await createTlsListener({
+      ...shared,
+      contexts: createSecureContexts({ certificates: options.certificates, limits, clock: options.clock }),
+      clock: options.clock,
+      ticketSecret: options.ticketSecret ?? randomBytes(32),
+      onClientHello: (name) => warm(options, name),
+      onRefused: () => metrics.refused('tls_handshake'),
+    })
+    listeners.push(tls)
+    addresses.https = await start(tls, listen.https)
+  }
+
+  async function close(): Promise<void> {
+    for (const listener of listeners) listener.close()
+    connections.destroyAll()
+    http1.close()
+    await connections.empty()
+  }
+
+  return {
+    addresses,
+    async drain() {
+      front.draining = true
+      for (const listener of listeners) listener.close()
+      for (const socket of connections.silent) socket.destroy()
+      for (const connection of connections.all) endIdle(connection)
+      const timer = setTimeout(() => connections.destroyAll(), limits.drainMs)
+      await connections.empty()
+      clearTimeout(timer)
+      http1.close()
+    },
+    close,
+  }
+}
+
+function endIdle(connection: Connections['all'] extends ReadonlySet<infer One> ? One : never): void {
+  if (connection.endGracefully !== undefined) connection.endGracefully()
+  else if (connection.live.length === 0) connection.endSoon()
+}
+
+type MutableFront = Front & HandlePorts & { draining: boolean }
+
+function createFront(options: EdgeOptions, connections: Connections): MutableFront {
+  const { log, metrics, pop, limits } = options
+  const recorder = createRecorder({ log, metrics, pop: pop.id })
+  const front: MutableFront = {
+    snapshot: options.snapshot,
+    engine: options.engine,
+    assets: options.assets,
+    programFirst: options.programFirst,
+    egress: options.egress,
+    certificates: options.certificates,
+    traces: options.traces,
+    limits,
+    clock: options.clock,
+    pop,
+    debug: options.debug,
+    random: Math.random,
+    draining: false,
+    unreadBodyBytes: limits.unreadBodyBytes,
+    record: recorder.record,
+    connectionOf: connections.of,
+    serve(exchange, reply) {
+      metrics.inFlight(1)
+      handle(exchange, reply, front).then(
+        () => metrics.inFlight(-1),
+        (bug) => log.logger.error({ err: bug }, 'handle'),
+      )
+    },
+    refuse(exchange, reply, error) {
+      metrics.refused(error.code)
+      reply.closeAfter()
+      refuse(exchange, reply, error, front)
+      recorder.record(exchange)
+    },
+  }
+  return front
+}
+
+/** The name in a ClientHello tells which program is about to be asked: its cold start runs beside the handshake. */
+function warm(options: EdgeOptions, serverName: string): void {
+  const snapshot = options.snapshot()
+  const site = findSiteByName(snapshot, serverName)
+  if (site?.target.kind !== 'program') return
+  const program = snapshot.programs.get(site.target.program)
+  const picked = program && pickDeployment(program, [], Math.random())
+  if (program !== undefined && picked?.deployment.code !== undefined) options.engine.warm(program, picked.deployment)
+}
+
+async function start(server: Server, { host, port }: Address): Promise<Address> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  server.once('error', reject)
+  server.listen({ host, port, backlog: 1024 }, resolve)
+  await promise
+  server.off('error', reject)
+  const bound = server.address() as AddressInfo
+  return { host: bound.address, port: bound.port }
+}

@@ -1,0 +1,43 @@
+/**
+ * Fetches the answer of a site whose target is an origin.
+ */
+import type { Answer } from '#/core/exchange.ts'
+import type { Limits } from '#/core/limits.ts'
+import type { Egress } from '#/core/ports.ts'
+import type { AcceptedExchange } from './accepted.ts'
+import { forwardedHeaders, type Pop } from './request-headers.ts'
+
+export interface OriginOptions {
+  readonly egress: Pick<Egress, 'fetch'>
+  readonly pop: Pop
+  readonly limits: Limits
+}
+
+/** Rejects with `origin_*` or `egress_refused`. The origin's own name is the Host; the client's travels beside it. */
+export async function fetchOrigin(
+  exchange: AcceptedExchange,
+  site: string,
+  origin: string,
+  options: OriginOptions,
+): Promise<Answer> {
+  const started = performance.now()
+  const headers = forwardedHeaders(exchange, options.pop, options.limits.requestLoops)
+  headers.push('x-forwarded-host', exchange.authority)
+  const answer = await options.egress.fetch({
+    by: { site },
+    method: exchange.method,
+    url: originUrl(origin, exchange.path),
+    headers,
+    body: exchange.body,
+    wantsUpgrade: exchange.wantsUpgrade,
+    signal: exchange.signal,
+  })
+  exchange.timings.origin = performance.now() - started
+  return answer
+}
+
+/** The path of the origin's URL goes in front of the request's: `https://o.example/base` and `/a?b` make `/base/a?b`. */
+export function originUrl(origin: string, path: string): string {
+  const base = new URL(origin)
+  return `${base.origin}${base.pathname.replace(/\/$/, '')}${path}`
+}

@@ -1,0 +1,126 @@
+/**
+ * The life of one exchange, from accepted to recorded. ARCHITECTURE.md draws this function.
+ */
+import { EdgeError, toEdgeError } from '#/core/errors.ts'
+import type { Answer } from '#/core/exchange.ts'
+import type { Limits } from '#/core/limits.ts'
+import type { Assets, Certificates, Egress, Engine } from '#/core/ports.ts'
+import type { Snapshot } from '#/core/snapshot.ts'
+import { headerValue } from '#/http/header-list.ts'
+import { type AcceptedExchange, leave } from './accepted.ts'
+import { answerChallenge } from './answer-challenge.ts'
+import { fetchOrigin } from './fetch-origin.ts'
+import { findSite } from './find-site.ts'
+import { errorPage } from './pages.ts'
+import { type Picked, type ProgramFirst, pickTarget } from './pick-target.ts'
+import type { Reply } from './reply.ts'
+import type { Pop } from './request-headers.ts'
+import type { RequestTraces } from './request-traces.ts'
+import { respond } from './respond.ts'
+import { runProgram } from './run-program.ts'
+
+export interface HandlePorts {
+  readonly snapshot: () => Snapshot
+  readonly engine: Pick<Engine, 'run' | 'warm'>
+  readonly assets: Assets
+  readonly programFirst: ProgramFirst
+  readonly egress: Pick<Egress, 'fetch'>
+  readonly certificates: Certificates | undefined
+  readonly traces: RequestTraces | undefined
+  readonly limits: Limits
+  readonly pop: Pop
+  readonly debug: boolean
+  /** In [0, 1): chooses between deployments that serve side by side. */
+  readonly random: () => number
+  readonly draining: boolean
+  readonly unreadBodyBytes: number
+  /** Called exactly once an exchange, whatever became of it. */
+  record(exchange: AcceptedExchange): void
+}
+
+/** Never rejects: a failure becomes an error page, or a cut when the answer has begun. */
+export async function handle(exchange: AcceptedExchange, reply: Reply, ports: HandlePorts): Promise<void> {
+  const span = ports.traces?.begin(exchange)
+  try {
+    const answer = (await answerChallenge(exchange, ports.certificates)) ?? (await answerSite(exchange, reply, ports))
+    await respond(exchange, reply, answer, ports)
+  } catch (thrown) {
+    refuse(exchange, reply, exchange.fault ?? toEdgeError(thrown), ports)
+  } finally {
+    exchange.requestBody?.discard()
+    leave(exchange)
+    span?.end()
+    ports.record(exchange)
+  }
+}
+
+async function answerSite(exchange: AcceptedExchange, reply: Reply, ports: HandlePorts): Promise<Answer> {
+  const snapshot = ports.snapshot()
+  const site = findSite(snapshot, exchange)
+  if (site === undefined)
+    throw new EdgeError('no_such_site', `No site on this platform is called ${exchange.host || '(no name)'}.`)
+  exchange.site = site.name
+  const picked = pickTarget(site, snapshot, exchange, { random: ports.random(), programFirst: ports.programFirst })
+  switch (picked.kind) {
+    case 'program':
+      return run(exchange, reply, picked, ports)
+    case 'assets':
+      return answerFromAssets(exchange, reply, picked, ports)
+    case 'origin':
+      return fetchOrigin(exchange, site.name, picked.url, ports)
+    case 'redirect':
+      return { status: picked.status, headers: ['location', picked.location], body: null }
+  }
+}
+
+type Chosen<Kind> = Extract<Picked, { readonly kind: Kind }>
+
+function run(
+  exchange: AcceptedExchange,
+  reply: Reply,
+  picked: Pick<Chosen<'program'>, 'program' | 'deployment'>,
+  ports: HandlePorts,
+): Promise<Answer> {
+  exchange.program = picked.program.name
+  exchange.deployment = picked.deployment.id
+  return runProgram(exchange, reply, picked, ports)
+}
+
+/** Files first, then the program, then what `not_found_handling` says when there is none. */
+async function answerFromAssets(
+  exchange: AcceptedExchange,
+  reply: Reply,
+  picked: Chosen<'assets'>,
+  ports: HandlePorts,
+): Promise<Answer> {
+  const answer =
+    picked.otherwise === 'program'
+      ? await ports.assets.match(picked.assets, exchange)
+      : await ports.assets.answer(picked.assets, exchange)
+  if (answer === undefined) return run(exchange, reply, picked, ports)
+  exchange.program = picked.program.name
+  exchange.deployment = picked.deployment.id
+  return answer
+}
+
+/** Sends the error's page, or breaks off what was begun; `exchange.error` keeps it for the log. */
+export function refuse(
+  exchange: AcceptedExchange,
+  reply: Reply,
+  error: EdgeError,
+  ports: Pick<HandlePorts, 'pop' | 'debug' | 'draining' | 'unreadBodyBytes'>,
+): void {
+  exchange.error = error
+  if (reply.headSent || error.code === 'client_gone') {
+    exchange.status ??= error.row.status
+    reply.cut()
+    return
+  }
+  const facts = { id: exchange.id, pop: ports.pop.id, host: exchange.host }
+  try {
+    respond(exchange, reply, errorPage(error, headerValue(exchange.headers, 'accept'), facts), ports)
+  } catch {
+    // The connection went away under the page; the error recorded is the first one.
+    reply.cut()
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * The cleartext port: HTTP/1, and HTTP/2 by prior knowledge (RFC 9113 §3.3), told apart by their first bytes.
+ */
+import type { Server as Http1Server } from 'node:http'
+import { createServer, type Server, type Socket } from 'node:net'
+import type { Limits } from '#/core/limits.ts'
+import type { Connections } from './connections.ts'
+import type { Http2 } from './http2.ts'
+
+const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
+
+export interface ListenOptions {
+  readonly http1: Http1Server
+  readonly http2: Http2
+  readonly connections: Connections
+  readonly limits: Limits
+}
+
+/** Not yet listening. */
+export function createCleartextListener({ http1, http2, connections, limits }: ListenOptions): Server {
+  return createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+    if (!connections.admit(socket)) return
+    connections.silent.add(socket)
+    // A client that never speaks is not kept.
+    socket.setTimeout(limits.headersTimeoutMs, () => socket.destroy())
+    sniff(socket, (isHttp2) => {
+      connections.silent.delete(socket)
+      socket.setTimeout(0)
+      socket.removeAllListeners('timeout')
+      const connection = connections.open(socket, 'http')
+      if (isHttp2) http2.adopt(socket, connection)
+      else http1.emit('connection', socket)
+    })
+  })
+}
+
+/** Waits for enough bytes to tell, puts them back, then decides once. */
+function sniff(socket: Socket, decide: (isHttp2: boolean) => void): void {
+  let seen = 0
+  function onReadable(): void {
+    const bytes: Buffer | null = socket.read()
+    if (bytes === null) {
+      if (socket.readableEnded) socket.destroy()
+      return
+    }
+    const length = Math.min(bytes.length, preface.length)
+    const matches = bytes.compare(preface, 0, length, 0, length) === 0
+    socket.unshift(bytes)
+    if (matches && bytes.length < preface.length) {
+      // More of the same bytes: no progress would spin.
+      if (bytes.length === seen) return
+      seen = bytes.length
+      return
+    }
+    socket.off('readable', onReadable)
+    socket.off('end', onEnd)
+    decide(matches)
+  }
+  function onEnd(): void {
+    socket.destroy()
+  }
+  socket.on('readable', onReadable)
+  socket.on('end', onEnd)
+}

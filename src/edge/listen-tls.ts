@@ -1,0 +1,100 @@
+/**
+ * The TLS port: certificates by server name, HTTP/2 or HTTP/1 by ALPN (RFC 7301), resumption by tickets.
+ */
+import { hkdfSync } from 'node:crypto'
+import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls'
+import type { Clock } from '#/core/units.ts'
+import type { ListenOptions } from './listen-cleartext.ts'
+import { type SecureContexts, sessionIdContext, tlsOptions } from './secure-contexts.ts'
+
+export interface ListenTlsOptions extends ListenOptions {
+  readonly contexts: SecureContexts
+  readonly clock: Clock
+  /** 32 bytes, the same on all points of presence whose tickets should be good at each other's. */
+  readonly ticketSecret: Uint8Array
+  /** Told the name in each ClientHello, before the handshake is done. */
+  onClientHello(serverName: string): void
+  onRefused(): void
+}
+
+/** Name whose certificate is shown to clients that name none. */
+const defaultName = 'localhost'
+
+/** Not yet listening. */
+export async function createTlsListener(options: ListenTlsOptions): Promise<Server> {
+  const { connections, limits, contexts, clock } = options
+  const server = createServer({
+    ...tlsOptions,
+    sessionIdContext,
+    ALPNProtocols: ['h2', 'http/1.1'],
+    handshakeTimeout: limits.headersTimeoutMs,
+    ticketKeys: ticketKeys(options.ticketSecret, period(clock(), limits.tlsTicketKeySeconds)),
+    noDelay: true,
+    allowHalfOpen: false,
+    SNICallback(serverName, done) {
+      hear(options, serverName)
+      // Node ends the process when this function throws; nothing in it may.
+      contexts.forName(serverName.toLowerCase()).then(
+        ({ context }) => done(null, context),
+        (reason) => done(reason instanceof Error ? reason : new Error(String(reason))),
+      )
+    },
+  })
+  server.on('connection', (socket) => void connections.admit(socket))
+  server.on('tlsClientError', (_error, socket) => {
+    options.onRefused()
+    socket.destroy()
+  })
+  server.on('secureConnection', (socket) => dispatch(options, socket))
+  rotateTickets(server, options)
+  await setDefault(server, options, period(clock(), limits.tlsTicketKeySeconds))
+  return server
+}
+
+function hear(options: ListenTlsOptions, serverName: string): void {
+  try {
+    options.onClientHello(serverName.toLowerCase())
+  } catch {
+    // A hint that fails changes nothing for the handshake.
+  }
+}
+
+/** Node never asks `SNICallback` for a client that names no server; such clients see the machine's own certificate. */
+async function setDefault(server: Server, options: ListenTlsOptions, epoch: number): Promise<void> {
+  const kept = await options.contexts.forName(defaultName).catch(() => undefined)
+  if (kept === undefined) return
+  const { chain: cert, key } = kept.certificate
+  server.setSecureContext({
+    ...tlsOptions,
+    sessionIdContext,
+    cert,
+    key,
+    ticketKeys: ticketKeys(options.ticketSecret, epoch),
+  } as TlsOptions)
+}
+
+function dispatch({ http1, http2, connections }: ListenTlsOptions, socket: TLSSocket): void {
+  socket.on('error', () => socket.destroy())
+  const connection = connections.open(socket, 'https')
+  if (socket.alpnProtocol === 'h2') http2.adopt(socket, connection)
+  else http1.emit('connection', socket)
+}
+
+function period(now: number, seconds: number): number {
+  return Math.floor(now / 1000 / seconds)
+}
+
+/** Keys follow from the secret and the time, so that machines change them together without talking (48 bytes, as Node wants). */
+export function ticketKeys(secret: Uint8Array, epoch: number): Buffer {
+  return Buffer.from(hkdfSync('sha256', secret, 'rimward tls tickets', String(epoch), 48))
+}
+
+function rotateTickets(server: Server, options: ListenTlsOptions): void {
+  const { clock, limits, ticketSecret } = options
+  const timer = setInterval(() => {
+    const epoch = period(clock(), limits.tlsTicketKeySeconds)
+    server.setTicketKeys(ticketKeys(ticketSecret, epoch))
+    void setDefault(server, options, epoch)
+  }, 60_000).unref()
+  server.on('close', () => clearInterval(timer))
+}

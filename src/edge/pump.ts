@@ -1,0 +1,115 @@
+/**
+ * Moves bytes from a source to a client no faster than the client reads.
+ */
+import type { Duplex, Readable, Writable } from 'node:stream'
+import { EdgeError } from '#/core/errors.ts'
+import { clientGone } from './accepted.ts'
+
+export interface PumpOptions {
+  /** Content-Length promised; a source that gives more or less is cut, or the next answer would be misread. */
+  readonly declared: number | undefined
+  /** True while the client does not read: starts and stops the idle timer. */
+  onStall(stalled: boolean): void
+}
+
+/** Resolves with the bytes moved after `target.end()`; rejects with `origin_failed` or `client_gone`. */
+export function pump(source: Readable, target: Writable, options: PumpOptions): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>()
+  let bytes = 0
+  let done = false
+
+  function settle(error: EdgeError | undefined): void {
+    if (done) return
+    done = true
+    source.off('data', onData)
+    source.off('end', onEnd)
+    source.off('close', onSourceClose)
+    target.off('drain', onDrain)
+    target.off('close', onTargetClose)
+    options.onStall(false)
+    if (error === undefined) resolve(bytes)
+    else {
+      source.destroy()
+      reject(error)
+    }
+  }
+
+  function onData(chunk: Uint8Array): void {
+    bytes += chunk.length
+    if (options.declared !== undefined && bytes > options.declared) settle(wrongLength())
+    else if (!target.write(chunk)) {
+      source.pause()
+      options.onStall(true)
+    }
+  }
+
+  function onDrain(): void {
+    options.onStall(false)
+    source.resume()
+  }
+
+  function onEnd(): void {
+    const complete = options.declared === undefined || bytes === options.declared
+    if (complete) target.end()
+    settle(complete ? undefined : wrongLength())
+  }
+
+  function onError(cause: Error): void {
+    settle(cause instanceof EdgeError ? cause : new EdgeError('origin_failed', 'The answer broke off.', { cause }))
+  }
+
+  function onSourceClose(): void {
+    settle(new EdgeError('origin_failed', 'The answer broke off.'))
+  }
+
+  function onTargetClose(): void {
+    settle(clientGone())
+  }
+
+  function wrongLength(): EdgeError {
+    return new EdgeError('origin_failed', 'The answer was not as long as its Content-Length said.')
+  }
+
+  source.on('error', onError)
+  if (target.destroyed) settle(clientGone())
+  else if (source.destroyed && !source.readableEnded) settle(new EdgeError('origin_failed', 'The answer broke off.'))
+  else {
+    target.on('drain', onDrain)
+    target.on('close', onTargetClose)
+    source.on('end', onEnd)
+    source.on('close', onSourceClose)
+    source.on('data', onData)
+  }
+  return promise
+}
+
+/** Joins two connections byte for byte until either ends; resolves with the bytes that went to `client`. */
+export function join(client: Duplex, upstream: Duplex): Promise<number> {
+  const { promise, resolve } = Promise.withResolvers<number>()
+  let bytes = 0
+
+  function over(): void {
+    letGo(client)
+    letGo(upstream)
+    resolve(bytes)
+  }
+  upstream.on('data', (chunk: Uint8Array) => {
+    bytes += chunk.length
+  })
+  for (const side of [client, upstream]) {
+    side.on('error', over)
+    side.on('close', over)
+  }
+  upstream.pipe(client)
+  client.pipe(upstream)
+  return promise
+}
+
+/** Ends a connection after what was written to it is out. */
+function letGo(side: Duplex): void {
+  if (side.writableFinished || side.destroyed) side.destroy()
+  else {
+    side.once('finish', () => side.destroy())
+    side.end()
+  }
+}

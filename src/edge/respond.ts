@@ -1,0 +1,121 @@
+/**
+ * Turns an Answer into what goes out on the connection.
+ */
+import { EdgeError } from '#/core/errors.ts'
+import type { Answer, HeaderList } from '#/core/exchange.ts'
+import { connectionNames, hopByHop } from '#/http/header-list.ts'
+import type { AcceptedExchange } from './accepted.ts'
+import type { Reply } from './reply.ts'
+import { type Pop, rayOf } from './request-headers.ts'
+
+export interface RespondOptions {
+  readonly pop: Pop
+  readonly debug: boolean
+  readonly draining: boolean
+  readonly unreadBodyBytes: number
+}
+
+/** Resolves when the answer is handed to the connection; `exchange.status` and `bytesOut` are set on the way. */
+export function respond(
+  exchange: AcceptedExchange,
+  reply: Reply,
+  answer: Answer,
+  options: RespondOptions,
+): Promise<void> | undefined {
+  const joins = answer.status === 101 && answer.upgraded !== undefined && exchange.wantsUpgrade
+  if (!joins && !(answer.status >= 200 && answer.status <= 599)) {
+    answer.upgraded?.destroy()
+    throw new EdgeError('program_exception', `The answer has status ${answer.status}, which this request cannot get.`)
+  }
+  exchange.status = answer.status
+  if (closesAfter(exchange, options)) reply.closeAfter()
+  const headers = responseHeaders(exchange, answer, options)
+  if (joins)
+    return reply.switchProtocols(headers, answer.upgraded!).then((bytes) => {
+      exchange.bytesOut = bytes
+    })
+  const { body, status, statusText } = answer
+  if (body === null || hasNoBody(exchange.method, status)) {
+    if (body !== null && !(body instanceof Uint8Array)) body.on('error', () => {}).destroy()
+    if (body instanceof Uint8Array || needsLength(exchange.method, answer))
+      setLength(headers, status, body instanceof Uint8Array ? body.length : 0)
+    reply.sendWhole(status, statusText, headers, null)
+    exchange.bytesOut = 0
+    return undefined
+  }
+  if (body instanceof Uint8Array) {
+    setLength(headers, status, body.length)
+    reply.sendWhole(status, statusText, headers, body)
+    exchange.bytesOut = body.length
+    return undefined
+  }
+  return reply.sendStream(status, statusText, headers, body).then((bytes) => {
+    exchange.bytesOut = bytes
+  })
+}
+
+/** Worth keeping the connection? Not when draining, nor when more of the request body is left than we care to read. */
+function closesAfter(exchange: AcceptedExchange, options: RespondOptions): boolean {
+  const body = exchange.requestBody
+  // Pipelined exchanges behind this one still get their answers.
+  const behind = exchange.connection.live.at(-1)
+  if (exchange.isLast || (options.draining && (behind === undefined || behind === exchange))) return true
+  return body !== null && !body.complete && body.remaining > options.unreadBodyBytes
+}
+
+/** RFC 9110 §6.4.1. */
+function hasNoBody(method: string, status: number): boolean {
+  return method === 'HEAD' || status === 204 || status === 205 || status === 304 || status < 200
+}
+
+/** An empty answer says so, except where Content-Length would describe another answer's body (HEAD, 304). */
+function needsLength(method: string, answer: Answer): boolean {
+  return answer.body === null && method !== 'HEAD' && answer.status !== 304
+}
+
+function setLength(headers: HeaderList, status: number, length: number): void {
+  if (status === 204 || status < 200) {
+    removeLength(headers)
+    return
+  }
+  for (let index = 0; index < headers.length; index += 2) {
+    if (headers[index]!.length !== 14 || headers[index]!.toLowerCase() !== 'content-length') continue
+    headers[index + 1] = String(length)
+    return
+  }
+  headers.push('content-length', String(length))
+}
+
+/** RFC 9110 §8.6: no Content-Length on 1xx and 204. */
+function removeLength(headers: HeaderList): void {
+  for (let index = headers.length - 2; index >= 0; index -= 2)
+    if (headers[index]!.toLowerCase() === 'content-length') headers.splice(index, 2)
+}
+
+/** Ours replace what an answer brings under the same name; two lengths in one answer become one. */
+const ours: ReadonlySet<string> = new Set(['x-served-by', 'cf-ray', 'content-length'])
+
+function responseHeaders(exchange: AcceptedExchange, answer: Answer, options: RespondOptions): HeaderList {
+  const { headers } = answer
+  const named = connectionNames(headers)
+  const list: HeaderList = []
+  let length: string | undefined
+  for (let index = 0; index < headers.length; index += 2) {
+    const name = headers[index]!.toLowerCase()
+    if (hopByHop.has(name) || named?.has(name)) continue
+    if (ours.has(name)) {
+      if (name === 'content-length') length = headers[index + 1]!
+    } else list.push(headers[index]!, headers[index + 1]!)
+  }
+  if (length !== undefined && /^\d{1,15}$/.test(length)) list.push('content-length', length)
+  list.push('x-served-by', options.pop.id, 'cf-ray', rayOf(exchange.id, options.pop))
+  if (options.debug) addDiagnostics(list, exchange)
+  return list
+}
+
+function addDiagnostics(list: HeaderList, exchange: AcceptedExchange): void {
+  const parts: string[] = []
+  for (const [name, time] of Object.entries(exchange.timings)) parts.push(`${name};dur=${time.toFixed(2)}`)
+  if (parts.length > 0) list.push('server-timing', parts.join(', '))
+  if (exchange.start !== undefined) list.push('x-rimward-start', exchange.start)
+}

@@ -1,0 +1,127 @@
+/**
+ * What a cell may ask of us: an HTTP server on a unix socket in the cell's folder. Each request says in
+ * `rimward-kind` and `rimward-id` what it is about; those two are written by the configuration or by the host, never by
+ * a program.
+ */
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { toEdgeError } from '#/core/errors.ts'
+import type { Answer, HeaderList } from '#/core/exchange.ts'
+import { sendAnswer, sendUpgrade } from './send-answer.ts'
+
+export interface BackplaneRequest {
+  readonly id: string
+  readonly method: string
+  /** Origin-form, or the whole URL for `egress`. */
+  readonly url: string
+  /** End-to-end fields without our own two. */
+  readonly headers: HeaderList
+  readonly body: IncomingMessage | null
+  readonly wantsUpgrade: boolean
+  readonly signal: AbortSignal
+}
+
+export type BackplaneHandler = (request: BackplaneRequest) => Promise<Answer>
+
+export interface Backplane {
+  close(): void
+}
+
+/** Listens on `socketPath`; `handlers` by kind. An unknown kind answers 400. */
+export async function createBackplane(
+  socketPath: string,
+  handlers: Readonly<Record<string, BackplaneHandler>>,
+): Promise<Backplane> {
+  const server = createServer({
+    keepAliveTimeout: 0,
+    requestTimeout: 0,
+    headersTimeout: 0,
+    requireHostHeader: false,
+    maxHeaderSize: 256 * 1024,
+  })
+  async function answerTo(request: IncomingMessage, signal: AbortSignal, wantsUpgrade: boolean): Promise<Answer> {
+    const handler = Object.hasOwn(handlers, one(request, 'rimward-kind'))
+      ? handlers[one(request, 'rimward-kind')]
+      : undefined
+    if (handler === undefined) return textAnswer(400, 'unknown kind')
+    const { method = 'GET', url = '/' } = request
+    const hasBody =
+      request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined
+    return handler({
+      id: one(request, 'rimward-id'),
+      method,
+      url,
+      headers: endToEnd(request.rawHeaders),
+      body: hasBody ? request : null,
+      wantsUpgrade,
+      signal,
+    })
+  }
+  server.on('request', (request, response: ServerResponse) => {
+    const left = new AbortController()
+    response.on('close', () => {
+      if (!response.writableFinished) left.abort()
+    })
+    answerTo(request, left.signal, false)
+      .then((answer) => sendAnswer(response, answer))
+      .catch((error: unknown) => fail(response, error))
+  })
+  server.on('upgrade', (request, socket: Duplex, head: Buffer) => {
+    const left = new AbortController()
+    socket.on('error', () => {})
+    socket.on('close', () => left.abort())
+    answerTo(request, left.signal, true)
+      .then((answer) => sendUpgrade(socket, head, answer))
+      .catch(() => socket.destroy())
+  })
+  server.listen(socketPath)
+  await once(server, 'listening')
+  return {
+    close() {
+      server.close()
+      server.closeAllConnections()
+    },
+  }
+}
+
+/** A failure of the network is a broken connection to the program; the rest is an answer with its number. */
+function fail(response: ServerResponse, thrown: unknown): void {
+  if (response.headersSent) return void response.destroy()
+  const error = toEdgeError(thrown)
+  if (['origin_refused', 'origin_timeout', 'origin_failed', 'client_gone'].includes(error.code))
+    return void response.destroy()
+  const number = error.row.number ?? (error.code === 'egress_refused' ? 1003 : undefined)
+  const text = number === undefined ? error.message : `error code: ${number}`
+  sendAnswer(response, textAnswer(error.row.status, text))
+}
+
+/** A short answer in plain text. */
+export function textAnswer(status: number, text: string): Answer {
+  const body = Buffer.from(text)
+  return { status, headers: ['content-type', 'text/plain;charset=UTF-8', 'content-length', String(body.length)], body }
+}
+
+function one(request: IncomingMessage, name: string): string {
+  return String(request.headers[name] ?? '')
+}
+
+const dropped = new Set([
+  'rimward-kind',
+  'rimward-id',
+  'host',
+  'connection',
+  'upgrade',
+  'keep-alive',
+  'transfer-encoding',
+  'te',
+  'trailer',
+  'proxy-connection',
+])
+
+function endToEnd(raw: readonly string[]): HeaderList {
+  const kept: HeaderList = []
+  for (let index = 0; index < raw.length; index += 2)
+    if (!dropped.has(raw[index]!.toLowerCase())) kept.push(raw[index]!, raw[index + 1]!)
+  return kept
+}

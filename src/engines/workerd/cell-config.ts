@@ -1,0 +1,215 @@
+/**
+ * What a cell of its own is made of: a program, its deployments and their bindings, as a configuration for workerd.
+ * Pure: bytes of modules come later, by the names in `files`.
+ */
+import { EdgeError } from '#/core/errors.ts'
+import type { BlobHash, Deployment, ObjectNamespace, Program, ProgramName, Sealed } from '#/core/snapshot.ts'
+import { type CapnpValue, capnpText } from './capnp.ts'
+import { bindingsOf } from './cell-bindings.ts'
+import { insideModule } from './inside-module.ts'
+
+/** What `cellConfig` needs to know. */
+export interface CellPlan {
+  readonly program: Pick<Program, 'name' | 'objects'>
+  /** At least one. The first implements the object classes, the others reach them through it. */
+  readonly deployments: readonly Deployment[]
+  /** Opens a sealed secret. */
+  readonly open: (sealed: Sealed) => string
+  /** Object classes of another program; `undefined` when there is no such program. */
+  readonly objectsOf: (program: ProgramName) => readonly ObjectNamespace[] | undefined
+  /** Path of a unix socket of this cell. */
+  readonly socket: (name: string) => string
+  /** Path of the unix socket where stores, assets, egress and traces answer. */
+  readonly backplane: string
+  /** Folder with one folder an object namespace, or memory that ends with the process. */
+  readonly storage: { readonly folder: string } | 'memory'
+  /** `prove`: alone, without other cells, and answering what it exports instead of serving. */
+  readonly purpose: 'serve' | 'prove'
+  /** Sends logs and exceptions to the backplane when it is told to; costs about 25 µs of CPU a request. */
+  readonly tails: boolean
+}
+
+/** A file that the configuration embeds: text of ours, a blob, or both one after the other. */
+export interface CellFile {
+  readonly text?: string
+  readonly blob?: BlobHash
+}
+
+export interface CellConfig {
+  readonly config: string
+  readonly files: ReadonlyMap<string, CellFile>
+}
+
+/** Name of the service that runs a deployment, in its cell. */
+export function serviceOf(deployment: Pick<Deployment, 'id'>): string {
+  return `program:${deployment.id}`
+}
+
+/** Name of the socket on which a deployment answers; `pulse` is the one of the tail service. */
+export function socketOf(deployment: Pick<Deployment, 'id'>): string {
+  return `d-${deployment.id.slice(0, 13)}`
+}
+
+const ownDate = '2026-01-01'
+
+/** Rejects what cannot be configured with an `EdgeError` (`program_start_failed`) that names it. */
+export function cellConfig(plan: CellPlan): CellConfig {
+  const files = new Map<string, CellFile>()
+  const services = new Map<string, CapnpValue>()
+  const builder: CellBuilder = {
+    plan,
+    file: (name, file) => {
+      files.set(name, file)
+      return { embed: name }
+    },
+    service: (name, value) => {
+      services.set(name, { name, ...value })
+      return name
+    },
+  }
+  for (const deployment of plan.deployments) addProgram(builder, deployment)
+  if (plan.purpose === 'serve') addTail(builder)
+  const sockets = plan.deployments.map((deployment) => socket(plan, socketOf(deployment), serviceOf(deployment)))
+  if (plan.purpose === 'serve') sockets.push(socket(plan, 'pulse', 'tail'))
+  const text = capnpText({ services: [...services.values()], sockets, v8Flags: ['--max-semi-space-size=1'] })
+  return {
+    config: `using Workerd = import "/workerd/workerd.capnp";\nconst config :Workerd.Config = ${text};\n`,
+    files,
+  }
+}
+
+/** Collects the services and files of one configuration; both are made once however often they are asked for. */
+export interface CellBuilder {
+  readonly plan: CellPlan
+  file(name: string, file: CellFile): { readonly embed: string }
+  service(name: string, value: Readonly<Record<string, CapnpValue>>): string
+}
+
+function socket(plan: CellPlan, name: string, service: string): CapnpValue {
+  const http = { cfBlobHeader: 'rimward-cf', forwardedProtoHeader: 'rimward-proto' }
+  return { name, address: `unix:${plan.socket(name)}`, http, service }
+}
+
+function addProgram(builder: CellBuilder, deployment: Deployment): void {
+  const { plan } = builder
+  const { code } = deployment
+  if (code === undefined) throw refusal(deployment, 'has no code to run')
+  const isLead = deployment === plan.deployments[0]
+  const proof = plan.purpose === 'prove'
+  const objects = isLead ? plan.program.objects : []
+  builder.service(serviceOf(deployment), {
+    worker: {
+      ...(code.syntax === 'script' ? scriptOf(builder, deployment) : { modules: modulesOf(builder, deployment) }),
+      compatibilityDate: code.compatibilityDate,
+      compatibilityFlags: [...code.compatibilityFlags],
+      bindings: bindingsOf(builder, deployment),
+      globalOutbound: backplane(builder, 'egress', deployment.program),
+      ...(objects.length === 0 ? {} : objectsIn(builder, objects)),
+      ...(plan.tails && !proof
+        ? { tails: [{ name: 'tail', props: { json: JSON.stringify({ deployment: deployment.id }) } }] }
+        : {}),
+    },
+  })
+}
+
+function objectsIn(builder: CellBuilder, objects: readonly ObjectNamespace[]): Readonly<Record<string, CapnpValue>> {
+  const { storage } = builder.plan
+  for (const { key } of objects)
+    if (!/^[\w-]+$/.test(key)) throw new EdgeError('internal', 'The key of an object namespace is no folder name.')
+  const durableObjectNamespaces = objects.map(({ className, key, storage: kind }) => ({
+    className,
+    uniqueKey: key,
+    enableSql: kind === 'sqlite',
+  }))
+  if (storage === 'memory') return { durableObjectNamespaces, durableObjectStorage: { inMemory: null } }
+  builder.service('objects', { disk: { path: storage.folder, writable: true } })
+  return { durableObjectNamespaces, durableObjectStorage: { localDisk: 'objects' } }
+}
+
+const moduleMember = {
+  esm: 'esModule',
+  cjs: 'commonJsModule',
+  text: 'text',
+  data: 'data',
+  json: 'json',
+  wasm: 'wasm',
+} as const
+
+function modulesOf(builder: CellBuilder, deployment: Deployment): CapnpValue[] {
+  const code = deployment.code!
+  const main = code.modules.find((module) => module.name === code.mainModule)
+  if (main === undefined) throw refusal(deployment, `has no module named ${code.mainModule}`)
+  const others = code.modules.filter((module) => module !== main)
+  const modules: CapnpValue[] = [main, ...others].map((module) => ({
+    name: module.name,
+    [moduleMember[module.kind]]: builder.file(`m-${module.blob}`, { blob: module.blob }),
+  }))
+  if (builder.plan.purpose === 'serve') return modules
+  const added = [proofMain(main.name), insideModule('describe')].map((text, index) => ({
+    name: proofNames[index]!,
+    esModule: builder.file(`proof-${index}`, { text }),
+  }))
+  return [...added, ...modules]
+}
+
+const proofNames = ['rimward-proof.js', 'rimward-describe.js'] as const
+
+/** The program's own main module runs first, so that its errors come as they would without us. */
+function proofMain(mainModule: string): string {
+  return `import * as program from ${JSON.stringify(`./${mainModule}`)}
+import { describeModule } from './${proofNames[1]}'
+export * from ${JSON.stringify(`./${mainModule}`)}
+export default { fetch: () => Response.json(describeModule(program)) }
+`
+}
+
+/**
+ * Records which events a script listens for, and answers with them. On the script's own first line, so that line numbers
+ * in its errors are right.
+ */
+export const scriptPrelude = `{const listen=globalThis.addEventListener,events=new Set();\
+globalThis.addEventListener=(type,...rest)=>{events.add(type);return listen(type,...rest)};\
+listen('fetch',(event)=>{event.stopImmediatePropagation();event.respondWith(Response.json([\
+{name:'default',kind:'handlers',handlers:[...events]}]))})}`.replaceAll('\\\n', '')
+
+function scriptOf(builder: CellBuilder, deployment: Deployment): Readonly<Record<string, CapnpValue>> {
+  const [script, ...others] = deployment.code!.modules
+  if (script === undefined) throw refusal(deployment, 'has no script')
+  if (others.length > 0)
+    throw refusal(deployment, `is in service-worker syntax, which has one script; ${others[0]!.name} is one too many`)
+  const { blob } = script
+  const file: CellFile = builder.plan.purpose === 'prove' ? { text: scriptPrelude, blob } : { blob }
+  return { serviceWorkerScript: builder.file(`script-${blob}`, file) }
+}
+
+function addTail(builder: CellBuilder): void {
+  const { plan } = builder
+  builder.service('tail', {
+    worker: {
+      modules: [{ name: 'tail.js', esModule: builder.file('tail.js', { text: insideModule('tail') }) }],
+      compatibilityDate: ownDate,
+      bindings: [...plan.deployments.map(({ id }) => ({ name: id, service: backplane(builder, 'trace', id) }))],
+    },
+  })
+}
+
+/**
+ * A service of the backplane: `kind` says which, `id` which store (`kv`), deployment (`assets`, `trace`) or asking program
+ * (all others). workerd writes both fields over whatever a program sends.
+ */
+export function backplane(builder: CellBuilder, kind: string, id: string): string {
+  const injectRequestHeaders = [
+    { name: 'rimward-kind', value: kind },
+    { name: 'rimward-id', value: id },
+  ]
+  // `proxy`: the request line holds the whole URL, so that egress knows http from https.
+  const style = { enumerant: kind === 'egress' ? 'proxy' : 'host' }
+  return builder.service(`${kind}:${id}`, {
+    external: { address: `unix:${builder.plan.backplane}`, http: { style, injectRequestHeaders } },
+  })
+}
+
+/** Why a deployment cannot run, for its owner. */
+export function refusal(deployment: Deployment, why: string): EdgeError {
+  return new EdgeError('program_start_failed', `Version ${deployment.number} of ${deployment.program} ${why}.`)
+}

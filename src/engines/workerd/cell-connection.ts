@@ -1,0 +1,350 @@
+/** One connection to a cell, one exchange at a time. `cell-client.ts` pools them. */
+import type { Socket } from 'node:net'
+import { Readable } from 'node:stream'
+import type { Answer, HeaderList } from '#/core/exchange.ts'
+import { type CellRequest, controlFields } from './cell-request.ts'
+import { type ResponseHead, ResponseParser, ResponseSyntaxError } from './response-parser.ts'
+
+/** The cell did not answer: it is gone, full, or speaks nonsense. */
+export class CellFailure extends Error {
+  readonly kind: 'connect' | 'closed' | 'protocol' | 'full'
+  /** Had any byte of the response arrived? If not, a safe request may be sent again. */
+  readonly responded: boolean
+  /** A kept connection that the other side had closed before this request. */
+  readonly stale: boolean
+
+  constructor(
+    kind: CellFailure['kind'],
+    message: string,
+    facts: { responded: boolean; stale?: boolean; cause?: unknown },
+  ) {
+    super(message, { cause: facts.cause })
+    this.name = 'CellFailure'
+    this.kind = kind
+    this.responded = facts.responded
+    this.stale = facts.stale ?? false
+  }
+}
+
+export interface ConnectionOwner {
+  readonly headBytes: number
+  onIdle(connection: CellConnection): void
+  onClose(connection: CellConnection): void
+}
+
+interface Exchange {
+  readonly request: CellRequest
+  readonly parser: ResponseParser
+  readonly resolve: (answer: Answer) => void
+  readonly reject: (reason: unknown) => void
+  readonly onAbort: () => void
+  settled: boolean
+  responded: boolean
+  requestDone: boolean
+  head: ResponseHead | undefined
+  pieces: Buffer[]
+  stream: Readable | undefined
+  stopSending: (() => void) | undefined
+}
+
+export class CellConnection {
+  readonly #socket: Socket
+  readonly #owner: ConnectionOwner
+  #current: Exchange | undefined
+  #uses = 0
+  #error: Error | undefined
+  readonly #onData = (chunk: Buffer) => this.#received(chunk)
+  readonly #onEnd = () => this.#ended()
+  readonly #onClosed = () => this.#closed()
+
+  constructor(socket: Socket, owner: ConnectionOwner) {
+    this.#socket = socket
+    this.#owner = owner
+    socket.on('data', this.#onData)
+    socket.on('end', this.#onEnd)
+    socket.on('close', this.#onClosed)
+    socket.on('error', (error) => {
+      this.#error = error
+    })
+  }
+
+  exchange(request: CellRequest): Promise<Answer> {
+    this.#uses++
+    return new Promise<Answer>((resolve, reject) => {
+      const exchange: Exchange = {
+        request,
+        parser: new ResponseParser(
+          {
+            onHead: (head) => {
+              exchange.head = head
+            },
+            onInformational: (status, headers) => request.onInformational?.(status, headers),
+            onData: (bytes) => this.#body(exchange, bytes),
+            onEnd: () => {
+              exchange.stream?.push(null)
+            },
+          },
+          request.method,
+          this.#owner.headBytes,
+        ),
+        resolve,
+        reject,
+        onAbort: () => this.#fail(request.signal!.reason),
+        settled: false,
+        responded: false,
+        requestDone: false,
+        head: undefined,
+        pieces: [],
+        stream: undefined,
+        stopSending: undefined,
+      }
+      this.#current = exchange
+      request.signal?.addEventListener('abort', exchange.onAbort, { once: true })
+      try {
+        this.#send(exchange)
+      } catch (error) {
+        this.#fail(error)
+      }
+    })
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  #send(exchange: Exchange): void {
+    const { request } = exchange
+    const { body } = request
+    if (body === null || body instanceof Uint8Array) {
+      const head = requestHead(request, body === null ? undefined : body.length)
+      exchange.requestDone = true
+      if (body === null || body.length === 0) this.#socket.write(head, 'latin1')
+      else {
+        this.#socket.cork()
+        this.#socket.write(head, 'latin1')
+        this.#socket.write(body)
+        this.#socket.uncork()
+      }
+      return
+    }
+    const declared = declaredLength(request.headers)
+    this.#socket.write(requestHead(request, declared), 'latin1')
+    exchange.stopSending = sendBody(body, this.#socket, declared === undefined, (error) => {
+      if (error !== undefined) return void this.#fail(error)
+      exchange.requestDone = true
+      if (exchange.parser.done) this.#finish(exchange)
+    })
+  }
+
+  #received(chunk: Buffer): void {
+    const exchange = this.#current
+    // Bytes that nobody asked for: the connection cannot be trusted any more.
+    if (exchange === undefined) return void this.#socket.destroy()
+    exchange.responded = true
+    try {
+      exchange.parser.push(chunk)
+    } catch (error) {
+      return void this.#fail(error)
+    }
+    this.#progress(exchange)
+  }
+
+  #body(exchange: Exchange, bytes: Buffer): void {
+    if (exchange.stream === undefined) exchange.pieces.push(bytes)
+    else if (!exchange.stream.push(bytes)) this.#socket.pause()
+  }
+
+  /** After each chunk: hand over the head with what is there of the body, and let the connection go at the end. */
+  #progress(exchange: Exchange): void {
+    const { head, parser } = exchange
+    if (head !== undefined && !exchange.settled) {
+      exchange.settled = true
+      if (head.status === 101) {
+        this.#upgrade(exchange, head)
+        return
+      }
+      const { status, statusText, headers } = head
+      exchange.resolve({
+        status,
+        statusText,
+        headers,
+        body: parser.done ? whole(exchange.pieces) : this.#stream(exchange),
+      })
+    }
+    if (parser.done) this.#finish(exchange)
+  }
+
+  #stream(exchange: Exchange): Readable {
+    const stream = new Readable({
+      read: () => {
+        if (this.#current === exchange) this.#socket.resume()
+      },
+      destroy: (error, callback) => {
+        if (this.#current === exchange) this.#socket.destroy()
+        callback(error)
+      },
+    })
+    exchange.stream = stream
+    for (const piece of exchange.pieces) stream.push(piece)
+    exchange.pieces = []
+    return stream
+  }
+
+  #upgrade(exchange: Exchange, head: ResponseHead): void {
+    this.#release(exchange)
+    const socket = this.#socket
+    socket.off('data', this.#onData)
+    socket.off('end', this.#onEnd)
+    socket.pause()
+    // As new: neither paused nor flowing, so that the next owner may pipe it or just listen for data.
+    Object.assign(socket, { readableFlowing: null })
+    if (exchange.parser.rest !== undefined) socket.unshift(exchange.parser.rest)
+    exchange.resolve({ status: 101, statusText: head.statusText, headers: head.headers, body: null, upgraded: socket })
+  }
+
+  #finish(exchange: Exchange): void {
+    if (this.#current !== exchange) return
+    this.#release(exchange)
+    const clean = exchange.requestDone && exchange.head!.keepAlive && exchange.parser.rest === undefined
+    if (!clean) return void this.#socket.destroy()
+    this.#socket.resume()
+    this.#owner.onIdle(this)
+  }
+
+  #release(exchange: Exchange): void {
+    this.#current = undefined
+    exchange.request.signal?.removeEventListener('abort', exchange.onAbort)
+    if (!exchange.requestDone) exchange.stopSending?.()
+  }
+
+  #fail(reason: unknown): void {
+    const exchange = this.#current
+    if (exchange === undefined) return
+    this.#release(exchange)
+    this.#socket.destroy()
+    const failure =
+      reason instanceof ResponseSyntaxError
+        ? new CellFailure('protocol', `The cell answered wrongly: ${reason.message}.`, {
+            responded: true,
+            cause: reason,
+          })
+        : reason
+    if (!exchange.settled) exchange.reject(failure)
+    else exchange.stream?.destroy(failure instanceof Error ? failure : new Error('aborted', { cause: failure }))
+  }
+
+  #ended(): void {
+    const exchange = this.#current
+    if (exchange === undefined) return
+    try {
+      exchange.parser.close()
+    } catch {
+      return // `close` follows and says why.
+    }
+    this.#progress(exchange)
+  }
+
+  #closed(): void {
+    this.#owner.onClose(this)
+    const exchange = this.#current
+    if (exchange === undefined) return
+    const { responded } = exchange
+    const connected = this.#error === undefined || !/^connect /.test(this.#error.message)
+    const stale = this.#uses > 1 && !responded
+    this.#fail(
+      new CellFailure(connected ? 'closed' : 'connect', 'The cell closed the connection before it had answered.', {
+        responded,
+        stale,
+        cause: this.#error,
+      }),
+    )
+  }
+}
+
+function whole(pieces: readonly Buffer[]): Uint8Array | null {
+  if (pieces.length === 0) return null
+  return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
+}
+
+const forbidden = /[\r\n\0]/
+/** Lengths of the names that are ours to write: most fields skip the lower-casing. */
+const ownedLengths = new Set([...controlFields, 'content-length'].map((name) => name.length))
+
+/** `length` undefined: chunked when there is a body. One string, so that it leaves in one write. */
+function requestHead(request: CellRequest, length: number | undefined): string {
+  if (forbidden.test(request.path) || forbidden.test(request.authority)) throw unsendable()
+  let head = `${request.method} ${request.path} HTTP/1.1\r\nHost: ${request.authority}\r\n`
+  const { control, headers, body } = request
+  if (control !== undefined)
+    for (let index = 0; index < control.length; index += 2) head += `${control[index]}: ${control[index + 1]}\r\n`
+  for (let index = 0; index < headers.length; index += 2) {
+    const name = headers[index]!
+    const value = headers[index + 1]!
+    if (ownedLengths.has(name.length)) {
+      const lower = name.toLowerCase()
+      if (controlFields.has(lower) || (lower === 'content-length' && body !== null)) continue
+    }
+    if (forbidden.test(name) || forbidden.test(value)) throw unsendable()
+    head += `${name}: ${value}\r\n`
+  }
+  if (body !== null) head += length === undefined ? 'Transfer-Encoding: chunked\r\n' : `Content-Length: ${length}\r\n`
+  if (request.wantsUpgrade === true) head += 'Connection: Upgrade\r\nUpgrade: websocket\r\n'
+  return `${head}\r\n`
+}
+
+/** Whatever the front let through, a CR, LF or NUL would split the request. */
+function unsendable(): CellFailure {
+  return new CellFailure('protocol', 'A request with a control character in its head was not sent.', {
+    responded: false,
+  })
+}
+
+function declaredLength(headers: HeaderList): number | undefined {
+  for (let index = 0; index < headers.length; index += 2) {
+    if (headers[index]!.length !== 14 || headers[index]!.toLowerCase() !== 'content-length') continue
+    const value = headers[index + 1]!
+    return /^[0-9]{1,15}$/.test(value) ? Number(value) : undefined
+  }
+  return undefined
+}
+
+/** Pumps a body with backpressure. Returns how to stop (the body itself is left to its owner). */
+function sendBody(body: Readable, socket: Socket, isChunked: boolean, done: (error?: unknown) => void): () => void {
+  const onData = (chunk: Buffer | string) => {
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
+    if (bytes.length === 0) return
+    let room: boolean
+    if (isChunked) {
+      socket.cork()
+      socket.write(`${bytes.length.toString(16)}\r\n`, 'latin1')
+      socket.write(bytes)
+      room = socket.write('\r\n', 'latin1')
+      socket.uncork()
+    } else room = socket.write(bytes)
+    if (!room) body.pause()
+  }
+  const onDrain = () => void body.resume()
+  const stop = () => {
+    body.off('data', onData)
+    body.off('end', onEnd)
+    body.off('error', onError)
+    body.off('close', onClose)
+    socket.off('drain', onDrain)
+  }
+  const onEnd = () => {
+    stop()
+    if (isChunked) socket.write('0\r\n\r\n', 'latin1')
+    done()
+  }
+  const onError = (error: unknown) => {
+    stop()
+    done(error)
+  }
+  const onClose = () => onError(new Error('The request body ended early.'))
+  body.on('data', onData)
+  body.on('end', onEnd)
+  body.on('error', onError)
+  body.on('close', onClose)
+  socket.on('drain', onDrain)
+  return stop
+}

@@ -1,0 +1,78 @@
+/** What cells may ask of us, by kind: code, the way to another program, stores, assets, `fetch()`, traces. */
+import type { Answer } from '#/core/exchange.ts'
+import type { Limits } from '#/core/limits.ts'
+import type { Assets, Blobs, Egress, KvStores, Seal, Trace, Traces } from '#/core/ports.ts'
+import type { Deployment, DeploymentId, Program, Snapshot } from '#/core/snapshot.ts'
+import type { Clock } from '#/core/units.ts'
+import { deploymentOf, type Isolates } from './ask-cell.ts'
+import { type BackplaneHandler, textAnswer } from './backplane.ts'
+import { kvHandler } from './backplane-kv.ts'
+import { bundleCode } from './code-bundle.ts'
+import { placeProgram } from './placement.ts'
+
+export interface HandlerDependencies {
+  readonly blobs: Blobs
+  readonly kv: KvStores
+  readonly seal: Seal
+  readonly assets: Assets
+  readonly egress: Egress
+  readonly traces: Traces
+  readonly limits: Limits
+  readonly clock: Clock
+  readonly isolates: Isolates
+  readonly known: ReadonlyMap<DeploymentId, Deployment>
+  readonly snapshot: () => Snapshot
+}
+
+/** Handlers for `createBackplane`; the id is a deployment for `assets` and `trace`, a program for `egress` and `route`. */
+export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string, BackplaneHandler>> {
+  const { assets, egress, traces, known } = parts
+  return {
+    kv: kvHandler(parts),
+    async code({ id }) {
+      const deployment = known.get(deploymentOf(id))
+      if (deployment === undefined) return textAnswer(404, `There is no deployment ${id}.`)
+      const body = await bundleCode(deployment, parts)
+      return { status: 200, headers: ['content-length', String(body.length)], body }
+    },
+    async route({ id }) {
+      const program = parts.snapshot().programs.get(id)
+      const deployment = program === undefined ? undefined : choose(program)
+      if (program === undefined || deployment === undefined) return textAnswer(404, `There is no program ${id}.`)
+      const place = placeProgram(program, deployment, parts.limits)
+      if (place.kind === 'own') return textAnswer(200, 'own')
+      return textAnswer(200, parts.isolates.idOf(deployment))
+    },
+    async assets({ id, method, url, headers }) {
+      const files = known.get(id)?.assets
+      if (files === undefined) return textAnswer(404, 'This program has no assets.')
+      return assets.answer(files, { method, path: url, headers })
+    },
+    egress({ id, method, url, headers, body, wantsUpgrade, signal }): Promise<Answer> {
+      return egress.fetch({ by: { program: id }, method, url, headers, body, wantsUpgrade, signal })
+    },
+    async trace({ id, body }) {
+      const parts: Buffer[] = []
+      if (body !== null) for await (const part of body) parts.push(part as Buffer)
+      const deployment = known.get(id)
+      if (deployment !== undefined)
+        for (const item of JSON.parse(Buffer.concat(parts).toString()) as Trace[])
+          traces.emit(traceOf(item, deployment))
+      return { status: 204, headers: [], body: null }
+    },
+  }
+}
+
+function traceOf(item: Trace, deployment: Deployment): Trace {
+  return { ...item, scriptName: deployment.program, scriptVersion: { id: deployment.id } }
+}
+
+/** By the rollout's percentages. */
+function choose(program: Program): Deployment | undefined {
+  let left = Math.random() * 100
+  for (const { deployment, percent } of program.rollout) {
+    left -= percent
+    if (left < 0) return deployment
+  }
+  return program.rollout.at(-1)?.deployment
+}

@@ -1,0 +1,86 @@
+/** A deployment as the host inside a cell reads it: one binary answer, so that Wasm and data travel as they are. */
+import { EdgeError } from '#/core/errors.ts'
+import type { Blobs, Seal } from '#/core/ports.ts'
+import type { Binding, BlobHash, Deployment } from '#/core/snapshot.ts'
+
+/** What the bundle needs from elsewhere. */
+export interface BundleSources {
+  readonly blobs: Blobs
+  readonly seal: Seal
+}
+
+/** 4 bytes length (big endian), JSON head, then the bytes of modules and byte bindings in the head's order. */
+export async function bundleCode(deployment: Deployment, sources: BundleSources): Promise<Buffer> {
+  const { code } = deployment
+  if (code === undefined) throw new EdgeError('program_start_failed', `${deployment.program} has files but no code.`)
+  const parts: Uint8Array[] = []
+  for (const module of code.modules) parts.push(await readBlob(sources.blobs, module.blob))
+  const bindings: object[] = []
+  for (const binding of deployment.bindings) bindings.push(await bindingFor(binding, deployment, sources, parts))
+  const head = Buffer.from(
+    JSON.stringify({
+      program: deployment.program,
+      deployment: deployment.id,
+      compatibilityDate: code.compatibilityDate,
+      compatibilityFlags: flagsFor(code.compatibilityDate, code.compatibilityFlags),
+      mainModule: code.mainModule,
+      modules: code.modules.map(({ name, kind }, index) => ({ name, kind, bytes: parts[index]!.length })),
+      bindings,
+    }),
+  )
+  const length = Buffer.alloc(4)
+  length.writeUInt32BE(head.length)
+  return Buffer.concat([length, head, ...parts])
+}
+
+/** The prelude writes to the importable `env`, which Workers have by default only since 2025-04-01. */
+function flagsFor(date: string, flags: readonly string[]): string[] {
+  const kept = flags.filter((flag) => flag !== 'disallow_importable_env')
+  if (date < '2025-04-01' && !kept.includes('allow_importable_env')) kept.push('allow_importable_env')
+  return kept
+}
+
+async function bindingFor(
+  binding: Binding,
+  deployment: Deployment,
+  { seal, blobs }: BundleSources,
+  parts: Uint8Array[],
+): Promise<object> {
+  const { name } = binding
+  switch (binding.kind) {
+    case 'text':
+      return { kind: 'value', name, value: binding.text }
+    case 'json':
+      return { kind: 'value', name, value: JSON.parse(binding.json) }
+    case 'secret':
+      return { kind: 'value', name, value: seal.open(binding.sealed) }
+    case 'version': {
+      const timestamp = new Date(deployment.createdAt).toISOString()
+      return { kind: 'value', name, value: { id: deployment.id, tag: deployment.tag ?? '', timestamp } }
+    }
+    case 'kv':
+      return { kind: 'kv', name, store: binding.store }
+    case 'assets':
+      return { kind: 'assets', name }
+    case 'program': {
+      const props = binding.props === undefined ? undefined : JSON.parse(binding.props)
+      return { kind: 'program', name, program: binding.program, entrypoint: binding.entrypoint, props }
+    }
+    case 'blob': {
+      const bytes = await readBlob(blobs, binding.blob)
+      if (binding.type === 'text') return { kind: 'value', name, value: Buffer.from(bytes).toString() }
+      if (binding.type === 'wasm')
+        throw new EdgeError('program_start_failed', `Binding ${name}: modules import Wasm, they cannot bind it.`)
+      parts.push(bytes)
+      return { kind: 'bytes', name, bytes: bytes.length }
+    }
+    default:
+      throw new EdgeError('program_start_failed', `Binding ${name}: ${binding.kind} needs a cell of its own.`)
+  }
+}
+
+async function readBlob(blobs: Blobs, hash: BlobHash): Promise<Uint8Array> {
+  const bytes = await blobs.get(hash)
+  if (bytes === undefined) throw new EdgeError('internal', `Blob ${hash} of a program is missing.`)
+  return bytes
+}

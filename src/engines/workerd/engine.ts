@@ -1,0 +1,224 @@
+/** The Workers engine: shared cells for most programs, cells of their own for those that need one. */
+import { setTimeout as pause } from 'node:timers/promises'
+import { EdgeError } from '#/core/errors.ts'
+import type { Limits } from '#/core/limits.ts'
+import type {
+  Assets,
+  Blobs,
+  Egress,
+  Engine,
+  KvStores,
+  ProgramAnswer,
+  ProgramRequest,
+  Seal,
+  Traces,
+} from '#/core/ports.ts'
+import type { Deployment, DeploymentId, Program, Snapshot } from '#/core/snapshot.ts'
+import type { Clock } from '#/core/units.ts'
+import { createIsolates, deploymentOf, type Isolates } from './ask-cell.ts'
+import type { BackplaneHandler } from './backplane.ts'
+import { debugAddress } from './cell.ts'
+import { isRepeatable } from './cell-client.ts'
+import { CellFailure } from './cell-connection.ts'
+import { cellHandlers } from './cell-handlers.ts'
+import { type CellPool, createCellPool } from './cell-pool.ts'
+import { createHeat } from './heat.ts'
+import { type OwnCells, pickPlace, placeProgram, rememberPlaces } from './placement.ts'
+import { createQuarantine, type Quarantine } from './quarantine.ts'
+import { openRecent, type Recent } from './recent.ts'
+import type { SharedCell } from './shared-cell.ts'
+
+export interface WorkerdEngineOptions {
+  /** Lasting: what was asked for lately. */
+  readonly folder: string
+  /** Sockets and processes; short path (< 60 bytes), emptied at start. */
+  readonly runFolder: string
+  readonly blobs: Blobs
+  readonly kv: KvStores
+  readonly seal: Seal
+  readonly assets: Assets
+  readonly egress: Egress
+  readonly traces: Traces
+  readonly limits: Limits
+  readonly clock: Clock
+  readonly log: (message: string, facts?: object) => void
+  /** Makes the cells of programs that cannot share one. Gets what every cell may ask of us. */
+  readonly ownCells?: (
+    handlers: Readonly<Record<string, BackplaneHandler>>,
+    options: WorkerdEngineOptions & { readonly reachShared: (deployment: Deployment) => Promise<string> },
+  ) => Promise<OwnCells>
+}
+
+/** Starts the cells; resolves when they can take requests. */
+export async function createWorkerdEngine(options: WorkerdEngineOptions): Promise<Engine> {
+  const { limits, clock, log, traces } = options
+  let snapshot: Snapshot = { revision: 0, sites: [], programs: new Map() }
+  /** Deployments by id, for cells that ask for code: those of the Snapshot and those in use. */
+  const known = new Map<DeploymentId, Deployment>()
+  const isolates = createIsolates(limits, traces)
+  const handlers = cellHandlers({ ...options, isolates, known, snapshot: () => snapshot })
+  const reachShared = async (deployment: Deployment) => {
+    known.set(deployment.id, deployment)
+    return debugAddress((await pickPlace(deployment.id, pool.seats)!.cell).cell)
+  }
+  const ownCells = await options.ownCells?.(handlers, { ...options, reachShared })
+  let quarantine: Quarantine | undefined
+  const pool = await createCellPool({
+    runFolder: options.runFolder,
+    handlers: ownCells === undefined ? handlers : { ...handlers, reach: ownCells.reach },
+    limits,
+    onLine: (cell, line) => log('cell says', { cell, line }),
+    onLost(cell, reason) {
+      log('cell lost', { cell: cell.cell.name, reason, hung: cell.hung })
+      if (cell.hung && cell.busy.size === 1) quarantine?.hold(deploymentOf([...cell.busy.keys()][0]!))
+    },
+  })
+  quarantine = createQuarantine({ takeSpare: pool.takeSpare, isolates, limits, clock })
+  const recent = openRecent(options.folder, limits)
+  const shared = createSharedRun({ pool, isolates, quarantine })
+
+  const heat = createHeat(limits, (id) => {
+    const deployment = known.get(id)
+    const program = deployment && snapshot.programs.get(deployment.program)
+    if (deployment && program) ownCells?.warm(program, deployment)
+  })
+
+  /** A hot program whose cell cannot be had goes on in its shared cell. */
+  async function runHot(own: OwnCells, program: Program, deployment: Deployment, request: ProgramRequest) {
+    try {
+      return await own.run(program, deployment, request)
+    } catch (error) {
+      if (!(error instanceof EdgeError) || error.code !== 'overloaded' || request.body !== null) throw error
+      heat.refuse(deployment.id)
+      return shared.run(deployment, request)
+    }
+  }
+
+  function needOwn(program: Program, deployment: Deployment): OwnCells | undefined {
+    const place = placeProgram(program, deployment, limits)
+    if (place.kind === 'shared') return undefined
+    if (ownCells === undefined)
+      throw new EdgeError('program_start_failed', `${program.name} needs a cell of its own (${place.why}).`)
+    return ownCells
+  }
+
+  return {
+    async run(program, deployment, request) {
+      recent.note(program.name)
+      const own = needOwn(program, deployment)
+      if (own !== undefined) return own.run(program, deployment, request)
+      known.set(deployment.id, deployment)
+      if (ownCells !== undefined && heat.note(deployment.id)) return runHot(ownCells, program, deployment, request)
+      return shared.run(deployment, request)
+    },
+    warm(program, deployment) {
+      try {
+        const own = needOwn(program, deployment)
+        if (own !== undefined) return own.warm(program, deployment)
+        known.set(deployment.id, deployment)
+        shared.load(deployment).catch(() => {})
+      } catch {
+        // A hint only: the request itself will hear of it.
+      }
+    },
+    async prove(program, deployment) {
+      if (ownCells === undefined) throw new EdgeError('internal', 'This engine cannot prove programs.')
+      return ownCells.prove(program, deployment)
+    },
+    async adopt(next) {
+      for (const { rollout } of next.programs.values())
+        for (const { deployment } of rollout) known.set(deployment.id, deployment)
+      await Promise.race([
+        warmRecent(next, recent, shared, limits),
+        pause(limits.programStartMs, undefined, { ref: false }),
+      ])
+      await ownCells?.adopt(next)
+      snapshot = next
+      await retain(pool, isolates, next, known)
+    },
+    async forget(objects) {
+      await ownCells?.forget(objects)
+    },
+    async close() {
+      recent.close()
+      heat.close()
+      quarantine?.close()
+      await Promise.all([pool.close(), ownCells?.close()])
+    },
+  }
+}
+
+interface SharedRun {
+  run(deployment: Deployment, request: ProgramRequest): Promise<ProgramAnswer>
+  load(deployment: Deployment): Promise<void>
+}
+
+/** Runs in the program's seat; what a lost cell interrupted is tried again where that is safe. */
+function createSharedRun(parts: { pool: CellPool; isolates: Isolates; quarantine: Quarantine }): SharedRun {
+  const { pool, isolates, quarantine } = parts
+  const seatOf = rememberPlaces(pool.seats)
+
+  /** Rejects unless the request may be sent again. */
+  async function judge(failure: unknown, cell: SharedCell, deployment: Deployment, request: ProgramRequest) {
+    if (!(failure instanceof CellFailure)) throw failure
+    if (failure.kind === 'full') throw new EdgeError('overloaded', failure.message)
+    const alone = cell.hung && [...cell.busy.keys()].every((id) => deploymentOf(id) === deployment.id)
+    if (cell.hung) quarantine.hold(deployment.id)
+    if (failure.responded || !isRepeatable(request)) {
+      if (alone) throw new EdgeError('program_exceeded_limits', `${deployment.program} used the processor without end.`)
+      throw new EdgeError('program_hung_up', 'The program ended before it answered.', { cause: failure })
+    }
+    // The connection breaks a moment before the process is seen to have ended.
+    await Promise.race([cell.gone, pause(100, undefined, { ref: false })])
+  }
+
+  return {
+    async load(deployment) {
+      const cell = await seatOf(deployment.id).cell
+      await isolates.load(cell, deployment)
+    },
+    async run(deployment, request) {
+      for (let attempt = 0; attempt < 2; attempt++) {
+        if (quarantine.holds(deployment.id)) break
+        const cell = await seatOf(deployment.id).cell
+        try {
+          return await isolates.ask(cell, deployment, request)
+        } catch (failure) {
+          await judge(failure, cell, deployment, request)
+        }
+      }
+      return quarantine.run(deployment, request)
+    },
+  }
+}
+
+async function warmRecent(snapshot: Snapshot, recent: Recent, shared: SharedRun, limits: Limits): Promise<void> {
+  const loads: Promise<void>[] = []
+  const most = limits.cells * limits.cellPrograms
+  // The latest one last: it is the last to be evicted again.
+  for (const name of recent.names().slice(0, most).reverse()) {
+    const program = snapshot.programs.get(name)
+    if (program === undefined) continue
+    for (const { deployment } of program.rollout)
+      if (deployment.code !== undefined && placeProgram(program, deployment, limits).kind === 'shared')
+        loads.push(shared.load(deployment))
+  }
+  await Promise.allSettled(loads)
+}
+
+async function retain(
+  pool: CellPool,
+  isolates: Isolates,
+  snapshot: Snapshot,
+  known: Map<DeploymentId, Deployment>,
+): Promise<void> {
+  const kept = new Set<DeploymentId>()
+  for (const { rollout } of snapshot.programs.values()) for (const { deployment } of rollout) kept.add(deployment.id)
+  const inUse = new Set<DeploymentId>()
+  for (const seat of pool.seats) {
+    const cell = await seat.cell
+    await isolates.retain(cell, kept)
+    for (const isolate of cell.loaded.keys()) inUse.add(deploymentOf(isolate))
+  }
+  for (const id of known.keys()) if (!kept.has(id) && !inUse.has(id)) known.delete(id)
+}

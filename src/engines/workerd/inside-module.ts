@@ -1,0 +1,20 @@
+/**
+ * Our own modules that run inside workerd: the TypeScript of `inside/*.worker.ts` with its types taken out, as JavaScript.
+ */
+import { readFileSync } from 'node:fs'
+import { stripTypeScriptTypes } from 'node:module'
+import { join } from 'node:path'
+
+const read = new Map<string, string>()
+
+/** Source of `inside/NAME.worker.ts` as an ES module; line numbers are those of the file. */
+export function insideModule(name: InsideModule): string {
+  const known = read.get(name)
+  if (known !== undefined) return known
+  const source = readFileSync(join(import.meta.dirname, 'inside', `${name}.worker.ts`), 'utf8')
+  const stripped = stripTypeScriptTypes(source)
+  read.set(name, stripped)
+  return stripped
+}
+
+export type InsideModule = 'describe' | 'object-forward' | 'service-forward' | 'tail'

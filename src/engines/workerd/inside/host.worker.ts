@@ -1,0 +1,264 @@
+/**
+ * Runs in every shared cell, in front of the programs: starts each one through the loader when it is first asked for,
+ * hands requests over, and holds what programs may reach (`env`, `fetch()`), so that no program holds a way to Node
+ * itself. Talks to `backplane.ts` over the cell's own socket.
+ */
+import { WorkerEntrypoint } from 'cloudflare:workers'
+
+interface OtherCell {
+  getEntrypoint(service: string, entrypoint?: string, props?: Record<string, unknown>): Fetcher
+}
+
+interface HostEnv {
+  readonly LOADER: WorkerLoader
+  /** Requests about the platform itself: code, stores, assets, traces. */
+  readonly BACKPLANE: Fetcher
+  /** The same socket in proxy form: the request line holds the whole URL. */
+  readonly EGRESS: Fetcher
+  readonly PRELUDE: string
+  /** The way to services of other cells. */
+  readonly CELLS: { connect(address: string): Promise<OtherCell> }
+}
+
+/** The head of a code answer: 4 bytes length, this JSON, then the modules' bytes one behind the other. */
+interface CodeHead {
+  readonly program: string
+  readonly deployment: string
+  readonly compatibilityDate: string
+  readonly compatibilityFlags: string[]
+  readonly mainModule: string
+  readonly modules: readonly { name: string; kind: 'esm' | 'cjs' | 'text' | 'data' | 'json' | 'wasm'; bytes: number }[]
+  readonly bindings: readonly HostBinding[]
+}
+
+type HostBinding =
+  | { kind: 'value'; name: string; value: unknown }
+  | { kind: 'kv'; name: string; store: string }
+  | { kind: 'assets'; name: string }
+  | { kind: 'program'; name: string; program: string; entrypoint?: string; props?: Record<string, unknown> }
+  | { kind: 'bytes'; name: string; bytes: number }
+
+type Exports = Record<string, (options: { props: Record<string, unknown> }) => Fetcher>
+
+/** Which isolate of which program: `DEPLOYMENT.GENERATION`, with `.t` when its traces are wanted. */
+type IsolateId = string
+
+const wrapperName = 'rimward:main.js'
+const preludeName = 'rimward:prelude.js'
+
+function ask(env: HostEnv, kind: string, id: string, init: RequestInit & { path?: string } = {}): Promise<Response> {
+  const headers = new Headers(init.headers)
+  headers.set('rimward-kind', kind)
+  headers.set('rimward-id', id)
+  return env.BACKPLANE.fetch(`http://backplane${init.path ?? '/'}`, { ...init, headers, redirect: 'manual' })
+}
+
+async function readCode(env: HostEnv, ctx: ExecutionContext, id: IsolateId): Promise<WorkerLoaderWorkerCode> {
+  const response = await ask(env, 'code', id)
+  if (response.status !== 200) throw new Error(await response.text())
+  const all = await response.arrayBuffer()
+  const headBytes = new DataView(all).getUint32(0)
+  const head = JSON.parse(new TextDecoder().decode(new Uint8Array(all, 4, headBytes))) as CodeHead
+  let at = 4 + headBytes
+  const take = (bytes: number): ArrayBuffer => {
+    at += bytes
+    return all.slice(at - bytes, at)
+  }
+  const text = (bytes: ArrayBuffer) => new TextDecoder().decode(bytes)
+  const modules: Record<string, WorkerLoaderModule> = {}
+  for (const module of head.modules) {
+    const bytes = take(module.bytes)
+    modules[module.name] =
+      module.kind === 'esm'
+        ? { js: text(bytes) }
+        : module.kind === 'json'
+          ? { json: JSON.parse(text(bytes)) }
+          : module.kind === 'data' || module.kind === 'wasm'
+            ? { [module.kind]: bytes }
+            : { [module.kind]: text(bytes) }
+  }
+  const programEnv: Record<string, unknown> = {}
+  const wrapped: Record<string, string> = {}
+  const { Kv, Assets, Program, Egress, Tail } = ctx.exports as unknown as Exports
+  for (const binding of head.bindings) {
+    const { name } = binding
+    if (binding.kind === 'value') programEnv[name] = binding.value
+    else if (binding.kind === 'bytes') programEnv[name] = take(binding.bytes)
+    else if (binding.kind === 'assets') programEnv[name] = Assets!({ props: { deployment: head.deployment } })
+    else if (binding.kind === 'program') {
+      const { program, entrypoint, props } = binding
+      programEnv[name] = Program!({ props: { program, entrypoint, props } })
+    } else {
+      programEnv[name] = Kv!({ props: { store: binding.store } })
+      wrapped[name] = 'kv'
+    }
+  }
+  modules[preludeName] = { js: env.PRELUDE.replace("'RIMWARD_WRAPPED'", JSON.stringify(wrapped)) }
+  modules[wrapperName] = {
+    js: `import ${JSON.stringify(`./${preludeName}`)}
+import * as program from ${JSON.stringify(`./${head.mainModule}`)}
+import { abortIsolate, WorkerEntrypoint } from 'cloudflare:workers'
+export * from ${JSON.stringify(`./${head.mainModule}`)}
+export default program.default ?? {}
+export class RimwardControl extends WorkerEntrypoint { evict() { abortIsolate("evicted") } ready() {} }`,
+  }
+  return {
+    compatibilityDate: head.compatibilityDate,
+    compatibilityFlags: head.compatibilityFlags,
+    mainModule: wrapperName,
+    modules,
+    env: programEnv,
+    globalOutbound: Egress!({ props: { program: head.program } }),
+    ...(id.endsWith('.t') ? { tails: [Tail!({ props: { deployment: head.deployment } })] } : {}),
+  }
+}
+
+function load(env: HostEnv, ctx: ExecutionContext, id: IsolateId): WorkerStub {
+  return env.LOADER.get(id, () =>
+    readCode(env, ctx, id).catch((error: Error) => {
+      // In the runtime's own words for a start that failed, so that the next request tries under another name.
+      throw new Error(`Failed to start Worker:\n${error.message}`)
+    }),
+  )
+}
+
+/** A failure of the program, for `answer-of.ts`: what was thrown, as JSON. */
+function failed(thrown: unknown): Response {
+  const error = thrown as { name?: string; message?: string; stack?: string }
+  const told =
+    thrown instanceof Error
+      ? { name: error.name, message: error.message, stack: error.stack }
+      : { name: 'Error', message: String(thrown) }
+  return Response.json(told, { status: 500, headers: { 'rimward-failed': '1' } })
+}
+
+export default {
+  async fetch(request, env, ctx) {
+    const id = request.headers.get('rimward-program')!
+    if (id.startsWith('!')) return command(id, env, ctx)
+    try {
+      const headers = new Headers(request.headers)
+      headers.delete('rimward-program')
+      return await load(env, ctx, id).getEntrypoint().fetch(request, { headers })
+    } catch (thrown) {
+      return failed(thrown)
+    }
+  },
+} satisfies ExportedHandler<HostEnv>
+
+/** What the pool asks of the cell: `!warm ID`, `!evict ID`, `!routes` (forget which deployment a program means). */
+async function command(line: string, env: HostEnv, ctx: ExecutionContext): Promise<Response> {
+  const [verb, id = ''] = line.slice(1).split(' ')
+  if (verb === 'routes') {
+    routes.clear()
+    return new Response()
+  }
+  const control = load(env, ctx, id).getEntrypoint('RimwardControl') as unknown as {
+    evict(): Promise<void>
+    ready(): Promise<void>
+  }
+  try {
+    // Evicting ends the call that asks for it: its failure is its success.
+    if (verb === 'evict') await control.evict().catch(() => {})
+    // The request that starts an isolate must last until it has started, or it would never start again.
+    else await control.ready()
+    return new Response()
+  } catch (thrown) {
+    return failed(thrown)
+  }
+}
+
+/** Program → isolate, asked of Node once per Snapshot. */
+const routes = new Map<string, Promise<IsolateId>>()
+
+function isolateOf(env: HostEnv, program: string): Promise<IsolateId> {
+  let found = routes.get(program)
+  if (found === undefined) {
+    found = ask(env, 'route', program).then(async (response) => {
+      if (response.status !== 200) throw new Error(await response.text())
+      return response.text()
+    })
+    found.catch(() => routes.delete(program))
+    routes.set(program, found)
+  }
+  return found
+}
+
+export class Egress extends WorkerEntrypoint<HostEnv, { program: string }> {
+  override fetch(request: Request): Promise<Response> {
+    const headers = new Headers(request.headers)
+    headers.set('rimward-kind', 'egress')
+    headers.set('rimward-id', this.ctx.props.program)
+    return this.env.EGRESS.fetch(new Request(request, { headers, redirect: 'manual' }))
+  }
+}
+
+export class Kv extends WorkerEntrypoint<HostEnv, { store: string }> {
+  override fetch(request: Request): Promise<Response> {
+    const { pathname, search } = new URL(request.url)
+    const { method, headers, body } = request
+    return ask(this.env, 'kv', this.ctx.props.store, { method, headers, body, path: pathname + search })
+  }
+}
+
+export class Assets extends WorkerEntrypoint<HostEnv, { deployment: string }> {
+  override fetch(request: Request): Promise<Response> {
+    const { pathname, search } = new URL(request.url)
+    const { method, headers } = request
+    return ask(this.env, 'assets', this.ctx.props.deployment, { method, headers, path: pathname + search })
+  }
+}
+
+interface ProgramProps {
+  readonly program: string
+  readonly entrypoint?: string
+  readonly props?: Record<string, unknown>
+}
+
+/** A service binding: every method but the entrypoint's own is passed on to the program that is meant. */
+export class Program extends WorkerEntrypoint<HostEnv, ProgramProps> {
+  constructor(ctx: ExecutionContext<ProgramProps>, env: HostEnv) {
+    super(ctx, env)
+    // biome-ignore lint/correctness/noConstructorReturn: the names of a program's methods are not known here
+    return new Proxy(this, {
+      get(target, name) {
+        if (name in target || typeof name !== 'string') return Reflect.get(target, name)
+        return async (...given: unknown[]) => {
+          const stub = (await target.meant()) as unknown as Record<string, (...given: unknown[]) => unknown>
+          return stub[name]!(...given)
+        }
+      },
+    })
+  }
+
+  async meant(): Promise<Fetcher> {
+    const { program, entrypoint, props } = this.ctx.props
+    const isolate = await isolateOf(this.env, program)
+    if (isolate === 'own') return elsewhere(this.env, this.ctx.props)
+    const stub = load(this.env, this.ctx, isolate)
+    return stub.getEntrypoint(entrypoint, props === undefined ? {} : { props })
+  }
+
+  override async fetch(request: Request): Promise<Response> {
+    return (await this.meant()).fetch(request)
+  }
+}
+
+/** The program has a cell of its own, which may be another process by now: asked each time. */
+async function elsewhere(env: HostEnv, target: ProgramProps): Promise<Fetcher> {
+  const answer = await ask(env, 'reach', target.program, { method: 'POST', body: JSON.stringify(target) })
+  if (answer.status !== 200) throw new Error(await answer.text())
+  const { address, service, entrypoint, props } = (await answer.json()) as {
+    address: string
+    service: string
+  } & ProgramProps
+  return (await env.CELLS.connect(address)).getEntrypoint(service, entrypoint, props)
+}
+
+export class Tail extends WorkerEntrypoint<HostEnv, { deployment: string }> {
+  override async tail(events: TraceItem[]): Promise<void> {
+    const told = events.filter(({ entrypoint }) => entrypoint !== 'RimwardControl')
+    if (told.length === 0) return
+    await ask(this.env, 'trace', this.ctx.props.deployment, { method: 'POST', body: JSON.stringify(told) })
+  }
+}

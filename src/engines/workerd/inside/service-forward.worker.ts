@@ -1,0 +1,56 @@
+/**
+ * Stands in for an entrypoint of another program that runs in another cell: requests, WebSockets and RPC calls go there.
+ * Which one is in `props`: `program`, and where the binding names them `entrypoint` and its `props`.
+ */
+import { WorkerEntrypoint } from 'cloudflare:workers'
+
+interface Target {
+  readonly program: string
+  readonly entrypoint?: string
+  readonly props?: Record<string, unknown>
+}
+
+interface Environment {
+  readonly reach: Fetcher
+  readonly cells: { connect(address: string): Promise<DebugPortClient> }
+}
+
+interface DebugPortClient {
+  getEntrypoint(service: string, entrypoint?: string, props?: Record<string, unknown>): Remote
+}
+
+type Remote = Record<string, (...parameters: unknown[]) => unknown>
+
+/** The runtime asks an entrypoint for these by itself; they are not calls of the other program. */
+const reserved = new Set(['alarm', 'connect', 'self', 'tail', 'tailStream', 'test', 'then', 'trace'])
+
+export default class ServiceForward extends WorkerEntrypoint<Environment, Target> {
+  constructor(context: ExecutionContext<Target>, environment: Environment) {
+    super(context, environment)
+    const target = context.props
+    // biome-ignore lint/correctness/noConstructorReturn: any method name has to be answered.
+    return new Proxy(this, {
+      get(self, name) {
+        if (typeof name !== 'string' || reserved.has(name) || (name !== 'fetch' && Reflect.has(self, name)))
+          return Reflect.get(self, name)
+        return async (...parameters: unknown[]) => {
+          const remote = await reach(environment, target)
+          return remote[name]!(...parameters)
+        }
+      },
+    })
+  }
+}
+
+async function reach(environment: Environment, target: Target): Promise<Remote> {
+  const answer = await environment.reach.fetch('http://reach/', { method: 'POST', body: JSON.stringify(target) })
+  if (!answer.ok) throw new Error(`Service binding to ${target.program}: ${await answer.text()}`)
+  const place = (await answer.json()) as {
+    address: string
+    service: string
+    entrypoint?: string
+    props?: Record<string, unknown>
+  }
+  const client = await environment.cells.connect(place.address)
+  return client.getEntrypoint(place.service, place.entrypoint, place.props)
+}

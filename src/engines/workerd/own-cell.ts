@@ -1,0 +1,189 @@
+/** One running cell that belongs to one program: its deployments, each behind a socket of its own. */
+import type { Answer } from '#/core/exchange.ts'
+import type { Limits } from '#/core/limits.ts'
+import type { ProgramRequest } from '#/core/ports.ts'
+import type { Deployment, DeploymentId } from '#/core/snapshot.ts'
+import type { Milliseconds } from '#/core/units.ts'
+import { cellSocket, debugAddress, startCell } from './cell.ts'
+import { type CellClient, createCellClient } from './cell-client.ts'
+import { type CellPlan, cellConfig, socketOf } from './cell-config.ts'
+import { type BlobSource, readFiles } from './cell-files.ts'
+import { cpuOf } from './process-cpu.ts'
+import { isGone, isUncaught, toProgramError, uncaught } from './program-answer.ts'
+import { type CuttableSocket, cuttable } from './web-socket-cut.ts'
+
+export interface OwnCell {
+  readonly pid: number
+  /** Requests whose answer is not complete yet; WebSockets are not among them. */
+  readonly inFlight: number
+  readonly webSockets: number
+  /** It is being ended: nothing new may go there. */
+  readonly ending: boolean
+  /** Resolves with why, when the process is gone. */
+  readonly exited: Promise<string>
+  /** `workerdDebugPort` address at which other cells reach its services. */
+  readonly debugAddress: string
+  runs(deployment: DeploymentId): boolean
+  /** Rejects with an `EdgeError` (`program_*`, `overloaded`) or with the signal's reason. */
+  request(deployment: DeploymentId, request: ProgramRequest): Promise<Answer>
+  /** Sends traces, or stops sending them. */
+  trace(wanted: boolean): Promise<void>
+  cpu(): Milliseconds
+  /** Lets requests finish for `limitMs`, ends WebSockets with 1012 (service restart), ends the process. */
+  retire(limitMs: Milliseconds): Promise<void>
+}
+
+export interface OwnCellOptions {
+  readonly plan: Omit<CellPlan, 'socket' | 'purpose'>
+  readonly folder: string
+  readonly blobs: BlobSource
+  readonly limits: Limits
+}
+
+/** Longest time between a process that closes its sockets and the news that it ended. */
+const exitNoticeMs = 50
+
+/** How often a cell is looked at: half of the shortest CPU limit that makes sense. */
+const watchEveryMs = 100
+
+/** RFC 6455 §7.4.1 registry: 1012 is «service restart»; clients connect again. */
+const serviceRestart = 1012
+
+/** Rejects with `program_start_failed` and workerd's words. */
+export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
+  const { plan, folder, blobs, limits } = options
+  const { config, files } = cellConfig({ ...plan, socket: (name) => cellSocket(folder, name), purpose: 'serve' })
+  const cell = await startCell({
+    name: plan.program.name,
+    config,
+    folder,
+    files: await readFiles(blobs, files),
+    startMs: limits.programStartMs + limits.cellStartMs,
+    reachable: true,
+  })
+  const clients = new Map<DeploymentId, CellClient>(
+    plan.deployments.map((deployment) => [deployment.id, createCellClient(cell.socket(socketOf(deployment)), limits)]),
+  )
+  const pulse = createCellClient(cell.socket('pulse'), limits)
+  const sockets = new Set<CuttableSocket>()
+  const quiet = new Set<() => void>()
+  let inFlight = 0
+  let ending = false
+
+  function finished(): void {
+    inFlight--
+    if (inFlight > 0) return
+    for (const resolve of quiet) resolve()
+    quiet.clear()
+  }
+
+  function handOver(answer: Answer): Answer {
+    if (answer.upgraded !== undefined) {
+      finished()
+      const socket = cuttable(answer.upgraded)
+      sockets.add(socket)
+      socket.outer.once('close', () => sockets.delete(socket))
+      return { ...answer, upgraded: socket.outer }
+    }
+    if (answer.body === null || answer.body instanceof Uint8Array) finished()
+    else answer.body.once('close', finished)
+    return answer
+  }
+
+  const watch = watchCpu(cell.pid, cpuLimit(plan.deployments, limits), () => ping(pulse), cell.kill)
+  void cell.exited.then(() => {
+    watch.stop()
+    pulse.close()
+    for (const client of clients.values()) client.close()
+  })
+
+  return {
+    pid: cell.pid,
+    exited: cell.exited,
+    debugAddress: debugAddress(cell),
+    get ending() {
+      return ending || watch.hung
+    },
+    get inFlight() {
+      return inFlight
+    },
+    get webSockets() {
+      return sockets.size
+    },
+    runs: (deployment) => clients.has(deployment),
+    async request(deployment, request) {
+      inFlight++
+      let answer: Answer
+      try {
+        answer = await clients.get(deployment)!.request({
+          ...request,
+          control: ['rimward-cf', request.cf, 'rimward-proto', request.scheme],
+        })
+      } catch (thrown) {
+        finished()
+        // The connection may close before the end of the process is known; who asks again must not come back here.
+        if (isGone(thrown)) await within(exitNoticeMs, cell.exited)
+        throw toProgramError(thrown, watch)
+      }
+      const handed = handOver(answer)
+      if (isUncaught(answer)) throw uncaught()
+      return handed
+    },
+    async trace(wanted) {
+      await ping(pulse, wanted ? 'PUT' : 'DELETE')
+    },
+    cpu: () => cpuOf(cell.pid),
+    async retire(limitMs) {
+      if (inFlight > 0) await within(limitMs, new Promise<void>((resolve) => quiet.add(resolve)), cell.exited)
+      ending = true
+      for (const socket of sockets) socket.cut(serviceRestart)
+      // What the program acknowledged is on disk, and the next cell may only open it when this one is gone.
+      cell.kill()
+      await cell.exited
+    },
+  }
+}
+
+function cpuLimit(deployments: readonly Deployment[], limits: Limits): Milliseconds {
+  return Math.max(...deployments.map((deployment) => deployment.limits.cpuMs ?? limits.programCpuMs))
+}
+
+async function ping(pulse: CellClient, method = 'GET'): Promise<void> {
+  const path = method === 'GET' ? '/' : '/wanted'
+  await pulse.request({ method, path, authority: 'pulse', headers: [], body: null })
+}
+
+/**
+ * A cell is stuck when it does not answer a pulse and has burnt its CPU limit since it was sent: then `kill`. Pulses are
+ * sent only while the process is busy, so an idle cell costs one read of /proc a look.
+ */
+function watchCpu(pid: number, limitMs: Milliseconds, pulse: () => Promise<void>, kill: () => void) {
+  let before = cpuOf(pid)
+  let pulseCpu: Milliseconds | undefined
+  const facts = { hung: false, stop: () => clearInterval(timer) }
+  const timer = setInterval(() => {
+    const now = cpuOf(pid)
+    if (pulseCpu === undefined && now - before >= watchEveryMs / 2) {
+      pulseCpu = now
+      const answered = () => {
+        pulseCpu = undefined
+      }
+      pulse().then(answered, answered)
+    } else if (pulseCpu !== undefined && now - pulseCpu >= limitMs) {
+      facts.hung = true
+      kill()
+    }
+    before = now
+  }, watchEveryMs)
+  timer.unref()
+  return facts
+}
+
+async function within(limitMs: Milliseconds, ...events: Promise<unknown>[]): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, limitMs)
+  })
+  await Promise.race([late, ...events])
+  clearTimeout(timer)
+}

@@ -1,0 +1,59 @@
+/** Where a program runs: pure decisions, each with its reason. */
+import { createHash } from 'node:crypto'
+import type { Limits } from '#/core/limits.ts'
+import type { Engine } from '#/core/ports.ts'
+import type { Deployment, ObjectNamespace, Program } from '#/core/snapshot.ts'
+import type { BackplaneHandler } from './backplane.ts'
+
+export type Placement =
+  | { readonly kind: 'shared' }
+  | { readonly kind: 'own'; readonly why: 'objects' | 'script' | 'cpu-limit' | 'hot' }
+
+/** The engine of programs that have a cell of their own. */
+export type OwnCells = Pick<Engine, 'run' | 'warm' | 'prove' | 'adopt' | 'close'> & {
+  forget(objects: readonly ObjectNamespace[]): Promise<void>
+  /** The backplane's `reach`: where a program runs, for cells that bind it. */
+  readonly reach: BackplaneHandler
+}
+
+/** A shared cell runs modules whose bindings need no configuration of their own; all else needs an own cell. */
+export function placeProgram(program: Program, deployment: Deployment, limits: Pick<Limits, 'cellStallMs'>): Placement {
+  const { code, bindings } = deployment
+  if (program.objects.length > 0 || bindings.some((binding) => binding.kind === 'objects'))
+    return { kind: 'own', why: 'objects' }
+  if (code?.syntax === 'script') return { kind: 'own', why: 'script' }
+  if ((deployment.limits.cpuMs ?? 0) > limits.cellStallMs) return { kind: 'own', why: 'cpu-limit' }
+  return { kind: 'shared' }
+}
+
+/** Rendezvous hashing: a key keeps its place while others come and go. `undefined` when there is no place. */
+export function pickPlace<Place extends { readonly seat: number }>(
+  key: string,
+  places: readonly Place[],
+): Place | undefined {
+  let best: Place | undefined
+  let bestScore = ''
+  for (const place of places) {
+    const score = createHash('sha1').update(`${place.seat} ${key}`).digest('latin1')
+    if (best === undefined || score > bestScore) {
+      best = place
+      bestScore = score
+    }
+  }
+  return best
+}
+
+/** `pickPlace` with its answers kept (a few thousand at most): the hash costs as much as parsing a small request. */
+export function rememberPlaces<Place extends { readonly seat: number }>(
+  places: readonly Place[],
+): (key: string) => Place {
+  const kept = new Map<string, Place>()
+  return (key) => {
+    const known = kept.get(key)
+    if (known !== undefined) return known
+    const place = pickPlace(key, places)!
+    if (kept.size >= 4096) kept.clear()
+    kept.set(key, place)
+    return place
+  }
+}

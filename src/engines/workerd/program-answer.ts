@@ -1,0 +1,38 @@
+/** What a cell answered, as an answer of the program or as the error that it stands for. */
+import { EdgeError } from '#/core/errors.ts'
+import type { Answer } from '#/core/exchange.ts'
+import { CellFailure } from './cell-client.ts'
+
+const bareBody = 'Internal Server Error'
+
+/**
+ * workerd answers an exception that nobody caught with 500, this body and no fields but its length. A program's own
+ * `new Response('Internal Server Error', { status: 500 })` has a content-type; only raw bytes of just this text would be
+ * taken for an exception.
+ */
+export function isUncaught(answer: Answer): boolean {
+  if (answer.status !== 500 || answer.upgraded !== undefined) return false
+  for (let index = 0; index < answer.headers.length; index += 2)
+    if (answer.headers[index]!.toLowerCase() !== 'content-length' || answer.headers[index + 1] !== '21') return false
+  const { body } = answer
+  return body === null
+    ? answer.headers.length > 0
+    : body instanceof Uint8Array && Buffer.from(body).toString() === bareBody
+}
+
+export function uncaught(): EdgeError {
+  return new EdgeError('program_exception', 'The program threw an exception that it did not catch, or never answered.')
+}
+
+/** `hung`: the cell was ended because it used up its CPU time without letting anything else run. */
+export function toProgramError(thrown: unknown, facts: { readonly hung: boolean }): unknown {
+  if (!(thrown instanceof CellFailure)) return thrown
+  if (facts.hung) return new EdgeError('program_exceeded_limits', 'The program used more CPU time than it may.')
+  if (thrown.kind === 'full') return new EdgeError('overloaded', thrown.message, { cause: thrown })
+  return new EdgeError('program_hung_up', 'The program ended before it answered.', { cause: thrown })
+}
+
+/** Did the process go away, as far as this connection can tell? */
+export function isGone(thrown: unknown): boolean {
+  return thrown instanceof CellFailure && (thrown.kind === 'connect' || thrown.kind === 'closed')
+}

@@ -1,0 +1,139 @@
+/**
+ * The only way out: everything that a program fetches and every request to a site's origin. Reads as
+ * parse → own sites → loop → resolve → decide → connect to exactly what was decided on.
+ */
+import { networkInterfaces } from 'node:os'
+import { Readable } from 'node:stream'
+import { EdgeError } from '#/core/errors.ts'
+import type { Body } from '#/core/exchange.ts'
+import type { Limits } from '#/core/limits.ts'
+import type { Egress, EgressRequest, EgressRules } from '#/core/ports.ts'
+import type { Clock } from '#/core/units.ts'
+import { normalAddress } from './address-policy.ts'
+import { decideEgress, type EgressDecision, type Listener, ownListenerMatcher } from './decide-egress.ts'
+import { type Destination, parseDestination } from './destination.ts'
+import { fetchOrigin } from './fetch-origin.ts'
+import { countHops, fieldOf, toOriginFields } from './header-fields.ts'
+import { createOriginPools } from './origin-pools.ts'
+import { createNames, createSystemLookup, isLoopbackName, type Lookup } from './resolve.ts'
+
+/** A site of this platform, as a program's request finds it by host and path. */
+export interface OwnSite {
+  readonly site: string
+  /** Absolute URL of the origin behind the host; absent where only programs or redirects answer. */
+  readonly origin?: string
+}
+
+export interface EgressOptions {
+  readonly rules: EgressRules
+  /** `host` is lower case without port; `undefined`: not a host of this platform. */
+  readonly ownSite: (host: string, path: string) => OwnSite | undefined
+  readonly limits: Limits
+  readonly clock: Clock
+  /** PEM of authorities to trust besides the usual ones. */
+  readonly tls?: { readonly ca?: string }
+  /** The sockets on which this platform listens; programs do not reach them without a rule that names the port. */
+  readonly ownListeners?: () => readonly Listener[]
+  /** Asks for the addresses of a name; the machine's hosts file and name servers by default. */
+  readonly lookup?: Lookup
+}
+
+export function createEgress(options: EgressOptions): Egress {
+  const { rules, ownSite, limits, clock } = options
+  const names = createNames({ lookup: options.lookup ?? createSystemLookup(limits.originResolveMs), limits, clock })
+  const pools = createOriginPools({ limits, ...(options.tls?.ca === undefined ? {} : { ca: options.tls.ca }) })
+
+  async function check(by: EgressRequest['by'], destination: Destination) {
+    const { host, port } = destination
+    const addresses = await names.resolve(host, sourceOf(by))
+    const isOwnListener = ownListenerMatcher(normalListeners(options.ownListeners?.() ?? []), machineAddresses)
+    const decide = (some: readonly string[]) => decideEgress({ by, host, port, addresses: some, rules, isOwnListener })
+    const decision = decide(addresses)
+    if (decision.allowed) return { addresses, public: decision.public }
+    // `localhost` has two addresses, and a rule for one of them is meant for the name.
+    const loopback = isLoopbackName(host) ? addresses.filter((address) => decide([address]).allowed) : []
+    if (loopback.length > 0) return { addresses: loopback, public: false }
+    throw new EdgeError('egress_refused', refusal(destination, decision))
+  }
+
+  return {
+    async fetch(request) {
+      if (request.method === 'CONNECT') throw new EdgeError('method_not_allowed', 'CONNECT does not leave here.')
+      const { by, destination, authority } = route(request, ownSite)
+      checkHops(request, limits)
+      const checked = await unlessAborted(check(by, destination), request.signal)
+      const upgrade = request.wantsUpgrade
+        ? (fieldOf(request.headers, 'upgrade') ?? 'websocket').toLowerCase()
+        : undefined
+      const body = bodyOf(request)
+      const headers = toOriginFields(request.headers, authority, body instanceof Readable)
+      const pool = pools.acquire({ destination, ...checked, http1Only: upgrade !== undefined })
+      return fetchOrigin(
+        pool,
+        { method: request.method, destination, headers, body, upgrade, signal: request.signal },
+        limits,
+      )
+    },
+    close: () => pools.close(),
+  }
+}
+
+/** A program's request to a host of this platform goes to the origin behind that host, or is refused (1042). */
+function route(request: EgressRequest, ownSite: EgressOptions['ownSite']) {
+  const destination = parseDestination(request.url)
+  const { authority } = destination
+  const own = 'program' in request.by ? ownSite(destination.host, destination.path) : undefined
+  if (own === undefined) return { by: request.by, destination, authority }
+  if (own.origin === undefined)
+    throw new EdgeError(
+      'program_loop',
+      `${destination.host} is answered by a program of this platform; bind it as a service instead of fetching it.`,
+    )
+  const origin = parseDestination(own.origin)
+  return { by: { site: own.site }, destination: { ...origin, path: destination.path }, authority }
+}
+
+function checkHops({ by, headers }: EgressRequest, limits: Limits): void {
+  if (countHops(headers) < limits.egressHops) return
+  const code = 'program' in by ? 'program_loop' : 'origin_failed'
+  throw new EdgeError(code, `The request goes round in a circle: it left this platform ${limits.egressHops} times.`)
+}
+
+/** An empty body is none, so that no framing is sent for it. A stream that is announced as empty is let run out. */
+function bodyOf(request: EgressRequest): Body {
+  const { body, headers } = request
+  if (body instanceof Readable && fieldOf(headers, 'content-length') === '0') {
+    body.resume()
+    return null
+  }
+  return body instanceof Uint8Array && body.byteLength === 0 ? null : body
+}
+
+function refusal({ host, port }: Destination, decision: Exclude<EgressDecision, { allowed: true }>): string {
+  if (decision.why === 'own-listener')
+    return `${host}:${port} is an address of this platform itself. Its operator can allow it by naming the port.`
+  return `${host} is not a public address (${decision.why}). The operator can allow it: rimward allow PROGRAM ${host}:${port}`
+}
+
+function sourceOf(by: EgressRequest['by']): string {
+  return 'program' in by ? `program ${by.program}` : `site ${by.site}`
+}
+
+function normalListeners(listeners: readonly Listener[]): readonly Listener[] {
+  return listeners.map(({ address, port }) => ({ address: normalAddress(address), port }))
+}
+
+function machineAddresses(): ReadonlySet<string> {
+  return new Set(
+    Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => normalAddress(address))),
+  )
+}
+
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const gone = () => reject(new EdgeError('client_gone', 'The request was given up before it was sent.'))
+    if (signal.aborted) gone()
+    signal.addEventListener('abort', gone, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', gone))
+  })
+}

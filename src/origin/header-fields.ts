@@ -1,0 +1,80 @@
+/** Header fields on their way to an origin and back: hop-by-hop ones are taken out (RFC 9110 §7.6.1). */
+import type { HeaderList } from '#/core/exchange.ts'
+
+const hopByHop = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+])
+
+/** The value of the first field of this name, which is given in lower case. */
+export function fieldOf(headers: HeaderList, name: string): string | undefined {
+  for (let i = 0; i < headers.length; i += 2) if (headers[i]!.toLowerCase() === name) return headers[i + 1]
+  return undefined
+}
+
+/** Every field but the hop-by-hop ones, those that `Connection` names, and those in `also` (lower case). */
+export function endToEnd(headers: HeaderList, also: ReadonlySet<string> = new Set()): HeaderList {
+  const named = connectionOptions(headers)
+  const kept: HeaderList = []
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!.toLowerCase()
+    if (!hopByHop.has(name) && !also.has(name) && !named.has(name)) kept.push(headers[i]!, headers[i + 1]!)
+  }
+  return kept
+}
+
+function connectionOptions(headers: HeaderList): ReadonlySet<string> {
+  const names = new Set<string>()
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i]!.toLowerCase() !== 'connection') continue
+    for (const option of headers[i + 1]!.split(',')) names.add(option.trim().toLowerCase())
+  }
+  return names
+}
+
+const loopToken = 'rimward'
+
+/** How often this platform is named in CDN-Loop (RFC 8586 §2): how often the request left here already. */
+export function countHops(headers: HeaderList): number {
+  let hops = 0
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i]!.toLowerCase() !== 'cdn-loop') continue
+    for (const member of headers[i + 1]!.split(',')) if (member.split(';')[0]!.trim() === loopToken) hops++
+  }
+  return hops
+}
+
+/** What our client library writes itself: the framing of the body, and `Expect`, which it does not wait for. */
+const written = new Set(['content-length', 'expect', 'cdn-loop', 'host'])
+
+/** Fields as they are sent: end-to-end ones, one Host, CDN-Loop with us at its end, the length of a streamed body. */
+export function toOriginFields(headers: HeaderList, host: string, streamed: boolean): HeaderList {
+  const fields = ['host', fieldOf(headers, 'host') ?? host, ...endToEnd(headers, written)]
+  const length = streamed ? fieldOf(headers, 'content-length') : undefined
+  if (length !== undefined) fields.push('content-length', length)
+  const loop: string[] = []
+  for (let i = 0; i < headers.length; i += 2) if (headers[i]!.toLowerCase() === 'cdn-loop') loop.push(headers[i + 1]!)
+  fields.push('cdn-loop', [...loop, loopToken].join(', '))
+  return fields
+}
+
+/** Raw fields of an answer: buffers from HTTP/1.1, an object from HTTP/2. Octets are kept as ISO 8859-1. */
+export function fromOriginFields(raw: unknown): HeaderList {
+  const list: HeaderList = []
+  if (Array.isArray(raw)) for (const item of raw as (Buffer | string)[]) list.push(latin1(item))
+  else
+    for (const [name, value] of Object.entries((raw ?? {}) as Record<string, string | string[]>))
+      for (const one of Array.isArray(value) ? value : [value]) list.push(name, one)
+  return endToEnd(list)
+}
+
+function latin1(item: Buffer | string): string {
+  return typeof item === 'string' ? item : item.toString('latin1')
+}

@@ -1,0 +1,298 @@
+/** One running point of presence: the only file that wires rooms together. */
+import { createHash, randomBytes } from 'node:crypto'
+import { lstat, mkdir, readFile, rm } from 'node:fs/promises'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createApi } from '#/apis/api.ts'
+import { createAssets } from '#/assets/assets.ts'
+import { createAssetUploads } from '#/control/assets-uploads.ts'
+import { createCertificates } from '#/control/certificates/certificates.ts'
+import { createControl } from '#/control/control.ts'
+import { createEgressRules } from '#/control/egress-rules.ts'
+import { findKvNamespace, finishKvRemovals } from '#/control/kv-namespaces.ts'
+import { createTraces } from '#/control/traces.ts'
+import { programFirst } from '#/core/asset-routing.ts'
+import { EdgeError } from '#/core/errors.ts'
+import { defaultLimits } from '#/core/limits.ts'
+import type { Fabric } from '#/core/ports.ts'
+import type { Snapshot } from '#/core/snapshot.ts'
+import { type Address, createEdge, type Edge } from '#/edge/edge.ts'
+import { findSite } from '#/edge/find-site.ts'
+import { createLocate } from '#/edge/locate.ts'
+import { createLog } from '#/edge/log.ts'
+import { createMetrics } from '#/edge/metrics.ts'
+import { createRequestTraces } from '#/edge/request-traces.ts'
+import { createWorkerdEngine } from '#/engines/workerd/engine.ts'
+import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
+import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
+import { createEgress } from '#/origin/egress.ts'
+import { createKvStores } from '#/stores/kv.ts'
+import { openSeal } from '#/stores/seal.ts'
+
+export interface PopOptions {
+  /** Everything that must last; claimed by the caller. */
+  readonly data: string
+  /** Port 0 lets the kernel choose. */
+  readonly http: Address
+  readonly https?: Address
+  readonly api: Address
+  readonly pop: { readonly id: string; readonly country?: string }
+  readonly debug: boolean
+  readonly token: string
+  readonly log: 'file' | 'stderr' | 'off'
+  readonly otlpEndpoint?: string
+}
+
+export interface RunningPop {
+  /** URLs, without a slash at the end. */
+  readonly addresses: { readonly http: string; readonly https?: string; readonly api: string }
+  readonly accountId: string
+  /** Stops accepting, finishes what is in flight, closes everything. */
+  stop(): Promise<void>
+}
+
+/** Closes what was opened, last first, each in its own time; a failure to close one does not leave the others open. */
+function createCloser() {
+  const steps: (() => unknown)[] = []
+  return {
+    add: (step: () => unknown) => void steps.push(step),
+    async close(): Promise<void> {
+      const failures: unknown[] = []
+      for (const step of steps.splice(0).reverse()) {
+        try {
+          await step()
+        } catch (failure) {
+          failures.push(failure)
+        }
+      }
+      if (failures.length > 0) throw new AggregateError(failures, 'Some parts of the node did not close.')
+    },
+  }
+}
+
+/** Rejects when a part cannot start; what had started by then is closed again. */
+export async function startPop(options: PopOptions): Promise<RunningPop> {
+  const closer = createCloser()
+  try {
+    return await start(options, closer)
+  } catch (error) {
+    await closer.close().catch(() => {})
+    throw error
+  }
+}
+
+async function start(options: PopOptions, closer: ReturnType<typeof createCloser>): Promise<RunningPop> {
+  const { data, pop, token } = options
+  const limits = defaultLimits
+  const clock = Date.now
+  const version = await readVersion()
+
+  const log = await openLog(options)
+  closer.add(() => log.close())
+  const metrics = createMetrics({ limits })
+  const say = (message: string, facts: object = {}) => log.logger.info(facts, message)
+
+  // What lasts.
+  const fabric = await openSqliteFabric({ folder: join(data, 'fabric'), clock, limits })
+  closer.add(() => fabric.close())
+  const seal = await openSeal({ keyFile: join(data, 'secret.key') })
+  const kv = createKvStores({ fabric, limits, clock })
+  await finishKvRemovals({ fabric, kv, limits, clock })
+  const accountId = await platformId(fabric)
+
+  // What answers.
+  const assets = createAssets({ blobs: fabric.blobs, limits })
+  const traces = createTraces({ fabric, clock, limits })
+  closer.add(() => traces.close())
+  const rules = await createEgressRules({ fabric, limits, clock })
+  closer.add(() => rules.close())
+  let served: Snapshot = { revision: 0, sites: [], programs: new Map() }
+  let edge: Edge | undefined
+  const apiAddress: Address[] = []
+  const egress = createEgress({
+    rules,
+    limits,
+    clock,
+    ownSite: (host, path) => ownSite(served, host, path),
+    ownListeners: () =>
+      [edge?.addresses.http, edge?.addresses.https, ...apiAddress]
+        .filter((one) => one !== undefined)
+        .map(({ host, port }) => ({ address: host, port })),
+  })
+  closer.add(() => egress.close())
+  const runFolder = await openRunFolder(data)
+  closer.add(() => rm(runFolder, { recursive: true, force: true }))
+  await mkdir(join(data, 'engine'), { recursive: true })
+  const engine = await createWorkerdEngine({
+    folder: join(data, 'engine'),
+    runFolder: join(runFolder, 'cells'),
+    blobs: fabric.blobs,
+    kv,
+    seal,
+    assets,
+    egress,
+    traces,
+    limits,
+    clock,
+    log: say,
+    ownCells: openOwnEngine,
+  })
+  closer.add(() => engine.close())
+
+  // A change in, a new Snapshot out.
+  const control = await createControl({
+    fabric,
+    seal,
+    engine,
+    limits,
+    clock,
+    hasStore: async (store) => (await findKvNamespace(fabric, store)) !== undefined,
+    async adopt(snapshot) {
+      await engine.adopt(snapshot)
+      served = snapshot
+    },
+  })
+  for (const problem of control.problems) log.logger.error({ problem }, 'a record was left out')
+  const uploads = await createAssetUploads({ fabric, seal, clock, limits })
+  closer.add(() => uploads.close())
+  const certificates = await createCertificates({
+    fabric,
+    seal,
+    folder: data,
+    limits,
+    clock,
+    log: log.logger,
+    sitesHostnames: () => served.sites.flatMap((site) => site.hostnames),
+  })
+  closer.add(() => certificates.close())
+
+  edge = await createEdge({
+    listen: { http: options.http, ...(options.https && { https: options.https }) },
+    snapshot: () => served,
+    engine,
+    assets,
+    programFirst,
+    egress,
+    certificates,
+    log,
+    metrics,
+    ...(options.otlpEndpoint && {
+      traces: await createRequestTraces({
+        endpoint: options.otlpEndpoint,
+        pop: { id: pop.id, country: pop.country ?? '' },
+      }),
+    }),
+    limits,
+    clock,
+    pop: { id: pop.id, country: pop.country ?? 'XX' },
+    debug: options.debug,
+    locate: await createLocate({ limit: limits.locatedAddresses }),
+  })
+  closer.add(() => edge.close())
+
+  const addresses = { http: urlOf('http', edge.addresses.http), api: '' } as RunningPop['addresses'] & { api: string }
+  if (edge.addresses.https) Object.assign(addresses, { https: urlOf('https', edge.addresses.https) })
+  const api = createApi({
+    control,
+    kv,
+    fabric,
+    traces,
+    uploads,
+    rules,
+    certificates,
+    metrics,
+    token,
+    accountId,
+    version,
+    pop: pop.id,
+    addresses: () => addresses,
+    dataPlane: { http: edge.addresses.http, https: edge.addresses.https },
+    limits,
+    clock,
+    log: (message, error) => log.logger.error({ err: error }, message),
+  })
+  closer.add(() => api.close())
+  apiAddress.push(await listen(api.server, options.api))
+  addresses.api = urlOf('http', apiAddress[0]!)
+
+  const sweeping = setInterval(() => {
+    control
+      .sweep(async function* () {
+        yield* kv.blobsInUse()
+        yield* uploads.inUse()
+      })
+      .catch((error) => log.logger.error({ err: error }, 'sweeping blobs failed'))
+  }, limits.blobSweepMs)
+  sweeping.unref()
+  closer.add(() => clearInterval(sweeping))
+
+  say('ready', { ...addresses, programs: served.programs.size, version })
+  return {
+    addresses,
+    accountId,
+    async stop() {
+      await edge.drain()
+      await closer.close()
+    },
+  }
+}
+
+/**
+ * Where the cells' sockets lie: not below the data folder, because a unix socket's path has at most 107 bytes. The same
+ * data folder gets the same one, so that what a killed node left behind is found by the next.
+ */
+async function openRunFolder(data: string): Promise<string> {
+  const name = createHash('sha256').update(data).digest('hex').slice(0, 16)
+  const folder = join(tmpdir(), `rimward-${name}`)
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const { uid, mode } = await lstat(folder)
+  // In a folder that everybody may write to, somebody else could have made it first.
+  if (uid !== process.getuid?.() || (mode & 0o077) !== 0)
+    throw new EdgeError('folder_in_use', `The folder ${folder} belongs to somebody else; remove it or set TMPDIR.`)
+  return folder
+}
+
+async function readVersion(): Promise<string> {
+  const file = await readFile(new URL('../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(file) as { version: string }).version
+}
+
+async function openLog({ data, log }: PopOptions) {
+  if (log === 'stderr') return createLog({ to: 'stderr', limits: defaultLimits })
+  if (log === 'off') return createLog({ to: { write: () => {} }, limits: defaultLimits })
+  await mkdir(join(data, 'log'), { recursive: true })
+  return createLog({ to: { file: join(data, 'log', 'rimward.jsonl') }, limits: defaultLimits })
+}
+
+/** The platform's own id, which wrangler calls the account: made once, 32 hex digits. */
+async function platformId(fabric: Fabric): Promise<string> {
+  const bucket = fabric.bucket('platform')
+  await bucket.put('id', randomBytes(16), { expect: 0 })
+  return Buffer.from((await bucket.get('id'))!.value).toString('hex')
+}
+
+/** What the egress must know of a host: is it ours, and is there an origin behind it? */
+function ownSite(snapshot: Snapshot, host: string, path: string): { site: string; origin?: string } | undefined {
+  const site = findSite(snapshot, { host, path, scheme: 'http' })
+  if (site === undefined) return undefined
+  if (site.target.kind === 'origin') return { site: site.name, origin: site.target.url }
+  // A program on a route stands in front of the origin of the same host, where there is one.
+  const behind = snapshot.sites.find((one) => one.target.kind === 'origin' && one.hostnames.includes(host))
+  return behind?.target.kind === 'origin' ? { site: behind.name, origin: behind.target.url } : { site: site.name }
+}
+
+function urlOf(scheme: 'http' | 'https', { host, port }: Address): string {
+  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+async function listen(server: Server, { host, port }: Address): Promise<Address> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  server.once('error', reject)
+  server.listen(port, host, resolve)
+  await promise
+  server.off('error', reject)
+  const bound = server.address() as AddressInfo
+  return { host: bound.address, port: bound.port }
+}

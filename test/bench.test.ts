@@ -1,0 +1,110 @@
+/** The measuring itself is tested: a benchmark that counts wrongly is worse than none. */
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { test } from 'node:test'
+import { badAnswers, type LoadResult, load, readWrk } from '../bench/load.ts'
+import { requestOnce } from '../bench/one-request.ts'
+import { loaderWorkerd } from '../bench/peers/workerd.ts'
+import { cpuSeconds, memoryOf, treeOf } from '../bench/processes.ts'
+import { sourceOf } from '../bench/programs.ts'
+import { median, quantile, show } from '../bench/statistics.ts'
+import { busyTime } from '../bench/timing-proxy.ts'
+import { putSection } from '../bench/write-page.ts'
+
+test('our generator counts answers by status and broken connections', async (t) => {
+  let count = 0
+  const hosts = new Set<string>()
+  const server = createServer((request, response) => {
+    hosts.add(request.headers.host ?? '')
+    count += 1
+    if (count % 100 === 0) return void request.socket.destroy()
+    response.statusCode = count % 10 === 0 ? 503 : 200
+    response.write('in two ')
+    response.end('chunks\n')
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => server.close())
+  const { port } = server.address() as AddressInfo
+  const order = {
+    host: '127.0.0.1',
+    port,
+    authorities: ['a.localhost', 'b.localhost'],
+    path: '/',
+    connections: 4,
+    seconds: 0.3,
+  }
+  const result = await load(order, 'own')
+  assert.deepEqual([...hosts].sort(), ['a.localhost', 'b.localhost'])
+  assert.equal(result.broken, Math.floor(count / 100))
+  assert.equal(result.statuses['200']! + result.statuses['503']!, result.requests)
+  assert.equal(result.requests + result.broken, count)
+  assert.match(badAnswers(result)!, /^\d+ × 503$/)
+  const good: LoadResult = { ...result, statuses: { 200: 5 }, broken: 0 }
+  assert.equal(badAnswers(good), undefined)
+  assert.equal(badAnswers({ ...good, broken: 2 }), '2 broken connections')
+})
+
+test("wrk's report is read", () => {
+  const text = `  Latency Distribution
+     50%  800.00us
+     99%    1.50ms
+  18542 requests in 2.10s, 2.58MB read
+  Socket errors: connect 0, read 3, write 0, timeout 1
+  Non-2xx or 3xx responses: 7
+`
+  assert.deepEqual(readWrk(text), {
+    requests: 18542,
+    seconds: 2.1,
+    statuses: { '2xx/3xx': 18535, other: 7 },
+    broken: 4,
+    p50Ms: 0.8,
+    p99Ms: 1.5,
+  })
+})
+
+test('the process tree, its time and its memory', async (t) => {
+  const child = spawn('sh', ['-c', 'sleep 30 & while :; do :; done'])
+  t.after(() => child.kill('SIGKILL'))
+  await new Promise((resolve) => child.once('spawn', resolve))
+  while (treeOf(child.pid!).length < 2 || cpuSeconds(child.pid!) < 0.05)
+    await new Promise((resolve) => setImmediate(resolve))
+  const [, sleep] = treeOf(child.pid!)
+  t.after(() => process.kill(sleep!, 'SIGKILL'))
+  const { processes, pssMiB } = memoryOf(child.pid!)
+  assert.equal(processes, 2)
+  assert.ok(pssMiB > 0 && pssMiB < 50)
+})
+
+test('numbers', () => {
+  assert.equal(median([3, 1, 2]), 2)
+  assert.equal(quantile([1, 2, 3, 4, 5, 6, 7, 8, 9, 10], 0.9), 10)
+  assert.equal(median([]).toString(), 'NaN')
+  assert.deepEqual([show(12345.6), show(1234567), show(5.04), show(Number.NaN)], ['12 346', '1 234 567', '5.0', '-'])
+})
+
+test('calls at the same time count once, and only up to the end', () => {
+  const call = (from: number, to: number) => ({ method: 'GET', path: '/', from, to })
+  assert.equal(busyTime([call(0, 10), call(5, 8), call(8, 12), call(20, 30)], 25), 17)
+  assert.equal(busyTime([], 25), 0)
+})
+
+test('a section of the page is replaced, the rest stays', () => {
+  const first = putSection('# Page\n', 'a', 'one')
+  const second = putSection(putSection(first, 'b', 'two'), 'a', 'three')
+  assert.equal(
+    second,
+    '# Page\n\n<!-- bench: a -->\nthree\n<!-- /bench: a -->\n\n<!-- bench: b -->\ntwo\n<!-- /bench: b -->\n',
+  )
+})
+
+test("workerd's loader answers for programs of each size, each a program of its own", async (t) => {
+  assert.ok(Math.abs(sourceOf('100 KB').length - 100_000) < 1_000)
+  const target = await loaderWorkerd.start()
+  t.after(() => target.stop())
+  for (const name of ['tiny-1', '100kb-1', '500kb-1']) {
+    const { status, body } = await requestOnce({ ...target, authority: `${name}.localhost` })
+    assert.deepEqual([status, body], [200, 'Hello World\n'], name)
+  }
+})

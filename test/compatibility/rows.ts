@@ -1,0 +1,246 @@
+/**
+ * What `docs/compatibility.md` says, a row each, with the proof that the compatibility test runs for it.
+ * `npm run docs` writes the page from these rows; a row whose proof fails cannot stay.
+ */
+export type State = 'works' | 'works differently' | 'refused'
+
+export type Proof =
+  /** A check of `test/compatibility/worker`, asked in a shared cell and in a cell of its own. */
+  | { readonly check: string; readonly cells?: 'own' }
+  /** Configuration added to a small Worker; the deployment is refused and the output says this. */
+  | { readonly config: Record<string, unknown>; readonly says: RegExp; readonly uploaded?: true }
+  /** A wrangler command in the Worker's folder, in the order of the rows; the output says this. */
+  | { readonly wrangler: readonly string[]; readonly says: RegExp; readonly input?: string; readonly fails?: true }
+  /** A story of its own: a named function in the compatibility test. */
+  | { readonly story: string }
+
+export interface Row {
+  readonly feature: string
+  readonly state: State
+  readonly note?: string
+  readonly proof: Proof
+}
+
+export interface Area {
+  readonly title: string
+  readonly rows: readonly Row[]
+}
+
+const works = (feature: string, proof: Proof, note?: string): Row => ({
+  feature,
+  state: 'works',
+  proof,
+  ...(note === undefined ? {} : { note }),
+})
+const differs = (feature: string, note: string, proof: Proof): Row => ({
+  feature,
+  state: 'works differently',
+  note,
+  proof,
+})
+const refused = (feature: string, note: string, proof: Proof): Row => ({ feature, state: 'refused', note, proof })
+
+const modules: Area = {
+  title: 'Programs and modules',
+  rows: [
+    works('Module syntax, `export default { fetch }`', { check: 'vars' }),
+    works(
+      'Service-worker syntax (`addEventListener`)',
+      { story: 'service-worker syntax' },
+      'runs in a cell of its own',
+    ),
+    works('Text modules', { check: 'modules-text' }),
+    works('Data modules', { check: 'modules-data' }),
+    works('JSON modules', { check: 'modules-json' }),
+    works('Wasm modules', { check: 'modules-wasm' }),
+    works('CommonJS modules', { check: 'modules-commonjs' }),
+    works('`nodejs_compat`', { check: 'node-compat' }),
+    refused('Python', 'no Python runtime: write the Worker in JavaScript or TypeScript', {
+      story: 'python is refused',
+    }),
+  ],
+}
+
+const runtime: Area = {
+  title: 'Runtime',
+  rows: [
+    works('Streaming requests and responses', { story: 'streams pass as they come' }),
+    works('WebSockets to the client (`WebSocketPair`)', { story: 'websocket to the client' }),
+    works('`ctx.waitUntil`', { story: 'waitUntil outlives the answer' }),
+    works('`request.cf`, `CF-Connecting-IP`, `CF-Ray`, `CF-IPCountry`, `CF-Visitor`', { story: 'request facts' }),
+    works('Uncaught exception: error 1101', { story: 'error 1101' }),
+    works('Endless loop: error 1102', { story: 'error 1102' }),
+    works('`fetch()` of another program of the platform: error 1042', { check: 'fetch-own-platform' }),
+    differs(
+      '`fetch()` of private addresses',
+      'refused with 403 after name resolution, until `rimward allow NAME DESTINATION`',
+      { check: 'fetch-refuses-loopback' },
+    ),
+    works('`import { env, waitUntil } from "cloudflare:workers"`', { check: 'env-import' }),
+    works('Streams, `CompressionStream`', { check: 'streams' }),
+    works('`HTMLRewriter`', { check: 'html-rewriter' }),
+    works('WebCrypto', { check: 'web-crypto' }),
+    works('`URLPattern`, `structuredClone`, `EventTarget`, `AbortSignal`', { check: 'web-standards' }),
+    differs('`scheduler.wait`, timers, `Date.now()`', 'clocks run on while code runs (Cloudflare freezes them)', {
+      check: 'timers',
+    }),
+    refused('Cache API (`caches.default`)', 'throws «No Cache was configured»: it comes with the shared cache', {
+      check: 'cache-api',
+    }),
+    refused('`connect()` (TCP sockets)', 'throws: it comes with Hyperdrive', { check: 'connect' }),
+  ],
+}
+
+const bindings: Area = {
+  title: 'Bindings',
+  rows: [
+    works('Variables', { check: 'vars' }),
+    works('JSON variables', { check: 'vars-json' }),
+    works('Secrets, encrypted at rest', { check: 'secret' }),
+    works('KV: `get`, `put` of text', { check: 'kv-text' }),
+    works('KV: `json`, `arrayBuffer`, `stream`', { check: 'kv-types' }),
+    works('KV: metadata', { check: 'kv-metadata' }),
+    works('KV: `expirationTtl`, `expiration`', { check: 'kv-expiration' }),
+    works('KV: `list` with prefix and cursors', { check: 'kv-list' }),
+    works('KV: bulk `get`', { check: 'kv-bulk-get' }),
+    works('KV: `delete`', { check: 'kv-delete' }),
+    works('KV: limits and their error texts', { check: 'kv-limits' }),
+    works('Service bindings: `fetch`', { check: 'service-fetch' }),
+    works('Service bindings: RPC, stubs, callbacks, streams', { check: 'service-rpc' }),
+    works('Service bindings: named entrypoints', { check: 'service-entrypoint' }),
+    works('Service bindings: `props`', { check: 'service-props' }),
+    works('Assets: `env.ASSETS.fetch`', { check: 'assets-binding' }),
+    works('Version metadata', { check: 'version-metadata' }),
+    refused('D1', 'comes with a later release', {
+      config: { d1_databases: [{ binding: 'DB', database_name: 'd', database_id: 'x' }] },
+      says: /d1/i,
+    }),
+    refused('R2', 'comes with a later release', {
+      config: { r2_buckets: [{ binding: 'B', bucket_name: 'bucket' }] },
+      says: /r2/i,
+    }),
+    refused('Queues', 'comes with a later release', {
+      config: { queues: { producers: [{ binding: 'Q', queue: 'q' }] } },
+      says: /queue/i,
+    }),
+    refused('Workers AI', 'Rimward has no models', { config: { ai: { binding: 'AI' } }, says: /\bai\b/i }),
+    refused('Vectorize', 'Rimward has no vector index', {
+      config: { vectorize: [{ binding: 'V', index_name: 'v' }] },
+      says: /vectorize/i,
+    }),
+    refused('Browser Rendering', 'Rimward has no browsers', {
+      config: { browser: { binding: 'B' } },
+      says: /browser/i,
+    }),
+    refused('Send Email', 'Rimward sends no mail', { config: { send_email: [{ name: 'M' }] }, says: /email/i }),
+    refused('Analytics Engine', 'comes with a later release', {
+      config: { analytics_engine_datasets: [{ binding: 'AE', dataset: 'd' }] },
+      says: /analytics/i,
+    }),
+    refused('Rate limiting', 'comes with a later release', {
+      config: { ratelimits: [{ name: 'RL', namespace_id: '1', simple: { limit: 1, period: 10 } }] },
+      says: /rate ?limit/i,
+    }),
+    refused('Cron triggers', 'come with a later release; wrangler sets them after the upload, which stands', {
+      config: { triggers: { crons: ['* * * * *'] } },
+      says: /cron|schedule/i,
+      uploaded: true,
+    }),
+  ],
+}
+
+const objects: Area = {
+  title: 'Durable Objects',
+  rows: [
+    works('RPC methods, SQLite storage', { check: 'object-rpc', cells: 'own' }),
+    works('`blockConcurrencyWhile`', { check: 'object-block-concurrency', cells: 'own' }),
+    works('`fetch`', { check: 'object-fetch', cells: 'own' }),
+    works('`idFromName`, `idFromString`, `newUniqueId`, `getByName`', { check: 'object-ids', cells: 'own' }),
+    works('Key-value storage, transactions, `deleteAll`', { check: 'object-key-value', cells: 'own' }),
+    works('Alarms', { check: 'object-alarm', cells: 'own' }),
+    works('Hibernating WebSockets, attachments, automatic response', { story: 'hibernating websockets' }),
+    works('Data outlives SIGKILL', { story: 'objects outlive SIGKILL' }),
+  ],
+}
+
+const assets: Area = {
+  title: 'Static assets',
+  rows: [
+    works('`html_handling`, `ETag`, 304', { story: 'assets answer' }),
+    works('`_headers`', { story: 'assets _headers' }),
+    works('`_redirects`', { story: 'assets _redirects' }),
+    works('`run_worker_first`', { story: 'assets run_worker_first' }),
+    works('`.assetsignore`', { story: 'assets ignored' }),
+  ],
+}
+
+const wrangler: Area = {
+  title: 'wrangler',
+  rows: [
+    works('`whoami`', { wrangler: ['whoami'], says: /rimward/i }),
+    works('`types`', { wrangler: ['types'], says: /worker-configuration\.d\.ts/ }, 'local'),
+    works('`deploy --dry-run`', { wrangler: ['deploy', '--dry-run'], says: /--dry-run: exiting now/ }),
+    works('`deploy`', { wrangler: ['deploy'], says: /Current Version ID: [0-9a-f-]{36}/ }),
+    works('`deployments list`', { wrangler: ['deployments', 'list'], says: /100%/ }),
+    works('`deployments status`', { wrangler: ['deployments', 'status'], says: /100%/ }),
+    works('`versions view`', { story: 'versions view' }),
+    works('`versions deploy` (gradual, sticky, override header)', { story: 'versions deploy' }),
+    works('`rollback`', { story: 'rollback' }),
+    works('`triggers deploy`', { wrangler: ['triggers', 'deploy'], says: /compat\.localhost/ }),
+    works('`secret put`', { wrangler: ['secret', 'put', 'A'], input: 'a', says: /Success/ }),
+    works('`secret list`', { wrangler: ['secret', 'list'], says: /"A"/ }),
+    works('`secret bulk`', { wrangler: ['secret', 'bulk'], input: '{"B":"b","C":"c"}', says: /2 secrets/ }),
+    works('`secret delete`', { wrangler: ['secret', 'delete', 'A'], says: /Success/ }),
+    works('`versions upload`', { wrangler: ['versions', 'upload', '--tag', 'canary'], says: /Worker Version ID/ }),
+    works('`versions list`', { wrangler: ['versions', 'list'], says: /canary/ }),
+    works('`versions secret put`', {
+      wrangler: ['versions', 'secret', 'put', 'V'],
+      input: 'v',
+      says: /Success|Created version/,
+    }),
+    works('`versions secret list`', { wrangler: ['versions', 'secret', 'list', '--latest-version'], says: /V/ }),
+    works('`versions secret delete`', { wrangler: ['versions', 'secret', 'delete', 'V'], says: /Success|deleted/i }),
+    works('`kv namespace create`', { wrangler: ['kv', 'namespace', 'create', 'extra'], says: /id/ }),
+    works('`kv namespace list`', { wrangler: ['kv', 'namespace', 'list'], says: /extra/ }),
+    works('`kv key put`', {
+      wrangler: ['kv', 'key', 'put', '--binding', 'KV', 'a key', 'a value', '--remote'],
+      says: /Writing the value/,
+    }),
+    works('`kv key get`', {
+      wrangler: ['kv', 'key', 'get', '--binding', 'KV', 'a key', '--remote', '--text'],
+      says: /a value/,
+    }),
+    works('`kv key list`', { wrangler: ['kv', 'key', 'list', '--binding', 'KV', '--remote'], says: /"a key"/ }),
+    works('`kv key delete`', {
+      wrangler: ['kv', 'key', 'delete', '--binding', 'KV', 'a key', '--remote'],
+      says: /Deleting the key/,
+    }),
+    works('`kv bulk put`, `kv bulk get`, `kv bulk delete`', { story: 'kv bulk' }),
+    works('`tail`', { story: 'tail' }),
+    refused('`d1`, `r2`, `queues`, `workflows` …', 'their API answers 404 and names the call', {
+      wrangler: ['d1', 'list'],
+      says: /d1/,
+      fails: true,
+    }),
+    works('`delete`', { story: 'delete' }),
+  ],
+}
+
+export const areas: readonly Area[] = [modules, runtime, bindings, objects, assets, wrangler]
+
+/** The page, as Markdown. */
+export function compatibilityPage(): string {
+  const lines = [
+    '# Compatibility',
+    '',
+    'Each row is proven by `test/compatibility.test.ts` on a running node, with unmodified wrangler and real workerd;',
+    'the page is written from the same table (`npm run docs`). What is not listed is refused by name.',
+    '',
+  ]
+  for (const area of areas) {
+    lines.push(`## ${area.title}`, '', '| feature | state | note |', '|---|---|---|')
+    for (const row of area.rows) lines.push(`| ${row.feature} | ${row.state} | ${row.note ?? ''} |`)
+    lines.push('')
+  }
+  return lines.join('\n')
+}

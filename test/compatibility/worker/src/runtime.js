@@ -1,0 +1,109 @@
+import { env as importedEnv, waitUntil } from 'cloudflare:workers'
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { Buffer } from 'node:buffer'
+import { createHash } from 'node:crypto'
+import wasm from './add.wasm'
+import data from './data.json'
+import { equal, rejects } from './expect.js'
+import bytes from './four.bin'
+import legacy from './legacy.cjs'
+import text from './note.txt'
+
+export const runtimeChecks = {
+  async 'modules-text'() {
+    equal(text.trim(), 'a text module')
+  },
+  async 'modules-data'() {
+    equal([...new Uint8Array(bytes)], [1, 2, 3, 4])
+  },
+  async 'modules-json'() {
+    equal(data, { json: true })
+  },
+  async 'modules-wasm'() {
+    equal((await WebAssembly.instantiate(wasm)).exports.add(20, 22), 42)
+  },
+  async 'modules-commonjs'() {
+    equal(legacy.twice(4), 8)
+  },
+  async vars(env) {
+    equal(env.GREETING, 'hello')
+  },
+  async 'vars-json'(env) {
+    equal(env.NESTED, { a: [1, 2, { b: null }] })
+  },
+  async 'env-import'() {
+    equal(importedEnv.GREETING, 'hello')
+    equal(typeof importedEnv.KV.get, 'function')
+    waitUntil(Promise.resolve())
+  },
+  async secret(env) {
+    equal(env.TOKEN, 's3cret')
+  },
+  async 'version-metadata'(env) {
+    equal(/^[0-9a-f-]{36}$/.test(env.VERSION.id), true, `id ${env.VERSION.id}:`)
+    equal(Number.isNaN(Date.parse(env.VERSION.timestamp)), false, `timestamp ${env.VERSION.timestamp}:`)
+    equal(typeof env.VERSION.tag, 'string')
+  },
+  async 'node-compat'() {
+    equal(createHash('sha256').update('x').digest('hex').slice(0, 8), '2d711642')
+    equal(Buffer.from('aGk=', 'base64').toString(), 'hi')
+    const storage = new AsyncLocalStorage()
+    equal(await storage.run(7, async () => storage.getStore()), 7)
+  },
+  async 'web-crypto'() {
+    const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode('x'))
+    equal(new Uint8Array(digest)[0], 0x2d)
+    equal(crypto.randomUUID().length, 36)
+  },
+  async 'html-rewriter'() {
+    const rewriter = new HTMLRewriter().on('p', {
+      element(element) {
+        element.setAttribute('class', 'x')
+      },
+    })
+    equal(await rewriter.transform(new Response('<p>a</p>')).text(), '<p class="x">a</p>')
+  },
+  async streams() {
+    const { readable, writable } = new TransformStream()
+    const writer = writable.getWriter()
+    writer.write(new TextEncoder().encode('through'))
+    writer.close()
+    equal(await new Response(readable).text(), 'through')
+    const packed = new Response('zip me'.repeat(100)).body.pipeThrough(new CompressionStream('gzip'))
+    equal((await new Response(packed.pipeThrough(new DecompressionStream('gzip'))).text()).length, 600)
+  },
+  async 'web-standards'() {
+    equal(new URLPattern({ pathname: '/a/:id' }).exec({ pathname: '/a/7' }).pathname.groups.id, '7')
+    equal(structuredClone(new Map([['a', 1]])).get('a'), 1)
+    await rejects(async () => AbortSignal.abort(new Error('stop')).throwIfAborted(), 'stop')
+    const target = new EventTarget()
+    let seen = 0
+    target.addEventListener('x', () => seen++)
+    target.dispatchEvent(new Event('x'))
+    equal(seen, 1)
+  },
+  async timers() {
+    const before = Date.now()
+    await scheduler.wait(20)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    equal(Date.now() - before >= 20, true)
+  },
+  async 'fetch-refuses-loopback'() {
+    const response = await fetch('http://127.0.0.1:1/').catch((error) => error)
+    equal(response instanceof Error || response.status === 403, true, `got ${response.status}:`)
+  },
+  async 'fetch-own-platform'() {
+    const response = await fetch('http://compat-neighbour.localhost/')
+    equal([response.status, (await response.text()).includes('1042')], [404, true])
+  },
+  async 'cache-api'() {
+    await rejects(() => caches.default.match('http://cache.example/'), 'Cache')
+  },
+  async connect() {
+    const { connect } = await import('cloudflare:sockets')
+    await rejects(async () => {
+      const socket = connect('127.0.0.1:1')
+      await socket.opened
+    }, '')
+  },
+}
