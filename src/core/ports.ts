@@ -3,6 +3,7 @@
  * suite that every implementation runs. `pop.ts` hands them over.
  */
 import type { Readable } from 'node:stream'
+import type { CacheWish, PurgeWish } from './cache-policy.ts'
 import type { Answer, HeaderList } from './exchange.ts'
 import type { BlobHash, Deployment, ObjectNamespace, Program, ProgramName, Sealed, Snapshot } from './snapshot.ts'
 import type { EpochMs, Milliseconds } from './units.ts'
@@ -192,6 +193,25 @@ export interface EgressRequest {
   readonly body: Readable | Uint8Array | null
   readonly wantsUpgrade: boolean
   readonly signal: AbortSignal
+  /** How the shared cache treats this request; absent: by what the answer itself says. */
+  readonly cache?: CacheWish
+  /** Interim answers, 103 above all (RFC 8297). */
+  readonly onInformational?: (status: number, headers: HeaderList) => void
+}
+
+/** An answer that may have come through the shared cache. */
+export interface EgressAnswer extends Answer {
+  /** Value of our member of `Cache-Status` (RFC 9211 §2); absent when the cache was not asked. */
+  readonly cacheStatus?: string
+}
+
+/**
+ * The shared cache: an egress in front of the egress, so that sites and programs go through one. Purges are acknowledged
+ * once nothing fetched before them can answer any more, whatever was in flight (hard), or only as stale (soft).
+ */
+export interface SharedCache extends Egress {
+  fetch(request: EgressRequest): Promise<EgressAnswer>
+  purge(wishes: readonly PurgeWish[]): Promise<void>
 }
 
 /** A rule of the operator that lets a request out to an address that is not public. */
@@ -212,7 +232,7 @@ export interface EgressRules {
 
 /** Rejects with an `EdgeError` (`egress_refused`, `program_loop`, `origin_*`). Redirects are handed back, not followed. */
 export interface Egress {
-  fetch(request: EgressRequest): Promise<Answer>
+  fetch(request: EgressRequest): Promise<EgressAnswer>
   close(): Promise<void>
 }
 

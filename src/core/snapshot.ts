@@ -2,6 +2,7 @@
  * The nouns. A `Snapshot` is all that the data plane knows: immutable, swapped whole once it is proven to start.
  * `control/` makes it, `edge/` and the engines read it.
  */
+import type { CachePolicy } from './cache-policy.ts'
 import type { EpochMs } from './units.ts'
 
 /** Hex SHA-256 of the bytes: the name of a blob in the fabric. */
@@ -26,6 +27,8 @@ export interface Site {
   /** Patterns such as `example.com/app/*`; the most specific one of all sites wins, before any hostname. */
   readonly routes: readonly string[]
   readonly target: Target
+  /** How the shared cache treats what this site fetches; absent: by RFC 9111 alone. */
+  readonly cache?: CachePolicy
 }
 
 export type Target =

@@ -1,0 +1,60 @@
+/**
+ * What a site may say about caching, beyond what its answers say by RFC 9111. Nouns only: `cache/` decides by them,
+ * `control/` keeps them, the doors translate into them.
+ */
+import type { Seconds } from './units.ts'
+
+export interface CachePolicy {
+  /** Freshness of an answer that says nothing itself; absent: RFC 9111's heuristics, where they apply. */
+  readonly defaultTtl?: Seconds
+  /** Freshness by status, before what the answer says when `override` is set, else where it says nothing. */
+  readonly ttlByStatus?: readonly { readonly from: number; readonly to: number; readonly ttl: Seconds }[]
+  readonly override?: boolean
+  readonly staleWhileRevalidate?: Seconds
+  readonly staleIfError?: Seconds
+  /** Store answers with `Set-Cookie` (RFC 9111 allows it; CDNs refuse). Default false. */
+  readonly storeSetCookie?: boolean
+  readonly key?: CacheKeyShape
+  /** Paths that are never looked up nor stored; `*` matches any text. */
+  readonly bypassPaths?: readonly string[]
+}
+
+/** How requests become cache keys. Default: scheme, host, path and query as sent. */
+export interface CacheKeyShape {
+  readonly query?:
+    | { readonly kind: 'all' }
+    | { readonly kind: 'none' }
+    | { readonly kind: 'only'; readonly names: readonly string[] }
+    | { readonly kind: 'without'; readonly names: readonly string[] }
+  readonly sortQuery?: boolean
+  readonly ignoreHost?: boolean
+  readonly headers?: readonly string[]
+  readonly cookies?: readonly string[]
+}
+
+/** What one request asks of the shared cache, from a site's policy or from the program that fetches. */
+export interface CacheWish {
+  readonly policy?: CachePolicy
+  /** `fetch(url, { cf })` of Workers, `CacheOverride` of Compute: these win over `policy`. */
+  readonly ttl?: Seconds
+  readonly ttlByStatus?: CachePolicy['ttlByStatus']
+  /** Store whatever is not marked private, with heuristics or `ttl`. */
+  readonly everything?: boolean
+  readonly key?: string
+  readonly tags?: readonly string[]
+  /** Neither look up nor store. */
+  readonly bypass?: boolean
+}
+
+/** What must go. `soft` marks stale instead, so that stale-while-revalidate and stale-if-error go on serving. */
+export interface PurgeWish {
+  /** Whose objects: a site's or a program's name; absent: the whole platform (administrators only). */
+  readonly scope?: string
+  readonly what:
+    | { readonly kind: 'everything' }
+    | { readonly kind: 'url'; readonly url: string }
+    | { readonly kind: 'tag'; readonly tag: string }
+    | { readonly kind: 'prefix'; readonly prefix: string }
+    | { readonly kind: 'host'; readonly host: string }
+  readonly soft: boolean
+}
