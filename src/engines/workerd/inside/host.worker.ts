@@ -150,7 +150,7 @@ export default {
 async function command(line: string, env: HostEnv, ctx: ExecutionContext): Promise<Response> {
   const [verb, id = ''] = line.slice(1).split(' ')
   if (verb === 'routes') {
-    routes.clear()
+    routes = new Map()
     return new Response()
   }
   const control = load(env, ctx, id).getEntrypoint('RimwardControl') as unknown as {
@@ -168,20 +168,19 @@ async function command(line: string, env: HostEnv, ctx: ExecutionContext): Promi
   }
 }
 
-/** Program → isolate, asked of Node once per Snapshot. */
-const routes = new Map<string, Promise<IsolateId>>()
+/** Program → isolate, as of this Snapshot. Values only: a promise of one request must not be awaited by another. */
+let routes = new Map<string, IsolateId>()
 
-function isolateOf(env: HostEnv, program: string): Promise<IsolateId> {
-  let found = routes.get(program)
-  if (found === undefined) {
-    found = ask(env, 'route', program).then(async (response) => {
-      if (response.status !== 200) throw new Error(await response.text())
-      return response.text()
-    })
-    found.catch(() => routes.delete(program))
-    routes.set(program, found)
-  }
-  return found
+async function isolateOf(env: HostEnv, program: string): Promise<IsolateId> {
+  const known = routes.get(program)
+  if (known !== undefined) return known
+  const asked = routes
+  const response = await ask(env, 'route', program)
+  const isolate = await response.text()
+  if (response.status !== 200) throw new Error(isolate)
+  // Into the map of when it was asked: after a new Snapshot nobody looks there any more.
+  asked.set(program, isolate)
+  return isolate
 }
 
 export class Egress extends WorkerEntrypoint<HostEnv, { program: string }> {
