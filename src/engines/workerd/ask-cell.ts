@@ -6,7 +6,7 @@ import type { Limits } from '#/core/limits.ts'
 import type { ProgramAnswer, ProgramRequest, Traces } from '#/core/ports.ts'
 import type { Deployment, DeploymentId } from '#/core/snapshot.ts'
 import { CellFailure } from './cell-connection.ts'
-import type { IsolateId, SharedCell } from './shared-cell.ts'
+import { type IsolateId, type SharedCell, tellHost } from './shared-cell.ts'
 
 export interface Isolates {
   /** Sends one request. Rejects with `CellFailure` when the cell failed, with `EdgeError` when the program did. */
@@ -45,12 +45,7 @@ export function createIsolates(
     generations.set(deployment.id, (generations.get(deployment.id) ?? 0) + 1)
   }
 
-  async function tell(cell: SharedCell, line: string): Promise<void> {
-    const control = ['rimward-program', line]
-    await cell.client
-      .request({ method: 'GET', path: '/', authority: 'host', headers: [], control, body: null })
-      .catch(() => {})
-  }
+  const tell = (cell: SharedCell, line: string) => tellHost(cell.client, line)
 
   function evict(cell: SharedCell, isolate: IsolateId): void {
     cell.loaded.delete(isolate)

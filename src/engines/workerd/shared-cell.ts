@@ -47,7 +47,15 @@ export async function startSharedCell(options: SharedCellOptions): Promise<Share
     if (!loaded.has(request.id)) called.add(request.id)
     return code!(request)
   }
-  const backplane = await createBackplane(join(folder, 'backplane'), { ...options.handlers, code: noting })
+  /** A program called by a binding is started by a request of ours too: see `touch` in ask-cell.ts. */
+  const starting: BackplaneHandler = async (request) => {
+    const answer = await options.handlers.route!(request)
+    const isolate = answer.body instanceof Uint8Array ? Buffer.from(answer.body).toString() : ''
+    if (answer.status === 200 && isolate !== 'own') await tellHost(client, `!warm ${isolate}`)
+    return answer
+  }
+  const handlers = { ...options.handlers, code: noting, route: starting }
+  const backplane = await createBackplane(join(folder, 'backplane'), handlers)
   const cell = await startCell({
     name,
     folder,
@@ -85,4 +93,12 @@ export async function startSharedCell(options: SharedCellOptions): Promise<Share
     backplane.close()
   })
   return shared
+}
+
+/** A command to the host inside: `!warm ID`, `!evict ID`, `!routes`. A cell that is gone needs no telling. */
+export async function tellHost(client: CellClient, line: string): Promise<void> {
+  const control = ['rimward-program', line]
+  await client
+    .request({ method: 'GET', path: '/', authority: 'host', headers: [], control, body: null })
+    .catch(() => {})
 }

@@ -221,26 +221,26 @@ export class Program extends WorkerEntrypoint<HostEnv, ProgramProps> {
     // biome-ignore lint/correctness/noConstructorReturn: the names of a program's methods are not known here
     return new Proxy(this, {
       get(target, name) {
+        const { env, ctx } = target as unknown as { env: HostEnv; ctx: ExecutionContext<ProgramProps> }
         if (name in target || typeof name !== 'string') return Reflect.get(target, name)
         return async (...given: unknown[]) => {
-          const stub = (await target.meant()) as unknown as Record<string, (...given: unknown[]) => unknown>
+          const stub = (await meant(env, ctx)) as unknown as Record<string, (...given: unknown[]) => unknown>
           return stub[name]!(...given)
         }
       },
     })
   }
 
-  async meant(): Promise<Fetcher> {
-    const { program, entrypoint, props } = this.ctx.props
-    const isolate = await isolateOf(this.env, program)
-    if (isolate === 'own') return elsewhere(this.env, this.ctx.props)
-    const stub = load(this.env, this.ctx, isolate)
-    return stub.getEntrypoint(entrypoint, props === undefined ? {} : { props })
-  }
-
   override async fetch(request: Request): Promise<Response> {
-    return (await this.meant()).fetch(request)
+    return (await meant(this.env, this.ctx)).fetch(request)
   }
+}
+
+async function meant(env: HostEnv, ctx: ExecutionContext<ProgramProps>): Promise<Fetcher> {
+  const { program, entrypoint, props } = ctx.props
+  const isolate = await isolateOf(env, program)
+  if (isolate === 'own') return elsewhere(env, ctx.props)
+  return load(env, ctx, isolate).getEntrypoint(entrypoint, props === undefined ? {} : { props })
 }
 
 /** The program has a cell of its own, which may be another process by now: asked each time. */
