@@ -168,5 +168,7 @@ async function failureOf(answer: Answer): Promise<EdgeError> {
   const told = JSON.parse(Buffer.concat(parts).toString()) as { name?: string; message?: string; stack?: string }
   const message = told.message ?? ''
   if (/^(Failed to start Worker|Worker has no )/.test(message)) return new EdgeError('program_start_failed', message)
-  return new EdgeError('program_exception', told.stack ?? `${told.name ?? 'Error'}: ${message}`)
+  // What was thrown is for the log and the traces; the page is for a visitor.
+  const cause = told.stack ?? `${told.name ?? 'Error'}: ${message}`
+  return new EdgeError('program_exception', 'The program threw an exception.', { cause })
 }
