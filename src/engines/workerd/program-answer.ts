@@ -20,8 +20,9 @@ export function isUncaught(answer: Answer): boolean {
     : body instanceof Uint8Array && Buffer.from(body).toString() === bareBody
 }
 
-export function uncaught(): EdgeError {
-  return new EdgeError('program_exception', 'The program threw an exception that it did not catch, or never answered.')
+/** `words`: what was thrown, where it is known. */
+export function uncaught(words: string | undefined): EdgeError {
+  return new EdgeError('program_exception', words ?? 'The program threw an exception that it did not catch.')
 }
 
 /** `hung`: the cell was ended because it used up its CPU time without letting anything else run. */
