@@ -2,6 +2,7 @@
  * The nouns. A `Snapshot` is all that the data plane knows: immutable, swapped whole once it is proven to start.
  * `control/` makes it, `edge/` and the engines read it.
  */
+import type { AnswerPolicy } from './answer-policy.ts'
 import type { CachePolicy } from './cache-policy.ts'
 import type { EpochMs } from './units.ts'
 
@@ -29,6 +30,8 @@ export interface Site {
   readonly target: Target
   /** How the shared cache treats what this site fetches; absent: by RFC 9111 alone. */
   readonly cache?: CachePolicy
+  /** Redirects, header rules, compression and what else is done to its answers. */
+  readonly answers?: AnswerPolicy
 }
 
 export type Target =
