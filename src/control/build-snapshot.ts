@@ -28,6 +28,5 @@ export function buildOriginSite(record: SiteRecord, suffix: string): Site {
     hostnames: [`${record.name}.${suffix}`, ...record.hosts],
     routes: [],
     target: { kind: 'origin', url: record.origin },
-    ...(record.cache && { cache: record.cache }),
   }
 }

@@ -1,5 +1,4 @@
 /** Plain sites: hostnames in front of an origin, without a program. */
-import type { CachePolicy } from '#/core/cache-policy.ts'
 import { checkFree, toHostname } from './addresses.ts'
 import type { Office } from './office.ts'
 import { checkProgramName } from './program-name.ts'
@@ -12,7 +11,6 @@ export interface SiteWish {
   readonly origin: string
   /** Besides `NAME.localhost`. */
   readonly hosts: readonly string[]
-  readonly cache?: CachePolicy
 }
 
 /** Adds a site or replaces the one of that name. Throws a `Refusal` (`bad_name`, `bad_address`, `address_taken`). */
@@ -27,7 +25,7 @@ export async function putSite(office: Office, wish: SiteWish): Promise<SiteRecor
   const origin = checkOrigin(wish.origin)
   return office.ledger.exclusively([wish.name], async () => {
     const createdAt = office.ledger.state.sites.get(wish.name)?.record.createdAt ?? office.clock()
-    const record = { name: wish.name, createdAt, origin, hosts, ...(wish.cache && { cache: wish.cache }) }
+    const record = { name: wish.name, createdAt, origin, hosts }
     await office.ledger.commit((state) => {
       if (state.programs.has(wish.name)) throw new Refusal('address_taken', `'${wish.name}' is the name of a program.`)
       checkFree(state, wish.name, [`${wish.name}.${office.hostnameSuffix}`, ...hosts], [])

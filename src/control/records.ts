@@ -3,7 +3,6 @@
  * when it is read, because a record may come from another release or from a damaged disk.
  */
 import { z } from 'zod'
-import type { CachePolicy } from '#/core/cache-policy.ts'
 import type { Binding, Deployment, ObjectNamespace, ProgramCode } from '#/core/snapshot.ts'
 
 const optionalText = z.exactOptional(z.string())
@@ -111,14 +110,7 @@ const program = z.object({
   observability: optionalText,
 })
 
-const site = z.object({
-  name: z.string(),
-  createdAt: z.number(),
-  origin: z.string(),
-  hosts: z.array(z.string()),
-  /** Checked where it came in. */
-  cache: z.exactOptional(z.custom<CachePolicy>((value) => typeof value === 'object' && value !== null)),
-})
+const site = z.object({ name: z.string(), createdAt: z.number(), origin: z.string(), hosts: z.array(z.string()) })
 
 export type VersionRecord = z.infer<typeof version>
 export type RolloutRecord = z.infer<typeof rollout>

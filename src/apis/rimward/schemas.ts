@@ -1,6 +1,5 @@
 /** What our own API takes and gives, as zod schemas: validation, types and `openapi.json` come from these. */
 import { z } from 'zod'
-import { cachePolicy } from './cache-schema.ts'
 
 const siteName = z
   .string()
@@ -34,7 +33,6 @@ export const newSite = z.strictObject({
     .max(100)
     .default([])
     .describe('Host names at which the site answers, besides NAME.localhost.'),
-  cache: z.exactOptional(cachePolicy),
 })
 export type NewSite = z.infer<typeof newSite>
 
