@@ -113,6 +113,11 @@ export const limitTable = {
   originLookupsPerSource: { unit: 'count', default: 32, why: 'one program with dead names leaves room for others' },
   egressHops: { unit: 'count', default: 16, why: 'Workers allow 16 invocations in a chain' },
   egressRules: { unit: 'count', default: 1_000, why: 'matched one by one for each request to a private address' },
+  cachePolicyItems: {
+    unit: 'count',
+    default: 100,
+    why: 'names, paths or statuses in one list of a cache policy; looked through for each request',
+  },
   // Certificates.
   certificates: { unit: 'count', default: 10_000, why: 'uploaded and from ACME; names held in memory' },
   certificateBytes: { unit: 'bytes', default: 64 * KiB, why: 'a chain and its key; ten certificates of 4096 bits fit' },
