@@ -41,7 +41,7 @@ export function passReason(request: EgressRequest): PassReason | undefined {
   if (wish.bypass === true) return 'bypass'
   const paths = wish.policy?.bypassPaths
   if (paths === undefined || paths.length === 0) return undefined
-  const path = pathOf(wish.url ?? request.url)
+  const path = pathOf(request.publicUrl ?? request.url)
   return paths.some((pattern) => matchesPath(pattern, path)) ? 'bypass' : undefined
 }
 
@@ -49,7 +49,7 @@ export function readAsk(request: EgressRequest): Ask {
   const wish = request.cache ?? noWish
   const policy = wish.policy ?? noPolicy
   const { headers } = request
-  const url = canonicalUrl(wish.url ?? request.url)
+  const url = canonicalUrl(request.publicUrl ?? request.url)
   const scope = scopeOf(request.by)
   return {
     key: cacheKey({ by: request.by, url, headers, shape: policy.key, given: wish.key }),

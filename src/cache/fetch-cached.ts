@@ -3,6 +3,7 @@
  * once for all who want the same.
  */
 import { EdgeError } from '#/core/errors.ts'
+import type { HeaderList } from '#/core/exchange.ts'
 import type { EgressAnswer, EgressRequest } from '#/core/ports.ts'
 import { headerValue } from '#/http/header-list.ts'
 import { decideRange } from '#/http/range.ts'
@@ -30,7 +31,7 @@ export async function fetchCached(request: EgressRequest, ask: Ask, parts: Cache
   const choice = choose(Array.isArray(looked) ? looked : await looked, ask, parts.purges)
   for (const gone of choice.gone) parts.store.remove(gone)
   const { best } = choice
-  if (best === undefined) return fetchMissing(request, ask, choice, parts)
+  if (best === undefined || ask.wish.refresh === true) return fetchMissing(request, ask, choice, parts)
   const now = parts.clock()
   const { stored, staleSince } = best
   const reuse = mayReuse(stored.head, ask.directives, now, staleSince)
@@ -260,7 +261,7 @@ function answerShared(
     stored: landed.stored,
     collapsed,
   }
-  const headers = headersOf(head, ask, now)
+  const headers = collapsed ? headersOf(head, ask, now) : sentHeaders(landed.answer, ask)
   const policy = policyOf(head)
   if (head.status === 200) {
     if (notModified(ask.headers, policy, now)) return made(304, withoutBodyFields(headers), null, told)
@@ -289,8 +290,7 @@ function answerAlone(answer: EgressAnswer, forwarded: Forwarded, why: string, as
     forwardedStatus: answer.status,
     detail: why,
   }
-  const debug = headerValue(ask.headers, 'fastly-debug') !== undefined
-  const headers = debug ? answer.headers : withoutSurrogate(answer.headers)
+  const headers = visible(answer.headers, ask)
   const etag = headerValue(headers, 'etag')
   if (answer.status === 200 && etag !== undefined && notModified(ask.headers, { etag, changedAt: Infinity }, 0)) {
     dropBody(answer)
@@ -312,8 +312,25 @@ async function fetchAlone(
 ): Promise<EgressAnswer> {
   const { cache: _, ...plain } = request
   const answer = await parts.next.fetch(plain)
-  const debug = headerValue(ask.headers, 'fastly-debug') !== undefined
-  const headers = debug ? answer.headers : withoutSurrogate(answer.headers)
   const told: Told = { outcome: 'dynamic', forwarded, forwardedStatus: answer.status }
-  return { ...answer, ...made(answer.status, headers, answer.body, told) }
+  return { ...answer, ...made(answer.status, visible(answer.headers, ask), answer.body, told) }
+}
+
+function visible(headers: HeaderList, ask: Ask): HeaderList {
+  return headerValue(ask.headers, 'fastly-debug') === undefined ? withoutSurrogate(headers) : headers
+}
+
+/**
+ * What the origin sent to the one who asked first, also the fields that others must not get (`private="…"`). Length and
+ * range are written anew, since a range may be cut out.
+ */
+function sentHeaders(answer: EgressAnswer, ask: Ask): HeaderList {
+  const kept: HeaderList = []
+  const headers = visible(answer.headers, ask)
+  for (let index = 0; index < headers.length; index += 2) {
+    const name = headers[index]!.toLowerCase()
+    if (name === 'content-length' || (name === 'content-range' && answer.status === 206)) continue
+    kept.push(headers[index]!, headers[index + 1]!)
+  }
+  return kept
 }

@@ -105,17 +105,15 @@ export function createFlight(plan: FlightPlan, parts: FlightParts): Flight {
   let fan: FanOut | undefined
 
   const validate = basis === undefined ? undefined : policyOf(basis.stored.head)
+  const { cache: _, ...plain } = request
   const outgoing: EgressRequest = {
-    by: request.by,
+    ...plain,
     method: 'GET',
-    url: request.url,
     headers: originFields(request.headers, {
       keyed: ask.policy.key?.headers,
       fromClient: 'site' in request.by,
       validate,
     }),
-    body: null,
-    wantsUpgrade: false,
     signal: controller.signal,
     onInformational: (status, headers) => {
       for (const inform of informed) inform(status, headers)

@@ -82,7 +82,11 @@ export function mayStore(answer: AnswerFacts, ask: Ask): Storing {
   if (ask.hasAuthorization && !sharedDespiteAuthorization(effective)) return refuse('authorization')
   const vary = varyNames(headers)
   if (vary === '*') return refuse('vary-star')
-  const keep = fieldsToKeep(headers, directives, { dropCookies: wish.ttl !== undefined, receivedAt: answer.receivedAt })
+  const keep = fieldsToKeep(headers, directives, {
+    dropCookies: wish.ttl !== undefined,
+    partial: status === 206,
+    receivedAt: answer.receivedAt,
+  })
   if (policy.storeSetCookie !== true && headerValue(keep.headers, 'set-cookie') !== undefined)
     return refuse('set-cookie')
   const partial = status === 206 ? contentRange(headers, ask.range) : undefined
@@ -136,7 +140,7 @@ function storedPolicy(
       general.staleWhileRevalidate,
       policy.staleWhileRevalidate,
     ),
-    staleIfErrorMs: grace(directives.staleIfError, general.staleIfError, policy.staleIfError),
+    staleIfErrorMs: grace(wish.staleIfError ?? directives.staleIfError, general.staleIfError, policy.staleIfError),
     staleIfDown: !strict && directives.sMaxage === undefined,
     validateAlways: noCache,
     selects: selection(vary, asked),

@@ -49,7 +49,7 @@ async function invalidate(request: EgressRequest, ask: Ask, answer: EgressAnswer
     const url = field === undefined ? null : URL.parse(field, request.url)
     if (url === null || (url.origin !== originOf(request.url) && url.origin !== originOf(ask.url))) continue
     const known = `${originOf(ask.url)}${url.pathname}${url.search}`
-    keys.add(readAsk({ ...request, method: 'GET', cache: { ...request.cache, url: known } }).key)
+    keys.add(readAsk({ ...request, method: 'GET', publicUrl: known }).key)
   }
   for (const one of parts.arriving) if (keys.has(one.key)) one.doom()
   for (const [name, flight] of parts.flights) if (flight.doomed) parts.flights.delete(name)

@@ -18,7 +18,6 @@ const neverStored: ReadonlySet<string> = new Set([
   'cache-status',
   'proxy-authentication-info',
   'content-length',
-  'content-range',
   'x-cache',
   'x-cache-hits',
   'cf-cache-status',
@@ -36,7 +35,7 @@ export interface KeptFields {
 export function fieldsToKeep(
   headers: HeaderList,
   directives: ResponseDirectives,
-  options: { readonly dropCookies: boolean; readonly receivedAt: EpochMs },
+  options: { readonly dropCookies: boolean; readonly partial: boolean; readonly receivedAt: EpochMs },
 ): KeptFields {
   const kept: HeaderList = []
   let surrogate: HeaderList | undefined
@@ -50,6 +49,8 @@ export function fieldsToKeep(
       continue
     }
     if (neverStored.has(name) || names(directives.private, name) || names(directives.noCache, name)) continue
+    // Written anew for each range that is cut out of a part; elsewhere it is a field like any other.
+    if (options.partial && name === 'content-range') continue
     if (options.dropCookies && name === 'set-cookie') continue
     if (name === 'date') dated = true
     kept.push(name, value)

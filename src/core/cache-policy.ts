@@ -45,13 +45,14 @@ export interface CacheWish {
   readonly ttlByStatus?: CachePolicy['ttlByStatus']
   /** Store whatever is not marked private, with heuristics or `ttl`. */
   readonly everything?: boolean
-  /** The address that clients used, where it is not the one that is fetched: keys and purges go by it. */
-  readonly url?: string
   /** Stands for the URL in the key. */
   readonly key?: string
   readonly tags?: readonly string[]
   /** Neither look up nor store. */
   readonly bypass?: boolean
+  /** Do not look up, but store. */
+  readonly refresh?: boolean
+  readonly staleIfError?: Seconds
 }
 
 /** What must go. `soft` marks stale instead, so that stale-while-revalidate and stale-if-error go on serving. */

@@ -195,6 +195,8 @@ export interface EgressRequest {
   readonly signal: AbortSignal
   /** How the shared cache treats this request; absent: by what the answer itself says. */
   readonly cache?: CacheWish
+  /** The address that the client asked for, when `url` is an origin's: cache keys and purges go by it. */
+  readonly publicUrl?: string
   /** Interim answers, 103 above all (RFC 8297). */
   readonly onInformational?: (status: number, headers: HeaderList) => void
 }

@@ -34,10 +34,8 @@ export async function fetchOrigin(
     body: exchange.body,
     wantsUpgrade: exchange.wantsUpgrade,
     signal: exchange.signal,
-    cache: {
-      url: `${exchange.scheme}://${exchange.authority}${exchange.path}`,
-      ...(site.cache && { policy: site.cache }),
-    },
+    publicUrl: `${exchange.scheme}://${exchange.host}${exchange.path}`,
+    ...(site.cache && { cache: { policy: site.cache } }),
     ...(onInformational && { onInformational }),
   })
   if (answer.cacheOutcome !== undefined) {
