@@ -13,7 +13,7 @@ import type { Forwarded } from './cache-status.ts'
 import { type Choice, type Chosen, choose } from './choose.ts'
 import { type Basis, createFlight, dropBody, type Flight, type FlightParts, type Landed } from './flight.ts'
 import { mayReuse, policyOf, ttlOf } from './may-reuse.ts'
-import { ifRangeHolds, notModified } from './preconditions.ts'
+import { conditionalNames, ifRangeHolds, notModified } from './preconditions.ts'
 import type { StoredAnswer, StoredHead } from './store.ts'
 import { withoutSurrogate } from './stored-fields.ts'
 import { selection } from './vary-key.ts'
@@ -107,7 +107,8 @@ async function fetchTogether(
 ): Promise<EgressAnswer> {
   let key = flightKey(ask, errand.vary)
   if (parts.solo.has(key)) {
-    if (errand.basis === undefined) return fetchAlone(request, ask, errand.forwarded, parts)
+    // What a client has already is for the origin to say, where nothing is stored that could.
+    if (errand.basis === undefined && isConditional(ask)) return fetchAlone(request, ask, errand.forwarded, parts)
     return lead(request, ask, key, { ...errand, shareable: false }, parts)
   }
   // Twice at most: what the others fetch may turn out to be another variant.
@@ -122,6 +123,10 @@ async function fetchTogether(
     if (landed.kind === 'shared') key = flightKey(ask, landed.head.vary)
   }
   return fetchAlone(request, ask, errand.forwarded, parts)
+}
+
+function isConditional({ headers }: Ask): boolean {
+  return headers.some((name, index) => index % 2 === 0 && conditionalNames.has(name.toLowerCase()))
 }
 
 function lead(
@@ -303,7 +308,7 @@ function answerAlone(answer: EgressAnswer, forwarded: Forwarded, why: string, as
   return { ...answer, ...made(answer.status, headers, answer.body, told) }
 }
 
-/** Past all others: the answers of this key are known not to be for sharing. The client's own conditions go along. */
+/** Past all others: what they fetched is not for this client. The client's own conditions go along. */
 async function fetchAlone(
   request: EgressRequest,
   ask: Ask,

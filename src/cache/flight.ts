@@ -163,7 +163,7 @@ export function createFlight(plan: FlightPlan, parts: FlightParts): Flight {
     if (!storing.store || doomed) {
       // What the origin says now stands in the stored answer's stead, unless it says that it cannot say.
       if (basis !== undefined && answer.status < 500) parts.store.remove(basis.stored)
-      if (answer.status < 500 && !doomed) parts.solo.add(plan.key)
+      if (tellsOfAll(answer.status) && !doomed) parts.solo.add(plan.key)
       over.resolve()
       return { kind: 'alone', answer, why: storing.store ? 'no-store' : storing.why }
     }
@@ -287,6 +287,11 @@ export function createFlight(plan: FlightPlan, parts: FlightParts): Flight {
       return doomed
     },
   }
+}
+
+/** Not an error that this one request may have brought about: others may well get an answer that can be shared. */
+function tellsOfAll(status: number): boolean {
+  return status < 400 || status === 401 || status === 403 || status === 404 || status === 410
 }
 
 function gone(): EdgeError {
