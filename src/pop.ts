@@ -137,6 +137,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     seal,
     assets,
     egress,
+    programCache: egress.programs,
     traces,
     limits,
     clock,
