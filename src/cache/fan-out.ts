@@ -26,6 +26,8 @@ export interface FanOutOptions {
   readonly keepBytes: Bytes
   /** Bytes promised by Content-Length. */
   readonly declared: Bytes | undefined
+  /** Asked when all has arrived: may it be stored still? */
+  mayFinish(): boolean
   /** The last reader went away before the end: go on (for the store) or end it. */
   onDeserted(received: Bytes): 'go-on' | 'end'
 }
@@ -124,6 +126,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
       return
     }
     for (const reader of readers) serve(reader)
+    if (!options.mayFinish()) dropWriter()
     if (writer === undefined) finished.resolve(undefined)
     else writer.finish().then(finished.resolve, () => finished.resolve(undefined))
   }

@@ -184,6 +184,8 @@ export function createFlight(plan: FlightPlan, parts: FlightParts): Flight {
       writer,
       keepBytes: limits.cacheFollowBytes,
       declared: body instanceof Readable ? declared : undefined,
+      // What was fetched before a purge must not take the place of what was fetched after it.
+      mayFinish: () => !doomed && purges.of(head)?.hard !== true,
       onDeserted: (received) => (worthFinishing(declared, received) ? startDeserted() : 'end'),
     })
     void fan.done.then((stored) => {
