@@ -97,6 +97,8 @@ function storePosted(
     source: body instanceof Readable ? body : Readable.from(body === null ? [] : [body], { objectMode: false }),
     writer,
     keepBytes: parts.limits.cacheFollowBytes,
+    storeBytes: parts.limits.cacheObjectBytes,
+    unread: false,
     declared: body instanceof Readable ? declared : undefined,
     mayFinish: () => !doomed && parts.purges.of(head)?.hard !== true,
     onDeserted: () => 'end',

@@ -40,7 +40,8 @@ export function createSweeper({ store, purges, arriving, limit }: SweeperOptions
   function wake(): void {
     if (closed) return
     again = true
-    running ??= run().finally(() => {
+    // Not before the purge is acknowledged.
+    running ??= new Promise((resolve) => setImmediate(resolve)).then(run).finally(() => {
       running = undefined
       if (again) wake()
     })
