@@ -29,5 +29,6 @@ export function buildOriginSite(record: SiteRecord, suffix: string): Site {
     routes: [],
     target: { kind: 'origin', url: record.origin },
     ...(record.cache !== undefined && { cache: record.cache }),
+    ...(record.answers !== undefined && { answers: record.answers }),
   }
 }

@@ -1,6 +1,8 @@
 /** Plain sites: hostnames in front of an origin, without a program. */
+import type { AnswerPolicy } from '#/core/answer-policy.ts'
 import type { CachePolicy } from '#/core/cache-policy.ts'
 import { checkFree, toHostname } from './addresses.ts'
+import { answerPolicySchema } from './answer-policy.ts'
 import { cachePolicySchema } from './cache-policy.ts'
 import type { Office } from './office.ts'
 import { checkProgramName } from './program-name.ts'
@@ -15,6 +17,8 @@ export interface SiteWish {
   readonly hosts: readonly string[]
   /** In the form of `cachePolicySchema`; absent: by RFC 9111 alone. */
   readonly cache?: CachePolicy
+  /** In the form of `answerPolicySchema`. */
+  readonly answers?: AnswerPolicy
 }
 
 /** Adds a site or replaces the one of that name. Throws a `Refusal` (`bad_name`, `bad_address`, `address_taken`). */
@@ -30,7 +34,12 @@ export async function putSite(office: Office, wish: SiteWish): Promise<SiteRecor
   return office.ledger.exclusively([wish.name], async () => {
     const createdAt = office.ledger.state.sites.get(wish.name)?.record.createdAt ?? office.clock()
     const cache = wish.cache && cachePolicySchema.parse(wish.cache)
-    const record = { name: wish.name, createdAt, origin, hosts, ...(cache !== undefined && { cache }) }
+    const answers = wish.answers && answerPolicySchema.parse(wish.answers)
+    const record = {
+      ...{ name: wish.name, createdAt, origin, hosts },
+      ...(cache !== undefined && { cache }),
+      ...(answers !== undefined && { answers }),
+    }
     await office.ledger.commit((state) => {
       if (state.programs.has(wish.name)) throw new Refusal('address_taken', `'${wish.name}' is the name of a program.`)
       checkFree(state, wish.name, [`${wish.name}.${office.hostnameSuffix}`, ...hosts], [])

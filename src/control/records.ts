@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import type { Binding, Deployment, ObjectNamespace, ProgramCode } from '#/core/snapshot.ts'
+import { answerPolicySchema } from './answer-policy.ts'
 import { cachePolicySchema } from './cache-policy.ts'
 
 const optionalText = z.exactOptional(z.string())
@@ -117,6 +118,7 @@ const site = z.object({
   origin: z.string(),
   hosts: z.array(z.string()),
   cache: z.exactOptional(cachePolicySchema),
+  answers: z.exactOptional(answerPolicySchema),
 })
 
 export type VersionRecord = z.infer<typeof version>

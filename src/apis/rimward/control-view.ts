@@ -1,4 +1,5 @@
 /** The control plane as our own door shows it. */
+import { answerPolicySchema } from '#/control/answer-policy.ts'
 import { cachePolicySchema } from '#/control/cache-policy.ts'
 import type { Control } from '#/control/control.ts'
 import { Refusal } from '#/control/refusal.ts'
@@ -6,13 +7,14 @@ import type { Site } from '#/core/snapshot.ts'
 import type { RimwardControl } from './app.ts'
 import type { ProgramView, SiteView } from './schemas.ts'
 
-function siteView({ name, hostnames, routes, target, cache }: Site): SiteView {
+function siteView({ name, hostnames, routes, target, cache, answers }: Site): SiteView {
   return {
     name,
     hostnames: [...hostnames],
     routes: [...routes],
     target,
     ...(cache !== undefined && { cache: cachePolicySchema.parse(cache) }),
+    ...(answers !== undefined && { answers: answerPolicySchema.parse(answers) }),
   }
 }
 

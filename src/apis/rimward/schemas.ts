@@ -1,5 +1,6 @@
 /** What our own API takes and gives, as zod schemas: validation, types and `openapi.json` come from these. */
 import { z } from 'zod'
+import { answerPolicySchema } from '#/control/answer-policy.ts'
 import { cachePolicySchema } from '#/control/cache-policy.ts'
 
 const siteName = z
@@ -35,6 +36,7 @@ export const newSite = z.strictObject({
     .default([])
     .describe('Host names at which the site answers, besides NAME.localhost.'),
   cache: z.exactOptional(cachePolicySchema),
+  answers: z.exactOptional(answerPolicySchema),
 })
 export type NewSite = z.infer<typeof newSite>
 
@@ -48,6 +50,7 @@ export const siteView = z.object({
     z.object({ kind: z.literal('redirect'), location: z.string(), status: z.number() }),
   ]),
   cache: z.exactOptional(cachePolicySchema),
+  answers: z.exactOptional(answerPolicySchema),
 })
 export type SiteView = z.infer<typeof siteView>
 

@@ -116,7 +116,11 @@ export const runtimeChecks = {
     await rejects(() => put({}, new Request(key, { method: 'POST' })), 'non-GET')
     await rejects(() => put({ status: 206 }), '206')
     await rejects(() => put({ headers: { vary: '*' } }), 'Vary')
-    for (const headers of [{ 'cache-control': 'no-store' }, { 'cache-control': 'max-age=0' }, { 'set-cookie': 'a=1' }]) {
+    for (const headers of [
+      { 'cache-control': 'no-store' },
+      { 'cache-control': 'max-age=0' },
+      { 'set-cookie': 'a=1' },
+    ]) {
       await put({ headers })
       equal(await caches.default.match(key), undefined)
     }
@@ -127,7 +131,7 @@ export const runtimeChecks = {
     await caches.default.delete(key)
   },
   async 'fetch-cf-cache'() {
-    const cf = { cacheTtl: 60, cacheEverything: true, cacheKey: 'k', cacheTags: ['a'], cacheTtlByStatus: { '404': 1 } }
+    const cf = { cacheTtl: 60, cacheEverything: true, cacheKey: 'k', cacheTags: ['a'], cacheTtlByStatus: { 404: 1 } }
     // The address is refused, but the options are read first.
     const response = await fetch('http://127.0.0.1:1/', { cf }).catch((error) => error)
     equal(response instanceof Error || response.status === 403, true, `got ${response.status}:`)
