@@ -1,9 +1,10 @@
 /** What cells may ask of us, by kind: code, the way to another program, stores, assets, `fetch()`, traces. */
 import type { Answer } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
-import type { Assets, Blobs, Egress, KvStores, ProgramCache, Seal, Trace, Traces } from '#/core/ports.ts'
+import type { Assets, Blobs, Egress, EgressAnswer, KvStores, ProgramCache, Seal, Trace, Traces } from '#/core/ports.ts'
 import type { Deployment, DeploymentId, Program, Snapshot } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
+import { headerValue } from '#/http/header-list.ts'
 import { deploymentOf, type Isolates } from './ask-cell.ts'
 import { type BackplaneHandler, textAnswer } from './backplane.ts'
 import { cacheHandler } from './backplane-cache.ts'
@@ -56,7 +57,17 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
       const options = readCacheOptions(cf)
       if (options.kind === 'refused') return textAnswer(400, options.why)
       const { wish: cache } = options
-      return egress.fetch({ by: { program: id }, method, url, headers, body, wantsUpgrade, signal, cache })
+      const answer = await egress.fetch({
+        by: { program: id },
+        method,
+        url,
+        headers,
+        body,
+        wantsUpgrade,
+        signal,
+        cache,
+      })
+      return withCacheStatus(answer)
     },
     async trace({ id, body }) {
       const parts: Buffer[] = []
@@ -68,6 +79,13 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
       return { status: 204, headers: [], body: null }
     },
   }
+}
+
+/** As at Cloudflare, programs read there whether an answer came from the cache; another network's word stays. */
+function withCacheStatus(answer: EgressAnswer): Answer {
+  const { cacheOutcome, headers } = answer
+  if (cacheOutcome === undefined || headerValue(headers, 'cf-cache-status') !== undefined) return answer
+  return { ...answer, headers: [...headers, 'cf-cache-status', cacheOutcome.toUpperCase()] }
 }
 
 function traceOf(item: Trace, deployment: Deployment): Trace {
