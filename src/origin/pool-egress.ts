@@ -3,6 +3,7 @@
  * the egress, behind the shared cache.
  */
 import { EdgeError, toEdgeError } from '#/core/errors.ts'
+import type { HeaderList } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Origin, OriginPool } from '#/core/origin.ts'
 import type { Egress, EgressAnswer, EgressRequest } from '#/core/ports.ts'
@@ -80,15 +81,14 @@ function pathBehind({ origins }: OriginPool, url: string): string {
 
 function toOrigin(request: EgressRequest, origin: Origin, path: string): EgressRequest {
   const url = origin.url.replace(/\/$/, '') + path
-  const { pool: _pool, ...rest } = request
-  if (origin.overrideHost === undefined) return { ...rest, url, connection: origin }
-  const headers = withoutHost(request.headers)
-  headers.push('host', origin.overrideHost)
-  return { ...rest, url, headers, connection: origin }
+  const { by, method, body, wantsUpgrade, signal, onInformational } = request
+  const headers = origin.overrideHost === undefined ? request.headers : withHost(request.headers, origin.overrideHost)
+  const one = { by, method, url, headers, body, wantsUpgrade, signal, connection: origin }
+  return onInformational === undefined ? one : { ...one, onInformational }
 }
 
-function withoutHost(headers: readonly string[]): string[] {
-  const kept: string[] = []
+function withHost(headers: HeaderList, host: string): HeaderList {
+  const kept = ['host', host]
   for (let i = 0; i < headers.length; i += 2)
     if (headers[i]!.toLowerCase() !== 'host') kept.push(headers[i]!, headers[i + 1]!)
   return kept
