@@ -4,7 +4,9 @@
 import type { Answer } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Egress } from '#/core/ports.ts'
+import type { Target } from '#/core/snapshot.ts'
 import type { AcceptedExchange } from './accepted.ts'
+import type { Reply } from './reply.ts'
 import { forwardedHeaders, type Pop } from './request-headers.ts'
 
 export interface OriginOptions {
@@ -16,21 +18,26 @@ export interface OriginOptions {
 /** Rejects with `origin_*` or `egress_refused`. The origin's own name is the Host; the client's travels beside it. */
 export async function fetchOrigin(
   exchange: AcceptedExchange,
+  reply: Reply,
   site: string,
-  origin: string,
+  { url, pool }: Extract<Target, { readonly kind: 'origin' }>,
   options: OriginOptions,
 ): Promise<Answer> {
   const started = performance.now()
   const headers = forwardedHeaders(exchange, options.pop, options.limits.requestLoops)
-  headers.push('x-forwarded-host', exchange.authority)
+  // RFC 9110 §7.6.3: the version in which the request came here.
+  headers.push('via', `${exchange.httpVersion} rimward`, 'x-forwarded-host', exchange.authority)
   const answer = await options.egress.fetch({
     by: { site },
     method: exchange.method,
-    url: originUrl(origin, exchange.path),
+    url: originUrl(url, exchange.path),
     headers,
     body: exchange.body,
     wantsUpgrade: exchange.wantsUpgrade,
     signal: exchange.signal,
+    client: exchange.connection.client.address,
+    onInformational: (status, interim) => reply.informational(status, interim),
+    ...(pool !== undefined && { pool }),
   })
   exchange.timings.origin = performance.now() - started
   return answer
