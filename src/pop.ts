@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createApi } from '#/apis/api.ts'
 import { createAssets } from '#/assets/assets.ts'
+import { createSharedCache } from '#/cache/shared-cache.ts'
+import { createSimpleStore } from '#/cache/simple-store.ts'
 import { createAssetUploads } from '#/control/assets-uploads.ts'
 import { createCertificates } from '#/control/certificates/certificates.ts'
 import { createControl } from '#/control/control.ts'
@@ -115,7 +117,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
   let served: Snapshot = { revision: 0, sites: [], programs: new Map() }
   let edge: Edge | undefined
   const apiAddress: Address[] = []
-  const oneOrigin = createEgress({
+  const direct = createEgress({
     rules,
     seal,
     limits,
@@ -126,15 +128,17 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
         .filter((one) => one !== undefined)
         .map(({ host, port }) => ({ address: host, port })),
   })
-  const health = createHealthChecks({ egress: oneOrigin, limits, clock, random: Math.random })
+  const health = createHealthChecks({ egress: direct, limits, clock, random: Math.random })
   addOriginMetrics({ registry: metrics.registry, states: () => health.states(), limits })
-  const egress = createPoolEgress({
-    egress: oneOrigin,
+  const pools = createPoolEgress({
+    egress: direct,
     health,
     limits,
     random: Math.random,
     ownPool: (host, path) => ownPool(served, host, path),
   })
+  const store = createSimpleStore({ limitBytes: limits.cacheMemoryBytes })
+  const egress = createSharedCache({ next: pools, store, limits, clock })
   closer.add(() => egress.close())
   closer.add(() => health.close())
   const runFolder = await openRunFolder(data)

@@ -44,6 +44,7 @@ export const cachePolicySchema = z
         cookies: z.exactOptional(some(cookieName)),
       }),
     ),
+    obeyRequestDirectives: z.exactOptional(z.boolean()),
     bypassPaths: z.exactOptional(some(z.string().regex(/^[/*][\x21-\x7e]{0,1000}$/, 'must start with "/" or "*"'))),
   })
   .describe('How the shared cache treats the site; times in seconds.') satisfies z.ZodType<CachePolicy>
