@@ -159,11 +159,13 @@ export function createFanOut(options: FanOutOptions): FanOut {
     readers.delete(reader)
     deserted = true
     if (over) return
-    if (readers.size > 0) {
-      trim()
-      pace()
-    } else if (writer === undefined || options.onDeserted(received) === 'end') giveUp()
-    else pace()
+    const ends = readers.size === 0 && (writer === undefined || options.onDeserted(received) === 'end')
+    if (ends) {
+      giveUp()
+      return
+    }
+    trim()
+    pace()
   }
 
   function giveUp(): void {
