@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { get } from 'node:http'
+import { connect } from 'node:http2'
 import { type TestContext, test } from 'node:test'
 import { promisify } from 'node:util'
 import type { AnswerPolicy } from '#/core/answer-policy.ts'
@@ -97,4 +98,24 @@ test('the second visit hears of the links before the page is made', async (t) =>
     answer.resolve()
   })
   assert.equal(heard, link)
+})
+
+test('on HTTP/2 hints are sent by default, also those of the header rules, and never on HTTP/1.1', async (t) => {
+  const link = '</a.css>; rel=preload'
+  const run: Run = () => hello({ headers: ['content-type', 'text/html'] })
+  const { port } = await startSite(t, { headers: [{ action: 'add', name: 'link', value: link }] }, run)
+  const client = connect(`http://127.0.0.1:${port}`)
+  t.after(() => client.destroy())
+  const visit = () =>
+    new Promise<unknown[]>((resolve, reject) => {
+      const heard: unknown[] = []
+      const stream = client.request({ ':authority': 'hello.localhost', ':path': '/' })
+      stream.on('headers', (headers) => heard.push(headers[':status'], headers.link))
+      stream.on('error', reject).on('close', () => resolve(heard))
+      stream.resume().end()
+    })
+  assert.deepEqual(await visit(), [])
+  assert.deepEqual(await visit(), [103, link])
+  const { head } = await curl(port)
+  assert.match(head, /^http\/1\.1 200 /)
 })

@@ -50,12 +50,12 @@ export function createSiteAnswers({ limits, httpsPort }: SiteAnswersOptions): Si
     },
     after({ answers }, exchange, answer) {
       if (answer.status === 101) return answer
-      if (answers?.earlyHints !== 'off') hints.learn(exchange, answer.status, answer.headers)
       let changed = answer
       if (answers !== undefined) {
         const headers = rulesOf(answers).headers(answer.headers, exchange)
         if (headers !== answer.headers) changed = { ...answer, headers }
       }
+      if (answers?.earlyHints !== 'off') hints.learn(exchange, changed.status, changed.headers)
       return answers?.compression === 'off' ? changed : compressor.encode(changed, exchange)
     },
   }
