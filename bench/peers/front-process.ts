@@ -55,6 +55,7 @@ const edge = await createEdge({
   clock: Date.now,
   pop: { id: 'fra', country: 'DE' },
   debug: false,
+  fastHttp1: values.parser === 'fast',
 })
 process.on('SIGTERM', () => void edge.close().then(() => process.exit(0)))
 console.log(JSON.stringify({ ...edge.addresses, pid: process.pid }))
