@@ -56,7 +56,7 @@ function accept(front: Front, request: IncomingMessage, response: ServerResponse
   const connection = front.connectionOf(request.socket)
   if (connection === undefined) return void request.socket.destroy()
   // Behind a refused request nothing is a request: this is how one is smuggled. The refusal's answer ends the connection.
-  if (connection.ending) return
+  if (connection.ending || request.socket.writableEnded) return
   const { httpVersion, rawHeaders, method = '', url = '' } = request
   const read =
     options?.refusal ??
