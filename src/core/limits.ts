@@ -33,6 +33,11 @@ export const limitTable = {
     default: 256 * KiB,
     why: 'a body nobody read is thrown away up to here to keep the connection; beyond, closing it is cheaper',
   },
+  lingerMs: {
+    unit: 'ms',
+    default: 2_000,
+    why: 'a client still sending a refused body has so long to read why; RFC 9112 §9.6 asks for it, nginx gives 5 s',
+  },
   certificateLookupMs: { unit: 'ms', default: 3_000, why: 'a browser gives a handshake about ten seconds in all' },
   tlsContexts: { unit: 'count', default: 1_000, why: 'parsed certificates in memory, about 50 KiB each' },
   tlsTicketKeySeconds: {
