@@ -137,6 +137,7 @@ export const limitTable = {
   cellBeatMs: { unit: 'ms', default: 100, why: 'pause between heartbeats of a cell' },
   cellStallMs: { unit: 'ms', default: 500, why: 'a cell silent for so long is killed: a loop stops all its programs' },
   cellPrograms: { unit: 'count', default: 32, why: 'isolates loaded in one cell: 1.5 MiB each, idle ones are evicted' },
+  bundleBytes: { unit: 'bytes', default: 32 * MiB, why: 'code of programs held ready for a first request' },
   cellBytes: { unit: 'bytes', default: 512 * MiB, why: 'resident size at which a cell is replaced by a fresh one' },
   suspectMs: { unit: 'ms', default: 60_000, why: 'a program that hung its cell waits so long before it may run again' },
   quarantineCells: { unit: 'count', default: 4, why: 'programs under suspicion, each in a cell alone: a thread each' },

@@ -6,6 +6,7 @@ import type { Limits } from '#/core/limits.ts'
 import type { ProgramAnswer, ProgramRequest, Traces } from '#/core/ports.ts'
 import type { Deployment, DeploymentId } from '#/core/snapshot.ts'
 import { CellFailure } from './cell-connection.ts'
+import type { Bundles } from './code-bundle.ts'
 import { type IsolateId, type SharedCell, tellHost } from './shared-cell.ts'
 
 export interface Isolates {
@@ -31,6 +32,7 @@ export function deploymentOf(isolate: IsolateId): DeploymentId {
 export function createIsolates(
   limits: Pick<Limits, 'cellPrograms' | 'programs' | 'drainMs'>,
   traces: Traces,
+  bundles: Pick<Bundles, 'held'>,
 ): Isolates {
   /** An isolate that failed to start fails for ever under its name; the next one gets another name. */
   const generations = new Map<DeploymentId, number>()
@@ -64,10 +66,10 @@ export function createIsolates(
    * Notes the use. An isolate is started by a request of our own: one that a client can break off would leave it half
    * started for ever. The program's request may follow at once, it waits for the same start.
    */
-  function touch(cell: SharedCell, isolate: IsolateId): 'cold' | 'warm' {
+  function touch(cell: SharedCell, isolate: IsolateId, deployment: Deployment): 'cold' | 'warm' {
     const known = cell.loaded.get(isolate)
     cell.loaded.delete(isolate)
-    cell.loaded.set(isolate, known ?? tell(cell, `!warm ${isolate}`))
+    cell.loaded.set(isolate, known ?? tellHost(cell.client, `!warm ${isolate}`, bundles.held(deployment)))
     if (known !== undefined) return 'warm'
     makeRoom(cell)
     return 'cold'
@@ -76,7 +78,7 @@ export function createIsolates(
   async function ask(cell: SharedCell, deployment: Deployment, request: ProgramRequest): Promise<ProgramAnswer> {
     const isolate = idOf(deployment)
     const done = occupy(cell, isolate)
-    const start = touch(cell, isolate)
+    const start = touch(cell, isolate, deployment)
     const cf = /^[\x20-\x7e]*$/.test(request.cf) ? request.cf : escapeJson(request.cf)
     const control = ['rimward-program', isolate, 'rimward-proto', request.scheme, 'rimward-cf', cf]
     const { method, path, authority, headers, body, wantsUpgrade, signal } = request
@@ -116,7 +118,7 @@ export function createIsolates(
     idOf,
     async load(cell, deployment) {
       const isolate = idOf(deployment)
-      touch(cell, isolate)
+      touch(cell, isolate, deployment)
       await cell.loaded.get(isolate)
     },
     async retain(cell, kept) {

@@ -22,6 +22,7 @@ import { isRepeatable } from './cell-client.ts'
 import { CellFailure } from './cell-connection.ts'
 import { cellHandlers } from './cell-handlers.ts'
 import { type CellPool, createCellPool } from './cell-pool.ts'
+import { createBundles } from './code-bundle.ts'
 import { createHeat } from './heat.ts'
 import { type OwnCells, pickPlace, placeProgram, rememberPlaces } from './placement.ts'
 import { createQuarantine, type Quarantine } from './quarantine.ts'
@@ -55,8 +56,9 @@ export async function createWorkerdEngine(options: WorkerdEngineOptions): Promis
   let snapshot: Snapshot = { revision: 0, sites: [], programs: new Map() }
   /** Deployments by id, for cells that ask for code: those of the Snapshot and those in use. */
   const known = new Map<DeploymentId, Deployment>()
-  const isolates = createIsolates(limits, traces)
-  const handlers = cellHandlers({ ...options, isolates, known, snapshot: () => snapshot })
+  const bundles = createBundles(options, limits)
+  const isolates = createIsolates(limits, traces, bundles)
+  const handlers = cellHandlers({ ...options, isolates, bundles, known, snapshot: () => snapshot })
   const reachShared = async (deployment: Deployment) => {
     known.set(deployment.id, deployment)
     return debugAddress((await pickPlace(deployment.id, pool.seats)!.cell).cell)
@@ -123,7 +125,10 @@ export async function createWorkerdEngine(options: WorkerdEngineOptions): Promis
     },
     async prove(program, deployment) {
       if (ownCells === undefined) throw new EdgeError('internal', 'This engine cannot prove programs.')
-      return ownCells.prove(program, deployment)
+      const proof = await ownCells.prove(program, deployment)
+      // What was just deployed is likely to be asked for soon; without its code here, it is read when it is.
+      if (placeProgram(program, deployment, limits).kind === 'shared') bundles.read(deployment).catch(() => {})
+      return proof
     },
     async adopt(next) {
       for (const { rollout } of next.programs.values())

@@ -17,7 +17,11 @@ export type OwnCells = Pick<Engine, 'run' | 'warm' | 'prove' | 'adopt' | 'close'
 }
 
 /** A shared cell runs modules whose bindings need no configuration of their own; all else needs an own cell. */
-export function placeProgram(program: Program, deployment: Deployment, limits: Pick<Limits, 'cellStallMs'>): Placement {
+export function placeProgram(
+  program: Pick<Program, 'objects'>,
+  deployment: Deployment,
+  limits: Pick<Limits, 'cellStallMs'>,
+): Placement {
   const { code, bindings } = deployment
   if (program.objects.length > 0 || bindings.some((binding) => binding.kind === 'objects'))
     return { kind: 'own', why: 'objects' }
