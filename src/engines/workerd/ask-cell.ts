@@ -6,6 +6,7 @@ import type { Limits } from '#/core/limits.ts'
 import type { ProgramAnswer, ProgramRequest, Traces } from '#/core/ports.ts'
 import type { Deployment, DeploymentId } from '#/core/snapshot.ts'
 import { CellFailure } from './cell-connection.ts'
+import { cellRequest } from './cell-request.ts'
 import type { Bundles } from './code-bundle.ts'
 import { type IsolateId, type SharedCell, tellHost } from './shared-cell.ts'
 
@@ -79,22 +80,8 @@ export function createIsolates(
     const isolate = idOf(deployment)
     const done = occupy(cell, isolate)
     const start = touch(cell, isolate, deployment)
-    const cf = /^[\x20-\x7e]*$/.test(request.cf) ? request.cf : escapeJson(request.cf)
-    const control = ['rimward-program', isolate, 'rimward-proto', request.scheme, 'rimward-cf', cf]
-    const { method, path, authority, headers, body, wantsUpgrade, signal } = request
-    const informed = request.onInformational === undefined ? {} : { onInformational: request.onInformational }
     try {
-      const answer = await cell.client.request({
-        method,
-        path,
-        authority,
-        headers,
-        control,
-        body,
-        wantsUpgrade,
-        signal,
-        ...informed,
-      })
+      const answer = await cell.client.request(cellRequest(request, isolate))
       if (answer.status === 500 && hasField(answer.headers, 'rimward-failed')) {
         const failure = await failureOf(answer)
         if (failure.code === 'program_start_failed') {
@@ -107,7 +94,7 @@ export function createIsolates(
       return { ...answer, start }
     } catch (error) {
       done()
-      if (signal.aborted && !(error instanceof EdgeError) && !(error instanceof CellFailure))
+      if (request.signal.aborted && !(error instanceof EdgeError) && !(error instanceof CellFailure))
         throw new EdgeError('client_gone', 'The client left before the program answered.', { cause: error })
       throw error
     }
@@ -156,10 +143,6 @@ function hasField(headers: readonly string[], name: string): boolean {
   for (let index = 0; index < headers.length; index += 2)
     if (headers[index]!.length === name.length && headers[index]!.toLowerCase() === name) return true
   return false
-}
-
-function escapeJson(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
 /** What the host caught: a start that failed, or an exception in a handler. */

@@ -23,6 +23,7 @@ import { CellFailure } from './cell-connection.ts'
 import { cellHandlers } from './cell-handlers.ts'
 import { type CellPool, createCellPool } from './cell-pool.ts'
 import { createBundles } from './code-bundle.ts'
+import { createGroup } from './group.ts'
 import { createHeat } from './heat.ts'
 import { type OwnCells, pickPlace, placeProgram, rememberPlaces } from './placement.ts'
 import { createQuarantine, type Quarantine } from './quarantine.ts'
@@ -85,6 +86,14 @@ export async function createWorkerdEngine(options: WorkerdEngineOptions): Promis
     if (deployment && program) ownCells?.warm(program, deployment)
   })
 
+  const serving = (id: DeploymentId): Deployment | undefined => {
+    const deployment = known.get(id)
+    const rollout = snapshot.programs.get(deployment?.program ?? '')?.rollout
+    return rollout?.some((part) => part.deployment.id === id) === true ? deployment : undefined
+  }
+  const group =
+    ownCells === undefined ? undefined : createGroup({ start: ownCells.startGroup, serving, limits, clock, log })
+
   /** A hot program whose cell cannot be had goes on in its shared cell. */
   async function runHot(own: OwnCells, program: Program, deployment: Deployment, request: ProgramRequest) {
     try {
@@ -94,6 +103,15 @@ export async function createWorkerdEngine(options: WorkerdEngineOptions): Promis
       heat.refuse(deployment.id)
       return shared.run(deployment, request)
     }
+  }
+
+  /** In the group when it is a member; traces come from the loader's isolates only. */
+  async function runShared(deployment: Deployment, request: ProgramRequest): Promise<ProgramAnswer> {
+    if (group?.takes(deployment.id, request) === true && !traces.wanted(deployment.program)) {
+      const answer = await group.run(deployment, request)
+      if (answer !== undefined) return answer
+    }
+    return shared.run(deployment, request)
   }
 
   function needOwn(program: Program, deployment: Deployment): OwnCells | undefined {
@@ -111,7 +129,7 @@ export async function createWorkerdEngine(options: WorkerdEngineOptions): Promis
       if (own !== undefined) return own.run(program, deployment, request)
       known.set(deployment.id, deployment)
       if (ownCells !== undefined && heat.note(deployment.id)) return runHot(ownCells, program, deployment, request)
-      return shared.run(deployment, request)
+      return runShared(deployment, request)
     },
     warm(program, deployment) {
       try {
@@ -147,6 +165,7 @@ export async function createWorkerdEngine(options: WorkerdEngineOptions): Promis
     async close() {
       recent.close()
       heat.close()
+      await group?.close()
       quarantine?.close()
       await Promise.all([pool.close(), ownCells?.close()])
     },
