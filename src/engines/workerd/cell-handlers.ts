@@ -1,7 +1,7 @@
 /** What cells may ask of us, by kind: code, the way to another program, stores, assets, `fetch()`, traces. */
 import type { Answer } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
-import type { Assets, Blobs, Egress, EgressAnswer, KvStores, ProgramCache, Seal, Trace, Traces } from '#/core/ports.ts'
+import type { Assets, Egress, EgressAnswer, KvStores, ProgramCache, Seal, Trace, Traces } from '#/core/ports.ts'
 import type { Deployment, DeploymentId, Program, Snapshot } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
 import { headerValue } from '#/http/header-list.ts'
@@ -10,11 +10,10 @@ import { type BackplaneHandler, textAnswer } from './backplane.ts'
 import { cacheHandler } from './backplane-cache.ts'
 import { kvHandler } from './backplane-kv.ts'
 import { readCacheOptions } from './cache-options.ts'
-import { bundleCode } from './code-bundle.ts'
+import type { Bundles } from './code-bundle.ts'
 import { placeProgram } from './placement.ts'
 
 export interface HandlerDependencies {
-  readonly blobs: Blobs
   readonly kv: KvStores
   readonly seal: Seal
   readonly assets: Assets
@@ -24,6 +23,7 @@ export interface HandlerDependencies {
   readonly limits: Limits
   readonly clock: Clock
   readonly isolates: Isolates
+  readonly bundles: Pick<Bundles, 'read'>
   readonly known: ReadonlyMap<DeploymentId, Deployment>
   readonly snapshot: () => Snapshot
 }
@@ -37,7 +37,7 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
     async code({ id }) {
       const deployment = known.get(deploymentOf(id))
       if (deployment === undefined) return textAnswer(404, `There is no deployment ${id}.`)
-      const body = await bundleCode(deployment, parts)
+      const body = await parts.bundles.read(deployment)
       return { status: 200, headers: ['content-length', String(body.length)], body }
     },
     async route({ id }) {

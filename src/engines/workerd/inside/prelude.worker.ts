@@ -136,6 +136,7 @@ interface CacheWire {
 }
 
 const cacheName = 'rimward:cache'
+/** Absent where the program does not use `caches`. */
 const cacheWire = holder[cacheName] as unknown as CacheWire
 delete holder[cacheName]
 
@@ -172,4 +173,5 @@ const programCaches = {
     return new ProgramCache(text)
   },
 }
-Object.defineProperty(globalThis, 'caches', { value: programCaches, configurable: true, writable: true })
+if (cacheWire !== undefined)
+  Object.defineProperty(globalThis, 'caches', { value: programCaches, configurable: true, writable: true })
