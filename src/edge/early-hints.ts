@@ -48,13 +48,13 @@ export function createEarlyHints({ limits }: EarlyHintsOptions): EarlyHints {
 
 /** The values worth sending ahead, as fields of an interim answer. */
 function linksOf(headers: HeaderList, limitBytes: number): HeaderList {
-  let html = false
+  let type = ''
   let links: HeaderList | undefined
   let bytes = 0
   for (let index = 0; index < headers.length; index += 2) {
     const name = headers[index]!
     const value = headers[index + 1]!
-    if (name.length === 12 && name.toLowerCase() === 'content-type') html = /^text\/html\b/i.test(value)
+    if (name.length === 12 && name.toLowerCase() === 'content-type') type = value
     if (name.length !== 4 || name.toLowerCase() !== 'link') continue
     for (const link of splitLinks(value)) {
       if (!/;\s*rel\s*=\s*"?(?:preload|preconnect)"?\s*(?:;|$)/i.test(link) || bytes + link.length > limitBytes)
@@ -64,7 +64,7 @@ function linksOf(headers: HeaderList, limitBytes: number): HeaderList {
       links.push('link', link)
     }
   }
-  return html && links !== undefined ? links : none
+  return links !== undefined && /^text\/html\b/i.test(type) ? links : none
 }
 
 /** RFC 8288 §3: commas inside `<…>` and `"…"` separate nothing. One pass, whatever a program writes. */
