@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { test } from 'node:test'
 import { parseAddress, parsePops } from '../parse-flags.ts'
 import { table } from '../terminal.ts'
-import { shellQuote } from './env.ts'
+import { pathForWrangler, shellQuote } from './env.ts'
 import { prettyLog } from './logs.ts'
 import { waitForSignal } from './up.ts'
 
@@ -34,6 +34,19 @@ test('a shell reads back what was quoted', () => {
   for (const text of ['plain', "it's", '$(touch x)', 'a b', '`id`', '"', '\\', '']) {
     assert.equal(execFileSync('sh', ['-c', `printf %s ${shellQuote(text)}`], { encoding: 'utf8' }), text)
   }
+})
+
+test('a shell whose Node is too old for wrangler gets ours', () => {
+  const majors = (folder: string) => ({ '/old': 20, '/new': 24, '/app/node_modules/.bin': 26 })[folder]
+  const cases: readonly [path: string, expected: string | undefined][] = [
+    ['/new:/old', undefined],
+    ['/usr/bin:/new', undefined],
+    ['/old:/new', '/own:/old:/new'],
+    ['/app/node_modules/.bin:/npm/node-gyp-bin:/old', '/own:/old'],
+    ['/app/node_modules/.bin:/new', undefined],
+    ['/usr/bin', '/own:/usr/bin'],
+  ]
+  for (const [path, expected] of cases) assert.equal(pathForWrangler(path, '/own', majors), expected, path)
 })
 
 test('log lines for people', () => {

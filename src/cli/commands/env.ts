@@ -1,6 +1,7 @@
 /** `rimward env`: what a shell needs so that unmodified wrangler and fastly reach this node. */
+import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { delimiter, dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { Complaint } from '../complaint.ts'
 import { obtainToken, readNodeFile } from '../data-folder.ts'
@@ -24,6 +25,28 @@ export interface Endpoint {
   readonly token: string
   /** Unknown before the first `up` on a folder: wrangler then asks the API, which names one account. */
   readonly accountId: string | undefined
+}
+
+/** wrangler 4 refuses to run on an older one. */
+const wranglerNode = 22
+
+/**
+ * The PATH on which wrangler finds a Node that it accepts, or undefined when the shell's own is new enough. npx puts
+ * folders of its own in front, which the shell does not have.
+ */
+export function pathForWrangler(path: string, own: string, majorIn: (folder: string) => number | undefined) {
+  const folders = path.split(delimiter)
+  while (/[/\\]node_modules[/\\]|[/\\]node-gyp-bin$/.test(folders[0] ?? '')) folders.shift()
+  const first = folders.map(majorIn).find((major) => major !== undefined)
+  if (first !== undefined && first >= wranglerNode) return undefined
+  return [own, ...folders].join(delimiter)
+}
+
+/** Major version of the Node in a folder. */
+function majorOfNode(folder: string): number | undefined {
+  const ran = spawnSync(join(folder, 'node'), ['--version'], { encoding: 'utf8' })
+  const major = /^v(\d+)\./.exec(ran.stdout ?? '')?.[1]
+  return major === undefined ? undefined : Number(major)
 }
 
 /** The variables, in the order they are printed. */
@@ -56,7 +79,8 @@ function endpointOf(flags: EnvFlags, terminal: Terminal): Endpoint {
 }
 
 export function env(flags: EnvFlags, terminal: Terminal): void {
-  const variables = variablesFor(endpointOf(flags, terminal))
+  const path = pathForWrangler(terminal.env.PATH ?? '', dirname(process.execPath), majorOfNode)
+  const variables = { ...variablesFor(endpointOf(flags, terminal)), ...(path !== undefined && { PATH: path }) }
   if (flags.json) {
     terminal.out(JSON.stringify(variables, null, 2))
     return
