@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { test } from 'node:test'
-import { parseAddress, parsePops } from '../parse-flags.ts'
+import { oneOf, parseAddress, parsePercent, parsePops } from '../parse-flags.ts'
 import { table } from '../terminal.ts'
 import { pathForWrangler, shellQuote } from './env.ts'
 import { prettyLog } from './logs.ts'
@@ -28,6 +28,14 @@ test('addresses and points of presence', () => {
   assert.deepEqual(parsePops('local'), { id: 'local' })
   for (const bad of ['', 'FRA', 'fra:', 'fra:de', 'fra:DEU', '1a', 'a,b'])
     assert.throws(() => parsePops(bad), /--pops/, bad)
+})
+
+test('percentages and words', () => {
+  assert.equal(parsePercent('--log-sample', '0.5%'), 0.5)
+  for (const bad of ['', '-1', '101', 'half', '1e2'])
+    assert.throws(() => parsePercent('--log-sample', bad), /from 0 to/)
+  assert.equal(oneOf('--log', 'off', ['file', 'off']), 'off')
+  assert.throws(() => oneOf('--log', 'disk', ['file', 'stderr', 'off']), /takes file, stderr or off; got "disk"/)
 })
 
 test('a shell reads back what was quoted', () => {
@@ -61,6 +69,12 @@ test('log lines for people', () => {
     '01:00:00.000 GET http://hello.localhost/ → 500 exception',
     '  (log) hi\\x1b[2J {"a":1}',
     '  ✘ Error: broken\n    at index.js:1:1',
+  ])
+  // workerd also sends stacks without the line that names the error.
+  const bare = { name: 'TypeError', message: 'no', stack: '    at index.js:1:1' }
+  assert.deepEqual(prettyLog({ outcome: 'exception', eventTimestamp: 0, event: {}, exceptions: [bare] }), [
+    '- event → exception',
+    '  ✘ TypeError: no\n    at index.js:1:1',
   ])
   assert.deepEqual(prettyLog({ outcome: 'ok', eventTimestamp: 0, event: { cron: '* * * * *' } }), [
     '- cron * * * * * →',
