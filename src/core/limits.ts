@@ -147,6 +147,7 @@ export const limitTable = {
   },
   hotSeconds: { unit: 's', default: 3, why: 'seconds in a row at that rate: a burst alone moves nothing' },
   coolSeconds: { unit: 's', default: 60, why: 'seconds in a row below a tenth of that rate until it shares again' },
+  formerDeployments: { unit: 'count', default: 256, why: 'replaced deployments that late requests may still ask for' },
   recentPrograms: { unit: 'count', default: 64, why: 'programs asked for lately, warmed after a start or a deploy' },
   // Cells of one program.
   cellStartMs: { unit: 'ms', default: 1_000, why: 'a workerd process starts in 23-37 ms; a busy machine needs more' },
