@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 
 export interface ConsoleStep {
   readonly command: string
-  /** Lines shown below the command; a line `…` stands for any number of lines. */
+  /** Lines shown below the command; `…` stands for the rest of a line, and alone for any number of lines. */
   readonly shows: readonly string[]
 }
 
@@ -30,6 +30,7 @@ const loose: readonly (readonly [sample: RegExp, pattern: string])[] = [
   [/\d+(?:\.\d+)? (?:sec|ms|KiB)\b/, '\\d+(?:\\.\\d+)? (?:sec|ms|KiB)'],
   [/\d+\.\d+\.\d+(?![.\d])/, '\\d+\\.\\d+\\.\\d+'],
   [/:\d+:\d+\)/, ':\\d+:\\d+\\)'],
+  [/…/, '.*'],
 ]
 const anyLoose = new RegExp(loose.map(([sample]) => `(${sample.source})`).join('|'), 'g')
 
@@ -45,15 +46,17 @@ export function linePattern(line: string): RegExp {
   return new RegExp(`^${pattern}${RegExp.escape(line.slice(end))}\\s*$`)
 }
 
-/** The first line that is shown but did not come, in order; undefined when all came. */
+/**
+ * The first line that is shown but did not come; undefined when all came. Their order is free: a job in the background
+ * writes when it likes.
+ */
 export function missingLine(shows: readonly string[], output: string): string | undefined {
   const came = output.replaceAll('\r', '').split('\n')
-  let from = 0
   for (const line of shows) {
     if (line === '' || line === '…') continue
-    const at = came.findIndex((text, index) => index >= from && linePattern(line).test(text))
+    const at = came.findIndex((text) => linePattern(line).test(text))
     if (at === -1) return line
-    from = at + 1
+    came.splice(at, 1)
   }
   return undefined
 }
@@ -87,7 +90,7 @@ export function openShell(options: { readonly cwd: string; readonly env: NodeJS.
       const timer = setTimeout(() => {
         look = () => {}
         reject(new Error(`$ ${command}\nlacks: ${missingLine(shows, output.slice(from))}\n${output.slice(from)}`))
-      }, 60_000)
+      }, 30_000)
       look = () => {
         const came = output.slice(from)
         if (!background && !came.includes(mark)) return

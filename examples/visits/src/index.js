@@ -16,6 +16,6 @@ export default {
     if (!/^[a-z]+$/.test(page)) throw new TypeError(`"${page}" is no page`)
     const count = await env.COUNTERS.getByName(page).visit()
     console.log('visit', { page, count })
-    return Response.json({ page, count })
+    return new Response(`visit ${count} of ${page}\n`)
   },
 }
