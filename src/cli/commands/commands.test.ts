@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { defaultDataFolder, findDataFolder } from '../data-folder.ts'
 import { oneOf, parseAddress, parsePercent, parsePops } from '../parse-flags.ts'
 import { table } from '../terminal.ts'
 import { pathForWrangler, shellQuote } from './env.ts'
@@ -28,6 +32,19 @@ test('addresses and points of presence', () => {
   assert.deepEqual(parsePops('local'), { id: 'local' })
   for (const bad of ['', 'FRA', 'fra:', 'fra:de', 'fra:DEU', '1a', 'a,b'])
     assert.throws(() => parsePops(bad), /--pops/, bad)
+})
+
+test('the data folder is the one named, or the nearest .rimward above', (t) => {
+  const root = mkdtempSync(join(tmpdir(), 'rimward-find-'))
+  t.after(() => rmSync(root, { recursive: true }))
+  const worker = join(root, 'workers/one')
+  mkdirSync(worker, { recursive: true })
+  assert.equal(findDataFolder(worker, defaultDataFolder), join(worker, '.rimward'), 'none at all: the one to be made')
+  mkdirSync(join(root, '.rimward'))
+  assert.equal(findDataFolder(worker, defaultDataFolder), join(root, '.rimward'))
+  assert.equal(findDataFolder(worker, 'data'), join(worker, 'data'), 'who names a folder means it')
+  mkdirSync(join(worker, '.rimward'))
+  assert.equal(findDataFolder(worker, defaultDataFolder), join(worker, '.rimward'))
 })
 
 test('percentages and words', () => {

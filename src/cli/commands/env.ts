@@ -1,10 +1,10 @@
 /** `rimward env`: what a shell needs so that unmodified wrangler and fastly reach this node. */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { delimiter, dirname, join, resolve } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import type { Command } from 'commander'
 import { Complaint } from '../complaint.ts'
-import { obtainToken, readNodeFile } from '../data-folder.ts'
+import { defaultDataFolder, findDataFolder, obtainToken, readNodeFile } from '../data-folder.ts'
 import { parseAddress } from '../parse-flags.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -62,7 +62,7 @@ export function variablesFor({ api, token, accountId }: Endpoint): Record<string
 }
 
 function endpointOf(flags: EnvFlags, terminal: Terminal): Endpoint {
-  const folder = resolve(terminal.folder, flags.data)
+  const folder = findDataFolder(terminal.folder, flags.data)
   if (!existsSync(folder)) {
     throw new Complaint(`There is no data folder ${folder}. Start a node with "rimward up", or give --data.`)
   }
@@ -92,9 +92,17 @@ export function addEnv(program: Command, terminal: Terminal): void {
   program
     .command('env')
     .description('print the export lines that point wrangler and fastly at this node')
-    .option('--data <folder>', 'data folder of the node', './.rimward')
+    .option('--data <folder>', 'data folder of the node', defaultDataFolder)
     .option('--api <url>', 'address of the control API, if not the one last used on this folder')
     .option('--json', 'print a JSON object')
     .addHelpText('after', '\nUse: eval "$(npx rimward env)"')
-    .action((flags: EnvFlags) => env(flags, terminal))
+    .action((flags: EnvFlags) => {
+      try {
+        env(flags, terminal)
+      } catch (error) {
+        // `eval "$(rimward env)" && wrangler deploy` must end here, and not deploy to Cloudflare.
+        if (!flags.json) terminal.out('false')
+        throw error
+      }
+    })
 }

@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import { EdgeError } from '#/core/errors.ts'
 import type { startPop } from '#/pop.ts'
 import { Complaint } from '../complaint.ts'
-import { claimDataFolder, makeDataFolder, obtainToken, writeNodeFile } from '../data-folder.ts'
+import { claimDataFolder, defaultDataFolder, makeDataFolder, obtainToken, writeNodeFile } from '../data-folder.ts'
 import { oneOf, parseAddress, parsePercent, parsePops } from '../parse-flags.ts'
 import type { Terminal } from '../terminal.ts'
 import { shellQuote } from './env.ts'
@@ -83,7 +83,7 @@ function banner(running: Running, flags: UpFlags, terminal: Terminal): void {
     )
     return
   }
-  const api = flags.data === './.rimward' ? '' : ` --data ${shellQuote(flags.data)}`
+  const api = flags.data === defaultDataFolder ? '' : ` --data ${shellQuote(flags.data)}`
   terminal.out(
     `Programs  ${addresses.http}   a Worker NAME answers at http://NAME.localhost:${new URL(addresses.http).port}/`,
   )
@@ -141,7 +141,7 @@ export function addUp(program: Command, dependencies: UpDependencies): void {
   program
     .command('up')
     .description('start a node: control API, data plane and engines in one process')
-    .option('--data <folder>', 'everything that must last', './.rimward')
+    .option('--data <folder>', 'everything that must last', defaultDataFolder)
     .option('--http <host:port>', 'data plane, HTTP/1.1 and cleartext HTTP/2', '127.0.0.1:8080')
     .option('--https <host:port>', 'data plane with TLS (off unless given)')
     .option('--api <host:port>', 'control API and web page', '127.0.0.1:8081')
