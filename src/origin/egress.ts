@@ -70,7 +70,15 @@ export function createEgress(options: EgressOptions): Egress {
       const pool = pools.acquire({ destination, ...checked, http1Only: upgrade !== undefined })
       return fetchOrigin(
         pool,
-        { method: request.method, destination, headers, body, upgrade, signal: request.signal },
+        {
+          method: request.method,
+          destination,
+          headers,
+          body,
+          upgrade,
+          signal: request.signal,
+          onInformational: request.onInformational,
+        },
         limits,
       )
     },
