@@ -179,6 +179,21 @@ test('a kept connection that the origin closed is no failure', async (t) => {
   assert.equal(requests, 4)
 })
 
+test('a program that fetches a host of ours reaches the origins behind it, under the name that it used', async (t) => {
+  const bad = await origin(t, 'bad', 'refusing')
+  const good = await origin(t, 'good', 'well')
+  const pool: OriginPool = { origins: [bad.at, good.at], choice: 'fallback' }
+  const one = openEgress()
+  const health = createHealthChecks({ egress: one, limits: defaultLimits, clock: Date.now, random: Math.random })
+  const ownPool = (host: string) => (host === 'shop.test' ? { site: 'shop', pool } : undefined)
+  const egress = createPoolEgress({ egress: one, health, limits: defaultLimits, random: Math.random, ownPool })
+  t.after(() => egress.close())
+  const answer = await egress.fetch(request('http://shop.test/a?b', { by: { program: 'other' } }))
+  await textOf(answer.body)
+  assert.deepEqual(good.seen, ['GET /good/a?b shop.test'])
+  await assert.rejects(egress.fetch(request('http://elsewhere.test/')), { code: 'origin_unresolved' })
+})
+
 test('interim answers pass, 304 only when asked for', async (t) => {
   const server = createHttpServer((incoming, outgoing) => {
     if (incoming.url === '/304') {
