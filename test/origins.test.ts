@@ -69,6 +69,8 @@ test('a site is added, changed and looked at from the command line', async (t) =
   const folder = await temporaryFolder(t, 'site')
   const added = await rimward(node, folder, `site add two --origin ${down} --origin ${up} --choice fallback`.split(' '))
   assert.equal(added.output, 'Site "two" answers at two.localhost.\n')
+  const again = await rimward(node, folder, `site add two --origin ${up}`.split(' '))
+  assert.equal(again.output, 'rimward: There is a site "two" already.\n')
   const answer = await node.get('two.localhost', '/')
   assert.deepEqual([answer.status, answer.text], [200, 'from the second'])
   const states = await rimward(node, folder, ['site', 'origins', 'two'])
