@@ -202,6 +202,13 @@ export const limitTable = {
     why: 'still to come of a body that nobody waits for any more, for the fetch to go on',
   },
   cacheFinishMs: { unit: 'ms', default: 30_000, why: 'a fetch that nobody waits for any more ends after this' },
+  cacheSegmentBytes: { unit: 'bytes', default: 2 * MiB, why: 'between the 1 MB of Fastly and a disk that likes more' },
+  cacheSegmentFromBytes: {
+    unit: 'bytes',
+    default: 8 * MiB,
+    why: 'objects larger than this whose ranges are asked for are kept in segments',
+  },
+  cacheLargeObjects: { unit: 'count', default: 10_000, why: 'objects known to be in segments, about 200 bytes each' },
   cacheSoloKeys: { unit: 'count', default: 100_000, why: 'uncacheable keys remembered, about 200 bytes each' },
   cacheSoloMs: {
     unit: 'ms',
