@@ -101,6 +101,21 @@ test('never after the first byte, and no request twice that may do something twi
   assert.equal(await textOf(posted.body), 'a streamed body')
 })
 
+test('an origin with as many requests as it may have leaves the next one to another', async (t) => {
+  const { ask } = open(t, { originRequests: 1 })
+  const hung = await origin(t, 'hung', 'hung')
+  const good = await origin(t, 'good', 'well')
+  const leaving = new AbortController()
+  const first = ask([hung.at, good.at], '/', { signal: leaving.signal })
+  // On its way to the origin it counts; this one finds no place there.
+  while (hung.seen.length === 0) await new Promise(setImmediate)
+  const answer = await ask([hung.at, good.at])
+  assert.equal(answer.headers[answer.headers.indexOf('x-origin') + 1], 'good')
+  await textOf(answer.body)
+  leaving.abort()
+  await assert.rejects(first, { code: 'client_gone' })
+})
+
 test('all down: the last error, after as many as the limit allows', async (t) => {
   const { ask } = open(t, { originRetries: 1 })
   const origins = await Promise.all(['a', 'b', 'c'].map((name) => origin(t, name, 'hanging-up')))
