@@ -4,7 +4,7 @@
  */
 import { Readable } from 'node:stream'
 import { createBoundedCache } from '#/core/bounded-cache.ts'
-import type { Answer, HeaderList } from '#/core/exchange.ts'
+import type { Answer, Body, HeaderList } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import { type AcceptedCodings, type Coding, nothingSaid, parseAcceptEncoding } from '#/http/accept-encoding.ts'
 import { headerValues } from '#/http/header-list.ts'
@@ -82,7 +82,7 @@ export function createCompressor({ limits }: CompressorOptions): Compressor {
     busy++
     const onClose = () => void busy--
     const body = codeStream(source, { decode, encode, flushMs: limits.compressFlushMs, onClose })
-    return { ...answer, headers: codedHeaders(answer.headers, encode), body }
+    return withHead(answer, codedHeaders(answer.headers, encode), body)
   }
 
   function encodeBytes(answer: Answer, body: Uint8Array, plan: Coded): Answer | Promise<Answer> {
@@ -90,11 +90,7 @@ export function createCompressor({ limits }: CompressorOptions): Compressor {
     if (decode !== undefined || encode === undefined || body.length > limits.compressWholeBytes)
       return streamed(answer, Readable.from([body], { objectMode: false }), plan)
     const bytes = whole(body, encode)
-    const made = (encoded: Buffer): Answer => ({
-      ...answer,
-      headers: codedHeaders(answer.headers, encode),
-      body: encoded,
-    })
+    const made = (encoded: Buffer) => withHead(answer, codedHeaders(answer.headers, encode), encoded)
     return bytes instanceof Promise ? bytes.then(made) : made(bytes)
   }
 
@@ -111,7 +107,7 @@ export function createCompressor({ limits }: CompressorOptions): Compressor {
         minimumBytes: limits.compressMinimumBytes,
       })
       if (plan.kind === 'leave') return plan.vary ? withVary(answer) : answer
-      if (request.method === 'HEAD' || body === null) return { ...answer, headers: codedHeaders(headers, plan.encode) }
+      if (request.method === 'HEAD' || body === null) return withHead(answer, codedHeaders(headers, plan.encode), body)
       // Decoding is not spared: the client cannot read what is there.
       if (busy >= limits.compressStreams && plan.decode === undefined) return withVary(answer)
       return body instanceof Uint8Array ? encodeBytes(answer, body, plan) : streamed(answer, body, plan)
@@ -124,7 +120,12 @@ export function createCompressor({ limits }: CompressorOptions): Compressor {
 
 type Coded = Extract<CodingPlan, { readonly kind: 'code' }>
 
+/** One shape for all, written out: the hot path spreads nothing. */
+function withHead({ status, statusText }: Answer, headers: HeaderList, body: Body): Answer {
+  return statusText === undefined ? { status, headers, body } : { status, statusText, headers, body }
+}
+
 function withVary(answer: Answer): Answer {
   const headers = varyingHeaders(answer.headers)
-  return headers === answer.headers ? answer : { ...answer, headers }
+  return headers === answer.headers ? answer : withHead(answer, headers, answer.body)
 }
