@@ -154,6 +154,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     seal,
     assets,
     egress,
+    programCache: egress.programs,
     traces,
     limits,
     clock,

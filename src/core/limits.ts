@@ -56,6 +56,16 @@ export const limitTable = {
     why: 'lines that wait for a slow disk; later ones are counted and dropped',
   },
   drainMs: { unit: 'ms', default: 10_000, why: 'SIGTERM: what is in flight may finish this long (contract)' },
+  // Answers: what is done to them on their way out.
+  compressMinimumBytes: { unit: 'bytes', default: 512, why: 'shorter bodies share a packet with their head anyway' },
+  compressWholeBytes: { unit: 'bytes', default: MiB, why: 'larger bodies leave piece by piece as they are encoded' },
+  compressStreams: { unit: 'count', default: 256, why: 'encoders at once, below 1 MiB each; more answers stay plain' },
+  compressKeptBytes: { unit: 'bytes', default: 32 * MiB, why: 'encoded bodies kept: thousands of pages and scripts' },
+  compressFlushMs: { unit: 'ms', default: 5, why: 'how long a part of a streamed page may wait in an encoder' },
+  answerRedirects: { unit: 'count', default: 2_000, why: 'of one site; Cloudflare allows 2,000 in a _redirects file' },
+  answerHeaderRules: { unit: 'count', default: 100, why: 'of one site; Cloudflare allows 100 in a _headers file' },
+  earlyHintUrls: { unit: 'count', default: 2_000, why: 'pages whose Link fields are remembered, 1 KiB each at most' },
+  earlyHintBytes: { unit: 'bytes', default: KiB, why: 'Link values sent ahead of one page; more are left out' },
   // Programs.
   moduleBytes: { unit: 'bytes', default: 64 * MiB, why: 'Workers accept 64 MiB of modules a program' },
   programStartMs: { unit: 'ms', default: 1_000, why: 'Workers allow 1 s for the global scope' },
