@@ -3,7 +3,7 @@
  * offsets of those that are gone; a transaction holds one flush. An index that cannot be written is deleted: a lost index
  * is a cold start, an outdated one would bring back what was removed.
  */
-import { rmSync } from 'node:fs'
+import { rmSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
 import { withoutGone } from './places.ts'
@@ -42,6 +42,7 @@ function open(): DatabaseSync {
     PRAGMA locking_mode = EXCLUSIVE;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = NORMAL;
+    PRAGMA wal_autocheckpoint = 256;
     CREATE TABLE IF NOT EXISTS about (version INTEGER, seed INTEGER);
     CREATE TABLE IF NOT EXISTS rows (id INTEGER PRIMARY KEY, segment INTEGER, gone INTEGER, packed BLOB);
     CREATE INDEX IF NOT EXISTS rows_by_segment ON rows (segment, id);
@@ -86,14 +87,13 @@ function load(database: DatabaseSync): void {
   }
   deliver()
   const about = database.prepare('SELECT seed FROM about').get() as { seed: number }
-  report({ kind: 'opened', seed: about.seed, bytes: fileBytes(database), empty: false })
+  report({ kind: 'opened', seed: about.seed, bytes: bytesOnDisk(), empty: false })
 }
 
-function fileBytes(database: DatabaseSync): number {
-  const pages = Object.values(database.prepare('PRAGMA page_count').get()!)[0] as number
-  const size = Object.values(database.prepare('PRAGMA page_size').get()!)[0] as number
-  // The write-ahead log is about as large as its checkpoint threshold of 1,000 pages.
-  return (pages + 1000) * size
+function bytesOnDisk(): number {
+  let bytes = 0
+  for (const suffix of ['', '-wal']) bytes += statSync(file + suffix, { throwIfNoEntry: false })?.size ?? 0
+  return bytes
 }
 
 function commit(database: DatabaseSync, rows: readonly IndexRow[]): void {
@@ -136,7 +136,7 @@ function start(): void {
     erase()
     try {
       database = open()
-      report({ kind: 'opened', seed, bytes: fileBytes(database), empty: true })
+      report({ kind: 'opened', seed, bytes: bytesOnDisk(), empty: true })
     } catch (again) {
       closeQuietly()
       report({ kind: 'failed', message: (again as Error).message })
@@ -154,7 +154,7 @@ function answer(request: Exclude<IndexRequest, 'close'>): void {
     }
     if (database === undefined) throw new Error('the index has no file')
     commit(database, request.rows)
-    report({ kind: 'committed', bytes: fileBytes(database) })
+    report({ kind: 'committed', bytes: bytesOnDisk() })
   } catch (error) {
     closeQuietly()
     erase()
