@@ -5,6 +5,7 @@
 import type { Readable } from 'node:stream'
 import { streamBytes } from '../bytes-stream.ts'
 import type { StoredAnswer, StoredHead } from '../store.ts'
+import { unpackHead } from './pack-head.ts'
 import { mostHits, type Queue, type QueueNode } from './s3-fifo.ts'
 import type { Resident, Slab } from './slabs.ts'
 
@@ -74,8 +75,7 @@ export class MemoryEntry implements StoredAnswer, Resident, QueueNode {
   /** The head without keeping it parsed. */
   readHead(): StoredHead {
     if (this.#parsed !== undefined) return this.#parsed
-    const rest = JSON.parse(this.slab.bytes.toString('utf8', this.at, this.at + this.headBytes))
-    return Object.assign(rest, { key: this.key })
+    return unpackHead(this.key, this.slab.bytes.toString('utf8', this.at, this.at + this.headBytes))
   }
 
   /** The buffer of a large body, to be shared with a new head. */
