@@ -12,14 +12,21 @@ export interface DiskCopies {
   copy(head: StoredHead, body: Uint8Array): void
   cancel(head: StoredHead): void
   cancelWhere(match: (head: StoredHead) => boolean): void
+  /** Says that an answer is about to be stored on disk: whatever takes its place until `end` makes it unwanted. */
+  claim(head: StoredHead): Claim
   /** Whether a large body is being written under the head's key, variant and part. */
   under(head: StoredHead): boolean
   /** Resolves when no large body is being written. */
   idle(): Promise<void>
 }
 
-interface Copy {
+export interface Claim {
   readonly head: StoredHead
+  readonly wanted: boolean
+  end(): void
+}
+
+interface Copy extends Claim {
   wanted: boolean
 }
 
@@ -30,6 +37,20 @@ export function createDiskCopies({ disk, queueBytes }: { disk: DiskStore; queueB
   const ends = new Set<Promise<void>>()
   let bytes = 0
 
+  function claim(head: StoredHead): Claim {
+    cancel(head)
+    const identity = identityOf(head)
+    const started: Copy = {
+      head,
+      wanted: true,
+      end() {
+        if (running.get(identity) === started) running.delete(identity)
+      },
+    }
+    running.set(identity, started)
+    return started
+  }
+
   function copy(head: StoredHead, body: Uint8Array): void {
     cancel(head)
     if (body.length <= disk.inlineBytes) {
@@ -39,18 +60,16 @@ export function createDiskCopies({ disk, queueBytes }: { disk: DiskStore; queueB
     disk.forget(head)
     if (bytes + body.length > queueBytes) return
     bytes += body.length
-    const started: Copy = { head, wanted: true }
-    const identity = identityOf(head)
-    running.set(identity, started)
+    const started = claim(head)
     const end = write(started, body).finally(() => {
       bytes -= body.length
-      if (running.get(identity) === started) running.delete(identity)
+      started.end()
       ends.delete(end)
     })
     ends.add(end)
   }
 
-  async function write(started: Copy, body: Uint8Array): Promise<void> {
+  async function write(started: Claim, body: Uint8Array): Promise<void> {
     const writer = disk.openWhile(started.head, body.length, () => started.wanted)
     if (writer === undefined) return
     for (let at = 0; at < body.length; at += pieceBytes) {
@@ -70,6 +89,7 @@ export function createDiskCopies({ disk, queueBytes }: { disk: DiskStore; queueB
 
   return {
     copy,
+    claim,
     cancel,
     cancelWhere(match) {
       for (const { head } of [...running.values()]) if (match(head)) cancel(head)

@@ -53,7 +53,6 @@ function createModel(store: CacheStore, seed: number) {
     if (dice(10) === 0) return writer.abort()
     const answer = await writer.finish()
     if (answer !== undefined) learn(head, body)
-    else forget((old) => old.key === head.key && replaces(head, old))
   }
 
   function forget(match: (head: StoredHead) => boolean): void {

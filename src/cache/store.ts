@@ -45,7 +45,7 @@ export interface BodyWriter {
   write(chunk: Uint8Array): boolean | Promise<boolean>
   /**
    * Seen by `find` from here on; replaces the same key, variant and part (`partialStart`), and a complete answer also
-   * replaces the parts of its variant. Undefined when the store gave up.
+   * replaces the parts of its variant. Undefined when the store gave up; what it was to replace may then remain.
    */
   finish(): Promise<StoredAnswer | undefined>
   /** Nothing of it is kept. */

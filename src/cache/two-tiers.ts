@@ -4,7 +4,7 @@
  */
 import type { Limits } from '#/core/limits.ts'
 import type { Bytes, Clock } from '#/core/units.ts'
-import { createDiskCopies } from './copy-to-disk.ts'
+import { type Claim, createDiskCopies } from './copy-to-disk.ts'
 import { createDiskStore, type DiskStore } from './disk/disk-store.ts'
 import { createMemoryStore, type MemoryStore } from './memory/memory-store.ts'
 import { createPromotion } from './promote.ts'
@@ -60,36 +60,33 @@ export function createTwoTiers({ memory, disk, limits }: TwoTiersOptions): Cache
     return answer
   }
 
-  /** A body too large for memory: what came so far goes to the disk, and so does the rest. */
+  /** A body too large for memory, to the disk alone. */
+  function openBelow(head: StoredHead, expectedBytes: Bytes | undefined): BodyWriter | undefined {
+    let claim: Claim | undefined
+    const below = disk.openWhile(head, expectedBytes, () => claim?.wanted === true)
+    async function finish(): Promise<StoredAnswer | undefined> {
+      claim = copies.claim(head)
+      const answer = await below?.finish()
+      claim.end()
+      if (!claim.wanted) return undefined
+      // Without it the older one in memory would go on answering.
+      memory.forget(head)
+      if (answer === undefined) disk.forget(head)
+      return answer
+    }
+    return below && { finish, write: (chunk) => below.write(chunk), abort: () => below.abort() }
+  }
+
+  /** What came so far goes to the disk, and so does the rest. */
   async function spill(head: StoredHead, chunks: readonly Uint8Array[]): Promise<BodyWriter | undefined> {
-    const below = disk.open(head, undefined)
+    const below = openBelow(head, undefined)
     for (const chunk of chunks) if (below === undefined || !(await below.write(chunk))) return undefined
     return below
   }
 
-  async function finishBelow(head: StoredHead, below: BodyWriter | undefined): Promise<StoredAnswer | undefined> {
-    const answer = await below?.finish()
-    // Without it the older one in memory would go on answering.
-    copies.cancel(head)
-    memory.forget(head)
-    if (answer === undefined) disk.forget(head)
-    return answer
-  }
-
-  function openBelow(head: StoredHead, expectedBytes: Bytes): BodyWriter | undefined {
-    const below = disk.open(head, expectedBytes)
-    return (
-      below && {
-        write: (chunk) => below.write(chunk),
-        finish: () => finishBelow(head, below),
-        abort: () => below.abort(),
-      }
-    )
-  }
-
   function open(head: StoredHead, expectedBytes: Bytes | undefined): BodyWriter | undefined {
     if (closed) return undefined
-    if ((expectedBytes ?? 0) > memory.objectBytes) return openBelow(head, expectedBytes!)
+    if ((expectedBytes ?? 0) > memory.objectBytes) return openBelow(head, expectedBytes)
     let chunks: Uint8Array[] = []
     let length = 0
     let below: Promise<BodyWriter | undefined> | undefined
@@ -118,7 +115,7 @@ export function createTwoTiers({ memory, disk, limits }: TwoTiersOptions): Cache
       async finish() {
         if (ended) return undefined
         ended = true
-        if (below !== undefined) return finishBelow(head, await below)
+        if (below !== undefined) return (await below)?.finish()
         const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, length)
         letGo()
         return store(head, body)
