@@ -1,7 +1,7 @@
 /**
  * One measurement of the cache's store in a process of its own, printed as JSON:
  *
- *   node --expose-gc bench/store-process.ts memory|zipf|disk|restart ...
+ *   node --expose-gc bench/store-process.ts memory|zipf|disk|tiers COUNT_OR_ALPHA
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { createDiskStore } from '../src/cache/disk/disk-store.ts'
 import { createMemoryStore } from '../src/cache/memory/memory-store.ts'
 import type { StoredHead } from '../src/cache/store.ts'
+import { createCacheStore } from '../src/cache/two-tiers.ts'
 import { createBoundedCache } from '../src/core/bounded-cache.ts'
 import { defaultLimits } from '../src/core/limits.ts'
 
@@ -189,6 +190,38 @@ async function disk(count: number): Promise<object> {
   }
 }
 
+/** What a hit in memory costs in µs when a disk stands below. */
+async function tiers(count: number): Promise<object> {
+  const folder = mkdtempSync(join(tmpdir(), 'rimward-store-'))
+  try {
+    const sizes = { memoryBytes: 256 * MiB, diskBytes: 1024 * MiB }
+    const store = await createCacheStore({
+      folder,
+      ...sizes,
+      limits: defaultLimits,
+      clock: Date.now,
+      log: console.error,
+    })
+    const putStart = performance.now()
+    for (let i = 0; i < count; i++) {
+      const writer = store.open(headOf(i), 1024)!
+      writer.write(Buffer.alloc(1024, 7))
+      await writer.finish()
+    }
+    const putMicroseconds = ((performance.now() - putStart) * 1000) / count
+    const keys = Array.from({ length: Math.min(count, 10_000) }, (_, i) => headOf(i).key)
+    let there = 0
+    const findMicroseconds = measure(1_000_000, (i) => {
+      const found = store.find(keys[i % keys.length]!)
+      if (Array.isArray(found)) there += found[0]!.head.status === 200 ? 1 : 0
+    })
+    await store.close()
+    return { putMicroseconds, findMicroseconds, there }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
 const [mode, argument] = process.argv.slice(2)
-const run = { memory, zipf, disk }[mode as 'memory' | 'zipf' | 'disk']
+const run = { memory, zipf, disk, tiers }[mode as 'memory' | 'zipf' | 'disk' | 'tiers']
 console.log(JSON.stringify(await run(Number(argument))))

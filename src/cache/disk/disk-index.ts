@@ -28,6 +28,8 @@ export interface DiskIndex {
   slotsOf(segment: number): number[]
   isEmpty(segment: number): boolean
   place(slot: number): Place
+  /** Whether the record in the slot is of this variant and part. */
+  is(slot: number, variant: number, part: number): boolean
   /** Whether the slot still holds the record of that place: places are never used twice. */
   holds(slot: number, segment: number, offset: number): boolean
   /** Counts a use, to 3; returns the uses before. */
@@ -183,6 +185,7 @@ export function createDiskIndex(): DiskIndex {
       file: files[slot]!,
       fileBytes: fileBytes[slot]!,
     }),
+    is: (slot, variant, part) => variants[slot] === variant && parts[slot] === part,
     holds: (slot, segment, offset) => segments[slot] === segment && offsets[slot] === offset,
     use(slot) {
       const before = used[slot]!

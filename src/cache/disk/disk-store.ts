@@ -121,15 +121,14 @@ export async function createDiskStore(options: DiskStoreOptions): Promise<DiskSt
     },
     coveredBy(key, answers) {
       const { hi, lo } = shelf.hashKey(key)
-      if (!index.has(hi, lo) && writer.pendingOf(key) === undefined) return true
-      const addresses = answers.map(({ head }) => shelf.addressOf(head))
-      const known = (variant: number, part: number): boolean =>
-        addresses.some((address) => address.variant === variant && address.part === part)
-      const slots = index.find(addresses[0]?.hi ?? hi, addresses[0]?.lo ?? lo)
-      return (
-        slots.map((slot) => index.place(slot)).every(({ variant, part }) => known(variant, part)) &&
-        (writer.pendingOf(key) ?? []).every(({ address }) => known(address.variant, address.part))
-      )
+      const slots = index.find(hi, lo)
+      const waiting = writer.pendingOf(key)
+      if (slots.length === 0 && waiting === undefined) return true
+      const known = answers.map(({ head }) => shelf.identify(head))
+      for (const slot of slots) if (!known.some(({ variant, part }) => index.is(slot, variant, part))) return false
+      for (const { address } of waiting ?? [])
+        if (!known.some(({ variant, part }) => address.variant === variant && address.part === part)) return false
+      return true
     },
     find(key) {
       const waiting = writer.pendingOf(key)
@@ -139,11 +138,9 @@ export async function createDiskStore(options: DiskStoreOptions): Promise<DiskSt
     },
     holds(head) {
       const { hi, lo, variant, part } = shelf.addressOf(head)
-      const here = index.find(hi, lo).map((slot) => index.place(slot))
+      if (index.find(hi, lo).some((slot) => index.is(slot, variant, part))) return true
       const waiting = writer.pendingOf(head.key) ?? []
-      return [...here, ...waiting.map(({ address }) => address)].some(
-        (address) => address.variant === variant && address.part === part,
-      )
+      return waiting.some(({ address }) => address.variant === variant && address.part === part)
     },
     openWhile,
     open: (head, expectedBytes) => openWhile(head, expectedBytes, () => true),

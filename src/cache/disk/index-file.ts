@@ -73,6 +73,7 @@ export async function openIndexFile(options: IndexFileOptions): Promise<IndexFil
   function settle(): void {
     const done = running
     running = undefined
+    worker.unref()
     options.committed()
     done?.resolve()
   }
@@ -155,6 +156,7 @@ export async function openIndexFile(options: IndexFileOptions): Promise<IndexFil
     broken = false
     running = Promise.withResolvers<void>()
     const request: IndexRequest = { rows, anew }
+    worker.ref()
     worker.postMessage(request)
     await running.promise
   }
@@ -163,6 +165,8 @@ export async function openIndexFile(options: IndexFileOptions): Promise<IndexFil
     await worker.terminate()
     throw error
   })
+  // Only work that is under way keeps the process alive.
+  worker.unref()
   return {
     seed,
     loaded,
@@ -185,6 +189,7 @@ export async function openIndexFile(options: IndexFileOptions): Promise<IndexFil
     async close() {
       await flush()
       clearTimeout(timer)
+      worker.ref()
       if (!closed) worker.postMessage('close' satisfies IndexRequest)
       closed = true
       await exited

@@ -18,6 +18,8 @@ export interface Shelf {
   readonly bodies: BodyFiles
   readonly hashKey: (key: string) => KeyHash
   addressOf(head: StoredHead): Address
+  /** The half of the address that tells answers of one key apart. */
+  identify(head: StoredHead): Pick<Place, 'variant' | 'part'>
   /** Records that a head of this address takes the place of. */
   replacedBy(address: Address): number[]
   /** Undefined when the record went meanwhile or is damaged; a damaged one is dropped. */
@@ -73,10 +75,14 @@ export function createShelf({ index, segments, bodies, indexFile }: ShelfParts):
 
   function addressOf(head: StoredHead): Address {
     const { hi, lo } = hashKey(head.key)
+    return { hi, lo, ...identify(head) }
+  }
+
+  function identify(head: StoredHead): Pick<Place, 'variant' | 'part'> {
     const variant = hashKey(head.variant).lo
     const start = partStart(head)
     const part = start < 0 ? 0 : start < 0xffff_ffff ? start + 1 : hashKey(`${start}`).lo | 1
-    return { hi, lo, variant, part }
+    return { variant, part }
   }
 
   function remove(slot: number): void {
@@ -113,6 +119,7 @@ export function createShelf({ index, segments, bodies, indexFile }: ShelfParts):
     bodies,
     hashKey,
     addressOf,
+    identify,
     remove,
     drop,
     read,
