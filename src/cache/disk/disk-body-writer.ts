@@ -42,7 +42,7 @@ export function createBodyWriter(options: BodyWriterOptions): BodyWriter {
   async function spill(chunk: Uint8Array): Promise<boolean> {
     if (ended) return false
     try {
-      if (!(await writer.reserve(chunk.length))) throw new Error('there is no room for a large body')
+      if (!(await writer.reserve(chunk.length))) return giveUp()
       file ??= await shelf.bodies.create()
       shelf.growing += chunk.length
       grown += chunk.length

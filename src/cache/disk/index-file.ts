@@ -45,6 +45,8 @@ interface Changes {
 
 /** Rows of one segment after which they are written as one. */
 const mostRows = 64
+/** Changes that may wait for a slow disk, some 100 bytes each; with more, the index is given up and written anew. */
+const mostChanges = 500_000
 const nothing = new Uint8Array(0)
 
 export async function openIndexFile(options: IndexFileOptions): Promise<IndexFile> {
@@ -55,6 +57,7 @@ export async function openIndexFile(options: IndexFileOptions): Promise<IndexFil
   const opened = Promise.withResolvers<Extract<IndexReport, { kind: 'opened' }>>()
   let changes = new Map<number, Changes>()
   let dropped: number[] = []
+  let changeCount = 0
   const rowCounts = new Map<number, number>()
   let bytes = 0
   let broken = false
@@ -102,6 +105,11 @@ export async function openIndexFile(options: IndexFileOptions): Promise<IndexFil
   })
 
   function changesOf(segment: number): Changes {
+    if (++changeCount > mostChanges && !broken) {
+      fail('it falls behind')
+      worker.postMessage({ rows: [], anew: true } satisfies IndexRequest)
+    }
+    if (broken) changes.clear()
     let known = changes.get(segment)
     if (known === undefined) {
       known = { puts: [], gone: [] }
@@ -152,6 +160,7 @@ export async function openIndexFile(options: IndexFileOptions): Promise<IndexFil
     const rows = broken ? (anew ? takeEverything() : undefined) : takeRows()
     changes = new Map()
     dropped = []
+    changeCount = 0
     if (rows === undefined) return options.committed()
     broken = false
     running = Promise.withResolvers<void>()
@@ -181,7 +190,7 @@ export async function openIndexFile(options: IndexFileOptions): Promise<IndexFil
     drop(segment) {
       changesOf(segment)
       changes.delete(segment)
-      dropped.push(segment)
+      if (!broken) dropped.push(segment)
     },
     get bytes() {
       return bytes
