@@ -6,7 +6,9 @@ import type { Limits } from '#/core/limits.ts'
 import type { ProgramAnswer, ProgramRequest, Traces } from '#/core/ports.ts'
 import type { Deployment, DeploymentId } from '#/core/snapshot.ts'
 import { CellFailure } from './cell-connection.ts'
-import type { IsolateId, SharedCell } from './shared-cell.ts'
+import { cellRequest } from './cell-request.ts'
+import type { Bundles } from './code-bundle.ts'
+import { type IsolateId, type SharedCell, tellHost } from './shared-cell.ts'
 
 export interface Isolates {
   /** Sends one request. Rejects with `CellFailure` when the cell failed, with `EdgeError` when the program did. */
@@ -15,9 +17,9 @@ export interface Isolates {
   load(cell: SharedCell, deployment: Deployment): Promise<void>
   /**
    * After a new Snapshot: bindings to programs mean their new deployments when this resolves; isolates of deployments
-   * that are not in `kept` and have nothing in flight go.
+   * that are not kept by then go after `drainMs`, unless they have something in flight.
    */
-  retain(cell: SharedCell, kept: ReadonlySet<DeploymentId>): Promise<void>
+  retain(cell: SharedCell, kept: (deployment: DeploymentId) => boolean): Promise<void>
   /** The isolate that answers for a deployment now. */
   idOf(deployment: Deployment): IsolateId
 }
@@ -28,7 +30,11 @@ export function deploymentOf(isolate: IsolateId): DeploymentId {
 }
 
 /** Keeps no state but the generations of programs that failed to start (bounded by `programs`). */
-export function createIsolates(limits: Pick<Limits, 'cellPrograms' | 'programs'>, traces: Traces): Isolates {
+export function createIsolates(
+  limits: Pick<Limits, 'cellPrograms' | 'programs' | 'drainMs'>,
+  traces: Traces,
+  bundles: Pick<Bundles, 'held'>,
+): Isolates {
   /** An isolate that failed to start fails for ever under its name; the next one gets another name. */
   const generations = new Map<DeploymentId, number>()
 
@@ -42,15 +48,11 @@ export function createIsolates(limits: Pick<Limits, 'cellPrograms' | 'programs'>
     generations.set(deployment.id, (generations.get(deployment.id) ?? 0) + 1)
   }
 
-  async function tell(cell: SharedCell, line: string): Promise<void> {
-    const control = ['rimward-program', line]
-    await cell.client
-      .request({ method: 'GET', path: '/', authority: 'host', headers: [], control, body: null })
-      .catch(() => {})
-  }
+  const tell = (cell: SharedCell, line: string) => tellHost(cell.client, line)
 
   function evict(cell: SharedCell, isolate: IsolateId): void {
     cell.loaded.delete(isolate)
+    cell.called.delete(isolate)
     void tell(cell, `!evict ${isolate}`)
   }
 
@@ -65,10 +67,10 @@ export function createIsolates(limits: Pick<Limits, 'cellPrograms' | 'programs'>
    * Notes the use. An isolate is started by a request of our own: one that a client can break off would leave it half
    * started for ever. The program's request may follow at once, it waits for the same start.
    */
-  function touch(cell: SharedCell, isolate: IsolateId): 'cold' | 'warm' {
+  function touch(cell: SharedCell, isolate: IsolateId, deployment: Deployment): 'cold' | 'warm' {
     const known = cell.loaded.get(isolate)
     cell.loaded.delete(isolate)
-    cell.loaded.set(isolate, known ?? tell(cell, `!warm ${isolate}`))
+    cell.loaded.set(isolate, known ?? tellHost(cell.client, `!warm ${isolate}`, bundles.held(deployment)))
     if (known !== undefined) return 'warm'
     makeRoom(cell)
     return 'cold'
@@ -77,23 +79,9 @@ export function createIsolates(limits: Pick<Limits, 'cellPrograms' | 'programs'>
   async function ask(cell: SharedCell, deployment: Deployment, request: ProgramRequest): Promise<ProgramAnswer> {
     const isolate = idOf(deployment)
     const done = occupy(cell, isolate)
-    const start = touch(cell, isolate)
-    const cf = /^[\x20-\x7e]*$/.test(request.cf) ? request.cf : escapeJson(request.cf)
-    const control = ['rimward-program', isolate, 'rimward-proto', request.scheme, 'rimward-cf', cf]
-    const { method, path, authority, headers, body, wantsUpgrade, signal } = request
-    const informed = request.onInformational === undefined ? {} : { onInformational: request.onInformational }
+    const start = touch(cell, isolate, deployment)
     try {
-      const answer = await cell.client.request({
-        method,
-        path,
-        authority,
-        headers,
-        control,
-        body,
-        wantsUpgrade,
-        signal,
-        ...informed,
-      })
+      const answer = await cell.client.request(cellRequest(request, isolate))
       if (answer.status === 500 && hasField(answer.headers, 'rimward-failed')) {
         const failure = await failureOf(answer)
         if (failure.code === 'program_start_failed') {
@@ -106,7 +94,7 @@ export function createIsolates(limits: Pick<Limits, 'cellPrograms' | 'programs'>
       return { ...answer, start }
     } catch (error) {
       done()
-      if (signal.aborted && !(error instanceof EdgeError) && !(error instanceof CellFailure))
+      if (request.signal.aborted && !(error instanceof EdgeError) && !(error instanceof CellFailure))
         throw new EdgeError('client_gone', 'The client left before the program answered.', { cause: error })
       throw error
     }
@@ -117,13 +105,17 @@ export function createIsolates(limits: Pick<Limits, 'cellPrograms' | 'programs'>
     idOf,
     async load(cell, deployment) {
       const isolate = idOf(deployment)
-      touch(cell, isolate)
+      touch(cell, isolate, deployment)
       await cell.loaded.get(isolate)
     },
     async retain(cell, kept) {
       await tell(cell, '!routes')
-      for (const isolate of cell.loaded.keys())
-        if (!kept.has(deploymentOf(isolate)) && !cell.busy.has(isolate)) evict(cell, isolate)
+      // Calls between programs are not seen from outside: they get the time that requests have at a shutdown.
+      const later = setTimeout(() => {
+        for (const isolate of [...cell.loaded.keys(), ...cell.called])
+          if (!kept(deploymentOf(isolate)) && !cell.busy.has(isolate)) evict(cell, isolate)
+      }, limits.drainMs)
+      later.unref()
     },
   }
 }
@@ -151,10 +143,6 @@ function hasField(headers: readonly string[], name: string): boolean {
   for (let index = 0; index < headers.length; index += 2)
     if (headers[index]!.length === name.length && headers[index]!.toLowerCase() === name) return true
   return false
-}
-
-function escapeJson(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
 /** What the host caught: a start that failed, or an exception in a handler. */

@@ -53,10 +53,20 @@ function ask(env: HostEnv, kind: string, id: string, init: RequestInit & { path?
   return env.BACKPLANE.fetch(`http://backplane${init.path ?? '/'}`, { ...init, headers, redirect: 'manual' })
 }
 
-async function readCode(env: HostEnv, ctx: ExecutionContext, id: IsolateId): Promise<WorkerLoaderWorkerCode> {
+async function fetchCode(env: HostEnv, id: IsolateId): Promise<ArrayBuffer> {
   const response = await ask(env, 'code', id)
   if (response.status !== 200) throw new Error(await response.text())
-  const all = await response.arrayBuffer()
+  return response.arrayBuffer()
+}
+
+/** `sent`: the code, when it came with the order to start. */
+async function readCode(
+  env: HostEnv,
+  ctx: ExecutionContext,
+  id: IsolateId,
+  sent?: Promise<ArrayBuffer>,
+): Promise<WorkerLoaderWorkerCode> {
+  const all = await (sent ?? fetchCode(env, id))
   const headBytes = new DataView(all).getUint32(0)
   const head = JSON.parse(new TextDecoder().decode(new Uint8Array(all, 4, headBytes))) as CodeHead
   let at = 4 + headBytes
@@ -93,9 +103,11 @@ async function readCode(env: HostEnv, ctx: ExecutionContext, id: IsolateId): Pro
       wrapped[name] = 'kv'
     }
   }
-  modules[preludeName] = { js: env.PRELUDE.replace("'RIMWARD_WRAPPED'", JSON.stringify(wrapped)) }
+  // Each module of ours costs a tenth of a millisecond at the first request, so it is there only where it is needed.
+  const usesPrelude = Object.keys(wrapped).length > 0
+  if (usesPrelude) modules[preludeName] = { js: env.PRELUDE.replace("'RIMWARD_WRAPPED'", JSON.stringify(wrapped)) }
   modules[wrapperName] = {
-    js: `import ${JSON.stringify(`./${preludeName}`)}
+    js: `${usesPrelude ? `import ${JSON.stringify(`./${preludeName}`)}` : ''}
 import * as program from ${JSON.stringify(`./${head.mainModule}`)}
 import { abortIsolate, WorkerEntrypoint } from 'cloudflare:workers'
 export * from ${JSON.stringify(`./${head.mainModule}`)}
@@ -113,9 +125,9 @@ export class RimwardControl extends WorkerEntrypoint { evict() { abortIsolate("e
   }
 }
 
-function load(env: HostEnv, ctx: ExecutionContext, id: IsolateId): WorkerStub {
+function load(env: HostEnv, ctx: ExecutionContext, id: IsolateId, sent?: Promise<ArrayBuffer>): WorkerStub {
   return env.LOADER.get(id, () =>
-    readCode(env, ctx, id).catch((error: Error) => {
+    readCode(env, ctx, id, sent).catch((error: Error) => {
       // In the runtime's own words for a start that failed, so that the next request tries under another name.
       throw new Error(`Failed to start Worker:\n${error.message}`)
     }),
@@ -135,7 +147,7 @@ function failed(thrown: unknown): Response {
 export default {
   async fetch(request, env, ctx) {
     const id = request.headers.get('rimward-program')!
-    if (id.startsWith('!')) return command(id, env, ctx)
+    if (id.startsWith('!')) return command(id, request, env, ctx)
     try {
       const headers = new Headers(request.headers)
       headers.delete('rimward-program')
@@ -146,14 +158,19 @@ export default {
   },
 } satisfies ExportedHandler<HostEnv>
 
-/** What the pool asks of the cell: `!warm ID`, `!evict ID`, `!routes` (forget which deployment a program means). */
-async function command(line: string, env: HostEnv, ctx: ExecutionContext): Promise<Response> {
+/**
+ * What the pool asks of the cell: `!warm ID` (with the code as its body, or to be asked for), `!evict ID`, `!routes`
+ * (forget which deployment a program means).
+ */
+async function command(line: string, request: Request, env: HostEnv, ctx: ExecutionContext): Promise<Response> {
   const [verb, id = ''] = line.slice(1).split(' ')
   if (verb === 'routes') {
-    routes.clear()
+    routes = new Map()
     return new Response()
   }
-  const control = load(env, ctx, id).getEntrypoint('RimwardControl') as unknown as {
+  // Read even when the isolate is there already: a body that is left unread costs the connection.
+  const sent = request.body === null ? undefined : request.arrayBuffer()
+  const control = load(env, ctx, id, sent).getEntrypoint('RimwardControl') as unknown as {
     evict(): Promise<void>
     ready(): Promise<void>
   }
@@ -168,20 +185,19 @@ async function command(line: string, env: HostEnv, ctx: ExecutionContext): Promi
   }
 }
 
-/** Program → isolate, asked of Node once per Snapshot. */
-const routes = new Map<string, Promise<IsolateId>>()
+/** Program → isolate, as of this Snapshot. Values only: a promise of one request must not be awaited by another. */
+let routes = new Map<string, IsolateId>()
 
-function isolateOf(env: HostEnv, program: string): Promise<IsolateId> {
-  let found = routes.get(program)
-  if (found === undefined) {
-    found = ask(env, 'route', program).then(async (response) => {
-      if (response.status !== 200) throw new Error(await response.text())
-      return response.text()
-    })
-    found.catch(() => routes.delete(program))
-    routes.set(program, found)
-  }
-  return found
+async function isolateOf(env: HostEnv, program: string): Promise<IsolateId> {
+  const known = routes.get(program)
+  if (known !== undefined) return known
+  const asked = routes
+  const response = await ask(env, 'route', program)
+  const isolate = await response.text()
+  if (response.status !== 200) throw new Error(isolate)
+  // Into the map of when it was asked: after a new Snapshot nobody looks there any more.
+  asked.set(program, isolate)
+  return isolate
 }
 
 export class Egress extends WorkerEntrypoint<HostEnv, { program: string }> {
@@ -222,26 +238,26 @@ export class Program extends WorkerEntrypoint<HostEnv, ProgramProps> {
     // biome-ignore lint/correctness/noConstructorReturn: the names of a program's methods are not known here
     return new Proxy(this, {
       get(target, name) {
+        const { env, ctx } = target as unknown as { env: HostEnv; ctx: ExecutionContext<ProgramProps> }
         if (name in target || typeof name !== 'string') return Reflect.get(target, name)
         return async (...given: unknown[]) => {
-          const stub = (await target.meant()) as unknown as Record<string, (...given: unknown[]) => unknown>
+          const stub = (await meant(env, ctx)) as unknown as Record<string, (...given: unknown[]) => unknown>
           return stub[name]!(...given)
         }
       },
     })
   }
 
-  async meant(): Promise<Fetcher> {
-    const { program, entrypoint, props } = this.ctx.props
-    const isolate = await isolateOf(this.env, program)
-    if (isolate === 'own') return elsewhere(this.env, this.ctx.props)
-    const stub = load(this.env, this.ctx, isolate)
-    return stub.getEntrypoint(entrypoint, props === undefined ? {} : { props })
-  }
-
   override async fetch(request: Request): Promise<Response> {
-    return (await this.meant()).fetch(request)
+    return (await meant(this.env, this.ctx)).fetch(request)
   }
+}
+
+async function meant(env: HostEnv, ctx: ExecutionContext<ProgramProps>): Promise<Fetcher> {
+  const { program, entrypoint, props } = ctx.props
+  const isolate = await isolateOf(env, program)
+  if (isolate === 'own') return elsewhere(env, ctx.props)
+  return load(env, ctx, isolate).getEntrypoint(entrypoint, props === undefined ? {} : { props })
 }
 
 /** The program has a cell of its own, which may be another process by now: asked each time. */
