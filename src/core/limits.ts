@@ -251,14 +251,13 @@ export const limitTable = {
   kvBulkGetKeys: { unit: 'count', default: 100, why: 'Workers KV reads at most 100 keys a call' },
   kvListKeys: { unit: 'count', default: 1000, why: 'Workers KV returns at most 1,000 keys a page' },
   // The shared cache's store.
-  cacheMemoryBytes: { unit: 'bytes', default: 256 * MiB, why: 'about 130,000 answers of 1 KiB with their heads' },
   cacheDiskBytes: { unit: 'bytes', default: 10 * 1024 * MiB, why: 'fits beside the system on a small server' },
   cacheMemoryObjectBytes: { unit: 'bytes', default: 16 * MiB, why: 'larger bodies are answered from disk' },
   cacheMemoryHeads: { unit: 'count', default: 16_384, why: 'heads kept parsed, about 1 KiB each; others take 3 µs' },
   cacheVariants: { unit: 'count', default: 2_048, why: 'variants and parts of one key; 2 GiB in parts of 1 MiB' },
   cacheDiskObjects: { unit: 'count', default: 4_000_000, why: 'on disk; each has about 60 bytes of index in memory' },
   cacheInlineBytes: { unit: 'bytes', default: 64 * KiB, why: 'bodies up to here lie in segments, read at once' },
-  cacheSegmentBytes: {
+  cacheDiskSegmentBytes: {
     unit: 'bytes',
     default: 64 * MiB,
     why: 'what is evicted from disk at once; 160 files in 10 GiB',

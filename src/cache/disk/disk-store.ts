@@ -46,7 +46,7 @@ const none: readonly StoredAnswer[] = []
 /** Rejects with `folder_in_use` where another process has the folder. */
 export async function createDiskStore(options: DiskStoreOptions): Promise<DiskStore> {
   const { limits, bytes } = options
-  const segmentBytes = Math.min(limits.cacheSegmentBytes, Math.max(256 * 1024, bytes / 16))
+  const segmentBytes = Math.min(limits.cacheDiskSegmentBytes, Math.max(256 * 1024, bytes / 16))
   const inlineBytes = Math.min(limits.cacheInlineBytes, segmentBytes)
   const { shelf, indexFile } = await openShelf(options)
   const { index } = shelf
