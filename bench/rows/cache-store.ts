@@ -56,7 +56,7 @@ export const cacheStore: BenchRow = {
     if (disk.startMs! > 2000) failures.push('a start takes more than 2 s')
     return {
       title: "The cache's store",
-      how: 'In processes of its own, without network. Memory: heap and buffers after a full collection, 200,000 objects. Hit ratios: 50,000 objects, a tenth of them fits, 1,000,000 requests of which the first fifth is not counted; LRU has the same bytes and pays no slack.',
+      how: 'In processes of its own, without network. Memory: heap and buffers after a full collection, 200,000 objects. Hit ratios: 50,000 objects, a tenth of them fits, 1,000,000 requests of which the first fifth is not counted; LRU has the same bytes and pays no slack. Times of single calls are CPU time of the thread, those of the disk are by the clock.',
       heading: ['', ''],
       rows,
       failures,
