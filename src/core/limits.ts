@@ -260,6 +260,25 @@ export const limitTable = {
   kvBulkBytes: { unit: 'bytes', default: 100 * MiB, why: 'Workers KV accepts 100 MB a bulk call' },
   kvBulkGetKeys: { unit: 'count', default: 100, why: 'Workers KV reads at most 100 keys a call' },
   kvListKeys: { unit: 'count', default: 1000, why: 'Workers KV returns at most 1,000 keys a page' },
+  // The shared cache's store.
+  cacheDiskBytes: { unit: 'bytes', default: 10 * 1024 * MiB, why: 'fits beside the system on a small server' },
+  cacheMemoryObjectBytes: { unit: 'bytes', default: 16 * MiB, why: 'larger bodies are answered from disk' },
+  cacheMemoryHeads: { unit: 'count', default: 16_384, why: 'heads kept parsed, about 1 KiB each; others take 3 µs' },
+  cacheVariants: { unit: 'count', default: 2_048, why: 'variants and parts of one key; 2 GiB in parts of 1 MiB' },
+  cacheDiskObjects: { unit: 'count', default: 4_000_000, why: 'on disk; each has about 60 bytes of index in memory' },
+  cacheInlineBytes: { unit: 'bytes', default: 64 * KiB, why: 'bodies up to here lie in segments, read at once' },
+  cacheDiskSegmentBytes: {
+    unit: 'bytes',
+    default: 64 * MiB,
+    why: 'what is evicted from disk at once; 160 files in 10 GiB',
+  },
+  cacheDiskQueueBytes: {
+    unit: 'bytes',
+    default: 64 * MiB,
+    why: 'what waits for a slow disk; more is not stored there',
+  },
+  cacheDiskPauseMs: { unit: 'ms', default: 10_000, why: 'a full or broken disk is tried again after this' },
+  cacheIndexMs: { unit: 'ms', default: 250, why: 'index entries are committed this late; a lost tail is only a miss' },
   // Control plane.
   rimwardApiBodyBytes: { unit: 'bytes', default: MiB, why: 'bodies of our own API are small JSON documents or PEM' },
   logReaders: { unit: 'count', default: 100, why: 'people who follow logs at once; each holds a socket and a queue' },
