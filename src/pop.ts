@@ -27,6 +27,7 @@ import { createRequestTraces } from '#/edge/request-traces.ts'
 import { createWorkerdEngine } from '#/engines/workerd/engine.ts'
 import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
 import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
+import { secretCheck } from '#/http/same-secret.ts'
 import { createEgress } from '#/origin/egress.ts'
 import { createKvStores } from '#/stores/kv.ts'
 import { openSeal } from '#/stores/seal.ts'
@@ -141,6 +142,9 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
   })
   closer.add(() => engine.close())
 
+  // Nothing is kept of what origins said, so nothing from before can answer.
+  const cache = { purge: async () => {} }
+
   // A change in, a new Snapshot out.
   const control = await createControl({
     fabric,
@@ -175,6 +179,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     assets,
     programFirst,
     egress,
+    purge: { purge: cache.purge, mayPurge: secretCheck(token) },
     certificates,
     log,
     metrics,
@@ -201,6 +206,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     traces,
     uploads,
     rules,
+    cache,
     certificates,
     metrics,
     token,

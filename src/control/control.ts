@@ -13,6 +13,7 @@ import { createForgetting } from './forget-objects.ts'
 import { openLedger } from './ledger.ts'
 import { heldProgram, heldVersion, type Office } from './office.ts'
 import type { ProgramRecord, RolloutRecord, SiteRecord, VersionRecord } from './records.ts'
+import { createServices, type Services } from './services/services.ts'
 import { type RolloutWish, setRollout } from './set-rollout.ts'
 import { createPins, sweepBlobs } from './sweep-blobs.ts'
 import { type Upload, type Uploaded, uploadVersion } from './upload-version.ts'
@@ -66,6 +67,7 @@ export interface Control {
   sites(): readonly SiteRecord[]
   siteAdd(wish: SiteWish): Promise<SiteRecord>
   siteRemove(name: string): Promise<void>
+  readonly services: Services
   /** Every blob that a version names: modules, assets' manifests and the files in these. */
   blobsInUse(): AsyncIterable<BlobHash>
   /** Removes blobs that neither a version nor `alsoInUse` (other rooms' records) names. */
@@ -104,6 +106,7 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     sites: () => [...ledger.state.sites.values()].map((held) => held.record),
     siteAdd: (wish) => putSite(office, wish),
     siteRemove: (name) => removeSite(office, name),
+    services: createServices(office),
     blobsInUse: () => blobsInUse(office),
     sweep: (alsoInUse) =>
       sweepBlobs({

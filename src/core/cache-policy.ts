@@ -44,6 +44,9 @@ export interface CacheWish {
   readonly tags?: readonly string[]
   /** Neither look up nor store. */
   readonly bypass?: boolean
+  /** Do not look up, but store. */
+  readonly refresh?: boolean
+  readonly staleIfError?: Seconds
 }
 
 /** What must go. `soft` marks stale instead, so that stale-while-revalidate and stale-if-error go on serving. */

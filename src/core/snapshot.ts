@@ -3,6 +3,7 @@
  * `control/` makes it, `edge/` and the engines read it.
  */
 import type { CachePolicy } from './cache-policy.ts'
+import type { DeliveryRules, Lookups } from './delivery-rules.ts'
 import type { EpochMs } from './units.ts'
 
 /** Hex SHA-256 of the bytes: the name of a blob in the fabric. */
@@ -29,6 +30,10 @@ export interface Site {
   readonly target: Target
   /** How the shared cache treats what this site fetches; absent: by RFC 9111 alone. */
   readonly cache?: CachePolicy
+  /** What is done with requests and answers on their way; only where the target is an origin. */
+  readonly rules?: DeliveryRules
+  /** What the rules look things up in. */
+  readonly lookups?: Lookups
 }
 
 export type Target =

@@ -13,6 +13,7 @@ import { fetchOrigin } from './fetch-origin.ts'
 import { findSite } from './find-site.ts'
 import { errorPage } from './pages.ts'
 import { type Picked, type ProgramFirst, pickTarget } from './pick-target.ts'
+import type { PurgePort } from './purge-request.ts'
 import type { Reply } from './reply.ts'
 import type { Pop } from './request-headers.ts'
 import type { RequestTraces } from './request-traces.ts'
@@ -25,6 +26,8 @@ export interface HandlePorts {
   readonly assets: Assets
   readonly programFirst: ProgramFirst
   readonly egress: Pick<Egress, 'fetch'>
+  /** Absent: `PURGE` is a method like any other. */
+  readonly purge: PurgePort | undefined
   readonly certificates: Certificates | undefined
   readonly traces: RequestTraces | undefined
   readonly limits: Limits
@@ -67,7 +70,7 @@ async function answerSite(exchange: AcceptedExchange, reply: Reply, ports: Handl
     case 'assets':
       return answerFromAssets(exchange, reply, picked, ports)
     case 'origin':
-      return fetchOrigin(exchange, site.name, picked.url, ports)
+      return fetchOrigin(exchange, site, picked.url, ports)
     case 'redirect':
       return { status: picked.status, headers: ['location', picked.location], body: null }
   }

@@ -68,11 +68,13 @@ export function createEgress(options: EgressOptions): Egress {
       const body = bodyOf(request)
       const headers = toOriginFields(request.headers, authority, body instanceof Readable)
       const pool = pools.acquire({ destination, ...checked, http1Only: upgrade !== undefined })
-      return fetchOrigin(
+      const { method, signal, origin, onOriginAnswer } = request
+      const answer = await fetchOrigin(
         pool,
-        { method: request.method, destination, headers, body, upgrade, signal: request.signal },
+        { method, destination, headers, body, upgrade, signal, ...(origin && { origin }) },
         limits,
       )
+      return onOriginAnswer === undefined ? answer : onOriginAnswer(answer)
     },
     close: () => pools.close(),
   }

@@ -5,6 +5,7 @@ import type { Dispatcher } from 'undici'
 import { EdgeError } from '#/core/errors.ts'
 import type { Answer, Body, HeaderList } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
+import type { EgressRequest } from '#/core/ports.ts'
 import type { Destination } from './destination.ts'
 import { fieldOf, fromOriginFields } from './header-fields.ts'
 import { lendBody } from './lend-body.ts'
@@ -20,14 +21,16 @@ export interface OriginRequest {
   /** Protocol to switch to (`websocket`). */
   readonly upgrade: string | undefined
   readonly signal: AbortSignal
+  /** Names and patience for this origin; absent: the platform's limits, and the URL's name. */
+  readonly origin?: NonNullable<EgressRequest['origin']>
 }
 
 /** Resolves at the head of the final answer. Rejects with an `EdgeError`; later failures destroy the body with one. */
-export function fetchOrigin(origin: OriginPool, request: OriginRequest, limits: Limits): Promise<Answer> {
+export function fetchOrigin(pool: OriginPool, request: OriginRequest, limits: Limits): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const { destination, signal } = request
+    const { destination, signal, origin } = request
     const body = request.body instanceof Readable ? lendBody(request.body) : request.body
-    const call = createCall(origin, { ...request, body }, limits, { resolve, reject })
+    const call = createCall(pool, { ...request, body }, limits, { resolve, reject })
     if (signal.aborted) {
       call.abandon()
       return
@@ -41,9 +44,11 @@ export function fetchOrigin(origin: OriginPool, request: OriginRequest, limits: 
       upgrade: request.upgrade ?? null,
       // SNI and the name in the certificate are the URL's, whatever Host says; an address has no name but Host's.
       ...(isIP(destination.host) === 0 ? { servername: destination.host } : {}),
+      ...(origin !== undefined && { headersTimeout: origin.firstByteMs, bodyTimeout: origin.betweenBytesMs }),
+      ...(origin?.tls?.serverName !== undefined && { servername: origin.tls.serverName }),
     }
     try {
-      origin.pool.dispatch(options, call.handler)
+      pool.pool.dispatch(options, call.handler)
     } catch (error) {
       call.fail(error)
     }
@@ -63,9 +68,12 @@ function createCall(origin: OriginPool, request: OriginRequest, limits: Limits, 
   let over = false
 
   // Waiting for a free connection, or for a new one, before the request is written.
-  const waiting = setTimeout(() => {
-    fail(new EdgeError('origin_timeout', `No connection to ${host} was free in time.`))
-  }, limits.originConnectMs + limits.originAttemptMs)
+  const waiting = setTimeout(
+    () => {
+      fail(new EdgeError('origin_timeout', `No connection to ${host} was free in time.`))
+    },
+    request.origin?.connectMs ?? limits.originConnectMs + limits.originAttemptMs,
+  )
 
   /** True the first time: the exchange with the origin was still going on. */
   function end(): boolean {

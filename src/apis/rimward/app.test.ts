@@ -48,6 +48,7 @@ function open(
     },
     egressRules: new Hono().get('/egress-rules', (c) => c.json({ rules: [] })),
     certificates: new Hono().get('/certificates', (c) => c.json({ certificates: [] })),
+    purge: new Hono().post('/purge', (c) => c.json({ purged: true })),
     metrics: { contentType: 'text/plain; version=0.0.4', metrics: async () => 'up 1\n' },
     token: 'secret',
     info: {
