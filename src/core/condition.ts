@@ -111,7 +111,8 @@ function tokensOf(text: string): Token[] {
   while (token.lastIndex < end) {
     const at = token.lastIndex
     const groups = token.exec(text)?.groups
-    if (groups === undefined) throw new Unreadable(`${JSON.stringify(text.slice(at, at + 20))} is not understood`)
+    if (groups === undefined)
+      throw new Unreadable(`${JSON.stringify(text.slice(at, at + 20).trimStart())} is not understood`)
     const { name, number, long, text: short, sign } = groups
     if (name !== undefined) tokens.push({ kind: 'name', text: name, raw: name, at })
     else if (number !== undefined) tokens.push({ kind: 'number', text: number, raw: number, at })

@@ -171,14 +171,16 @@ function entryRoutes({ control: { services }, limits, clock }: FastlyApiDeps): H
   routes.patch(all, async (c) => {
     const read = entryBatch.safeParse(await readJson(c, limits.tableBytes))
     if (!read.success) throw badRequest(`The batch does not fit: ${read.error.issues[0]!.message}.`)
-    await edit(c, (before) =>
-      read.data.entries.reduce((entries, { op, id, ...given }) => {
-        if (op === 'create') return [...entries, make(given)]
-        const found = find(entries, id ?? '')
-        if (op === 'delete') return entries.filter((entry) => entry !== found)
-        return entries.map((entry) => (entry === found ? make(given, found) : entry))
-      }, before),
-    )
+    await edit(c, (before) => {
+      let entries = [...before]
+      for (const { op, id, ...given } of read.data.entries) {
+        const found = op === 'create' ? undefined : find(entries, id ?? '')
+        if (found === undefined) entries.push(make(given))
+        else if (op === 'delete') entries = entries.filter((entry) => entry !== found)
+        else entries[entries.indexOf(found)] = make(given, found)
+      }
+      return entries
+    })
     return c.json({ status: 'ok' })
   })
   return routes

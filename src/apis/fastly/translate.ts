@@ -1,7 +1,8 @@
 /** From the parts of a version, in Fastly's words, to a site's origins and rules, in ours. Pure; refuses by name. */
 import type { ServiceDesign, ServicePart } from '#/control/services/service-records.ts'
 import type { CachePolicy } from '#/core/cache-policy.ts'
-import { answerOf, type ConditionPhase, readCondition } from '#/core/condition.ts'
+import { answerOf, type ConditionPhase, readCondition, readValue } from '#/core/condition.ts'
+import type { HeaderRule } from '#/core/delivery-rules.ts'
 import { badRequest } from './errors.ts'
 import { flagOf, numberOf, textOf } from './translate-fields.ts'
 import { translateHeader } from './translate-header.ts'
@@ -76,7 +77,7 @@ export function translate(parts: readonly ServicePart[]): ServiceDesign {
       ],
       headers: of('header')
         .toSorted((one, other) => (numberOf(one, 'priority') ?? 100) - (numberOf(other, 'priority') ?? 100))
-        .map((part) => translateHeader(part, resolve)),
+        .map((part) => withTables(translateHeader(part, resolve), of('dictionary'))),
       answers: byCondition('response_object').map((part) => translateResponse(part, resolve)),
       caching: byCondition('cache_settings').map((part) => translateCacheSettings(part, resolve)),
       compression: byCondition('gzip').map((part) => translateGzip(part, resolve)),
@@ -85,6 +86,16 @@ export function translate(parts: readonly ServicePart[]): ServiceDesign {
     tables: idsOf('dictionary'),
     lists: idsOf('acl'),
   }
+}
+
+/** Dictionaries that a header rule's value looks into must be there. */
+function withTables(rule: HeaderRule, dictionaries: readonly ServicePart[]): HeaderRule {
+  const read =
+    rule.value === undefined ? undefined : readValue(rule.value, rule.phase === 'fetch' ? 'request' : rule.phase)
+  for (const table of read?.ok ? read.uses.tables : [])
+    if (!dictionaries.some(({ name }) => name === table))
+      throw badRequest(`Header rule '${rule.name}': there is no dictionary '${table}'.`)
+  return rule
 }
 
 /** https://www.fastly.com/documentation/guides/concepts/edge-state/cache/cache-freshness/ */

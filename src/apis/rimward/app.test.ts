@@ -131,6 +131,7 @@ test('the description names every route and every route answers', async () => {
     'get /rimward/v1/tls',
     'post /rimward/v1/certificates',
     'post /rimward/v1/egress-rules',
+    'post /rimward/v1/purge',
     'post /rimward/v1/sites',
     'put /rimward/v1/acme',
   ])

@@ -58,7 +58,8 @@ export function buildServiceSite(
   suffix: string,
 ): Site | undefined {
   const { live } = record
-  const origin = live?.rules.origins[0]
+  const origins = live?.rules.origins ?? []
+  const origin = origins.find(({ when }) => when === undefined) ?? origins[0]
   if (live === undefined || origin === undefined) return undefined
   const name = siteNameOf(record.name)
   return {
