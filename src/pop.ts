@@ -29,6 +29,7 @@ import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
 import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
 import { secretCheck } from '#/http/same-secret.ts'
 import { createEgress } from '#/origin/egress.ts'
+import { createOriginHealth } from '#/origin/origin-health.ts'
 import { createKvStores } from '#/stores/kv.ts'
 import { openSeal } from '#/stores/seal.ts'
 
@@ -123,6 +124,8 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
         .map(({ host, port }) => ({ address: host, port })),
   })
   closer.add(() => egress.close())
+  const health = createOriginHealth({ egress, limits, log: (message, facts) => log.logger.warn(facts, message) })
+  closer.add(() => health.close())
   const runFolder = await openRunFolder(data)
   closer.add(() => rm(runFolder, { recursive: true, force: true }))
   await mkdir(join(data, 'engine'), { recursive: true })
@@ -156,6 +159,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     async adopt(snapshot) {
       await engine.adopt(snapshot)
       served = snapshot
+      health.adopt(snapshot)
     },
   })
   for (const problem of control.problems) log.logger.error({ problem }, 'a record was left out')
@@ -180,6 +184,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     programFirst,
     egress,
     purge: { purge: cache.purge, mayPurge: secretCheck(token) },
+    isSick: health.isSick,
     certificates,
     log,
     metrics,

@@ -185,6 +185,7 @@ export const limitTable = {
   logReaders: { unit: 'count', default: 100, why: 'people who follow logs at once; each holds a socket and a queue' },
   logReaderLines: { unit: 'count', default: 1_000, why: 'lines that wait for a slow reader; later ones are counted' },
   logKeepAliveMs: { unit: 'ms', default: 15_000, why: 'shorter than the idle time of common proxies (60 s)' },
+  originChecks: { unit: 'count', default: 2_000, why: 'origins asked for their health; others count as healthy' },
   // Services: sites whose rules are written in versions.
   services: { unit: 'count', default: 1_000, why: 'the rules of each are held in memory, some 10 KiB' },
   serviceVersions: { unit: 'count', default: 500, why: 'kept for going back; their heads lie in one record' },

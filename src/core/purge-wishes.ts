@@ -1,5 +1,4 @@
 /** From what people write to what the shared cache is asked to drop. */
-import type { PurgeWish } from './cache-policy.ts'
 import type { Site } from './snapshot.ts'
 
 /**
@@ -10,38 +9,21 @@ export function publicUrl(scheme: 'http' | 'https', host: string, path: string):
   return `${scheme}://${host}${path}`
 }
 
-/**
- * One page, as fetched over cleartext and over TLS; `undefined` when the text is no http URL. The text's path and query are
- * taken as they stand; a scheme may be missing.
- */
-export function urlWishes(
-  text: string,
-  how: { readonly scope?: string; readonly soft: boolean },
-): { readonly host: string; readonly wishes: readonly PurgeWish[] } | undefined {
-  const match = /^(?:https?:\/\/)?((?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]))(?::\d{1,5})?([/?][^\s#]*)?$/i.exec(text)
-  if (match === null) return undefined
-  const host = match[1]!.toLowerCase()
-  const rest = match[2] ?? '/'
-  const path = rest.startsWith('?') ? `/${rest}` : rest
-  const wishes = (['http', 'https'] as const).map((scheme) => ({
-    ...how,
-    what: { kind: 'url' as const, url: publicUrl(scheme, host, path) },
-  }))
-  return { host, wishes }
+export interface PurgeUrl {
+  /** Lower case, without port. */
+  readonly host: string
+  /** As `publicUrl` writes it; purges look past its scheme. */
+  readonly url: string
 }
 
-/** Everything under `host/path`, in the forms `example.com/a`, `https://example.com/a`. */
-export function prefixWishes(
-  text: string,
-  how: { readonly scope?: string; readonly soft: boolean },
-): { readonly host: string; readonly wishes: readonly PurgeWish[] } | undefined {
-  const url = urlWishes(text, how)
-  if (url === undefined) return undefined
-  const wishes = url.wishes.map((wish) => ({
-    ...wish,
-    what: { kind: 'prefix' as const, prefix: (wish.what as { readonly url: string }).url },
-  }))
-  return { host: url.host, wishes }
+/** A URL as people write it, with or without scheme and port; path and query as they stand. `undefined`: it is none. */
+export function readPurgeUrl(text: string): PurgeUrl | undefined {
+  const match = /^(?:(https?):\/\/)?([\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?([/?][^\s#]*)?$/i.exec(text)
+  if (match === null) return undefined
+  const scheme = match[1]?.toLowerCase() === 'http' ? 'http' : 'https'
+  const host = match[2]!.toLowerCase()
+  const rest = match[3] ?? '/'
+  return { host, url: publicUrl(scheme, host, rest.startsWith('?') ? `/${rest}` : rest) }
 }
 
 /** The site that a host name belongs to; lower case, without port. */

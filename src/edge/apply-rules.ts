@@ -11,6 +11,7 @@ import type { Site } from '#/core/snapshot.ts'
 import type { AcceptedExchange } from './accepted.ts'
 import { applyForwardedFor, applyHeaderRules, setField } from './change-headers.ts'
 import { changeOriginAnswer, ownAnswer } from './change-origin-answer.ts'
+import { compressAnswer } from './compress-answer.ts'
 import type { Pop } from './request-headers.ts'
 
 /** A site's rules, ready for requests. */
@@ -46,14 +47,17 @@ function remembered<Key extends object, Value>(
   return value
 }
 
-/** The request as the rules see it. `headers` is a new list that the rules may change; `host` is added to it. */
+/**
+ * The request as the rules see it. `headers` is a new list that the rules may change. The host is added to it without its
+ * port, which no cache key has: what an origin builds from it must not differ between clients of one page.
+ */
 export function ruleFacts(
   exchange: AcceptedExchange,
   headers: string[],
   lookups: CompiledLookups,
   pop: Pop,
 ): RuleFacts {
-  headers.push('host', exchange.authority)
+  headers.push('host', exchange.host)
   return {
     method: exchange.method,
     url: exchange.path,
@@ -77,14 +81,26 @@ export type Plan =
       readonly onOriginAnswer: ((answer: Answer) => Answer) | undefined
     }
 
+export interface OriginChoice {
+  /** In [0, 1). */
+  readonly random: number
+  /** By the health checks of the site, where it has some. */
+  readonly isSick: (origin: string) => boolean
+}
+
 /**
- * The request's phase: changes `facts` (fields and url) and says what to do. `random` is in [0, 1). The order is that of
+ * The request's phase: changes `facts` (fields and url) and says what to do. The order is that of
  * generated VCL: header rules, the origin, settings of the request, answers of our own.
  */
-export function planFetch({ rules }: ReadyRules, facts: RuleFacts, host: string, random: number): Plan {
+export function planFetch(
+  { rules }: ReadyRules,
+  facts: RuleFacts,
+  host: string,
+  { random, isSick }: OriginChoice,
+): Plan {
   const asked = [...facts.headers]
   applyHeaderRules(rules.headers.request, facts, facts.headers)
-  const origin = pickOrigin(rules.origins, facts, random)
+  const origin = pickOrigin(rules.origins, facts, { random, isSick })
   const settings = rules.requests.filter(({ applies }) => applies(facts)).map(({ rule }) => rule)
   if (facts.scheme === 'http' && settings.some(({ tlsOnly }) => tlsOnly === true))
     return { kind: 'answer', answer: toTls(host, facts.url) }
@@ -111,7 +127,8 @@ export function planFetch({ rules }: ReadyRules, facts: RuleFacts, host: string,
 }
 
 /** The answer's last phase: on every answer, from wherever it came. */
-export function finishAnswer({ rules }: ReadyRules, facts: RuleFacts, answer: Answer): Answer {
+export function finishAnswer({ rules }: ReadyRules, facts: RuleFacts, given: Answer): Answer {
+  const answer = compressAnswer(rules.compression, facts, given)
   if (rules.headers.response.length === 0) return answer
   const headers = [...answer.headers]
   facts.answer = { status: answer.status, headers }
@@ -119,14 +136,23 @@ export function finishAnswer({ rules }: ReadyRules, facts: RuleFacts, answer: An
   return { ...answer, headers }
 }
 
-/** The last one whose condition holds; else by weight among those that share the load; else the first. */
-export function pickOrigin(origins: readonly When<SiteOrigin>[], facts: RuleFacts, random: number): SiteOrigin {
+/**
+ * The last one whose condition holds; else by weight among those that share the load and are well; else the first. Where all
+ * are sick, any of them is asked: a wrong check must not take a site down.
+ */
+export function pickOrigin(
+  origins: readonly When<SiteOrigin>[],
+  facts: RuleFacts,
+  { random, isSick }: OriginChoice,
+): SiteOrigin {
   const chosen = origins.findLast(({ rule, applies }) => rule.when !== undefined && applies(facts))
   if (chosen !== undefined) return chosen.rule
   const open = origins.filter(({ rule }) => rule.when === undefined).map(({ rule }) => rule)
   const sharing = open.filter(({ sharesLoad }) => sharesLoad)
-  let left = random * sharing.reduce((sum, { weight }) => sum + weight, 0)
-  for (const origin of sharing) {
+  const well = sharing.filter(({ name }) => !isSick(name))
+  const candidates = well.length > 0 ? well : sharing
+  let left = random * candidates.reduce((sum, { weight }) => sum + weight, 0)
+  for (const origin of candidates) {
     left -= origin.weight
     if (left < 0) return origin
   }

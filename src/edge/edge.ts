@@ -9,6 +9,7 @@ import type { Assets, Certificates, Egress, Engine } from '#/core/ports.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
 import { type Connections, createConnections } from './connections.ts'
+import type { IsSick } from './fetch-origin.ts'
 import { findSiteByName } from './find-site.ts'
 import type { Front } from './front.ts'
 import { type HandlePorts, handle, refuse } from './handle.ts'
@@ -41,6 +42,7 @@ export interface EdgeOptions {
   readonly egress: Pick<Egress, 'fetch'>
   /** Absent: `PURGE` is a method like any other. */
   readonly purge?: PurgePort
+  readonly isSick?: IsSick
   readonly certificates?: Certificates
   readonly log: Log
   readonly metrics: Metrics
@@ -127,6 +129,7 @@ function createFront(options: EdgeOptions, connections: Connections): MutableFro
     programFirst: options.programFirst,
     egress: options.egress,
     purge: options.purge,
+    isSick: options.isSick,
     certificates: options.certificates,
     traces: options.traces,
     limits,

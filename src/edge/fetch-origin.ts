@@ -12,11 +12,15 @@ import { finishAnswer, planFetch, type ReadyRules, readyRules, ruleFacts } from 
 import { answerPurge, type PurgePort } from './purge-request.ts'
 import { forwardedHeaders, type Pop } from './request-headers.ts'
 
+/** Does this origin of a site fail its health check? Handed over in `pop.ts`; without it none does. */
+export type IsSick = (site: string, origin: string) => boolean
+
 export interface OriginOptions {
   readonly egress: Pick<Egress, 'fetch'>
   readonly purge: PurgePort | undefined
   readonly pop: Pop
   readonly limits: Limits
+  readonly isSick: IsSick | undefined
   /** In [0, 1): chooses between origins that share the load. */
   readonly random: () => number
 }
@@ -47,7 +51,10 @@ async function fetchByRules(
   const headers = forwardedHeaders(exchange, pop, limits.requestLoops)
   headers.push('x-forwarded-host', exchange.authority)
   const facts = ruleFacts(exchange, headers, ready.lookups, pop)
-  const plan = planFetch(ready, facts, exchange.host, options.random())
+  const plan = planFetch(ready, facts, exchange.host, {
+    random: options.random(),
+    isSick: (origin) => options.isSick?.(site.name, origin) ?? false,
+  })
   if (exchange.method === 'PURGE' && purge !== undefined) return answerPurge(exchange, site.name, facts.url, purge)
   if (plan.kind === 'answer') return withoutSurrogates(finishAnswer(ready, facts, plan.answer))
   const { origin, wish, onOriginAnswer } = plan

@@ -9,7 +9,7 @@ import type { Snapshot } from '#/core/snapshot.ts'
 import { headerValue } from '#/http/header-list.ts'
 import { type AcceptedExchange, leave } from './accepted.ts'
 import { answerChallenge } from './answer-challenge.ts'
-import { fetchOrigin } from './fetch-origin.ts'
+import { fetchOrigin, type IsSick } from './fetch-origin.ts'
 import { findSite } from './find-site.ts'
 import { errorPage } from './pages.ts'
 import { type Picked, type ProgramFirst, pickTarget } from './pick-target.ts'
@@ -28,6 +28,7 @@ export interface HandlePorts {
   readonly egress: Pick<Egress, 'fetch'>
   /** Absent: `PURGE` is a method like any other. */
   readonly purge: PurgePort | undefined
+  readonly isSick: IsSick | undefined
   readonly certificates: Certificates | undefined
   readonly traces: RequestTraces | undefined
   readonly limits: Limits

@@ -3,7 +3,7 @@
  */
 import type { PurgeWish } from '#/core/cache-policy.ts'
 import type { Answer } from '#/core/exchange.ts'
-import { urlWishes } from '#/core/purge-wishes.ts'
+import { publicUrl } from '#/core/purge-wishes.ts'
 import { headerValue } from '#/http/header-list.ts'
 import { tokenOf } from '#/http/same-secret.ts'
 import type { AcceptedExchange } from './accepted.ts'
@@ -27,7 +27,8 @@ export async function answerPurge(
   if (token === undefined) return json(401, { msg: 'Provided credentials are missing or invalid' })
   if (!mayPurge(token)) return json(403, { msg: 'You are not authorized to perform this action' })
   const soft = headerValue(headers, 'fastly-soft-purge') === '1'
-  await purge(urlWishes(`${exchange.host}${url}`, { scope: site, soft })!.wishes)
+  const what = { kind: 'url' as const, url: publicUrl(exchange.scheme, exchange.host, url) }
+  await purge([{ scope: site, soft, what }])
   return json(200, { status: 'ok', id: purgeId(exchange) })
 }
 

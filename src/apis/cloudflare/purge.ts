@@ -3,7 +3,7 @@ import { type Context, Hono } from 'hono'
 import { z } from 'zod'
 import type { PurgeWish } from '#/core/cache-policy.ts'
 import type { Limits } from '#/core/limits.ts'
-import { prefixWishes, siteOfHost, urlWishes } from '#/core/purge-wishes.ts'
+import { readPurgeUrl, siteOfHost } from '#/core/purge-wishes.ts'
 import type { Site, Snapshot } from '#/core/snapshot.ts'
 import { zonesOf } from './addresses.ts'
 import { ok, VendorError } from './envelope.ts'
@@ -82,34 +82,33 @@ function fileWishes(one: z.infer<typeof file>, sites: readonly Site[]): readonly
   const { url, headers } = typeof one === 'string' ? { url: one, headers: {} } : one
   const unknown = Object.keys(headers).find((name) => !variantFields.includes(name.toLowerCase()))
   if (unknown !== undefined) throw refuse(1016, `Unable to purge ${url}: the header '${unknown}' is not supported`)
-  const read = /^https?:\/\//i.test(url) ? urlWishes(url, { soft: false }) : undefined
+  const read = /^https?:\/\//i.test(url) ? readPurgeUrl(url) : undefined
   if (read === undefined) throw refuse(1016, `Unable to purge ${url}, which is an invalid URL`)
-  return scoped(read, url, sites)
+  return scoped(read.host, { kind: 'url', url: read.url }, sites)
 }
 
 function hostWishes(host: string, sites: readonly Site[]): readonly PurgeWish[] {
-  const read = urlWishes(host, { soft: false })
-  if (read === undefined || host.includes('/')) throw refuse(1016, `Unable to purge ${host}, which is an invalid host`)
-  const what = { kind: 'host' as const, host: read.host }
-  return scoped({ host: read.host, wishes: [{ soft: false, what }] }, host, sites)
+  const read = host.includes('/') ? undefined : readPurgeUrl(host)
+  if (read === undefined) throw refuse(1016, `Unable to purge ${host}, which is an invalid host`)
+  return scoped(read.host, { kind: 'host', host: read.host }, sites)
 }
 
 function prefixWishesOf(prefix: string, sites: readonly Site[]): readonly PurgeWish[] {
-  const read = /^https?:/i.test(prefix) ? undefined : prefixWishes(prefix, { soft: false })
+  const read = /^https?:/i.test(prefix) ? undefined : readPurgeUrl(prefix)
   if (read === undefined) throw refuse(1016, `Unable to purge ${prefix}, which is an invalid prefix: write host/path`)
-  return scoped(read, prefix, sites)
+  return scoped(read.host, { kind: 'prefix', prefix: read.url }, sites)
 }
-
-type Named = { readonly host: string; readonly wishes: readonly PurgeWish[] }
 
 /** The host must be one of the zone's. */
-function scoped({ host, wishes }: Named, text: string, sites: readonly Site[]): readonly PurgeWish[] {
+function scoped(host: string, what: PurgeWish['what'], sites: readonly Site[]): readonly PurgeWish[] {
   const site = siteOfHost(sites, host)
-  const routed = sites.filter(({ routes }) => routes.some((route) => route.includes(host)))
+  const routed = sites.filter(({ routes }) => routes.some((route) => parseHost(route) === host))
   const scopes = scopesOf(site === undefined ? routed : [site, ...routed])
-  if (scopes.length === 0) throw refuse(1016, `Unable to purge ${text}, which is not a file of this zone`)
-  return scopes.flatMap((scope) => wishes.map((wish) => ({ ...wish, scope })))
+  if (scopes.length === 0) throw refuse(1016, `Unable to purge ${host}, which is not a host of this zone`)
+  return scopes.map((scope) => ({ scope, soft: false, what }))
 }
+
+const parseHost = (route: string) => route.replace(/^https?:\/\//, '').split('/', 1)[0]
 
 /** 1012 and 1016 stand in public reports of Cloudflare's own answers; 1094 is near them. */
 function refuse(code: number, message: string): VendorError {

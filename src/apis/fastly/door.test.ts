@@ -179,14 +179,8 @@ test('purge by URL, by key and of all', async (t) => {
   const url = await purge('/purge/https://Shop.Example.test:8443/a//b?x=1&y=%2F')
   assert.equal(url.answer.status, 'ok')
   assert.match(url.answer.id, /^\d+-\d+$/)
-  assert.deepEqual(
-    url.wishes,
-    ['http', 'https'].map((scheme) => ({
-      scope: 'shop',
-      soft: false,
-      what: { kind: 'url', url: `${scheme}://shop.example.test/a//b?x=1&y=%2F` },
-    })),
-  )
+  const page = 'https://shop.example.test/a//b?x=1&y=%2F'
+  assert.deepEqual(url.wishes, [{ scope: 'shop', soft: false, what: { kind: 'url', url: page } }])
   assert.equal((await purge('/purge/shop.example.test/x', { 'fastly-soft-purge': '1' })).wishes[0]!.soft, true)
   assert.equal((await purge('/purge/other.example.test/x')).status, 404)
   assert.equal((await purge('/purge/')).status, 400)

@@ -2,7 +2,7 @@
 import { type Context, Hono } from 'hono'
 import { z } from 'zod'
 import type { PurgeWish } from '#/core/cache-policy.ts'
-import { siteOfHost, urlWishes } from '#/core/purge-wishes.ts'
+import { readPurgeUrl, siteOfHost } from '#/core/purge-wishes.ts'
 import type { FastlyApiDeps } from './deps.ts'
 import { badRequest, notFound } from './errors.ts'
 import { readJson } from './read-form.ts'
@@ -20,12 +20,11 @@ export function purgeRoutes({ control, cache, limits, clock }: FastlyApiDeps): H
   routes.post('/purge/*', async (c) => {
     const { url } = c.req
     const text = url.slice(url.indexOf('/purge/', url.indexOf('://') + 3) + '/purge/'.length)
-    const soft = isSoft(c)
-    const host = urlWishes(text, { soft })?.host
-    if (host === undefined) throw badRequest(`'${text.slice(0, 200)}' is not a URL.`)
-    const site = siteOfHost(control.snapshot.sites, host)
-    if (site === undefined) throw notFound(`No service of this platform has the domain '${host}'.`)
-    await cache.purge(urlWishes(text, { scope: site.name, soft })!.wishes)
+    const read = readPurgeUrl(text)
+    if (read === undefined) throw badRequest(`'${text.slice(0, 200)}' is not a URL.`)
+    const site = siteOfHost(control.snapshot.sites, read.host)
+    if (site === undefined) throw notFound(`No service of this platform has the domain '${read.host}'.`)
+    await cache.purge([{ scope: site.name, soft: isSoft(c), what: { kind: 'url', url: read.url } }])
     return done(c)
   })
 

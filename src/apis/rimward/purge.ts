@@ -3,7 +3,7 @@ import { Hono } from 'hono'
 import type { z } from 'zod'
 import type { PurgeWish } from '#/core/cache-policy.ts'
 import type { Limits } from '#/core/limits.ts'
-import { prefixWishes, siteOfHost, urlWishes } from '#/core/purge-wishes.ts'
+import { readPurgeUrl, siteOfHost } from '#/core/purge-wishes.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import { Problem, problemResponse } from './problem.ts'
 import { purgeBody } from './schemas.ts'
@@ -33,7 +33,7 @@ export function ownPurgeRoutes({ control, cache, limits }: OwnPurgeDeps): Hono {
     const wishes = wishesOf(read.data, (host) => siteOfHost(control.snapshot.sites, host)?.name)
     if (wishes.length === 0)
       throw new Problem('bad_request', 'Nothing to purge: name urls, tags, prefixes, hosts or everything.')
-    if (wishes.length > limits.purgeKeys * 2)
+    if (wishes.length > limits.purgeKeys)
       throw new Problem('bad_request', `More than ${limits.purgeKeys} things in one call.`)
     await cache.purge(wishes)
     return c.json({ purged: true })
@@ -45,15 +45,15 @@ export function ownPurgeRoutes({ control, cache, limits }: OwnPurgeDeps): Hono {
 function wishesOf(wanted: z.infer<typeof purgeBody>, siteOf: (host: string) => string | undefined): PurgeWish[] {
   const { urls, tags, prefixes, hosts, everything, soft } = wanted
   const base = { soft, ...(wanted.site !== undefined && { scope: wanted.site }) }
-  const parsed = (text: string, how: typeof urlWishes) => {
-    const found = how(text, base)
+  const named = (text: string) => {
+    const found = readPurgeUrl(text)
     if (found === undefined) throw new Problem('bad_request', `"${text.slice(0, 200)}" is not a URL.`)
     const scope = wanted.site ?? siteOf(found.host)
-    return scope === undefined ? found.wishes : how(text, { ...base, scope })!.wishes
+    return { url: found.url, base: { soft, ...(scope !== undefined && { scope }) } }
   }
   return [
-    ...urls.flatMap((url) => parsed(url, urlWishes)),
-    ...prefixes.flatMap((prefix) => parsed(prefix, prefixWishes)),
+    ...urls.map(named).map(({ url, base }) => ({ ...base, what: { kind: 'url' as const, url } })),
+    ...prefixes.map(named).map(({ url, base }) => ({ ...base, what: { kind: 'prefix' as const, prefix: url } })),
     ...tags.map((tag) => ({ ...base, what: { kind: 'tag' as const, tag } })),
     ...hosts.map((host) => ({ ...base, what: { kind: 'host' as const, host: host.toLowerCase() } })),
     ...(everything ? [{ ...base, what: { kind: 'everything' as const } }] : []),
