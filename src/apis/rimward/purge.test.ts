@@ -39,7 +39,7 @@ test('URLs and prefixes go to the site of their host, everything else where it i
 test('bad wishes purge nothing', async () => {
   const cases: [unknown, number, RegExp][] = [
     [{}, 400, /Nothing to purge/],
-    [{ everything: true, site: 'none' }, 404, /no site "none"/],
+    [{ everything: true, site: 'none' }, 404, /There is no site/],
     [{ urls: ['not a url'] }, 400, /is not a URL/],
     [{ url: 'a' }, 400, /url/],
     [7, 400, /The body/],
