@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createApi } from '#/apis/api.ts'
 import { createAssets } from '#/assets/assets.ts'
+import { createSharedCache } from '#/cache/shared-cache.ts'
+import { createSimpleStore } from '#/cache/simple-store.ts'
 import { createAssetUploads } from '#/control/assets-uploads.ts'
 import { createCertificates } from '#/control/certificates/certificates.ts'
 import { createControl } from '#/control/control.ts'
@@ -113,7 +115,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
   let served: Snapshot = { revision: 0, sites: [], programs: new Map() }
   let edge: Edge | undefined
   const apiAddress: Address[] = []
-  const egress = createEgress({
+  const direct = createEgress({
     rules,
     limits,
     clock,
@@ -123,8 +125,14 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
         .filter((one) => one !== undefined)
         .map(({ host, port }) => ({ address: host, port })),
   })
+  const store = createSimpleStore({ limitBytes: limits.cacheMemoryBytes })
+  const egress = createSharedCache({ next: direct, store, limits, clock })
   closer.add(() => egress.close())
-  const health = createOriginHealth({ egress, limits, log: (message, facts) => log.logger.warn(facts, message) })
+  const health = createOriginHealth({
+    egress: direct,
+    limits,
+    log: (message, facts) => log.logger.warn(facts, message),
+  })
   closer.add(() => health.close())
   const runFolder = await openRunFolder(data)
   closer.add(() => rm(runFolder, { recursive: true, force: true }))
@@ -144,9 +152,6 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     ownCells: openOwnEngine,
   })
   closer.add(() => engine.close())
-
-  // Nothing is kept of what origins said, so nothing from before can answer.
-  const cache = { purge: async () => {} }
 
   // A change in, a new Snapshot out.
   const control = await createControl({
@@ -183,7 +188,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     assets,
     programFirst,
     egress,
-    purge: { purge: cache.purge, mayPurge: secretCheck(token) },
+    purge: { purge: egress.purge, mayPurge: secretCheck(token) },
     isSick: health.isSick,
     certificates,
     log,
@@ -211,7 +216,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     traces,
     uploads,
     rules,
-    cache,
+    cache: egress,
     certificates,
     metrics,
     token,

@@ -13,7 +13,8 @@ import { type RunningNode, root, startNode, temporaryFolder, wrangler } from './
 const source = join(root, 'test/compatibility')
 
 test('docs/compatibility.md is what the rows say', () => {
-  assert.equal(readFileSync(join(root, 'docs/compatibility.md'), 'utf8'), compatibilityPage())
+  const page = readFileSync(join(root, 'docs/compatibility.md'), 'utf8')
+  assert.ok(page === compatibilityPage(), 'the page is behind its rows: npm run docs')
 })
 
 let node: RunningNode

@@ -28,5 +28,6 @@ export function buildOriginSite(record: SiteRecord, suffix: string): Site {
     hostnames: [`${record.name}.${suffix}`, ...record.hosts],
     routes: [],
     target: { kind: 'origin', url: record.origin },
+    ...(record.cache !== undefined && { cache: record.cache }),
   }
 }

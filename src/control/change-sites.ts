@@ -1,5 +1,7 @@
 /** Plain sites: hostnames in front of an origin, without a program. */
+import type { CachePolicy } from '#/core/cache-policy.ts'
 import { checkFree, toHostname } from './addresses.ts'
+import { cachePolicySchema } from './cache-policy.ts'
 import type { Office } from './office.ts'
 import { checkProgramName } from './program-name.ts'
 import type { SiteRecord } from './records.ts'
@@ -11,6 +13,8 @@ export interface SiteWish {
   readonly origin: string
   /** Besides `NAME.localhost`. */
   readonly hosts: readonly string[]
+  /** In the form of `cachePolicySchema`; absent: by RFC 9111 alone. */
+  readonly cache?: CachePolicy
 }
 
 /** Adds a site or replaces the one of that name. Throws a `Refusal` (`bad_name`, `bad_address`, `address_taken`). */
@@ -25,7 +29,8 @@ export async function putSite(office: Office, wish: SiteWish): Promise<SiteRecor
   const origin = checkOrigin(wish.origin)
   return office.ledger.exclusively([wish.name], async () => {
     const createdAt = office.ledger.state.sites.get(wish.name)?.record.createdAt ?? office.clock()
-    const record = { name: wish.name, createdAt, origin, hosts }
+    const cache = wish.cache && cachePolicySchema.parse(wish.cache)
+    const record = { name: wish.name, createdAt, origin, hosts, ...(cache !== undefined && { cache }) }
     await office.ledger.commit((state) => {
       if (state.programs.has(wish.name)) throw new Refusal('address_taken', `'${wish.name}' is the name of a program.`)
       checkFree(state, wish.name, [`${wish.name}.${office.hostnameSuffix}`, ...hosts], [])

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import type { Binding, Deployment, ObjectNamespace, ProgramCode } from '#/core/snapshot.ts'
+import { cachePolicySchema } from './cache-policy.ts'
 
 const optionalText = z.exactOptional(z.string())
 
@@ -110,7 +111,13 @@ const program = z.object({
   observability: optionalText,
 })
 
-const site = z.object({ name: z.string(), createdAt: z.number(), origin: z.string(), hosts: z.array(z.string()) })
+const site = z.object({
+  name: z.string(),
+  createdAt: z.number(),
+  origin: z.string(),
+  hosts: z.array(z.string()),
+  cache: z.exactOptional(cachePolicySchema),
+})
 
 export type VersionRecord = z.infer<typeof version>
 export type RolloutRecord = z.infer<typeof rollout>

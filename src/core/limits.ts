@@ -113,6 +113,11 @@ export const limitTable = {
   originLookupsPerSource: { unit: 'count', default: 32, why: 'one program with dead names leaves room for others' },
   egressHops: { unit: 'count', default: 16, why: 'Workers allow 16 invocations in a chain' },
   egressRules: { unit: 'count', default: 1_000, why: 'matched one by one for each request to a private address' },
+  cachePolicyItems: {
+    unit: 'count',
+    default: 100,
+    why: 'names, paths or statuses in one list of a cache policy; looked through for each request',
+  },
   // Certificates.
   certificates: { unit: 'count', default: 10_000, why: 'uploaded and from ACME; names held in memory' },
   certificateBytes: { unit: 'bytes', default: 64 * KiB, why: 'a chain and its key; ten certificates of 4096 bits fit' },
@@ -147,6 +152,7 @@ export const limitTable = {
   },
   hotSeconds: { unit: 's', default: 3, why: 'seconds in a row at that rate: a burst alone moves nothing' },
   coolSeconds: { unit: 's', default: 60, why: 'seconds in a row below a tenth of that rate until it shares again' },
+  formerDeployments: { unit: 'count', default: 256, why: 'replaced deployments that late requests may still ask for' },
   recentPrograms: { unit: 'count', default: 64, why: 'programs asked for lately, warmed after a start or a deploy' },
   // Cells of one program.
   cellStartMs: { unit: 'ms', default: 1_000, why: 'a workerd process starts in 23-37 ms; a busy machine needs more' },
@@ -168,6 +174,37 @@ export const limitTable = {
     why: 'requests of a program that wait for its start or its new version',
   },
   programCpuMs: { unit: 'ms', default: 30_000, why: 'Workers allow 30 s of CPU a request by default' },
+  // The shared cache.
+  cacheMemoryBytes: { unit: 'bytes', default: 256 * MiB, why: 'answers held in memory; about 100,000 of 1 KiB' },
+  cacheObjectBytes: { unit: 'bytes', default: 512 * MiB, why: 'Cloudflare stores up to 512 MB an object' },
+  cacheFollowBytes: {
+    unit: 'bytes',
+    default: 8 * MiB,
+    why: 'of one arriving body, kept for clients that join; beyond it newcomers fetch for themselves',
+  },
+  cacheFinishBytes: {
+    unit: 'bytes',
+    default: 32 * MiB,
+    why: 'still to come of a body that nobody waits for any more, for the fetch to go on',
+  },
+  cacheFinishMs: { unit: 'ms', default: 30_000, why: 'a fetch that nobody waits for any more ends after this' },
+  cacheSoloKeys: { unit: 'count', default: 100_000, why: 'uncacheable keys remembered, about 200 bytes each' },
+  cacheSoloMs: {
+    unit: 'ms',
+    default: 120_000,
+    why: 'Varnish and Fastly remember an uncacheable answer for two minutes',
+  },
+  cacheStaleIfDownMs: {
+    unit: 'ms',
+    default: 86_400_000,
+    why: 'how stale an answer may stand in for an origin that cannot be reached, where nothing forbids it',
+  },
+  cacheTags: { unit: 'count', default: 1_000, why: 'tags of one answer; Cloudflare allows 16 KB of them, Fastly too' },
+  cachePurges: {
+    unit: 'count',
+    default: 200_000,
+    why: 'purges remembered until what they match is gone, about 150 bytes each',
+  },
   // Stores.
   kvKeyBytes: { unit: 'bytes', default: 512, why: 'Workers KV' },
   kvMetadataBytes: { unit: 'bytes', default: 1024, why: 'Workers KV' },

@@ -210,7 +210,13 @@ export interface EgressRequest {
 export interface EgressAnswer extends Answer {
   /** Value of our member of `Cache-Status` (RFC 9211 §2); absent when the cache was not asked. */
   readonly cacheStatus?: string
+  readonly cacheOutcome?: CacheOutcome
+  /** How often this stored answer has been used, this time included; 0 where it came from the origin. */
+  readonly cacheHits?: number
 }
+
+/** In a word, as logs and `cf-cache-status` have it. `dynamic`: the answer may not be stored. */
+export type CacheOutcome = 'hit' | 'miss' | 'expired' | 'stale' | 'updating' | 'revalidated' | 'bypass' | 'dynamic'
 
 /**
  * The shared cache: an egress in front of the egress, so that sites and programs go through one. Purges are acknowledged

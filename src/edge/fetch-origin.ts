@@ -9,6 +9,7 @@ import { publicUrl } from '#/core/purge-wishes.ts'
 import type { Site } from '#/core/snapshot.ts'
 import type { AcceptedExchange } from './accepted.ts'
 import { finishAnswer, planFetch, type ReadyRules, readyRules, ruleFacts } from './apply-rules.ts'
+import { addCacheHeaders } from './cache-headers.ts'
 import { answerPurge, type PurgePort } from './purge-request.ts'
 import { forwardedHeaders, type Pop } from './request-headers.ts'
 
@@ -25,20 +26,25 @@ export interface OriginOptions {
   readonly random: () => number
 }
 
-/** Rejects with `origin_*` or `egress_refused`. Without rules the origin's own name is the Host; the client's travels beside it. */
+/**
+ * Rejects with `origin_*` or `egress_refused`. Without rules the origin's own name is the Host; the client's travels beside
+ * it, without its port: no cache key has one, and what an origin builds from it would reach other clients.
+ */
 export async function fetchOrigin(
   exchange: AcceptedExchange,
   site: Site,
   origin: string,
   options: OriginOptions,
+  onInformational?: EgressRequest['onInformational'],
 ): Promise<Answer> {
   const ready = readyRules(site)
-  if (ready !== undefined) return fetchByRules(exchange, site, ready, options)
+  if (ready !== undefined) return fetchByRules(exchange, site, ready, options, onInformational)
   if (exchange.method === 'PURGE' && options.purge !== undefined)
     return answerPurge(exchange, site.name, exchange.path, options.purge)
   const headers = forwardedHeaders(exchange, options.pop, options.limits.requestLoops)
-  headers.push('x-forwarded-host', exchange.authority)
-  return ask(exchange, site, { url: originUrl(origin, exchange.path), path: exchange.path, headers }, options)
+  headers.push('x-forwarded-host', exchange.host)
+  const wanted = { url: originUrl(origin, exchange.path), path: exchange.path, headers }
+  return ask(exchange, site, wanted, options, { ...(onInformational && { onInformational }) })
 }
 
 async function fetchByRules(
@@ -46,10 +52,11 @@ async function fetchByRules(
   site: Site,
   ready: ReadyRules,
   options: OriginOptions,
+  onInformational: EgressRequest['onInformational'],
 ): Promise<Answer> {
   const { pop, limits, purge } = options
   const headers = forwardedHeaders(exchange, pop, limits.requestLoops)
-  headers.push('x-forwarded-host', exchange.authority)
+  headers.push('x-forwarded-host', exchange.host)
   const facts = ruleFacts(exchange, headers, ready.lookups, pop)
   const plan = planFetch(ready, facts, exchange.host, {
     random: options.random(),
@@ -62,6 +69,7 @@ async function fetchByRules(
     origin,
     ...(wish !== undefined && { cache: wish }),
     ...(onOriginAnswer !== undefined && { onOriginAnswer }),
+    ...(onInformational && { onInformational }),
   })
   return withoutSurrogates(finishAnswer(ready, facts, answer))
 }
@@ -84,11 +92,11 @@ async function ask(
   site: Site,
   { url, path, headers }: Wanted,
   { egress }: OriginOptions,
-  more?: Pick<EgressRequest, 'origin' | 'cache' | 'onOriginAnswer'>,
+  more: Pick<EgressRequest, 'origin' | 'cache' | 'onOriginAnswer' | 'onInformational'>,
 ): Promise<Answer> {
   const started = performance.now()
   const policy = site.cache
-  const cache = policy === undefined ? more?.cache : { ...more?.cache, policy: { ...policy, ...more?.cache?.policy } }
+  const cache = policy === undefined ? more.cache : { ...more.cache, policy: { ...policy, ...more.cache?.policy } }
   const answer = await egress.fetch({
     by: { site: site.name },
     method: exchange.method,
@@ -101,6 +109,10 @@ async function ask(
     ...more,
     ...(cache !== undefined && { cache }),
   })
+  if (answer.cacheOutcome !== undefined) {
+    exchange.cache = answer.cacheOutcome
+    addCacheHeaders(answer)
+  }
   exchange.timings.origin = performance.now() - started
   return answer
 }

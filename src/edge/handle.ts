@@ -71,7 +71,7 @@ async function answerSite(exchange: AcceptedExchange, reply: Reply, ports: Handl
     case 'assets':
       return answerFromAssets(exchange, reply, picked, ports)
     case 'origin':
-      return fetchOrigin(exchange, site, picked.url, ports)
+      return fetchOrigin(exchange, site, picked.url, ports, (status, headers) => reply.informational(status, headers))
     case 'redirect':
       return { status: picked.status, headers: ['location', picked.location], body: null }
   }

@@ -29,19 +29,11 @@ const get = (path: string, more = '') =>
 const bodyOf = (text: string) => text.slice(text.indexOf('\r\n\r\n') + 4)
 
 const { code, ...codeless } = aDeployment()
-const navigate = 'Sec-Fetch-Mode: navigate\r\n'
 const cases = [
   ['a file', { ...codeless, code: code!, assets: assetsOf() }, '/file', '', 'a file'],
   ['no file', { ...codeless, code: code!, assets: assetsOf() }, '/x', '', 'hello'],
   ['program first', { ...codeless, code: code!, assets: assetsOf({ runProgramFirst: true }) }, '/file', '', 'hello'],
   ['no program', { ...codeless, assets: assetsOf() }, '/x', '', 'no file'],
-  [
-    'navigation',
-    { ...codeless, code: code!, assets: assetsOf({ notFoundHandling: '404-page' }) },
-    '/x',
-    navigate,
-    'no file',
-  ],
 ] as const
 
 for (const [name, deployment, path, more, body] of cases)

@@ -68,10 +68,10 @@ export function createEgress(options: EgressOptions): Egress {
       const body = bodyOf(request)
       const headers = toOriginFields(request.headers, authority, body instanceof Readable)
       const pool = pools.acquire({ destination, ...checked, http1Only: upgrade !== undefined })
-      const { method, signal, origin, onOriginAnswer } = request
+      const { method, signal, origin, onInformational, onOriginAnswer } = request
       const answer = await fetchOrigin(
         pool,
-        { method, destination, headers, body, upgrade, signal, ...(origin && { origin }) },
+        { method, destination, headers, body, upgrade, signal, onInformational, ...(origin && { origin }) },
         limits,
       )
       return onOriginAnswer === undefined ? answer : onOriginAnswer(answer)

@@ -23,6 +23,7 @@ export interface OriginRequest {
   readonly signal: AbortSignal
   /** Names and patience for this origin; absent: the platform's limits, and the URL's name. */
   readonly origin?: NonNullable<EgressRequest['origin']>
+  readonly onInformational?: ((status: number, headers: HeaderList) => void) | undefined
 }
 
 /** Resolves at the head of the final answer. Rejects with an `EdgeError`; later failures destroy the body with one. */
@@ -114,7 +115,10 @@ function createCall(origin: OriginPool, request: OriginRequest, limits: Limits, 
     },
     onResponseStart(started, status, _fields, statusText) {
       // 103 and other interim answers (RFC 9110 §15.2): the final one follows.
-      if (status < 200) return
+      if (status < 200) {
+        request.onInformational?.(status, fromOriginFields(started.rawHeaders))
+        return
+      }
       const headers = fromOriginFields(started.rawHeaders)
       if (!hasBody(request.method, status, headers)) {
         answer({ status, statusText: statusText ?? '', headers, body: null })

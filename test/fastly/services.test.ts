@@ -142,10 +142,10 @@ test('a service is made, serves by its rules, changes its tables, goes back, and
   const override = ['--autoclone', '--name', 'o', '--override-host', 'inner.example.test']
   await cli('service', 'backend', 'update', '--service-id', id, '--version', 'active', ...override)
   await cli('service', 'version', 'activate', '--service-id', id, '--version', '2')
-  await node.get(host, '/page')
+  await node.get(host, '/second')
   assert.equal(origin.asked.at(-1)?.headers.host, 'inner.example.test')
   await cli('service', 'version', 'activate', ...on)
-  await node.get(host, '/page')
+  await node.get(host, '/first')
   assert.equal(origin.asked.at(-1)?.headers.host, host)
 
   const locked = await fastly(node, ['service', 'domain', 'create', ...on, '--name', 'x.test'], { mayFail: true })
@@ -154,11 +154,24 @@ test('a service is made, serves by its rules, changes its tables, goes back, and
   const refused = await fastly(node, [...vcl, '--name', 'main', '--content', 'sub vcl_recv {}'], { mayFail: true })
   assert.match(refused.output, /Custom VCL is not supported by Rimward/)
 
-  // Purges.
+  // Purges: what was kept answers until the call is answered, and never after.
   const purge = (...args: string[]) => cli('service', 'purge', '--service-id', id, ...args)
-  assert.match((await purge('--key', 'page', '--soft')).output, /Purged key: page/)
-  assert.match((await purge('--url', `http://${host}/page`)).output, /Purged URL/)
-  assert.match((await purge('--all')).output, /ok/)
+  const state = async (path: string) => (await node.get(host, path)).headers['cf-cache-status']
+  const purges: [string[], string, RegExp][] = [
+    [['--key', 'page'], 'MISS', /Purged key: page/],
+    [['--key', 'page', '--soft'], 'REVALIDATED EXPIRED UPDATING STALE', /soft: true/],
+    [['--key', 'other'], 'HIT', /Purged key: other/],
+    [['--url', `http://${host}/page`], 'MISS', /Purged URL/],
+    [['--url', `https://${host}/another`], 'HIT', /Purged URL/],
+    [['--all'], 'MISS', /ok/],
+  ]
+  for (const [args, after, said] of purges) {
+    await state('/page')
+    assert.equal(await state('/page'), 'HIT', args.join(' '))
+    assert.match((await purge(...args)).output, said)
+    const found = await state('/page')
+    assert.ok(after.split(' ').includes(found as string), `${args.join(' ')}: ${found}`)
+  }
   const statuses = []
   for (const headers of [{}, { 'fastly-key': 'wrong' }, { 'fastly-key': node.token }] as Record<string, string>[])
     statuses.push((await node.get(host, '/page', { method: 'PURGE', headers })).status)

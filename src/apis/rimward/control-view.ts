@@ -1,12 +1,19 @@
 /** The control plane as our own door shows it. */
+import { cachePolicySchema } from '#/control/cache-policy.ts'
 import type { Control } from '#/control/control.ts'
 import { Refusal } from '#/control/refusal.ts'
 import type { Site } from '#/core/snapshot.ts'
 import type { RimwardControl } from './app.ts'
 import type { ProgramView, SiteView } from './schemas.ts'
 
-function siteView({ name, hostnames, routes, target }: Site): SiteView {
-  return { name, hostnames: [...hostnames], routes: [...routes], target }
+function siteView({ name, hostnames, routes, target, cache }: Site): SiteView {
+  return {
+    name,
+    hostnames: [...hostnames],
+    routes: [...routes],
+    target,
+    ...(cache !== undefined && { cache: cachePolicySchema.parse(cache) }),
+  }
 }
 
 export function viewControl(control: Control): RimwardControl {

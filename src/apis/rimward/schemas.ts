@@ -1,5 +1,6 @@
 /** What our own API takes and gives, as zod schemas: validation, types and `openapi.json` come from these. */
 import { z } from 'zod'
+import { cachePolicySchema } from '#/control/cache-policy.ts'
 
 const siteName = z
   .string()
@@ -33,6 +34,7 @@ export const newSite = z.strictObject({
     .max(100)
     .default([])
     .describe('Host names at which the site answers, besides NAME.localhost.'),
+  cache: z.exactOptional(cachePolicySchema),
 })
 export type NewSite = z.infer<typeof newSite>
 
@@ -45,6 +47,7 @@ export const siteView = z.object({
     z.object({ kind: z.literal('origin'), url: z.string() }),
     z.object({ kind: z.literal('redirect'), location: z.string(), status: z.number() }),
   ]),
+  cache: z.exactOptional(cachePolicySchema),
 })
 export type SiteView = z.infer<typeof siteView>
 

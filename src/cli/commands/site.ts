@@ -17,8 +17,24 @@ interface Site {
 
 const path = '/rimward/v1/sites'
 
-async function add(name: string, flags: Flags & { origin: string; host: string[] }, terminal: Terminal): Promise<void> {
-  const body = { name, origin: flags.origin, hosts: flags.host.map((host) => host.toLowerCase()) }
+interface AddFlags extends Flags {
+  readonly origin: string
+  readonly host: readonly string[]
+  readonly defaultTtl?: string
+  readonly storeSetCookie?: boolean
+}
+
+/** The node says what is wrong with a value, so a number that is none is sent as it was written. */
+function cacheOf({ defaultTtl, storeSetCookie }: Pick<AddFlags, 'defaultTtl' | 'storeSetCookie'>): object | undefined {
+  if (defaultTtl === undefined && storeSetCookie === undefined) return undefined
+  const ttl = defaultTtl !== undefined && /^\d+$/.test(defaultTtl) ? Number(defaultTtl) : defaultTtl
+  return { ...(ttl !== undefined && { defaultTtl: ttl }), ...(storeSetCookie && { storeSetCookie }) }
+}
+
+async function add(name: string, flags: AddFlags, terminal: Terminal): Promise<void> {
+  const cache = cacheOf(flags)
+  const hosts = flags.host.map((host) => host.toLowerCase())
+  const body = { name, origin: flags.origin, hosts, ...(cache !== undefined && { cache }) }
   const site = await findNode(terminal, flags).json<Site>('POST', path, body)
   if (flags.json) return terminal.out(JSON.stringify(site, null, 2))
   terminal.out(`Site "${site.name}" answers at ${site.hostnames.join(', ')}.`)
@@ -53,6 +69,8 @@ export function addSite(program: Command, terminal: Terminal): void {
       (one: string, all: string[]) => [...all, one],
       [],
     )
+    .option('--default-ttl <seconds>', 'freshness of answers that say nothing themselves')
+    .option('--store-set-cookie', 'let the cache store answers with Set-Cookie')
     .action((name: string, flags) => add(name, flags, terminal))
   nodeFlags(site.command('list').description('list the sites')).action((flags) => list(flags, terminal))
   nodeFlags(site.command('remove').argument('<name>').description('remove a site')).action((name: string, flags) =>

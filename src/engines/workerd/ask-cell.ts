@@ -6,7 +6,7 @@ import type { Limits } from '#/core/limits.ts'
 import type { ProgramAnswer, ProgramRequest, Traces } from '#/core/ports.ts'
 import type { Deployment, DeploymentId } from '#/core/snapshot.ts'
 import { CellFailure } from './cell-connection.ts'
-import type { IsolateId, SharedCell } from './shared-cell.ts'
+import { type IsolateId, type SharedCell, tellHost } from './shared-cell.ts'
 
 export interface Isolates {
   /** Sends one request. Rejects with `CellFailure` when the cell failed, with `EdgeError` when the program did. */
@@ -15,9 +15,9 @@ export interface Isolates {
   load(cell: SharedCell, deployment: Deployment): Promise<void>
   /**
    * After a new Snapshot: bindings to programs mean their new deployments when this resolves; isolates of deployments
-   * that are not in `kept` and have nothing in flight go.
+   * that are not kept by then go after `drainMs`, unless they have something in flight.
    */
-  retain(cell: SharedCell, kept: ReadonlySet<DeploymentId>): Promise<void>
+  retain(cell: SharedCell, kept: (deployment: DeploymentId) => boolean): Promise<void>
   /** The isolate that answers for a deployment now. */
   idOf(deployment: Deployment): IsolateId
 }
@@ -28,7 +28,10 @@ export function deploymentOf(isolate: IsolateId): DeploymentId {
 }
 
 /** Keeps no state but the generations of programs that failed to start (bounded by `programs`). */
-export function createIsolates(limits: Pick<Limits, 'cellPrograms' | 'programs'>, traces: Traces): Isolates {
+export function createIsolates(
+  limits: Pick<Limits, 'cellPrograms' | 'programs' | 'drainMs'>,
+  traces: Traces,
+): Isolates {
   /** An isolate that failed to start fails for ever under its name; the next one gets another name. */
   const generations = new Map<DeploymentId, number>()
 
@@ -42,15 +45,11 @@ export function createIsolates(limits: Pick<Limits, 'cellPrograms' | 'programs'>
     generations.set(deployment.id, (generations.get(deployment.id) ?? 0) + 1)
   }
 
-  async function tell(cell: SharedCell, line: string): Promise<void> {
-    const control = ['rimward-program', line]
-    await cell.client
-      .request({ method: 'GET', path: '/', authority: 'host', headers: [], control, body: null })
-      .catch(() => {})
-  }
+  const tell = (cell: SharedCell, line: string) => tellHost(cell.client, line)
 
   function evict(cell: SharedCell, isolate: IsolateId): void {
     cell.loaded.delete(isolate)
+    cell.called.delete(isolate)
     void tell(cell, `!evict ${isolate}`)
   }
 
@@ -122,8 +121,12 @@ export function createIsolates(limits: Pick<Limits, 'cellPrograms' | 'programs'>
     },
     async retain(cell, kept) {
       await tell(cell, '!routes')
-      for (const isolate of cell.loaded.keys())
-        if (!kept.has(deploymentOf(isolate)) && !cell.busy.has(isolate)) evict(cell, isolate)
+      // Calls between programs are not seen from outside: they get the time that requests have at a shutdown.
+      const later = setTimeout(() => {
+        for (const isolate of [...cell.loaded.keys(), ...cell.called])
+          if (!kept(deploymentOf(isolate)) && !cell.busy.has(isolate)) evict(cell, isolate)
+      }, limits.drainMs)
+      later.unref()
     },
   }
 }

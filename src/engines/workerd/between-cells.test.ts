@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import type { ObjectNamespace } from '#/core/snapshot.ts'
-import { get, openPlace, programOf, textOf } from './own-cells-for-tests.ts'
+import { get, openPlace, programOf, textOf, until } from './own-cells-for-tests.ts'
 import { makeDeployment } from './programs-for-tests.ts'
 import { talkTo, upgradeTo } from './web-sockets-for-tests.ts'
 
@@ -16,6 +16,7 @@ class Account extends RpcTarget {
 }
 export class Bank extends WorkerEntrypoint {
   open(balance) { return new Account(balance) }
+  async slow() { await scheduler.wait(400); return 'slow but whole' }
   who() { return this.ctx.props.customer }
   ask(callback) { return callback(21) }
   fail() { throw new TypeError('no money') }
@@ -55,6 +56,7 @@ export default {
       case '/add': return new Response(await object.add())
       case '/same-id': return new Response((await object.identity()) === env.COUNTER.idFromName('a').toString())
       case '/object': return object.fetch('https://x/inside')
+      case '/slow': return new Response(await env.BANK.slow())
       case '/missing': return env.MISSING.fetch('https://x/')
       case '/fail': return env.BANK.fail().catch((error) => new Response(error.name + ': ' + error.message))
       case '/stream': return new Response(await env.BANK.stream().catch((e) => e.stack))
@@ -101,6 +103,10 @@ test('programs in different cells: fetch, RPC, entrypoints with props, WebSocket
     socket.duplex.destroy()
   }
 
+  const asked = place.asked.filter(({ kind }) => kind === 'reach').length
+
+  const slow = ask('/slow')
+  await until(() => place.asked.filter(({ kind }) => kind === 'reach').length > asked)
   const next = programOf([owning(2)], objects)
   place.programs.set('owner', next)
   await cells.adopt({
@@ -113,6 +119,7 @@ test('programs in different cells: fetch, RPC, entrypoints with props, WebSocket
   })
   assert.equal(await ask('/add'), '3')
   assert.equal(await ask('/fetch'), 'owner at https://owner.example/path PUT')
+  assert.equal(await slow, 'slow but whole')
   process.kill(cells.pids()[1]!, 'SIGKILL')
   assert.equal(await ask('/add'), '4')
 })

@@ -253,6 +253,7 @@ export function createCellSlot(first: SlotPart, options: SlotOptions): CellSlot 
       if (now - usedAt < limits.ownCellIdleMs) return
       const due = nextAlarm(options.objectsFolder, keys())
       if (due !== undefined && due - now < limits.ownCellIdleMs) return
+      if (running.callers > 0) return
       await this.stop()
     },
     async stop() {

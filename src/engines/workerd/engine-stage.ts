@@ -17,6 +17,8 @@ export interface StagedProgram {
   readonly bindings?: readonly Binding[]
   readonly date?: string
   readonly flags?: readonly string[]
+  /** More than a shared cell allows gives it a cell of its own. */
+  readonly cpuMs?: number
 }
 
 export interface Stage {
@@ -145,7 +147,7 @@ function deploymentOf(staged: StagedProgram, blobs: Map<string, Uint8Array>): De
       notFoundHandling: 'none',
       runProgramFirst: true,
     },
-    limits: {},
+    limits: staged.cpuMs === undefined ? {} : { cpuMs: staged.cpuMs },
   }
 }
 

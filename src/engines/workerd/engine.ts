@@ -134,7 +134,7 @@ export async function createWorkerdEngine(options: WorkerdEngineOptions): Promis
       ])
       await ownCells?.adopt(next)
       snapshot = next
-      await retain(pool, isolates, next, known)
+      await retain(pool, isolates, () => snapshot, known, limits)
     },
     async forget(objects) {
       await ownCells?.forget(objects)
@@ -206,19 +206,23 @@ async function warmRecent(snapshot: Snapshot, recent: Recent, shared: SharedRun,
   await Promise.allSettled(loads)
 }
 
+/** `current` is the Snapshot that holds when isolates are let go, some time from now. */
 async function retain(
   pool: CellPool,
   isolates: Isolates,
-  snapshot: Snapshot,
+  current: () => Snapshot,
   known: Map<DeploymentId, Deployment>,
+  limits: Limits,
 ): Promise<void> {
-  const kept = new Set<DeploymentId>()
-  for (const { rollout } of snapshot.programs.values()) for (const { deployment } of rollout) kept.add(deployment.id)
-  const inUse = new Set<DeploymentId>()
-  for (const seat of pool.seats) {
-    const cell = await seat.cell
-    await isolates.retain(cell, kept)
-    for (const isolate of cell.loaded.keys()) inUse.add(deploymentOf(isolate))
+  const serves = (id: DeploymentId): boolean => {
+    const program = current().programs.get(known.get(id)?.program ?? '')
+    return program?.rollout.some(({ deployment }) => deployment.id === id) ?? false
   }
-  for (const id of known.keys()) if (!kept.has(id) && !inUse.has(id)) known.delete(id)
+  for (const seat of pool.seats) await isolates.retain(await seat.cell, serves)
+  // Requests that were on their way when the Snapshot changed still ask for what it was before.
+  let former = known.size - current().programs.size - limits.formerDeployments
+  for (const id of known.keys()) {
+    if (former-- <= 0) return
+    if (!serves(id)) known.delete(id)
+  }
 }

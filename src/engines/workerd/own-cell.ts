@@ -8,6 +8,8 @@ import { cellSocket, debugAddress, startCell } from './cell.ts'
 import { type CellClient, createCellClient } from './cell-client.ts'
 import { type CellPlan, cellConfig, socketOf } from './cell-config.ts'
 import { type BlobSource, readFiles } from './cell-files.ts'
+import { createExceptionWords } from './exception-words.ts'
+import { connectionsTo } from './open-connections.ts'
 import { cpuOf } from './process-cpu.ts'
 import { isGone, isUncaught, toProgramError, uncaught } from './program-answer.ts'
 import { type CuttableSocket, cuttable } from './web-socket-cut.ts'
@@ -17,6 +19,8 @@ export interface OwnCell {
   /** Requests whose answer is not complete yet; WebSockets are not among them. */
   readonly inFlight: number
   readonly webSockets: number
+  /** Connections of other cells, which call it or hold a WebSocket to it. */
+  readonly callers: number
   /** It is being ended: nothing new may go there. */
   readonly ending: boolean
   /** Resolves with why, when the process is gone. */
@@ -43,6 +47,15 @@ export interface OwnCellOptions {
 /** Longest time between a process that closes its sockets and the news that it ended. */
 const exitNoticeMs = 50
 
+/** The kernel does not tell when a connection ends, so we look. */
+const callersEveryMs = 20
+
+/**
+ * Part of the drain for calls of other cells: a forwarding object keeps its connection for 10 s after its last call, so
+ * many of them are only left over.
+ */
+const callersShare = 0.25
+
 /** How often a cell is looked at: half of the shortest CPU limit that makes sense. */
 const watchEveryMs = 100
 
@@ -53,6 +66,7 @@ const serviceRestart = 1012
 export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
   const { plan, folder, blobs, limits } = options
   const { config, files } = cellConfig({ ...plan, socket: (name) => cellSocket(folder, name), purpose: 'serve' })
+  const exceptions = createExceptionWords()
   const cell = await startCell({
     name: plan.program.name,
     config,
@@ -60,6 +74,7 @@ export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
     files: await readFiles(blobs, files),
     startMs: limits.programStartMs + limits.cellStartMs,
     reachable: true,
+    onLine: exceptions.onLine,
   })
   const clients = new Map<DeploymentId, CellClient>(
     plan.deployments.map((deployment) => [deployment.id, createCellClient(cell.socket(socketOf(deployment)), limits)]),
@@ -69,6 +84,8 @@ export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
   const quiet = new Set<() => void>()
   let inFlight = 0
   let ending = false
+
+  const callers = () => connectionsTo(debugAddress(cell).slice('unix:'.length))
 
   function finished(): void {
     inFlight--
@@ -101,6 +118,9 @@ export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
     pid: cell.pid,
     exited: cell.exited,
     debugAddress: debugAddress(cell),
+    get callers() {
+      return callers()
+    },
     get ending() {
       return ending || watch.hung
     },
@@ -126,7 +146,7 @@ export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
         throw toProgramError(thrown, watch)
       }
       const handed = handOver(answer)
-      if (isUncaught(answer)) throw uncaught()
+      if (isUncaught(answer)) throw uncaught(await exceptions.next())
       return handed
     },
     async trace(wanted) {
@@ -135,6 +155,8 @@ export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
     cpu: () => cpuOf(cell.pid),
     async retire(limitMs) {
       if (inFlight > 0) await within(limitMs, new Promise<void>((resolve) => quiet.add(resolve)), cell.exited)
+      const deadline = performance.now() + limitMs * callersShare
+      while (callers() > 0 && performance.now() < deadline) await within(callersEveryMs, cell.exited)
       ending = true
       for (const socket of sockets) socket.cut(serviceRestart)
       // What the program acknowledged is on disk, and the next cell may only open it when this one is gone.

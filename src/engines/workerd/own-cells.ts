@@ -117,9 +117,11 @@ export function createOwnCells(options: OwnCellsOptions): OwnCells {
         const next = program === undefined ? undefined : successor(slot, program, traces)
         if (next?.key === key) return slot.become(next)
         slots.delete(key)
-        const replacement =
-          next !== undefined && slot.running ? slotFor(program!, next.deployments[0]!).ensure() : undefined
-        await replacement
+        // Only made warm here; a start that fails is told to the request that needs it.
+        if (next !== undefined && slot.running)
+          await slotFor(program!, next.deployments[0]!)
+            .ensure()
+            .catch(() => {})
         await slot.close()
       })
       await Promise.all(moves)

@@ -20,8 +20,14 @@ export function isUncaught(answer: Answer): boolean {
     : body instanceof Uint8Array && Buffer.from(body).toString() === bareBody
 }
 
-export function uncaught(): EdgeError {
-  return new EdgeError('program_exception', 'The program threw an exception that it did not catch, or never answered.')
+/** `words`: what was thrown, where it is known. */
+export function uncaught(words: string | undefined): EdgeError {
+  // The words are for the log: the page that a visitor reads does not show them.
+  return new EdgeError(
+    'program_exception',
+    'The program threw an exception that it did not catch.',
+    words === undefined ? {} : { cause: words },
+  )
 }
 
 /** `hung`: the cell was ended because it used up its CPU time without letting anything else run. */

@@ -16,6 +16,8 @@ export interface SharedCell {
   readonly client: CellClient
   /** Isolates it has (being) started, least recently used first, with the promise that tells when. */
   readonly loaded: Map<IsolateId, Promise<void>>
+  /** Isolates that other programs here called by a binding: when they are idle is not seen from outside. */
+  readonly called: Set<IsolateId>
   /** Requests in flight by isolate: the suspects when it hangs. */
   readonly busy: Map<IsolateId, number>
   /** Set when it was killed for silence. */
@@ -38,7 +40,22 @@ export interface SharedCellOptions {
 export async function startSharedCell(options: SharedCellOptions): Promise<SharedCell> {
   const { folder, limits, name } = options
   mkdirSync(join(folder, 'blank'), { recursive: true, mode: 0o700 })
-  const backplane = await createBackplane(join(folder, 'backplane'), options.handlers)
+  const loaded: SharedCell['loaded'] = new Map()
+  const called: SharedCell['called'] = new Set()
+  const { code } = options.handlers
+  const noting: BackplaneHandler = (request) => {
+    if (!loaded.has(request.id)) called.add(request.id)
+    return code!(request)
+  }
+  /** A program called by a binding is started by a request of ours too: see `touch` in ask-cell.ts. */
+  const starting: BackplaneHandler = async (request) => {
+    const answer = await options.handlers.route!(request)
+    const isolate = answer.body instanceof Uint8Array ? Buffer.from(answer.body).toString() : ''
+    if (answer.status === 200 && isolate !== 'own') await tellHost(client, `!warm ${isolate}`)
+    return answer
+  }
+  const handlers = { ...options.handlers, code: noting, route: starting }
+  const backplane = await createBackplane(join(folder, 'backplane'), handlers)
   const cell = await startCell({
     name,
     folder,
@@ -54,7 +71,8 @@ export async function startSharedCell(options: SharedCellOptions): Promise<Share
   const shared: SharedCell = {
     cell,
     client,
-    loaded: new Map(),
+    loaded,
+    called,
     busy: new Map(),
     hung: false,
     gone: cell.exited,
@@ -75,4 +93,12 @@ export async function startSharedCell(options: SharedCellOptions): Promise<Share
     backplane.close()
   })
   return shared
+}
+
+/** A command to the host inside: `!warm ID`, `!evict ID`, `!routes`. A cell that is gone needs no telling. */
+export async function tellHost(client: CellClient, line: string): Promise<void> {
+  const control = ['rimward-program', line]
+  await client
+    .request({ method: 'GET', path: '/', authority: 'host', headers: [], control, body: null })
+    .catch(() => {})
 }

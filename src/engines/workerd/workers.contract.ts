@@ -256,7 +256,7 @@ async function check(stage: Stage, row: Case): Promise<void> {
     await assert.rejects(pending, (error: unknown) => {
       assert.ok(error instanceof EdgeError, String(error))
       assert.equal(error.code, row.fails, error.message)
-      assert.match(error.message, row.expect as RegExp)
+      assert.match(`${error.message}\n${error.cause}`, row.expect as RegExp)
       return true
     })
     return

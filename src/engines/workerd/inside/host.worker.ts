@@ -150,7 +150,7 @@ export default {
 async function command(line: string, env: HostEnv, ctx: ExecutionContext): Promise<Response> {
   const [verb, id = ''] = line.slice(1).split(' ')
   if (verb === 'routes') {
-    routes.clear()
+    routes = new Map()
     return new Response()
   }
   const control = load(env, ctx, id).getEntrypoint('RimwardControl') as unknown as {
@@ -168,20 +168,19 @@ async function command(line: string, env: HostEnv, ctx: ExecutionContext): Promi
   }
 }
 
-/** Program → isolate, asked of Node once per Snapshot. */
-const routes = new Map<string, Promise<IsolateId>>()
+/** Program → isolate, as of this Snapshot. Values only: a promise of one request must not be awaited by another. */
+let routes = new Map<string, IsolateId>()
 
-function isolateOf(env: HostEnv, program: string): Promise<IsolateId> {
-  let found = routes.get(program)
-  if (found === undefined) {
-    found = ask(env, 'route', program).then(async (response) => {
-      if (response.status !== 200) throw new Error(await response.text())
-      return response.text()
-    })
-    found.catch(() => routes.delete(program))
-    routes.set(program, found)
-  }
-  return found
+async function isolateOf(env: HostEnv, program: string): Promise<IsolateId> {
+  const known = routes.get(program)
+  if (known !== undefined) return known
+  const asked = routes
+  const response = await ask(env, 'route', program)
+  const isolate = await response.text()
+  if (response.status !== 200) throw new Error(isolate)
+  // Into the map of when it was asked: after a new Snapshot nobody looks there any more.
+  asked.set(program, isolate)
+  return isolate
 }
 
 export class Egress extends WorkerEntrypoint<HostEnv, { program: string }> {
@@ -222,26 +221,26 @@ export class Program extends WorkerEntrypoint<HostEnv, ProgramProps> {
     // biome-ignore lint/correctness/noConstructorReturn: the names of a program's methods are not known here
     return new Proxy(this, {
       get(target, name) {
+        const { env, ctx } = target as unknown as { env: HostEnv; ctx: ExecutionContext<ProgramProps> }
         if (name in target || typeof name !== 'string') return Reflect.get(target, name)
         return async (...given: unknown[]) => {
-          const stub = (await target.meant()) as unknown as Record<string, (...given: unknown[]) => unknown>
+          const stub = (await meant(env, ctx)) as unknown as Record<string, (...given: unknown[]) => unknown>
           return stub[name]!(...given)
         }
       },
     })
   }
 
-  async meant(): Promise<Fetcher> {
-    const { program, entrypoint, props } = this.ctx.props
-    const isolate = await isolateOf(this.env, program)
-    if (isolate === 'own') return elsewhere(this.env, this.ctx.props)
-    const stub = load(this.env, this.ctx, isolate)
-    return stub.getEntrypoint(entrypoint, props === undefined ? {} : { props })
-  }
-
   override async fetch(request: Request): Promise<Response> {
-    return (await this.meant()).fetch(request)
+    return (await meant(this.env, this.ctx)).fetch(request)
   }
+}
+
+async function meant(env: HostEnv, ctx: ExecutionContext<ProgramProps>): Promise<Fetcher> {
+  const { program, entrypoint, props } = ctx.props
+  const isolate = await isolateOf(env, program)
+  if (isolate === 'own') return elsewhere(env, ctx.props)
+  return load(env, ctx, isolate).getEntrypoint(entrypoint, props === undefined ? {} : { props })
 }
 
 /** The program has a cell of its own, which may be another process by now: asked each time. */
