@@ -6,6 +6,7 @@ import type { Office } from './office.ts'
 import { checkProgramName } from './program-name.ts'
 import type { SiteRecord } from './records.ts'
 import { Refusal } from './refusal.ts'
+import { isServiceSite } from './services/held-services.ts'
 
 export interface SiteWish {
   readonly name: string
@@ -33,6 +34,8 @@ export async function putSite(office: Office, wish: SiteWish): Promise<SiteRecor
     const record = { name: wish.name, createdAt, origin, hosts, ...(cache !== undefined && { cache }) }
     await office.ledger.commit((state) => {
       if (state.programs.has(wish.name)) throw new Refusal('address_taken', `'${wish.name}' is the name of a program.`)
+      if (isServiceSite(state, wish.name))
+        throw new Refusal('address_taken', `'${wish.name}' is the name of a service.`)
       checkFree(state, wish.name, [`${wish.name}.${office.hostnameSuffix}`, ...hosts], [])
       return { sites: [{ name: wish.name, record }] }
     })

@@ -89,6 +89,18 @@ test('a version that does not fit is refused and the active one stays', async (t
   for (const name of ['shop', 'SHOP', 'sh?op'.replace('?', ''), '---'])
     assert.notEqual((await door.call('POST', '/service', { name })).status, 200, name)
   assert.match((await door.call('POST', '/service', { name: 'w', type: 'wasm' })).body.detail, /type 'wasm'/)
+  await assert.rejects(
+    door.control.siteAdd({ name: 'shop', origin: 'http://o.example.test', hosts: [] }),
+    /name of a service/,
+  )
+  await door.control.siteAdd({ name: 'plain', origin: 'http://o.example.test', hosts: [] })
+  assert.equal((await door.call('POST', '/service', { name: 'Plain' })).status, 409)
+  const checked = await door.call('GET', `/service/${id}/version/1/domain/check_all`)
+  assert.deepEqual([checked.body[0][0].name, checked.body[0][2]], ['shop.example.test', true])
+  assert.match(
+    (await door.call('GET', `/service/${id}/version/1/generated_vcl`)).body.detail,
+    /Generated VCL is not supported/,
+  )
   assert.equal((await door.call('GET', `/service/${id}/version/7`)).status, 404)
   assert.equal((await door.call('GET', `/service/${id}/version/x/domain`)).status, 404)
 })

@@ -195,7 +195,13 @@ export const refusedKinds: Readonly<Record<string, string>> = {
   apex_redirects: 'Apex redirects are',
   resource: 'Resource links are',
   wordpress: 'WordPress configuration is',
-  package: 'Compute packages are',
   http3: 'HTTP/3 is',
   logging: 'Log endpoints are',
+}
+
+/** What a version has exactly one of, elsewhere; asking for it is refused too. */
+export const refusedDocuments: Readonly<Record<string, string>> = {
+  package: 'Compute packages are',
+  generated_vcl: 'Generated VCL is',
+  boilerplate: 'Boilerplate VCL is',
 }

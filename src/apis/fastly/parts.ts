@@ -3,7 +3,7 @@ import { type Context, Hono } from 'hono'
 import type { ServicePart } from '#/control/services/service-records.ts'
 import type { FastlyApiDeps } from './deps.ts'
 import { badRequest, FastlyError, notFound, unsupported } from './errors.ts'
-import { type PartKind, partKinds, refusedKinds } from './part-kinds.ts'
+import { type PartKind, partKinds, refusedDocuments, refusedKinds } from './part-kinds.ts'
 import { changedFields, newFields } from './read-fields.ts'
 import { readForm } from './read-form.ts'
 import { checkPart } from './translate.ts'
@@ -19,9 +19,6 @@ const base = '/service/:service/version/:version'
 
 export function partRoutes(deps: FastlyApiDeps): Hono {
   const routes = new Hono()
-  for (const kind of partKinds) addRoutes(routes, kind, deps)
-  for (const [path, what] of Object.entries(refusedKinds)) addRefused(routes, path, what, deps)
-
   routes.get(`${base}/domain/check_all`, async (c) => {
     const { service, version } = addressed(c)
     const domains = (await deps.control.services.parts(service, version)).filter(({ kind }) => kind === 'domain')
@@ -38,6 +35,13 @@ export function partRoutes(deps: FastlyApiDeps): Hono {
     const parts = active === undefined ? [] : await services.parts(id, active)
     return c.json(parts.filter(({ kind }) => kind === 'domain').map((part) => partView(id, active ?? 0, part)))
   })
+
+  for (const kind of partKinds) addRoutes(routes, kind, deps)
+  for (const [path, what] of Object.entries(refusedKinds)) addRefused(routes, path, what, deps)
+  for (const [path, what] of Object.entries(refusedDocuments))
+    routes.all(`${base}/${path}`, () => {
+      throw unsupported(what)
+    })
   return routes
 }
 
@@ -58,17 +62,19 @@ function addRoutes(routes: Hono, kind: PartKind, { control: { services }, limits
   routes.post(path, async (c) => {
     const { service, version } = addressed(c)
     const form = await readForm(c, limits.fastlyApiBodyBytes)
-    const part = await newPart(kind, form, clock())
-    const made = await services.editParts(service, version, (parts) => {
-      if (parts.some(sameAs(kind, part.name))) throw duplicate(kind, part.name)
-      return { parts: [...parts, part], result: part }
-    })
+    const made = newPart(kind, form, clock())
+    const add = (part: ServicePart) =>
+      services.editParts(service, version, (parts) => {
+        if (parts.some(sameAs(kind, part.name))) throw duplicate(kind, part.name)
+        return { parts: [...parts, part], result: part }
+      })
     const table = tableKinds[kind.path as keyof typeof tableKinds]
-    if (table === undefined) return c.json(partView(service, version, made))
+    if (table === undefined) return c.json(partView(service, version, await add(made)))
+    const taken = (await services.parts(service, version)).some(sameAs(kind, made.name))
+    // Refused below, before a table is made for nothing.
+    if (taken || services.version(service, version).locked) return c.json(await add(made))
     const id = await services.createTable(service, table)
-    const withTable = { ...made, fields: { ...made.fields, id } }
-    await services.editParts(service, version, (parts) => replaced(parts, made, withTable))
-    return c.json(partView(service, version, withTable))
+    return c.json(partView(service, version, await add({ ...made, fields: { ...made.fields, id } })))
   })
 
   routes.get(`${path}/:name`, async (c) => {
@@ -101,7 +107,7 @@ function addRoutes(routes: Hono, kind: PartKind, { control: { services }, limits
   })
 }
 
-async function newPart(kind: PartKind, form: Readonly<Record<string, string>>, now: number): Promise<ServicePart> {
+function newPart(kind: PartKind, form: Readonly<Record<string, string>>, now: number): ServicePart {
   const { name } = form
   if (name === undefined || name === '' || name.length > 255) throw badRequest(`A ${kind.label} needs a name.`)
   const part = { kind: kind.path, name, createdAt: now, modifiedAt: now, fields: { ...newFields(kind, form) } }
@@ -134,7 +140,6 @@ function addRefused(routes: Hono, path: string, what: string, { control }: Fastl
     routes.get(place, (c) => {
       const { service, version } = addressed(c)
       control.services.version(service, version)
-      if (path === 'package') throw notFound('This service has no package.')
       return c.json([])
     })
     routes.all(place, () => {

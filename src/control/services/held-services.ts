@@ -52,6 +52,12 @@ export function siteNameOf(serviceName: string): string {
     .replace(/^-+|-+$/g, '')
 }
 
+/** Does the site of a service, serving or not, have this name? */
+export function isServiceSite({ services }: { readonly services: HeldServices }, name: string): boolean {
+  for (const { record } of services.values()) if (siteNameOf(record.name) === name) return true
+  return false
+}
+
 export function buildServiceSite(
   record: ServiceRecord,
   tables: ReadonlyMap<string, HeldTable>,

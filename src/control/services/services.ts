@@ -11,7 +11,7 @@ import { createTables, type ServiceTables } from './change-tables.ts'
 import { type HeldService, type ServiceChange, siteNameOf } from './held-services.ts'
 import { newId } from './new-id.ts'
 import type { ServiceDesign, ServicePart, ServiceRecord, ServiceVersionHead } from './service-records.ts'
-import { createServiceVersions, type ServiceVersions } from './service-versions.ts'
+import { createServiceVersions, type PartsChange, type ServiceVersions } from './service-versions.ts'
 
 export interface Services extends ServiceTables {
   all(): readonly ServiceRecord[]
@@ -35,11 +35,7 @@ export interface Services extends ServiceTables {
     wish: { readonly comment?: string; readonly locked?: true },
   ): Promise<ServiceVersionHead>
   /** `change` gets the parts of a draft and returns those that it shall have. */
-  editParts<Result>(
-    id: string,
-    number: number,
-    change: (parts: readonly ServicePart[]) => { readonly parts: readonly ServicePart[]; readonly result: Result },
-  ): Promise<Result>
+  editParts<Result>(id: string, number: number, change: PartsChange<Result>): Promise<Result>
   /** `translate` turns the parts into our nouns, or throws; then the version serves. */
   activate(
     id: string,
@@ -86,8 +82,7 @@ export function createServices(given: Office): Services {
     editParts: (id, number, change) =>
       office.alone(id, async () => {
         checkDraft(office.held(id).record, number)
-        const { parts, result } = change(await versions.parts(id, number))
-        await versions.put(id, number, parts)
+        const result = await versions.edit(id, number, change)
         await changeHead(office, id, number, (head) => head)
         return result
       }),
@@ -120,7 +115,7 @@ async function create(office: ServiceOffice, wish: { name: string; comment: stri
   const now = office.clock()
   const head = { number: 1, comment: '', locked: false, createdAt: now, modifiedAt: now }
   const record = { id: newId(), ...wish, createdAt: now, modifiedAt: now, versions: [head] }
-  await office.versions.put(record.id, 1, [])
+  await office.versions.add(record.id, 1, [])
   await office.ledger.commit((state) => {
     if (state.services.size >= office.limits.services)
       throw new Refusal('too_many', `There are ${office.limits.services} services already.`)
@@ -173,7 +168,7 @@ async function addVersion(office: ServiceOffice, id: string, comment: string, pa
   if (record.versions.length >= office.limits.serviceVersions)
     throw new Refusal('too_many', `'${record.name}' has ${office.limits.serviceVersions} versions already.`)
   const head = { number, comment, locked: false, createdAt: now, modifiedAt: now }
-  await office.versions.put(id, number, parts)
+  await office.versions.add(id, number, parts)
   await office.write({ id, record: { ...record, modifiedAt: now, versions: [...record.versions, head] } })
   return head
 }
