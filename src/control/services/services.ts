@@ -168,7 +168,8 @@ async function addVersion(office: ServiceOffice, id: string, comment: string, pa
   if (record.versions.length >= office.limits.serviceVersions)
     throw new Refusal('too_many', `'${record.name}' has ${office.limits.serviceVersions} versions already.`)
   const head = { number, comment, locked: false, createdAt: now, modifiedAt: now }
-  await office.versions.add(id, number, parts)
+  // What the end of the process left of a version without a head is written over.
+  await office.versions.edit(id, number, () => ({ parts, result: undefined }))
   await office.write({ id, record: { ...record, modifiedAt: now, versions: [...record.versions, head] } })
   return head
 }
