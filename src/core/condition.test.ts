@@ -170,3 +170,25 @@ test('a pattern that would hold up a backtracking matcher is over at once', () =
   assert.equal(compileCondition(read.value)({ ...facts, url: `/${'a'.repeat(10_000)}!` }), false)
   assert.ok(performance.now() - started < 1000)
 })
+
+test('whatever is written is read or refused, never thrown', () => {
+  const words =
+    'req.url beresp.status client.ip table.lookup ( ) ! && || == ~ , "a" "(" 7 office {"x"} true < %zz " { é'.split(' ')
+  let seed = 7
+  const next = (below: number) => {
+    seed = (seed * 1103515245 + 12345) % 2147483648
+    return seed % below
+  }
+  let read = 0
+  for (let turn = 0; turn < 5000; turn++) {
+    const text = Array.from({ length: 1 + next(9) }, () => words[next(words.length)]).join(next(4) === 0 ? '' : ' ')
+    const result = readCondition(text, 'cache')
+    if (!result.ok) {
+      assert.ok(result.why.length > 0, text)
+      continue
+    }
+    read++
+    assert.equal(typeof compileCondition(result.value)(facts), 'boolean', text)
+  }
+  assert.ok(read > 50, `${read} were read`)
+})

@@ -98,7 +98,8 @@ export function planFetch(
   host: string,
   { random, isSick }: OriginChoice,
 ): Plan {
-  const asked = [...facts.headers]
+  // Only settings of requests look back at what was there before the header rules.
+  const asked = rules.requests.length === 0 ? facts.headers : [...facts.headers]
   applyHeaderRules(rules.headers.request, facts, facts.headers)
   const origin = pickOrigin(rules.origins, facts, { random, isSick })
   const settings = rules.requests.filter(({ applies }) => applies(facts)).map(({ rule }) => rule)

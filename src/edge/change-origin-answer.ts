@@ -6,7 +6,7 @@ import type { AnswerRule, CacheRule } from '#/core/delivery-rules.ts'
 import type { Answer, HeaderList } from '#/core/exchange.ts'
 import { applyHeaderRules, removeField, setField } from './change-headers.ts'
 
-/** `undefined` where no rule asks for it. `decided`: how the answer is kept was wished for with the request already. */
+/** `undefined` where no rule asks for it. `facts` are those at the end of the request's phase. `decided`: how the answer is kept was wished for with the request already. */
 export function changeOriginAnswer(
   rules: CompiledRules,
   facts: RuleFacts,
@@ -14,11 +14,9 @@ export function changeOriginAnswer(
 ): ((answer: Answer) => Answer) | undefined {
   const caching = decided ? [] : rules.caching
   if (rules.headers.cache.length + rules.answers.cache.length + caching.length === 0) return undefined
-  // The facts of the request stay as they were: the cache may ask again later, without the client.
-  const request = { ...facts, headers: [...facts.headers] }
   return (answer) => {
     const headers = [...answer.headers]
-    const seen = { ...request, answer: { status: answer.status, headers } }
+    const seen = { ...facts, answer: { status: answer.status, headers } }
     applyHeaderRules(rules.headers.cache, seen, headers)
     const own = rules.answers.cache.find(({ applies }) => applies(seen))
     if (own !== undefined) {

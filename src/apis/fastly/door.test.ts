@@ -217,3 +217,48 @@ test('purge by URL, by key and of all', async (t) => {
   assert.equal((await purge('/service/none/purge_all')).status, 404)
   assert.deepEqual(door.bugs, [])
 })
+
+test('changes at the same time lose nothing', async (t) => {
+  const door = await openDoor(t)
+  const id = await serving(door)
+  await door.call('PUT', `/service/${id}/version/1/clone`)
+  const draft = `/service/${id}/version/2`
+  const { id: flags } = (await door.call('POST', `${draft}/dictionary`, { name: 'flags' })).body
+  const names = Array.from({ length: 25 }, (_, index) => `n${index}`)
+  const answers = await Promise.all(
+    names.flatMap((name) => [
+      door.call('POST', `${draft}/domain`, { name: `${name}.example.test` }),
+      door.call('POST', `/service/${id}/dictionary/${flags}/item`, { item_key: name, item_value: name }),
+      door.call('PUT', `/service/${id}/version/1/clone`),
+    ]),
+  )
+  assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]))
+  assert.equal((await door.call('GET', `${draft}/domain`)).body.length, 26)
+  assert.equal((await door.call('GET', `/service/${id}/dictionary/${flags}/items`)).body.length, 25)
+  const { body: versions } = await door.call('GET', `/service/${id}/version`)
+  assert.deepEqual(
+    versions.map(({ number }: { number: number }) => number),
+    Array.from({ length: 27 }, (_, index) => index + 1),
+  )
+})
+
+test('a renamed service is another site, and forgets what it had stored', async (t) => {
+  const door = await openDoor(t)
+  const id = await newService(door)
+  await door.call('POST', `/service/${id}/version/1/backend`, { name: 'o', address: 'o.example.test' })
+  await door.call('PUT', `/service/${id}/version/1/activate`)
+  const other = await newService(door, 'other')
+  assert.equal((await door.call('PUT', `/service/${id}`, { name: 'Other' })).status, 409)
+  assert.equal((await door.call('PUT', `/service/${id}`, { name: 'New Shop', comment: 'c' })).body.name, 'New Shop')
+  assert.deepEqual(
+    door.control.snapshot.sites.map(({ name, hostnames }) => [name, hostnames]),
+    [['new-shop', ['new-shop.localhost']]],
+  )
+  assert.deepEqual(door.purged, [{ scope: 'shop', soft: false, what: { kind: 'everything' } }])
+  assert.equal((await door.call('DELETE', `/service/${other}`)).status, 200)
+  const { body } = await door.call('GET', '/service?page=1&per_page=1&sort=name')
+  assert.deepEqual(
+    body.map(({ name }: { name: string }) => name),
+    ['New Shop'],
+  )
+})
