@@ -24,8 +24,14 @@ export interface FanOutOptions {
   readonly writer: BodyWriter | undefined
   /** So many bytes are kept for readers to come, and run ahead of the slowest reader at most. */
   readonly keepBytes: Bytes
+  /** A body that turns out to be larger is not stored. */
+  readonly storeBytes: Bytes
   /** Bytes promised by Content-Length. */
   readonly declared: Bytes | undefined
+  /** Nobody is about to read: without a writer there is no use in going on. */
+  readonly unread: boolean
+  /** Asked when all has arrived: may it be stored still? */
+  mayFinish(): boolean
   /** The last reader went away before the end: go on (for the store) or end it. */
   onDeserted(received: Bytes): 'go-on' | 'end'
 }
@@ -50,6 +56,8 @@ export function createFanOut(options: FanOutOptions): FanOut {
   let over = false
   let failure: Error | undefined
   let writing = false
+  /** Nobody reads, and nobody who was there at the start is still to come. */
+  let deserted = options.unread
 
   function serve(reader: Reader): void {
     while (reader.wants && reader.next < first + chunks.length) {
@@ -87,6 +95,10 @@ export function createFanOut(options: FanOutOptions): FanOut {
 
   function write(chunk: Uint8Array): void {
     if (writer === undefined) return
+    if (received > options.storeBytes) {
+      dropWriter()
+      return
+    }
     const accepted = writer.write(chunk)
     if (accepted === true) return
     if (accepted === false) {
@@ -111,6 +123,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
   function dropWriter(): void {
     writer?.abort()
     writer = undefined
+    if (deserted && readers.size === 0) giveUp()
   }
 
   function end(error: Error | undefined): void {
@@ -124,6 +137,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
       return
     }
     for (const reader of readers) serve(reader)
+    if (!options.mayFinish()) dropWriter()
     if (writer === undefined) finished.resolve(undefined)
     else writer.finish().then(finished.resolve, () => finished.resolve(undefined))
   }
@@ -143,12 +157,15 @@ export function createFanOut(options: FanOutOptions): FanOut {
 
   function leave(reader: Reader): void {
     readers.delete(reader)
+    deserted = true
     if (over) return
-    if (readers.size > 0) {
-      trim()
-      pace()
-    } else if (options.onDeserted(received) === 'end') giveUp()
-    else pace()
+    const ends = readers.size === 0 && (writer === undefined || options.onDeserted(received) === 'end')
+    if (ends) {
+      giveUp()
+      return
+    }
+    trim()
+    pace()
   }
 
   function giveUp(): void {

@@ -14,6 +14,7 @@ import { type Choice, type Chosen, choose } from './choose.ts'
 import { type Basis, createFlight, dropBody, type Flight, type FlightParts, type Landed } from './flight.ts'
 import { mayReuse, policyOf, ttlOf } from './may-reuse.ts'
 import { conditionalNames, ifRangeHolds, notModified } from './preconditions.ts'
+import { answerInSegments } from './segments.ts'
 import type { StoredAnswer, StoredHead } from './store.ts'
 import { withoutSurrogate } from './stored-fields.ts'
 import { selection } from './vary-key.ts'
@@ -70,6 +71,15 @@ async function fetchMissing(
   parts: CachedParts,
 ): Promise<EgressAnswer> {
   if (ask.directives?.onlyIfCached === true) return notCached()
+  const large = parts.large.get(ask.key)
+  if (large !== undefined) {
+    const answer = await answerInSegments(request, ask, large, {
+      segmentBytes: parts.limits.cacheSegmentBytes,
+      fetchSegment: (piece, pieceAsk) => fetchCached(piece, pieceAsk, parts),
+      onChanged: () => parts.large.delete(ask.key),
+    })
+    if (answer !== undefined) return answer
+  }
   const forwarded = choice.vary !== undefined && choice.vary.length > 0 ? 'vary-miss' : 'uri-miss'
   return fetchTogether(request, ask, { basis: undefined, forwarded, vary: choice.vary, shareable: true }, parts)
 }

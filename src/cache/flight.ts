@@ -14,6 +14,7 @@ import { isServerFailure, mayStandIn, policyOf } from './may-reuse.ts'
 import { mayStore, type StoredPolicy, type StoreRefusal, type Storing } from './may-store.ts'
 import { originFields } from './origin-fields.ts'
 import type { Purges } from './purges.ts'
+import type { LargeObjects } from './segments.ts'
 import type { SoloKeys } from './solo-keys.ts'
 import type { CacheStore, StoredAnswer, StoredHead } from './store.ts'
 import { tagsOf, updatedFields } from './stored-fields.ts'
@@ -23,6 +24,7 @@ export interface FlightParts {
   readonly store: CacheStore
   readonly purges: Purges
   readonly solo: SoloKeys
+  readonly large: LargeObjects
   readonly limits: Limits
   readonly clock: Clock
   readonly arriving: Set<Arriving>
@@ -177,13 +179,18 @@ export function createFlight(plan: FlightPlan, parts: FlightParts): Flight {
     else parts.solo.add(plan.key)
     const field = headerValue(answer.headers, 'content-length')
     const declared = field !== undefined && /^\d{1,15}$/.test(field) ? Number(field) : undefined
+    noteLarge(head, declared, headerValue(answer.headers, 'accept-ranges'))
     const writer = fits(declared) ? parts.store.open(head, declared) : undefined
     const { body } = answer
     fan = createFanOut({
       source: body instanceof Readable ? body : Readable.from(body === null ? [] : [body], { objectMode: false }),
       writer,
       keepBytes: limits.cacheFollowBytes,
+      storeBytes: limits.cacheObjectBytes,
+      unread: waiting === 0,
       declared: body instanceof Readable ? declared : undefined,
+      // What was fetched before a purge must not take the place of what was fetched after it.
+      mayFinish: () => !doomed && purges.of(head)?.hard !== true,
       onDeserted: (received) => (worthFinishing(declared, received) ? startDeserted() : 'end'),
     })
     void fan.done.then((stored) => {
@@ -191,9 +198,19 @@ export function createFlight(plan: FlightPlan, parts: FlightParts): Flight {
       if (stored !== undefined && doomed) parts.store.remove(stored)
       over.resolve()
     })
-    if (waiting === 0 && !worthFinishing(declared, 0)) fan.giveUp()
+    if (waiting === 0 && (writer === undefined || !worthFinishing(declared, 0))) fan.giveUp()
     const contentRange = storing.partial === undefined ? undefined : headerValue(answer.headers, 'content-range')
     return { kind: 'shared', head, fan, declared, contentRange, forOthers, stored: writer !== undefined, answer }
+  }
+
+  /** From the next request on it is fetched in segments: one of which ranges are asked, or that is too large to keep. */
+  function noteLarge(head: StoredHead, declared: number | undefined, ranges: string | undefined): void {
+    const { etag } = policyOf(head)
+    if (etag === undefined || !etag.startsWith('"') || head.vary.length > 0 || ask.key.includes('\nsegment ')) return
+    const { partial } = head
+    const whole = ranges?.toLowerCase() === 'bytes' && !fits(declared) ? declared : undefined
+    const total = partial === undefined ? whole : partial.total
+    if (total !== undefined && total > limits.cacheSegmentFromBytes) parts.large.set(ask.key, { total, etag })
   }
 
   function headOf(answer: EgressAnswer, storing: Extract<Storing, { store: true }>, receivedAt: EpochMs): StoredHead {

@@ -92,14 +92,17 @@ function storePosted(
   }
   const writer = parts.store.open(head, declared)
   if (writer === undefined) return body
+  let doomed = false
   const fan = createFanOut({
     source: body instanceof Readable ? body : Readable.from(body === null ? [] : [body], { objectMode: false }),
     writer,
     keepBytes: parts.limits.cacheFollowBytes,
+    storeBytes: parts.limits.cacheObjectBytes,
+    unread: false,
     declared: body instanceof Readable ? declared : undefined,
+    mayFinish: () => !doomed && parts.purges.of(head)?.hard !== true,
     onDeserted: () => 'end',
   })
-  let doomed = false
   const arriving: Arriving = {
     key: ask.key,
     sequence: began.sequence,

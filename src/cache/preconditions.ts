@@ -4,9 +4,13 @@ import type { EpochMs } from '#/core/units.ts'
 import { parseEntityTags, sameEntityTag } from '#/http/conditional.ts'
 import { headerValue, headerValues } from '#/http/header-list.ts'
 import { parseHttpDate } from '#/http/http-date.ts'
-import type { StoredPolicy } from './may-store.ts'
 
-export type Validators = Pick<StoredPolicy, 'etag' | 'lastModified' | 'changedAt'>
+export interface Validators {
+  readonly etag?: string | undefined
+  readonly lastModified?: string | undefined
+  /** When it was last changed as far as is known; Infinity where dates do not count. */
+  readonly changedAt: number
+}
 
 /** May the client keep what it has? Only answers of 200 are conditional here (§13.2.1). */
 export function notModified(asked: HeaderList, { etag, changedAt }: Validators, now: EpochMs): boolean {

@@ -9,6 +9,7 @@ import { passReason, readAsk } from './ask.ts'
 import { type CachedParts, fetchCached } from './fetch-cached.ts'
 import { fetchPast } from './pass.ts'
 import { createPurges, type Purges } from './purges.ts'
+import { createLargeObjects } from './segments.ts'
 import { createSoloKeys } from './solo-keys.ts'
 import type { CacheStore } from './store.ts'
 import { createSweeper } from './sweep-purged.ts'
@@ -27,6 +28,7 @@ export function createSharedCache(options: SharedCacheOptions): SharedCache {
   const solo = createSoloKeys({ limit: limits.cacheSoloKeys, ttl: limits.cacheSoloMs, clock })
   const parts: CachedParts = {
     ...{ next, store, purges, solo, limits, clock },
+    large: createLargeObjects(limits.cacheLargeObjects),
     flights: new Map(),
     arriving: new Set(),
     uses: new WeakMap(),

@@ -22,6 +22,7 @@ export function createSweeper({ store, purges, arriving, limit }: SweeperOptions
   let running: Promise<void> | undefined
   let again = false
   let closed = false
+  const pause = createPause(250)
 
   async function sweep(): Promise<void> {
     if (purges.size > limit) {
@@ -39,7 +40,8 @@ export function createSweeper({ store, purges, arriving, limit }: SweeperOptions
   function wake(): void {
     if (closed) return
     again = true
-    running ??= run().finally(() => {
+    // Not before the purge is acknowledged.
+    running ??= new Promise((resolve) => setImmediate(resolve)).then(run).finally(() => {
       running = undefined
       if (again) wake()
     })
@@ -51,7 +53,7 @@ export function createSweeper({ store, purges, arriving, limit }: SweeperOptions
       // A store that cannot be searched now keeps its purged answers; they go on counting as purged.
       await sweep().catch(() => {})
       // The next sweep takes what came meanwhile: ten thousand purges a second are a few sweeps, not ten thousand.
-      await new Promise((resolve) => setTimeout(resolve, 250).unref())
+      await pause.wait()
     }
   }
 
@@ -59,7 +61,31 @@ export function createSweeper({ store, purges, arriving, limit }: SweeperOptions
     wake,
     async close() {
       closed = true
+      pause.end()
       await running
+    },
+  }
+}
+
+/** Waits `ms` each time, or no longer once it was ended. */
+function createPause(ms: number): { wait(): Promise<void>; end(): void } {
+  let over = () => {}
+  let ended = false
+  return {
+    wait() {
+      if (ended) return Promise.resolve()
+      const { promise, resolve } = Promise.withResolvers<void>()
+      const timer = setTimeout(resolve, ms)
+      timer.unref()
+      over = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+      return promise
+    },
+    end() {
+      ended = true
+      over()
     },
   }
 }

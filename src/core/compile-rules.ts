@@ -8,8 +8,8 @@ import type {
   DeliveryRules,
   HeaderRule,
   Lookups,
+  PoolRule,
   RequestRule,
-  SiteOrigin,
 } from './delivery-rules.ts'
 import { listMatcher } from './listed-networks.ts'
 import { type Pattern, readPattern } from './pattern.ts'
@@ -29,7 +29,7 @@ export interface CompiledHeaderRule extends When<HeaderRule> {
 }
 
 export interface CompiledRules {
-  readonly origins: readonly When<SiteOrigin>[]
+  readonly pools: readonly When<PoolRule>[]
   readonly requests: readonly When<RequestRule>[]
   readonly headers: Readonly<Record<HeaderRule['phase'], readonly CompiledHeaderRule[]>>
   readonly answers: Readonly<Record<AnswerRule['phase'], readonly When<AnswerRule>[]>>
@@ -42,7 +42,7 @@ export function compileRules(rules: DeliveryRules): CompiledRules {
   const headers = rules.headers.map(compileHeader)
   const inPhase = (phase: HeaderRule['phase']) => headers.filter(({ rule }) => rule.phase === phase)
   return {
-    origins: rules.origins.map((rule) => compileWhen(rule, 'request')),
+    pools: rules.pools.map((rule) => compileWhen(rule, 'request')),
     requests: rules.requests.map((rule) => compileWhen(rule, 'request')),
     headers: {
       request: inPhase('request'),

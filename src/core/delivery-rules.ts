@@ -4,10 +4,11 @@
  * `condition.ts`; absent: always. Rules stand in the order in which they are applied.
  */
 import type { CacheKeyShape } from './cache-policy.ts'
-import type { Milliseconds, Seconds } from './units.ts'
+import type { OriginPool } from './origin.ts'
+import type { Seconds } from './units.ts'
 
 export interface DeliveryRules {
-  readonly origins: readonly SiteOrigin[]
+  readonly pools: readonly PoolRule[]
   readonly requests: readonly RequestRule[]
   readonly headers: readonly HeaderRule[]
   readonly answers: readonly AnswerRule[]
@@ -15,41 +16,11 @@ export interface DeliveryRules {
   readonly compression: readonly CompressionRule[]
 }
 
-/**
- * Where requests go. The last one whose `when` holds is taken; else one without `when`: among those that share the load
- * one at random by weight, else the first.
- */
-export interface SiteOrigin {
+/** Where requests go: to the last one whose `when` holds, else to the first without. */
+export interface PoolRule {
   readonly name: string
-  /** `scheme://host:port`. */
-  readonly url: string
-  /** Host field of requests to it; absent: as the client sent it. */
-  readonly hostField?: string
-  readonly tls?: {
-    /** SNI, and the name that the certificate must have; absent: the URL's host. */
-    readonly serverName?: string
-  }
-  readonly connectMs: Milliseconds
-  readonly firstByteMs: Milliseconds
-  readonly betweenBytesMs: Milliseconds
-  readonly sharesLoad: boolean
-  readonly weight: number
-  readonly check?: HealthCheck
+  readonly pool: OriginPool
   readonly when?: string
-}
-
-/** Asked every `everyMs`; healthy while `threshold` of the last `window` answers had `status`. */
-export interface HealthCheck {
-  readonly method: string
-  readonly host: string
-  readonly path: string
-  readonly status: number
-  readonly everyMs: Milliseconds
-  readonly timeoutMs: Milliseconds
-  readonly window: number
-  readonly threshold: number
-  /** How many answers count as good at the start. */
-  readonly initial: number
 }
 
 /** What happens to a request before the cache is asked. */

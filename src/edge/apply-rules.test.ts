@@ -3,22 +3,17 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import type { PurgeWish } from '#/core/cache-policy.ts'
-import type { DeliveryRules, HeaderRule, Lookups, SiteOrigin } from '#/core/delivery-rules.ts'
+import type { DeliveryRules, HeaderRule, Lookups } from '#/core/delivery-rules.ts'
 import type { Answer } from '#/core/exchange.ts'
+import type { OriginPool } from '#/core/origin.ts'
 import type { EgressRequest } from '#/core/ports.ts'
 import type { Site } from '#/core/snapshot.ts'
 import { headerValue } from '#/http/header-list.ts'
 import { aSnapshot, rawExchange, startEdge } from './edge.fixture.ts'
 
-const anOrigin = (name: string, change: Partial<SiteOrigin> = {}): SiteOrigin => ({
-  name,
-  url: `http://${name}.example.test:80`,
-  connectMs: 1000,
-  firstByteMs: 2000,
-  betweenBytesMs: 3000,
-  sharesLoad: false,
-  weight: 100,
-  ...change,
+const aPool = (...names: string[]): OriginPool => ({
+  origins: names.map((name) => ({ name, url: `http://${name}.example.test:80`, weight: 100 })),
+  choice: 'weighted-random',
 })
 
 const header = (change: Partial<HeaderRule> & Pick<HeaderRule, 'phase'>): HeaderRule => ({
@@ -34,10 +29,9 @@ interface Setup {
   readonly lookups?: Lookups
   readonly site?: Partial<Site>
   readonly answer?: (request: EgressRequest) => Answer
-  readonly isSick?: (site: string, origin: string) => boolean
 }
 
-async function start(t: TestContext, { rules, lookups, site, answer, isSick }: Setup) {
+async function start(t: TestContext, { rules, lookups, site, answer }: Setup) {
   const asked: EgressRequest[] = []
   const purged: PurgeWish[] = []
   const none = { requests: [], headers: [], answers: [], caching: [], compression: [] }
@@ -47,7 +41,7 @@ async function start(t: TestContext, { rules, lookups, site, answer, isSick }: S
       hostnames: ['shop.example.test'],
       routes: [],
       target: { kind: 'origin', url: 'http://o.example.test:80' },
-      rules: { origins: [anOrigin('o')], ...none, ...rules },
+      rules: { pools: [{ name: 'usual', pool: aPool('o') }], ...none, ...rules },
       ...(lookups && { lookups }),
       ...site,
     },
@@ -66,7 +60,6 @@ async function start(t: TestContext, { rules, lookups, site, answer, isSick }: S
         mayPurge: (token) => token === 'secret',
         purge: async (wishes) => void purged.push(...wishes),
       },
-      ...(isSick && { isSick }),
     },
   })
   return {
@@ -125,7 +118,7 @@ test('header rules of the request change what the origin is asked, and the key',
     },
   })
   await call('/old/a?b', ['X-In: one', 'Cookie: c=1'])
-  const [{ url, publicUrl, headers, origin }] = asked as [EgressRequest]
+  const [{ url, publicUrl, headers, pool, client }] = asked as [EgressRequest]
   assert.equal(url, 'http://o.example.test/new/a?b')
   assert.equal(publicUrl, 'http://shop.example.test/new/a?b')
   const field = (name: string) => headerValue(headers, name)
@@ -137,7 +130,7 @@ test('header rules of the request change what the origin is asked, and the key',
     'aInjected: b \u00e9',
   ])
   assert.equal(field('host'), 'shop.example.test', 'without the port, which no key has')
-  assert.deepEqual([origin?.connectMs, origin?.firstByteMs, origin?.betweenBytesMs], [1000, 2000, 3000])
+  assert.deepEqual([pool, client], [aPool('o'), '127.0.0.1'])
 })
 
 test('rules of the answer see it, in the phase of the cache and on its way out', async (t) => {
@@ -282,36 +275,25 @@ test('answers of our own, by what tables and lists say', async (t) => {
   assert.deepEqual([gone.status, gone.text, gone.field('x-theirs')], [404, 'ours', undefined])
 })
 
-test('the origin is the last whose condition holds, else one of those that share the load and are well', async (t) => {
-  const sick = new Set<string>()
+test('the pool is the last whose condition holds, else the one without', async (t) => {
   const { call, asked } = await start(t, {
     rules: {
-      origins: [
-        anOrigin('img', { when: 'req.url ~ "^/img"' }),
-        anOrigin('big', { when: 'req.url ~ "^/img/big"', hostField: 'big.inner' }),
-        anOrigin('a', { sharesLoad: true, weight: 1 }),
-        anOrigin('b', { sharesLoad: true, weight: 1 }),
-        anOrigin('spare'),
+      pools: [
+        { name: 'img', pool: aPool('img'), when: 'req.url ~ "^/img"' },
+        { name: 'big', pool: aPool('big'), when: 'req.url ~ "^/img/big"' },
+        { name: 'usual', pool: aPool('a', 'b') },
       ],
     },
-    isSick: (site, origin) => site === 'shop' && sick.has(origin),
   })
-  const names = async (path: string, count = 1) => {
-    const found = new Set<string>()
-    for (let turn = 0; turn < count; turn++) {
-      await call(path)
-      found.add(new URL(asked.at(-1)!.url).hostname.split('.')[0]!)
-    }
-    return [...found].sort().join()
+  for (const [path, url, origins] of [
+    ['/img/x', 'http://img.example.test/img/x', 'img'],
+    ['/img/big', 'http://big.example.test/img/big', 'big'],
+    ['/', 'http://a.example.test/', 'a b'],
+  ]) {
+    await call(path!)
+    const request = asked.at(-1)!
+    assert.deepEqual([request.url, request.pool?.origins.map(({ name }) => name).join(' ')], [url, origins])
   }
-  assert.equal(await names('/img/x'), 'img')
-  assert.equal(await names('/img/big'), 'big')
-  assert.equal(headerValue(asked.at(-1)!.headers, 'host'), 'big.inner')
-  assert.equal(await names('/', 40), 'a,b')
-  sick.add('a')
-  assert.equal(await names('/', 10), 'b')
-  sick.add('b')
-  assert.equal(await names('/', 40), 'a,b', 'all sick: all are tried')
 })
 
 test('answers are compressed by type or extension for those who take it', async (t) => {

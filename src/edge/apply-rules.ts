@@ -5,8 +5,9 @@
 import type { CacheWish } from '#/core/cache-policy.ts'
 import type { CompiledLookups, RuleFacts } from '#/core/compile-condition.ts'
 import { type CompiledRules, compileLookups, compileRules, type When } from '#/core/compile-rules.ts'
-import type { SiteOrigin } from '#/core/delivery-rules.ts'
+import type { PoolRule } from '#/core/delivery-rules.ts'
 import type { Answer } from '#/core/exchange.ts'
+import type { OriginPool } from '#/core/origin.ts'
 import type { Site } from '#/core/snapshot.ts'
 import type { AcceptedExchange } from './accepted.ts'
 import { applyForwardedFor, applyHeaderRules, setField } from './change-headers.ts'
@@ -76,32 +77,20 @@ export type Plan =
   | { readonly kind: 'answer'; readonly answer: Answer }
   | {
       readonly kind: 'fetch'
-      readonly origin: SiteOrigin
+      readonly pool: OriginPool
       readonly wish: CacheWish | undefined
       readonly onOriginAnswer: ((answer: Answer) => Answer) | undefined
     }
-
-export interface OriginChoice {
-  /** In [0, 1). */
-  readonly random: number
-  /** By the health checks of the site, where it has some. */
-  readonly isSick: (origin: string) => boolean
-}
 
 /**
  * The request's phase: changes `facts` (fields and url) and says what to do. The order is that of
  * generated VCL: header rules, the origin, settings of the request, answers of our own.
  */
-export function planFetch(
-  { rules }: ReadyRules,
-  facts: RuleFacts,
-  host: string,
-  { random, isSick }: OriginChoice,
-): Plan {
+export function planFetch({ rules }: ReadyRules, facts: RuleFacts, host: string): Plan {
   // Only settings of requests look back at what was there before the header rules.
   const asked = rules.requests.length === 0 ? facts.headers : [...facts.headers]
   applyHeaderRules(rules.headers.request, facts, facts.headers)
-  const origin = pickOrigin(rules.origins, facts, { random, isSick })
+  const pool = pickPool(rules.pools, facts)
   const settings = rules.requests.filter(({ applies }) => applies(facts)).map(({ rule }) => rule)
   if (facts.scheme === 'http' && settings.some(({ tlsOnly }) => tlsOnly === true))
     return { kind: 'answer', answer: toTls(host, facts.url) }
@@ -117,11 +106,10 @@ export function planFetch(
     if (forwardedFor !== undefined) applyForwardedFor(facts, forwardedFor, asked)
   }
   applyHeaderRules(rules.headers.fetch, facts, facts.headers)
-  if (origin.hostField !== undefined) setField(facts.headers, 'host', origin.hostField)
   const kept = wishOfCaching(rules, facts)
   return {
     kind: 'fetch',
-    origin,
+    pool,
     wish: kept === undefined ? wish : { ...wish, ...kept },
     onOriginAnswer: changeOriginAnswer(rules, facts, kept !== undefined),
   }
@@ -137,27 +125,9 @@ export function finishAnswer({ rules }: ReadyRules, facts: RuleFacts, given: Ans
   return { ...answer, headers }
 }
 
-/**
- * The last one whose condition holds; else by weight among those that share the load and are well; else the first. Where all
- * are sick, any of them is asked: a wrong check must not take a site down.
- */
-export function pickOrigin(
-  origins: readonly When<SiteOrigin>[],
-  facts: RuleFacts,
-  { random, isSick }: OriginChoice,
-): SiteOrigin {
-  const chosen = origins.findLast(({ rule, applies }) => rule.when !== undefined && applies(facts))
-  if (chosen !== undefined) return chosen.rule
-  const open = origins.filter(({ rule }) => rule.when === undefined).map(({ rule }) => rule)
-  const sharing = open.filter(({ sharesLoad }) => sharesLoad)
-  const well = sharing.filter(({ name }) => !isSick(name))
-  const candidates = well.length > 0 ? well : sharing
-  let left = random * candidates.reduce((sum, { weight }) => sum + weight, 0)
-  for (const origin of candidates) {
-    left -= origin.weight
-    if (left < 0) return origin
-  }
-  return open[0] ?? origins[0]!.rule
+function pickPool(pools: readonly When<PoolRule>[], facts: RuleFacts): OriginPool {
+  const chosen = pools.findLast(({ rule, applies }) => rule.when !== undefined && applies(facts))
+  return (chosen ?? pools.find(({ rule }) => rule.when === undefined) ?? pools[0]!).rule.pool
 }
 
 /** Rules of caching that the request alone decides become a wish, so that the cache need not ask the origin first. */

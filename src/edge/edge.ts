@@ -2,14 +2,14 @@
  * The data plane of one point of presence: listens, serves, drains.
  */
 import { randomBytes } from 'node:crypto'
-import type { AddressInfo, Server } from 'node:net'
+import type { AddressInfo, Server, Socket } from 'node:net'
 import type { Limits } from '#/core/limits.ts'
 import { pickDeployment } from '#/core/pick-deployment.ts'
 import type { Assets, Certificates, Egress, Engine } from '#/core/ports.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
 import { type Connections, createConnections } from './connections.ts'
-import type { IsSick } from './fetch-origin.ts'
+import { createFastHttp1 } from './fast-http1.ts'
 import { findSiteByName } from './find-site.ts'
 import type { Front } from './front.ts'
 import { type HandlePorts, handle, refuse } from './handle.ts'
@@ -42,7 +42,6 @@ export interface EdgeOptions {
   readonly egress: Pick<Egress, 'fetch'>
   /** Absent: `PURGE` is a method like any other. */
   readonly purge?: PurgePort
-  readonly isSick?: IsSick
   readonly certificates?: Certificates
   readonly log: Log
   readonly metrics: Metrics
@@ -54,6 +53,8 @@ export interface EdgeOptions {
   readonly locate?: Locate
   /** 32 bytes; the same on points of presence that should accept each other's TLS sessions. */
   readonly ticketSecret?: Uint8Array
+  /** False leaves all of HTTP/1 to node:http, for comparing the two. Default true. */
+  readonly fastHttp1?: boolean
 }
 
 export interface Edge {
@@ -68,7 +69,9 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   const { limits, metrics, pop, listen } = options
   const connections = createConnections({ limits, metrics, locate: options.locate, country: pop.country })
   const front = createFront(options, connections)
-  const http1 = createHttp1(front)
+  const slowHttp1 = createHttp1(front)
+  const fastHttp1 = options.fastHttp1 === false ? undefined : createFastHttp1(front, slowHttp1)
+  const http1 = fastHttp1 ?? { adopt: (socket: Socket) => void slowHttp1.emit('connection', socket) }
   const http2 = createHttp2(front)
   const listeners: Server[] = []
   const shared = { http1, http2, connections, limits }
@@ -89,10 +92,15 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
     addresses.https = await start(tls, listen.https)
   }
 
+  function closeHttp1(): void {
+    slowHttp1.close()
+    fastHttp1?.close()
+  }
+
   async function close(): Promise<void> {
     for (const listener of listeners) listener.close()
     connections.destroyAll()
-    http1.close()
+    closeHttp1()
     await connections.empty()
   }
 
@@ -106,7 +114,7 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
       const timer = setTimeout(() => connections.destroyAll(), limits.drainMs)
       await connections.empty()
       clearTimeout(timer)
-      http1.close()
+      closeHttp1()
     },
     close,
   }
@@ -129,7 +137,6 @@ function createFront(options: EdgeOptions, connections: Connections): MutableFro
     programFirst: options.programFirst,
     egress: options.egress,
     purge: options.purge,
-    isSick: options.isSick,
     certificates: options.certificates,
     traces: options.traces,
     limits,

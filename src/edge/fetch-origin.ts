@@ -1,29 +1,24 @@
 /**
  * Fetches the answer of a site whose target is an origin, through the rules that the site has.
  */
-import type { RuleFacts } from '#/core/compile-condition.ts'
-import type { Answer } from '#/core/exchange.ts'
+import type { CacheWish } from '#/core/cache-policy.ts'
+import type { Answer, HeaderList } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
+import type { OriginPool } from '#/core/origin.ts'
 import type { Egress, EgressRequest } from '#/core/ports.ts'
 import { publicUrl } from '#/core/purge-wishes.ts'
-import type { Site } from '#/core/snapshot.ts'
+import type { Site, Target } from '#/core/snapshot.ts'
 import type { AcceptedExchange } from './accepted.ts'
 import { finishAnswer, planFetch, type ReadyRules, readyRules, ruleFacts } from './apply-rules.ts'
 import { addCacheHeaders } from './cache-headers.ts'
 import { answerPurge, type PurgePort } from './purge-request.ts'
 import { forwardedHeaders, type Pop } from './request-headers.ts'
 
-/** Does this origin of a site fail its health check? Handed over in `pop.ts`; without it none does. */
-export type IsSick = (site: string, origin: string) => boolean
-
 export interface OriginOptions {
   readonly egress: Pick<Egress, 'fetch'>
   readonly purge: PurgePort | undefined
   readonly pop: Pop
   readonly limits: Limits
-  readonly isSick: IsSick | undefined
-  /** In [0, 1): chooses between origins that share the load. */
-  readonly random: () => number
 }
 
 /**
@@ -33,81 +28,77 @@ export interface OriginOptions {
 export async function fetchOrigin(
   exchange: AcceptedExchange,
   site: Site,
-  origin: string,
+  { url, pool }: Extract<Target, { readonly kind: 'origin' }>,
   options: OriginOptions,
   onInformational?: EgressRequest['onInformational'],
 ): Promise<Answer> {
-  const ready = readyRules(site)
-  if (ready !== undefined) return fetchByRules(exchange, site, ready, options, onInformational)
-  if (exchange.method === 'PURGE' && options.purge !== undefined)
-    return answerPurge(exchange, site.name, exchange.path, options.purge)
   const headers = forwardedHeaders(exchange, options.pop, options.limits.requestLoops)
-  headers.push('x-forwarded-host', exchange.host)
-  const wanted = { url: originUrl(origin, exchange.path), path: exchange.path, headers }
-  return ask(exchange, site, wanted, options, { ...(onInformational && { onInformational }) })
+  // RFC 9110 §7.6.3: the version in which the request came here.
+  headers.push('via', `${exchange.httpVersion} rimward`, 'x-forwarded-host', exchange.host)
+  const rules = readyRules(site)
+  if (rules !== undefined) return fetchByRules(exchange, site, { rules, headers, onInformational }, options)
+  const { path } = exchange
+  if (exchange.method === 'PURGE' && options.purge !== undefined)
+    return answerPurge(exchange, site.name, path, options.purge)
+  return ask(exchange, site, { url: originUrl(url, path), path, headers, pool, onInformational }, options)
+}
+
+interface ByRules {
+  readonly rules: ReadyRules
+  readonly headers: HeaderList
+  readonly onInformational: EgressRequest['onInformational']
 }
 
 async function fetchByRules(
   exchange: AcceptedExchange,
   site: Site,
-  ready: ReadyRules,
+  { rules, headers, onInformational }: ByRules,
   options: OriginOptions,
-  onInformational: EgressRequest['onInformational'],
 ): Promise<Answer> {
-  const { pop, limits, purge } = options
-  const headers = forwardedHeaders(exchange, pop, limits.requestLoops)
-  headers.push('x-forwarded-host', exchange.host)
-  const facts = ruleFacts(exchange, headers, ready.lookups, pop)
-  const plan = planFetch(ready, facts, exchange.host, {
-    random: options.random(),
-    isSick: (origin) => options.isSick?.(site.name, origin) ?? false,
-  })
-  if (exchange.method === 'PURGE' && purge !== undefined) return answerPurge(exchange, site.name, facts.url, purge)
-  if (plan.kind === 'answer') return withoutSurrogates(finishAnswer(ready, facts, plan.answer))
-  const { origin, wish, onOriginAnswer } = plan
-  const answer = await ask(exchange, site, askFor(facts, plan.origin.url), options, {
-    origin,
-    ...(wish !== undefined && { cache: wish }),
-    ...(onOriginAnswer !== undefined && { onOriginAnswer }),
-    ...(onInformational && { onInformational }),
-  })
-  return withoutSurrogates(finishAnswer(ready, facts, answer))
+  const facts = ruleFacts(exchange, headers, rules.lookups, options.pop)
+  const plan = planFetch(rules, facts, exchange.host)
+  if (exchange.method === 'PURGE' && options.purge !== undefined)
+    return answerPurge(exchange, site.name, facts.url, options.purge)
+  if (plan.kind === 'answer') return withoutSurrogates(finishAnswer(rules, facts, plan.answer))
+  const { pool, wish, onOriginAnswer } = plan
+  const url = originUrl(pool.origins[0]!.url, facts.url)
+  const wanted = { url, path: facts.url, headers: facts.headers, pool, wish, onOriginAnswer, onInformational }
+  return withoutSurrogates(finishAnswer(rules, facts, await ask(exchange, site, wanted, options)))
 }
 
 interface Wanted {
   readonly url: string
   /** As the cache knows it: path and query after the rules, before the origin's own path. */
   readonly path: string
-  readonly headers: string[]
+  readonly headers: HeaderList
+  readonly pool: OriginPool | undefined
+  readonly wish?: CacheWish | undefined
+  readonly onOriginAnswer?: EgressRequest['onOriginAnswer'] | undefined
+  readonly onInformational: EgressRequest['onInformational']
 }
-
-const askFor = ({ url, headers }: RuleFacts, origin: string): Wanted => ({
-  url: originUrl(origin, url),
-  path: url,
-  headers,
-})
 
 async function ask(
   exchange: AcceptedExchange,
   site: Site,
-  { url, path, headers }: Wanted,
+  { url, path, headers, pool, wish, onOriginAnswer, onInformational }: Wanted,
   { egress }: OriginOptions,
-  more: Pick<EgressRequest, 'origin' | 'cache' | 'onOriginAnswer' | 'onInformational'>,
 ): Promise<Answer> {
   const started = performance.now()
-  const policy = site.cache
-  const cache = policy === undefined ? more.cache : { ...more.cache, policy: { ...policy, ...more.cache?.policy } }
+  const cache = site.cache === undefined ? wish : { ...wish, policy: { ...site.cache, ...wish?.policy } }
   const answer = await egress.fetch({
     by: { site: site.name },
     method: exchange.method,
     url,
-    publicUrl: publicUrl(exchange.scheme, exchange.host, path),
     headers,
     body: exchange.body,
     wantsUpgrade: exchange.wantsUpgrade,
     signal: exchange.signal,
-    ...more,
-    ...(cache !== undefined && { cache }),
+    publicUrl: publicUrl(exchange.scheme, exchange.host, path),
+    ...(cache && { cache }),
+    ...(onOriginAnswer && { onOriginAnswer }),
+    ...(onInformational && { onInformational }),
+    client: exchange.connection.client.address,
+    ...(pool && { pool }),
   })
   if (answer.cacheOutcome !== undefined) {
     exchange.cache = answer.cacheOutcome

@@ -133,23 +133,6 @@ test('a certificate that is not trusted, or is for another name, ends the reques
   await assert.rejects(posted, { code: 'origin_failed', message: /not trusted/ })
 })
 
-test('an origin may have a name of its own for SNI and its certificate', async (t) => {
-  const names: (string | false | undefined)[] = []
-  const server = createServer({ key, cert }, (incoming, outgoing) => {
-    names.push((incoming.socket as unknown as { servername: string | false }).servername)
-    outgoing.end('x')
-  })
-  const url = `https://127.0.0.1:${await listenOn(server)}`
-  t.after(() => server.close())
-  const egress = open(t)
-  const patience = { connectMs: 1000, firstByteMs: 1000, betweenBytesMs: 1000 }
-  const named = (serverName: string) => request(url, { origin: { ...patience, tls: { serverName } } })
-  assert.equal(await textOf((await egress.fetch(named('origin.example'))).body), 'x')
-  await assert.rejects(egress.fetch(named('other.example')), { code: 'origin_failed' })
-  assert.equal(await textOf((await egress.fetch(named('origin.example'))).body), 'x')
-  assert.deepEqual(names, ['origin.example', 'origin.example'])
-})
-
 test('TLS to a port that speaks none', async (t) => {
   const { createServer: createPlain } = await import('node:net')
   const server = createPlain((socket) => socket.on('error', () => {}).end('HTTP/1.1 400 Bad\r\n\r\n'))

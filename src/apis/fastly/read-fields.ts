@@ -22,7 +22,7 @@ export function changedFields(kind: PartKind, form: Form): Fields {
     if (name === 'id') throw badRequest(`The id of a ${kind.label} is given, not chosen.`)
     const value = readValue(name, field, text)
     if (field.only !== undefined && !field.only.includes(plain(value)))
-      throw unsupported(`The ${kind.label}'s ${name} '${text.slice(0, 60)}' is`)
+      throw unsupported(`The ${kind.label}'s ${name}${/key|cert/.test(name) ? '' : ` '${text.slice(0, 60)}'`} is`)
     fields[name] = value
   }
   return fields

@@ -6,7 +6,7 @@ import type { HeaderRule } from '#/core/delivery-rules.ts'
 import { badRequest } from './errors.ts'
 import { flagOf, numberOf, textOf } from './translate-fields.ts'
 import { translateHeader } from './translate-header.ts'
-import { translateBackend, translateCheck } from './translate-origin.ts'
+import { translateBackend, translateCheck, translatePools } from './translate-origin.ts'
 import {
   translateCacheSettings,
   translateGzip,
@@ -30,7 +30,7 @@ export function checkPart(part: ServicePart): void {
   const alone: Resolve = () => undefined
   switch (part.kind) {
     case 'backend':
-      translateBackend(part, alone, () => undefined)
+      translateBackend(part, () => undefined)
       return
     case 'healthcheck':
       translateCheck(part)
@@ -70,7 +70,7 @@ export function translate(parts: readonly ServicePart[]): ServiceDesign {
   return {
     hostnames: of('domain').map(({ name }) => name),
     rules: {
-      origins: byCondition('backend').map((part) => translateBackend(part, resolve, (name) => checks.get(name))),
+      pools: translatePools(byCondition('backend'), resolve, (name) => checks.get(name)),
       requests: [
         ...defaultHost,
         ...byCondition('request_settings').map((part) => translateRequestSettings(part, resolve)),

@@ -64,15 +64,15 @@ export function buildServiceSite(
   suffix: string,
 ): Site | undefined {
   const { live } = record
-  const origins = live?.rules.origins ?? []
-  const origin = origins.find(({ when }) => when === undefined) ?? origins[0]
-  if (live === undefined || origin === undefined) return undefined
+  const pools = live?.rules.pools ?? []
+  const pool = (pools.find(({ when }) => when === undefined) ?? pools[0])?.pool
+  if (live === undefined || pool === undefined) return undefined
   const name = siteNameOf(record.name)
   return {
     name,
     hostnames: live.hostnames.length > 0 ? live.hostnames : [`${name}.${suffix}`],
     routes: [],
-    target: { kind: 'origin', url: origin.url },
+    target: { kind: 'origin', url: pool.origins[0]!.url, pool },
     ...(live.cache !== undefined && { cache: live.cache }),
     rules: live.rules,
     lookups: lookupsOf(record, tables),

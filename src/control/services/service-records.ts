@@ -6,6 +6,8 @@ import { z } from 'zod'
 import type { CacheKeyShape, CachePolicy } from '#/core/cache-policy.ts'
 import { compileRules } from '#/core/compile-rules.ts'
 import type { DeliveryRules } from '#/core/delivery-rules.ts'
+import type { OriginPool } from '#/core/origin.ts'
+import { poolRecord } from '../site-form.ts'
 
 const text = z.exactOptional(z.string())
 const count = z.exactOptional(z.number())
@@ -27,33 +29,10 @@ const keyShape: z.ZodType<CacheKeyShape> = z.looseObject({
   cookies: z.exactOptional(z.array(z.string())),
 })
 
-const origin = z.object({
-  ...named,
-  url: z.string(),
-  hostField: text,
-  tls: z.exactOptional(z.object({ serverName: text })),
-  connectMs: z.number(),
-  firstByteMs: z.number(),
-  betweenBytesMs: z.number(),
-  sharesLoad: z.boolean(),
-  weight: z.number(),
-  check: z.exactOptional(
-    z.object({
-      method: z.string(),
-      host: z.string(),
-      path: z.string(),
-      status: z.number(),
-      everyMs: z.number(),
-      timeoutMs: z.number(),
-      window: z.number(),
-      threshold: z.number(),
-      initial: z.number(),
-    }),
-  ),
-})
+const pool = poolRecord as unknown as z.ZodType<OriginPool>
 
 const rules: z.ZodType<DeliveryRules> = z.object({
-  origins: z.array(origin),
+  pools: z.array(z.object({ ...named, pool })),
   requests: z.array(
     z.object({
       ...named,

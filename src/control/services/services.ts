@@ -200,7 +200,7 @@ async function activate(
   const { record } = office.held(id)
   const head = { ...headOf(record, number), locked: true, modifiedAt: office.clock() }
   const design = translate(await office.versions.parts(id, number))
-  if (design.rules.origins.length === 0) throw new Refusal('bad_rule', 'Version has no origin to send requests to.')
+  if (design.rules.pools.length === 0) throw new Refusal('bad_rule', 'Version has no origin to send requests to.')
   const hostnames = [...new Set(design.hostnames.map((host) => toHostname(host, { wildcard: true })))]
   if (hostnames.length > office.limits.hostnamesPerProgram)
     throw new Refusal('too_many', `More than ${office.limits.hostnamesPerProgram} hostnames in one version.`)

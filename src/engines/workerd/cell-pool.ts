@@ -1,11 +1,12 @@
 /** Seats for shared cells and blank spares behind them: a cell that ends is replaced from the spares at once. */
-import { readFileSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { BackplaneHandler } from './backplane.ts'
 import { clearLeftovers } from './cell.ts'
 import { readLoaderSources } from './loader-cell.ts'
+import { residentBytes } from './process-memory.ts'
 import { type SharedCell, startSharedCell } from './shared-cell.ts'
 
 export interface Seat {
@@ -145,14 +146,5 @@ export async function createCellPool(options: CellPoolOptions): Promise<CellPool
       for (const cell of ending) cell.drop()
       await Promise.all(ending.map((cell) => cell.gone))
     },
-  }
-}
-
-/** Second field of /proc/PID/statm, in pages of 4 KiB; 0 when the process is gone. */
-function residentBytes(pid: number): number {
-  try {
-    return Number(readFileSync(`/proc/${pid}/statm`, 'latin1').split(' ')[1]) * 4096
-  } catch {
-    return 0
   }
 }
