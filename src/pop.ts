@@ -30,6 +30,8 @@ import { createRequestTraces } from '#/edge/request-traces.ts'
 import { createWorkerdEngine } from '#/engines/workerd/engine.ts'
 import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
 import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
+import { secretCheck } from '#/http/same-secret.ts'
+import { withAnswerRules } from '#/origin/answer-rules.ts'
 import { createEgress } from '#/origin/egress.ts'
 import { createHealthChecks } from '#/origin/health-checks.ts'
 import { addOriginMetrics } from '#/origin/origin-metrics.ts'
@@ -147,7 +149,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     clock,
     log: say,
   })
-  const egress = createSharedCache({ next: pools, store, limits, clock })
+  const egress = createSharedCache({ next: withAnswerRules(pools), store, limits, clock })
   closer.add(() => egress.close())
   closer.add(() => health.close())
   const runFolder = await openRunFolder(data)
@@ -205,6 +207,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     assets,
     programFirst,
     egress,
+    purge: { purge: egress.purge, mayPurge: secretCheck(token) },
     certificates,
     log,
     metrics,
@@ -231,6 +234,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     traces,
     uploads,
     rules,
+    cache: egress,
     certificates,
     metrics,
     origins: (site) => health.states(site),

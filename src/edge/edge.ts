@@ -21,6 +21,7 @@ import type { Locate } from './locate.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import type { ProgramFirst } from './pick-target.ts'
+import type { PurgePort } from './purge-request.ts'
 import { createRecorder } from './record.ts'
 import type { Pop } from './request-headers.ts'
 import type { RequestTraces } from './request-traces.ts'
@@ -40,6 +41,8 @@ export interface EdgeOptions {
   readonly assets: Assets
   readonly programFirst: ProgramFirst
   readonly egress: Pick<Egress, 'fetch'>
+  /** Absent: `PURGE` is a method like any other. */
+  readonly purge?: PurgePort
   readonly certificates?: Certificates
   readonly log: Log
   readonly metrics: Metrics
@@ -136,6 +139,7 @@ function createFront(options: EdgeOptions, connections: Connections, siteAnswers
     assets: options.assets,
     programFirst: options.programFirst,
     egress: options.egress,
+    purge: options.purge,
     certificates: options.certificates,
     traces: options.traces,
     siteAnswers,
