@@ -54,7 +54,7 @@ export interface EdgeOptions {
   readonly ticketSecret?: Uint8Array
   /** False leaves all of HTTP/1 to node:http, for comparing the two. Default true. */
   readonly fastHttp1?: boolean
-  /** True reads HTTP/2 by our own framing instead of node:http2. Default false. */
+  /** False reads HTTP/2 by node:http2 instead of our own framing, for comparing the two. Default true. */
   readonly ownHttp2?: boolean
 }
 
@@ -73,7 +73,7 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   const slowHttp1 = createHttp1(front)
   const fastHttp1 = options.fastHttp1 === false ? undefined : createFastHttp1(front, slowHttp1)
   const http1 = fastHttp1 ?? { adopt: (socket: Socket) => adoptByNode(slowHttp1, socket) }
-  const ownHttp2 = options.ownHttp2 === true ? createOwnHttp2(front) : undefined
+  const ownHttp2 = options.ownHttp2 === false ? undefined : createOwnHttp2(front)
   const http2 = ownHttp2 ?? createHttp2(front)
   const listeners: Server[] = []
   const shared = { http1, http2, connections, limits }

@@ -201,3 +201,32 @@ test('drain: GOAWAY, what is under way finishes, nothing new begins', async (t) 
   assert.ok(told(frames).includes('end 1'))
   assert.equal(seen.length, 1)
 })
+
+test('random frames never do more than end their connection, and never with a bug of ours', async (t) => {
+  const { port, seen } = await start(t, { run: () => hello({ body: Buffer.alloc(40_000) }) })
+  let state = 7
+  const random = (below: number) => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) | 0
+    return (state >>> 16) % below
+  }
+  const any = () => {
+    const type = random(11)
+    const stream = random(3) === 0 ? 0 : random(9)
+    const known = [get(1 + random(4) * 2), post(1 + random(4) * 2), frame(data, endStream, 1 + random(8), [1])]
+    if (random(3) === 0) return known[random(known.length)]!
+    const length = type === ping ? 8 : type === window ? 4 : random(30)
+    return frame(type, random(256), stream, Buffer.from(Array.from({ length }, () => random(256))))
+  }
+  const codes = new Set<string>()
+  for (let round = 0; round < 200; round++) {
+    const { socket, frames } = speak(t, port, preface, frame(settings, 0, 0), ...Array.from({ length: 20 }, any), mark)
+    await until(() => socket.destroyed || told(frames).some((one) => one.startsWith('goaway') || one === 'mark'))
+    for (const one of told(frames)) if (one.startsWith('goaway')) codes.add(one)
+    socket.destroy()
+  }
+  assert.ok(!codes.has('goaway 2'), [...codes].join(', '))
+  assert.ok(codes.size > 2)
+  const client = speak(t, port, preface, frame(settings, 0, 0), get(1))
+  await until(() => told(client.frames).includes('end 1'))
+  assert.ok(seen.length > 10)
+})

@@ -92,14 +92,23 @@ class H2Connection {
     )
     this.#streams.openWindow()
     connection.endGracefully = () => this.#streams.goAway()
-    socket.on('data', this.#onData)
+    socket.on('data', this.#onChunk)
     socket.on('end', () => socket.destroySoon())
     socket.on('drain', () => this.#streams.onDrain())
     socket.on('close', () => this.#streams.loseAll())
     socket.resume()
   }
 
-  readonly #onData = (chunk: Buffer): void => {
+  /** A bug on one connection is that connection's end, not the process's. */
+  readonly #onChunk = (chunk: Buffer): void => {
+    try {
+      this.#read(chunk)
+    } catch {
+      this.#streams.fail(connectionFault(h2Error.internal, 'a bug of ours'))
+    }
+  }
+
+  #read(chunk: Buffer): void {
     if (this.#streams.over) return
     this.#lastData = performance.now()
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk])
