@@ -5,19 +5,20 @@ import { EdgeError, toEdgeError } from '#/core/errors.ts'
 import type { Answer } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Assets, Certificates, Egress, Engine } from '#/core/ports.ts'
-import type { Snapshot } from '#/core/snapshot.ts'
+import type { Site, Snapshot } from '#/core/snapshot.ts'
 import { headerValue } from '#/http/header-list.ts'
 import { type AcceptedExchange, leave } from './accepted.ts'
 import { answerChallenge } from './answer-challenge.ts'
 import { fetchOrigin } from './fetch-origin.ts'
 import { findSite } from './find-site.ts'
-import { errorPage } from './pages.ts'
+import { customPage, errorPage } from './pages.ts'
 import { type Picked, type ProgramFirst, pickTarget } from './pick-target.ts'
 import type { Reply } from './reply.ts'
 import type { Pop } from './request-headers.ts'
 import type { RequestTraces } from './request-traces.ts'
 import { respond } from './respond.ts'
 import { runProgram } from './run-program.ts'
+import type { SiteAnswers } from './site-answers.ts'
 
 export interface HandlePorts {
   readonly snapshot: () => Snapshot
@@ -27,6 +28,7 @@ export interface HandlePorts {
   readonly egress: Pick<Egress, 'fetch'>
   readonly certificates: Certificates | undefined
   readonly traces: RequestTraces | undefined
+  readonly siteAnswers: SiteAnswers
   readonly limits: Limits
   readonly pop: Pop
   readonly debug: boolean
@@ -60,6 +62,19 @@ async function answerSite(exchange: AcceptedExchange, reply: Reply, ports: Handl
   if (site === undefined)
     throw new EdgeError('no_such_site', `No site on this platform is called ${exchange.host || '(no name)'}.`)
   exchange.site = site.name
+  exchange.errorPages = site.errorPages
+  const instead = ports.siteAnswers.before(site, exchange, reply)
+  const answer = instead ?? (await answerTarget(exchange, reply, site, snapshot, ports))
+  return ports.siteAnswers.after(site, exchange, answer)
+}
+
+function answerTarget(
+  exchange: AcceptedExchange,
+  reply: Reply,
+  site: Site,
+  snapshot: Snapshot,
+  ports: HandlePorts,
+): Answer | Promise<Answer> {
   const picked = pickTarget(site, snapshot, exchange, { random: ports.random(), programFirst: ports.programFirst })
   switch (picked.kind) {
     case 'program':
@@ -67,7 +82,7 @@ async function answerSite(exchange: AcceptedExchange, reply: Reply, ports: Handl
     case 'assets':
       return answerFromAssets(exchange, reply, picked, ports)
     case 'origin':
-      return fetchOrigin(exchange, site.name, picked.url, ports)
+      return fetchOrigin(exchange, site, picked, ports, (status, headers) => reply.informational(status, headers))
     case 'redirect':
       return { status: picked.status, headers: ['location', picked.location], body: null }
   }
@@ -118,7 +133,9 @@ export function refuse(
   }
   const facts = { id: exchange.id, pop: ports.pop.id, host: exchange.host }
   try {
-    respond(exchange, reply, errorPage(error, headerValue(exchange.headers, 'accept'), facts), ports)
+    const page =
+      customPage(error, exchange.errorPages) ?? errorPage(error, headerValue(exchange.headers, 'accept'), facts)
+    respond(exchange, reply, page, ports)
   } catch {
     // The connection went away under the page; the error recorded is the first one.
     reply.cut()

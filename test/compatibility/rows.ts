@@ -49,6 +49,7 @@ const modules: Area = {
       { story: 'service-worker syntax' },
       'runs in a cell of its own',
     ),
+    works('Text, data and Wasm bindings of service-worker syntax, KV', { story: 'service-worker bindings' }),
     works('Text modules', { check: 'modules-text' }),
     works('Data modules', { check: 'modules-data' }),
     works('JSON modules', { check: 'modules-json' }),
@@ -67,6 +68,11 @@ const runtime: Area = {
     works('Streaming requests and responses', { story: 'streams pass as they come' }),
     works('WebSockets to the client (`WebSocketPair`)', { story: 'websocket to the client' }),
     works('`ctx.waitUntil`', { story: 'waitUntil outlives the answer' }),
+    works(
+      '`ctx.passThroughOnException`',
+      { story: 'passThroughOnException' },
+      'to the site of the same host, if there is one',
+    ),
     works('`request.cf`, `CF-Connecting-IP`, `CF-Ray`, `CF-IPCountry`, `CF-Visitor`', { story: 'request facts' }),
     works('Uncaught exception: error 1101', { story: 'error 1101' }),
     works('Endless loop: error 1102', { story: 'error 1102' }),
@@ -84,9 +90,21 @@ const runtime: Area = {
     differs('`scheduler.wait`, timers, `Date.now()`', 'clocks run on while code runs (Cloudflare freezes them)', {
       check: 'timers',
     }),
-    refused('Cache API (`caches.default`)', 'throws «No Cache was configured»: it comes with the shared cache', {
-      check: 'cache-api',
+    works('Cache API: `caches.default`, `caches.open`', { check: 'cache-api' }),
+    works('Cache API: freshness, ranges, conditions, what `put` refuses', { check: 'cache-api-rules' }),
+    differs(
+      '`fetch(url, { cf })`: `cacheTtl`, `cacheEverything`, `cacheKey`, `cacheTags`, `cacheTtlByStatus`',
+      'without them only the freshness counts that an answer states, whatever the file is called',
+      { check: 'fetch-cf-cache' },
+    ),
+    refused('`fetch(url, { cf })`: `image`, `resolveOverride`, `vary`, `cacheControl`', 'answered with 400 by name', {
+      check: 'fetch-cf-refused',
     }),
+    differs(
+      '`fetch(url, { cf })`: `minify`, `mirage`, `polish`, `apps`, `scrapeShield` and other hints',
+      'ignored, as at Cloudflare where they do not apply',
+      { check: 'fetch-cf-hints' },
+    ),
     refused('`connect()` (TCP sockets)', 'throws: it comes with Hyperdrive', { check: 'connect' }),
   ],
 }
@@ -103,6 +121,7 @@ const bindings: Area = {
     works('KV: `expirationTtl`, `expiration`', { check: 'kv-expiration' }),
     works('KV: `list` with prefix and cursors', { check: 'kv-list' }),
     works('KV: bulk `get`', { check: 'kv-bulk-get' }),
+    works('KV: values of 25 MiB', { story: 'large values' }),
     works('KV: `delete`', { check: 'kv-delete' }),
     works('KV: limits and their error texts', { check: 'kv-limits' }),
     works('Service bindings: `fetch`', { check: 'service-fetch' }),
@@ -181,6 +200,8 @@ const wrangler: Area = {
     works('`types`', { wrangler: ['types'], says: /worker-configuration\.d\.ts/ }, 'local'),
     works('`deploy --dry-run`', { wrangler: ['deploy', '--dry-run'], says: /--dry-run: exiting now/ }),
     works('`deploy`', { wrangler: ['deploy'], says: /Current Version ID: [0-9a-f-]{36}/ }),
+    works('`deploy` with routes and custom domains', { story: 'routes' }, 'any host: its DNS is yours to point here'),
+    works('`deploy --env`', { story: 'environments' }),
     works('`deployments list`', { wrangler: ['deployments', 'list'], says: /100%/ }),
     works('`deployments status`', { wrangler: ['deployments', 'status'], says: /100%/ }),
     works('`versions view`', { story: 'versions view' }),
@@ -197,6 +218,11 @@ const wrangler: Area = {
       wrangler: ['versions', 'secret', 'put', 'V'],
       input: 'v',
       says: /Success|Created version/,
+    }),
+    works('`versions secret bulk`', {
+      wrangler: ['versions', 'secret', 'bulk'],
+      input: '{"W":"w"}',
+      says: /1 secret created/,
     }),
     works('`versions secret list`', { wrangler: ['versions', 'secret', 'list', '--latest-version'], says: /V/ }),
     works('`versions secret delete`', { wrangler: ['versions', 'secret', 'delete', 'V'], says: /Success|deleted/i }),

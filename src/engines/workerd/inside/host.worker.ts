@@ -45,6 +45,7 @@ type IsolateId = string
 
 const wrapperName = 'rimward:main.js'
 const preludeName = 'rimward:prelude.js'
+const cacheName = 'rimward:cache'
 
 function ask(env: HostEnv, kind: string, id: string, init: RequestInit & { path?: string } = {}): Promise<Response> {
   const headers = new Headers(init.headers)
@@ -53,10 +54,20 @@ function ask(env: HostEnv, kind: string, id: string, init: RequestInit & { path?
   return env.BACKPLANE.fetch(`http://backplane${init.path ?? '/'}`, { ...init, headers, redirect: 'manual' })
 }
 
-async function readCode(env: HostEnv, ctx: ExecutionContext, id: IsolateId): Promise<WorkerLoaderWorkerCode> {
+async function fetchCode(env: HostEnv, id: IsolateId): Promise<ArrayBuffer> {
   const response = await ask(env, 'code', id)
   if (response.status !== 200) throw new Error(await response.text())
-  const all = await response.arrayBuffer()
+  return response.arrayBuffer()
+}
+
+/** `sent`: the code, when it came with the order to start. */
+async function readCode(
+  env: HostEnv,
+  ctx: ExecutionContext,
+  id: IsolateId,
+  sent?: Promise<ArrayBuffer>,
+): Promise<WorkerLoaderWorkerCode> {
+  const all = await (sent ?? fetchCode(env, id))
   const headBytes = new DataView(all).getUint32(0)
   const head = JSON.parse(new TextDecoder().decode(new Uint8Array(all, 4, headBytes))) as CodeHead
   let at = 4 + headBytes
@@ -79,7 +90,7 @@ async function readCode(env: HostEnv, ctx: ExecutionContext, id: IsolateId): Pro
   }
   const programEnv: Record<string, unknown> = {}
   const wrapped: Record<string, string> = {}
-  const { Kv, Assets, Program, Egress, Tail } = ctx.exports as unknown as Exports
+  const { Kv, Assets, Cache, Program, Egress, Tail } = ctx.exports as unknown as Exports
   for (const binding of head.bindings) {
     const { name } = binding
     if (binding.kind === 'value') programEnv[name] = binding.value
@@ -93,9 +104,15 @@ async function readCode(env: HostEnv, ctx: ExecutionContext, id: IsolateId): Pro
       wrapped[name] = 'kv'
     }
   }
-  modules[preludeName] = { js: env.PRELUDE.replace("'RIMWARD_WRAPPED'", JSON.stringify(wrapped)) }
+  // Who builds the name out of pieces hears from the runtime that there is no cache.
+  const usesCaches = Object.values(modules).some((module) => (module.js ?? module.cjs)?.includes('caches'))
+  // Under a name that no binding can have; the prelude takes it away before the program's own modules run.
+  if (usesCaches) programEnv[cacheName] = Cache!({ props: { program: head.program } })
+  // Each module of ours costs a tenth of a millisecond at the first request, so it is there only where it is needed.
+  const usesPrelude = usesCaches || Object.keys(wrapped).length > 0
+  if (usesPrelude) modules[preludeName] = { js: env.PRELUDE.replace("'RIMWARD_WRAPPED'", JSON.stringify(wrapped)) }
   modules[wrapperName] = {
-    js: `import ${JSON.stringify(`./${preludeName}`)}
+    js: `${usesPrelude ? `import ${JSON.stringify(`./${preludeName}`)}` : ''}
 import * as program from ${JSON.stringify(`./${head.mainModule}`)}
 import { abortIsolate, WorkerEntrypoint } from 'cloudflare:workers'
 export * from ${JSON.stringify(`./${head.mainModule}`)}
@@ -113,9 +130,9 @@ export class RimwardControl extends WorkerEntrypoint { evict() { abortIsolate("e
   }
 }
 
-function load(env: HostEnv, ctx: ExecutionContext, id: IsolateId): WorkerStub {
+function load(env: HostEnv, ctx: ExecutionContext, id: IsolateId, sent?: Promise<ArrayBuffer>): WorkerStub {
   return env.LOADER.get(id, () =>
-    readCode(env, ctx, id).catch((error: Error) => {
+    readCode(env, ctx, id, sent).catch((error: Error) => {
       // In the runtime's own words for a start that failed, so that the next request tries under another name.
       throw new Error(`Failed to start Worker:\n${error.message}`)
     }),
@@ -135,7 +152,7 @@ function failed(thrown: unknown): Response {
 export default {
   async fetch(request, env, ctx) {
     const id = request.headers.get('rimward-program')!
-    if (id.startsWith('!')) return command(id, env, ctx)
+    if (id.startsWith('!')) return command(id, request, env, ctx)
     try {
       const headers = new Headers(request.headers)
       headers.delete('rimward-program')
@@ -146,14 +163,19 @@ export default {
   },
 } satisfies ExportedHandler<HostEnv>
 
-/** What the pool asks of the cell: `!warm ID`, `!evict ID`, `!routes` (forget which deployment a program means). */
-async function command(line: string, env: HostEnv, ctx: ExecutionContext): Promise<Response> {
+/**
+ * What the pool asks of the cell: `!warm ID` (with the code as its body, or to be asked for), `!evict ID`, `!routes`
+ * (forget which deployment a program means).
+ */
+async function command(line: string, request: Request, env: HostEnv, ctx: ExecutionContext): Promise<Response> {
   const [verb, id = ''] = line.slice(1).split(' ')
   if (verb === 'routes') {
     routes = new Map()
     return new Response()
   }
-  const control = load(env, ctx, id).getEntrypoint('RimwardControl') as unknown as {
+  // Read even when the isolate is there already: a body that is left unread costs the connection.
+  const sent = request.body === null ? undefined : request.arrayBuffer()
+  const control = load(env, ctx, id, sent).getEntrypoint('RimwardControl') as unknown as {
     evict(): Promise<void>
     ready(): Promise<void>
   }
@@ -190,6 +212,43 @@ export class Egress extends WorkerEntrypoint<HostEnv, { program: string }> {
     headers.set('rimward-id', this.ctx.props.program)
     return this.env.EGRESS.fetch(new Request(request, { headers, redirect: 'manual' }))
   }
+}
+
+/**
+ * The Cache API for programs, which the loader gives none: calls come over RPC, because only there a `Response` arrives
+ * with the coding of its body, and go on through this worker's own `caches`, which speaks the runtime's protocol.
+ */
+export class Cache extends WorkerEntrypoint<HostEnv, { program: string }> {
+  /** `asked`: URL, method and fields. */
+  async match(name: string | null, asked: Asked, options?: CacheQueryOptions): Promise<Response | undefined> {
+    return (await this.#open(name)).match(this.#request(asked), options)
+  }
+
+  async put(name: string | null, asked: Asked, response: Response): Promise<void> {
+    await (await this.#open(name)).put(this.#request(asked), response)
+  }
+
+  async delete(name: string | null, asked: Asked, options?: CacheQueryOptions): Promise<boolean> {
+    return (await this.#open(name)).delete(this.#request(asked), options)
+  }
+
+  async #open(name: string | null) {
+    return name === null ? caches.default : caches.open(name)
+  }
+
+  #request({ url, method, headers }: Asked): Request {
+    const own = new Headers(headers)
+    own.delete('cf-cache-namespace')
+    own.set('rimward-kind', 'cache')
+    own.set('rimward-id', this.ctx.props.program)
+    return new Request(url, { method, headers: own })
+  }
+}
+
+interface Asked {
+  readonly url: string
+  readonly method: string
+  readonly headers: [string, string][]
 }
 
 export class Kv extends WorkerEntrypoint<HostEnv, { store: string }> {
