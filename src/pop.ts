@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { createApi } from '#/apis/api.ts'
 import { createAssets } from '#/assets/assets.ts'
 import { createSharedCache } from '#/cache/shared-cache.ts'
-import { createSimpleStore } from '#/cache/simple-store.ts'
+import { createCacheStore } from '#/cache/two-tiers.ts'
 import { createAssetUploads } from '#/control/assets-uploads.ts'
 import { createCertificates } from '#/control/certificates/certificates.ts'
 import { createControl } from '#/control/control.ts'
@@ -139,7 +139,14 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     random: Math.random,
     ownPool: (host, path) => ownPool(served, host, path),
   })
-  const store = createSimpleStore({ limitBytes: limits.cacheMemoryBytes })
+  const store = await createCacheStore({
+    folder: join(data, 'cache'),
+    memoryBytes: limits.cacheMemoryBytes,
+    diskBytes: limits.cacheDiskBytes,
+    limits,
+    clock,
+    log: say,
+  })
   const egress = createSharedCache({ next: pools, store, limits, clock })
   closer.add(() => egress.close())
   closer.add(() => health.close())
