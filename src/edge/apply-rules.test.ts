@@ -319,7 +319,7 @@ test('answers are compressed by type or extension for those who take it', async 
     ['/a.html', undefined, undefined, 'Accept-Encoding'],
     ['/a.png', 'gzip', undefined, undefined],
     ['/small.html', 'gzip', undefined, undefined],
-    ['/br.html', 'gzip', 'br', undefined],
+    ['/br.html', 'br', 'br', undefined],
   ]
   for (const [path, accepts, coding, vary] of cases) {
     const answer = await call(path, accepts === undefined ? [] : [`Accept-Encoding: ${accepts}`])
