@@ -27,8 +27,13 @@ export interface Choice {
 
 const nothing: Choice = { best: undefined, beginning: undefined, vary: undefined, gone: [] }
 
-/** Of several that fit, the youngest whole one; then a part that holds the range. */
-export function choose(found: readonly StoredAnswer[], ask: Ask, purges: Purges): Choice {
+/** Of several that fit, the youngest whole one; then a part that holds the range. At most `cacheVariants` are kept. */
+export function choose(
+  found: readonly StoredAnswer[],
+  ask: Ask,
+  purges: Purges,
+  { cacheVariants }: { readonly cacheVariants: number },
+): Choice {
   if (found.length === 0) return nothing
   let best: Chosen | undefined
   let beginning: Chosen | undefined
@@ -54,7 +59,13 @@ export function choose(found: readonly StoredAnswer[], ask: Ask, purges: Purges)
       if (best === undefined && withinPart(stored, ask.range) !== undefined) best = chosen
     } else if (head.partial.start === 0) beginning = chosen
   }
+  if (found.length > cacheVariants) gone.push(oldest(found, best?.stored))
   return { best, beginning, vary, gone }
+}
+
+/** A request adds one at most, so that letting one go each time keeps to the limit. */
+function oldest(found: readonly StoredAnswer[], wanted: StoredAnswer | undefined): StoredAnswer {
+  return found.reduce((a, b) => (a === wanted || (b !== wanted && isYounger(a, b)) ? b : a))
 }
 
 function isYounger(a: StoredAnswer, b: StoredAnswer): boolean {

@@ -29,7 +29,7 @@ export interface CachedParts extends FlightParts {
 /** Rejects as the egress behind it does. */
 export async function fetchCached(request: EgressRequest, ask: Ask, parts: CachedParts): Promise<EgressAnswer> {
   const looked = parts.store.find(ask.key)
-  const choice = choose(Array.isArray(looked) ? looked : await looked, ask, parts.purges)
+  const choice = choose(Array.isArray(looked) ? looked : await looked, ask, parts.purges, parts.limits)
   for (const gone of choice.gone) parts.store.remove(gone)
   const { best } = choice
   if (best === undefined || ask.wish.refresh === true) return fetchMissing(request, ask, choice, parts)
