@@ -11,6 +11,7 @@ import { answerStored, between, headersOf, made, type Told, withoutBodyFields } 
 import type { Ask } from './ask.ts'
 import type { Forwarded } from './cache-status.ts'
 import { type Choice, type Chosen, choose } from './choose.ts'
+import { restOf } from './complete-part.ts'
 import { type Basis, createFlight, dropBody, type Flight, type FlightParts, type Landed } from './flight.ts'
 import { mayReuse, policyOf, ttlOf } from './may-reuse.ts'
 import { conditionalNames, ifRangeHolds, notModified } from './preconditions.ts'
@@ -81,6 +82,11 @@ async function fetchMissing(
     if (answer !== undefined) return answer
   }
   const forwarded = choice.vary !== undefined && choice.vary.length > 0 ? 'vary-miss' : 'uri-miss'
+  const beginning = choice.beginning?.stored
+  if (beginning !== undefined && isFresh(beginning.head, parts) && restOf(beginning) !== undefined) {
+    const errand: Errand = { basis: undefined, beginning, forwarded: 'partial', vary: choice.vary, shareable: true }
+    return fetchTogether(request, ask, errand, parts)
+  }
   return fetchTogether(request, ask, { basis: undefined, forwarded, vary: choice.vary, shareable: true }, parts)
 }
 
@@ -94,6 +100,8 @@ function notCached(): EgressAnswer {
 
 interface Errand {
   readonly basis: Chosen | undefined
+  /** The rest of this makes the whole. */
+  readonly beginning?: StoredAnswer
   readonly forwarded: Forwarded
   /** Fields by which the answers of this key differ, as far as is known. */
   readonly vary: readonly string[] | undefined
@@ -154,11 +162,11 @@ function launch(
   request: EgressRequest,
   ask: Ask,
   key: string,
-  { basis, forwarded, shareable }: Errand,
+  { basis, beginning, forwarded, shareable }: Errand,
   parts: CachedParts & { readonly background: boolean },
 ): Flight {
   const flight = createFlight(
-    { key, ask, request, basis: basis && validatable(basis), forwarded, background: parts.background },
+    { key, ask, request, basis: basis && validatable(basis), beginning, forwarded, background: parts.background },
     parts,
   )
   parts.arriving.add(flight)
@@ -232,7 +240,6 @@ async function join(landed: Landed, flight: Flight, ask: Ask, parts: CachedParts
       const { head, fan } = landed
       if (!landed.forOthers || flight.doomed || parts.purges.of(head)?.hard === true) return undefined
       if (selection(head.vary, ask.headers) !== policyOf(head).selects) return undefined
-      if (ask.hasAuthorization && head.vary.includes('authorization')) return undefined
       if (!fan.joinable) return undefined
       return answerShared(landed, flight.forwarded, ask, parts, true)
     }
