@@ -18,8 +18,9 @@ import { createTraces } from '#/control/traces.ts'
 import { programFirst } from '#/core/asset-routing.ts'
 import { EdgeError } from '#/core/errors.ts'
 import { defaultLimits } from '#/core/limits.ts'
+import type { OriginPool } from '#/core/origin.ts'
 import type { Fabric } from '#/core/ports.ts'
-import type { Snapshot } from '#/core/snapshot.ts'
+import type { Site, Snapshot } from '#/core/snapshot.ts'
 import { type Address, createEdge, type Edge } from '#/edge/edge.ts'
 import { findSite } from '#/edge/find-site.ts'
 import { createLocate } from '#/edge/locate.ts'
@@ -30,6 +31,9 @@ import { createWorkerdEngine } from '#/engines/workerd/engine.ts'
 import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
 import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
 import { createEgress } from '#/origin/egress.ts'
+import { createHealthChecks } from '#/origin/health-checks.ts'
+import { addOriginMetrics } from '#/origin/origin-metrics.ts'
+import { createPoolEgress } from '#/origin/pool-egress.ts'
 import { createKvStores } from '#/stores/kv.ts'
 import { openSeal } from '#/stores/seal.ts'
 
@@ -115,6 +119,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
   const apiAddress: Address[] = []
   const direct = createEgress({
     rules,
+    seal,
     limits,
     clock,
     ownSite: (host, path) => ownSite(served, host, path),
@@ -123,9 +128,19 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
         .filter((one) => one !== undefined)
         .map(({ host, port }) => ({ address: host, port })),
   })
+  const health = createHealthChecks({ egress: direct, limits, clock, random: Math.random })
+  addOriginMetrics({ registry: metrics.registry, states: () => health.states(), limits })
+  const pools = createPoolEgress({
+    egress: direct,
+    health,
+    limits,
+    random: Math.random,
+    ownPool: (host, path) => ownPool(served, host, path),
+  })
   const store = createSimpleStore({ limitBytes: limits.cacheMemoryBytes })
-  const egress = createSharedCache({ next: direct, store, limits, clock })
+  const egress = createSharedCache({ next: pools, store, limits, clock })
   closer.add(() => egress.close())
+  closer.add(() => health.close())
   const runFolder = await openRunFolder(data)
   closer.add(() => rm(runFolder, { recursive: true, force: true }))
   await mkdir(join(data, 'engine'), { recursive: true })
@@ -156,6 +171,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     async adopt(snapshot) {
       await engine.adopt(snapshot)
       served = snapshot
+      health.adopt(snapshot.sites)
     },
   })
   for (const problem of control.problems) log.logger.error({ problem }, 'a record was left out')
@@ -207,6 +223,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     rules,
     certificates,
     metrics,
+    origins: (site) => health.states(site),
     token,
     accountId,
     version,
@@ -281,10 +298,22 @@ async function platformId(fabric: Fabric): Promise<string> {
 function ownSite(snapshot: Snapshot, host: string, path: string): { site: string; origin?: string } | undefined {
   const site = findSite(snapshot, { host, path, scheme: 'http' })
   if (site === undefined) return undefined
-  if (site.target.kind === 'origin') return { site: site.name, origin: site.target.url }
-  // A program on a route stands in front of the origin of the same host, where there is one.
-  const behind = snapshot.sites.find((one) => one.target.kind === 'origin' && one.hostnames.includes(host))
+  const behind = originBehind(snapshot, site, host)
   return behind?.target.kind === 'origin' ? { site: behind.name, origin: behind.target.url } : { site: site.name }
+}
+
+/** A program on a route stands in front of the origin of the same host, where there is one. */
+function originBehind(snapshot: Snapshot, site: Site, host: string): Site | undefined {
+  if (site.target.kind === 'origin') return site
+  return snapshot.sites.find((one) => one.target.kind === 'origin' && one.hostnames.includes(host))
+}
+
+/** The origins behind a host of ours, for a program that fetches it. */
+function ownPool(snapshot: Snapshot, host: string, path: string): { site: string; pool: OriginPool } | undefined {
+  const site = findSite(snapshot, { host, path, scheme: 'http' })
+  const behind = site && originBehind(snapshot, site, host)
+  if (behind?.target.kind !== 'origin' || behind.target.pool === undefined) return undefined
+  return { site: behind.name, pool: behind.target.pool }
 }
 
 function urlOf(scheme: 'http' | 'https', { host, port }: Address): string {

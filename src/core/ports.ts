@@ -5,6 +5,7 @@
 import type { Readable } from 'node:stream'
 import type { CacheWish, PurgeWish } from './cache-policy.ts'
 import type { Answer, HeaderList } from './exchange.ts'
+import type { OriginConnection, OriginPool } from './origin.ts'
 import type { BlobHash, Deployment, ObjectNamespace, Program, ProgramName, Sealed, Snapshot } from './snapshot.ts'
 import type { EpochMs, Milliseconds } from './units.ts'
 
@@ -195,6 +196,12 @@ export interface EgressRequest {
   readonly signal: AbortSignal
   /** How the shared cache treats this request; absent: by what the answer itself says. */
   readonly cache?: CacheWish
+  /** How to connect; absent: as the limits say. */
+  readonly connection?: OriginConnection
+  /** Several origins: one of them is asked instead of `url`, whose path starts with that of the first one's URL. */
+  readonly pool?: OriginPool
+  /** Address of the client, for `client-hash`. */
+  readonly client?: string
   /** The address that the client asked for, when `url` is an origin's: cache keys and purges go by it. */
   readonly publicUrl?: string
   /** Interim answers, 103 above all (RFC 8297). */

@@ -4,7 +4,7 @@
 import type { Answer } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Egress, EgressRequest } from '#/core/ports.ts'
-import type { Site } from '#/core/snapshot.ts'
+import type { Site, Target } from '#/core/snapshot.ts'
 import type { AcceptedExchange } from './accepted.ts'
 import { addCacheHeaders } from './cache-headers.ts'
 import { forwardedHeaders, type Pop } from './request-headers.ts'
@@ -19,17 +19,18 @@ export interface OriginOptions {
 export async function fetchOrigin(
   exchange: AcceptedExchange,
   site: Site,
-  origin: string,
+  { url, pool }: Extract<Target, { readonly kind: 'origin' }>,
   options: OriginOptions,
   onInformational?: EgressRequest['onInformational'],
 ): Promise<Answer> {
   const started = performance.now()
   const headers = forwardedHeaders(exchange, options.pop, options.limits.requestLoops)
-  headers.push('x-forwarded-host', exchange.authority)
+  // RFC 9110 §7.6.3: the version in which the request came here.
+  headers.push('via', `${exchange.httpVersion} rimward`, 'x-forwarded-host', exchange.authority)
   const answer = await options.egress.fetch({
     by: { site: site.name },
     method: exchange.method,
-    url: originUrl(origin, exchange.path),
+    url: originUrl(url, exchange.path),
     headers,
     body: exchange.body,
     wantsUpgrade: exchange.wantsUpgrade,
@@ -37,6 +38,8 @@ export async function fetchOrigin(
     publicUrl: `${exchange.scheme}://${exchange.host}${exchange.path}`,
     ...(site.cache && { cache: { policy: site.cache } }),
     ...(onInformational && { onInformational }),
+    client: exchange.connection.client.address,
+    ...(pool && { pool }),
   })
   if (answer.cacheOutcome !== undefined) {
     exchange.cache = answer.cacheOutcome
