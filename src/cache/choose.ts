@@ -52,7 +52,7 @@ export function choose(
       vary = head.vary
     }
     if (!selects(stored, ask)) continue
-    const chosen = { stored, staleSince: purged?.at }
+    const chosen = { stored, staleSince: purged?.at ?? policyOf(head).staleSince }
     if (head.partial === undefined) {
       if (best === undefined || best.stored.head.partial !== undefined || isYounger(stored, best.stored)) best = chosen
     } else if (ask.range !== undefined) {

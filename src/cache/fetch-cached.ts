@@ -249,7 +249,7 @@ async function join(landed: Landed, flight: Flight, ask: Ask, parts: CachedParts
 function isFresh(head: StoredHead, { clock, purges }: CachedParts): boolean {
   if (policyOf(head).validateAlways) return false
   const purged = purges.of(head)
-  return purged === undefined && ttlOf(head, clock(), undefined) > 0
+  return purged === undefined && ttlOf(head, clock(), policyOf(head).staleSince) > 0
 }
 
 function answerKept(

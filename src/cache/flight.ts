@@ -234,7 +234,7 @@ export function createFlight(plan: FlightPlan, parts: FlightParts): Flight {
     const { partial, policy } = storing
     return {
       key: ask.key,
-      variant: partial === undefined ? policy.selects : `${policy.selects}\n${partial.start}-${policy.rangeEnd}`,
+      variant: policy.selects,
       vary: storing.vary,
       url: ask.url,
       status: answer.status,
