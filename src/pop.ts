@@ -24,7 +24,7 @@ import type { Site, Snapshot } from '#/core/snapshot.ts'
 import { type Address, createEdge, type Edge } from '#/edge/edge.ts'
 import { findSite } from '#/edge/find-site.ts'
 import { createLocate } from '#/edge/locate.ts'
-import { createLog } from '#/edge/log.ts'
+import { createLog, type LogOptions } from '#/edge/log.ts'
 import { createMetrics } from '#/edge/metrics.ts'
 import { createRequestTraces } from '#/edge/request-traces.ts'
 import { createWorkerdEngine } from '#/engines/workerd/engine.ts'
@@ -48,6 +48,8 @@ export interface PopOptions {
   readonly debug: boolean
   readonly token: string
   readonly log: 'file' | 'stderr' | 'off'
+  /** How much of each exchange the log keeps. */
+  readonly logged?: Pick<LogOptions, 'sample' | 'query' | 'address'>
   readonly otlpEndpoint?: string
 }
 
@@ -280,11 +282,12 @@ async function readVersion(): Promise<string> {
   return (JSON.parse(file) as { version: string }).version
 }
 
-async function openLog({ data, log }: PopOptions) {
-  if (log === 'stderr') return createLog({ to: 'stderr', limits: defaultLimits })
-  if (log === 'off') return createLog({ to: { write: () => {} }, limits: defaultLimits })
+async function openLog({ data, log, logged }: PopOptions) {
+  const rest = { ...logged, limits: defaultLimits }
+  if (log === 'stderr') return createLog({ to: 'stderr', ...rest })
+  if (log === 'off') return createLog({ to: { write: () => {} }, ...rest })
   await mkdir(join(data, 'log'), { recursive: true })
-  return createLog({ to: { file: join(data, 'log', 'rimward.jsonl') }, limits: defaultLimits })
+  return createLog({ to: { file: join(data, 'log', 'rimward.jsonl') }, ...rest })
 }
 
 /** The platform's own id, which wrangler calls the account: made once, 32 hex digits. */

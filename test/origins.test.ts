@@ -69,6 +69,8 @@ test('a site is added, changed and looked at from the command line', async (t) =
   const folder = await temporaryFolder(t, 'site')
   const added = await rimward(node, folder, `site add two --origin ${down} --origin ${up} --choice fallback`.split(' '))
   assert.equal(added.output, 'Site "two" answers at two.localhost.\n')
+  const again = await rimward(node, folder, `site add two --origin ${up}`.split(' '))
+  assert.equal(again.output, 'rimward: There is a site "two" already.\n')
   const answer = await node.get('two.localhost', '/')
   assert.deepEqual([answer.status, answer.text], [200, 'from the second'])
   const states = await rimward(node, folder, ['site', 'origins', 'two'])
@@ -91,12 +93,15 @@ test('a health check takes an origin out, the site says so in its own words, and
   const url = await serve(t, (incoming, outgoing) => {
     outgoing.statusCode = incoming.url === '/base/up' || well ? 200 : 500
     if (incoming.url === '/up' && !well) outgoing.statusCode = 500
+    if (incoming.url === '/kept')
+      outgoing.setHeader('cache-control', 'max-age=1, stale-if-error=600').setHeader('age', '2')
     outgoing.end('well')
   })
   const healthCheck = { path: '/up', intervalMs: 1_000, window: 1, threshold: 1, initial: 1 }
   const errorPages = { '5xx': { body: '<h1>Back soon</h1>' } }
   await addSite('flaps', { origin: url, healthCheck, errorPages })
   assert.equal((await node.get('flaps.localhost', '/')).text, 'well')
+  assert.equal((await node.get('flaps.localhost', '/kept')).text, 'well')
   const state = async () => {
     const { origins } = (await (await node.api('/rimward/v1/sites/flaps/origins')).json()) as {
       origins: { healthy: boolean; check: { last?: { why: string } } }[]
@@ -110,6 +115,8 @@ test('a health check takes an origin out, the site says so in its own words, and
   assert.deepEqual([answer.status, answer.text], [503, '<h1>Back soon</h1>'])
   assert.equal(answer.headers['content-type'], 'text/html; charset=utf-8')
   assert.match(String(answer.headers['cf-ray']), /^[0-9a-f]{16}-/)
+  const stale = await node.get('flaps.localhost', '/kept')
+  assert.deepEqual([stale.status, stale.text], [200, 'well'], 'what the cache may still serve comes first')
   well = true
   await until(async () => (await state()).healthy, 'the origin is well')
   assert.equal((await node.get('flaps.localhost', '/')).text, 'well')

@@ -159,3 +159,8 @@ export function leave(exchange: AcceptedExchange): void {
     if (index !== -1) live.splice(index, 1)
   }
 }
+
+/** The client left: everything that is still in flight on the connection ends. */
+export function abandon(connection: Connection): void {
+  for (const exchange of [...connection.live]) exchange.fail(clientGone())
+}

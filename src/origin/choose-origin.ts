@@ -35,9 +35,9 @@ function inOrder(healthy: readonly Origin[], { pool, random, path, client }: Cho
     case 'weighted-random':
       return byDraw(healthy, random)
     case 'hash':
-      return byDraw(healthy, (origin) => uniform(path, origin.name))
+      return byHash(healthy, path)
     case 'client-hash':
-      return byDraw(healthy, (origin) => uniform(client, origin.name))
+      return byHash(healthy, client)
   }
 }
 
@@ -53,16 +53,21 @@ function byDraw(origins: readonly Origin[], draw: (origin: Origin) => number): r
     .map(({ origin }) => origin)
 }
 
-/** FNV-1a over both texts with the finalizer of MurmurHash3, as a number in [0, 1). */
-function uniform(text: string, name: string): number {
-  let hash = fnv(fnv(0x811c9dc5, name) ^ 0xff, text)
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+function byHash(origins: readonly Origin[], text: string): readonly Origin[] {
+  const hash = fnv(text)
+  return byDraw(origins, ({ name }) => uniform(hash ^ fnv(name)))
+}
+
+/** The finalizer of MurmurHash3, as a number in [0, 1). */
+function uniform(given: number): number {
+  let hash = Math.imul(given ^ (given >>> 16), 0x85ebca6b)
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
   return ((hash ^ (hash >>> 16)) >>> 0) / 4_294_967_296
 }
 
-function fnv(start: number, text: string): number {
-  let hash = start
+/** FNV-1a over UTF-16 units. */
+function fnv(text: string): number {
+  let hash = 0x811c9dc5
   for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193)
   return hash
 }

@@ -79,6 +79,9 @@ test('certificates are checked as the settings say', async (t) => {
     if (typeof expected === 'string') assert.equal(await ask(url, connection), expected)
     else await assert.rejects(ask(url, connection), { code: 'origin_failed', message: expected })
   }
+  const ancient = await secure(t, { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' })
+  await assert.rejects(ask(ancient, { ...ca, ...sni }), { code: 'origin_failed', message: /No TLS connection/ })
+  assert.match(await ask(ancient, { ...ca, ...sni, minTlsVersion: '1.0' }), /^origin\.example TLSv1\.1 /)
   const old = await secure(t, { maxVersion: 'TLSv1.2' })
   await assert.rejects(ask(old, { ...ca, ...sni, minTlsVersion: '1.3' }), { code: 'origin_failed' })
 })

@@ -107,6 +107,8 @@ function tlsOptions(one: OriginConnection, usual: object, seal: Pick<Seal, 'open
       clientKey !== undefined && { cert: clientCertificate, key: seal!.open(clientKey) }),
     ...(minTlsVersion !== undefined && { minVersion: nodeName(minTlsVersion) }),
     ...(maxTlsVersion !== undefined && { maxVersion: nodeName(maxTlsVersion) }),
+    // OpenSSL has no cipher for versions before 1.2 at its usual level.
+    ...((minTlsVersion === '1.0' || minTlsVersion === '1.1') && { ciphers: 'DEFAULT@SECLEVEL=0' }),
   }
 }
 

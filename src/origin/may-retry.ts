@@ -19,7 +19,7 @@ function isRepeatable({ method, body }: Failed): boolean {
 
 /** At another origin: what never left here whatever it is, else only what is repeatable. RFC 9110 §9.2.2. */
 export function mayTryAnother(error: EdgeError, request: Failed): boolean {
-  if (!error.code.startsWith('origin_')) return false
+  if (!error.code.startsWith('origin_') && error.code !== 'overloaded') return false
   return wasNothingSent(error) || isRepeatable(request)
 }
 
@@ -30,7 +30,8 @@ export function mayTryAgain(error: EdgeError, request: Failed): boolean {
 
 /** No connection was made, so nothing of the request was sent. */
 export function wasNothingSent(error: EdgeError): boolean {
-  if (error.code === 'origin_unresolved') return true
+  // `overloaded`: this origin has as many requests in flight as it may.
+  if (error.code === 'origin_unresolved' || error.code === 'overloaded') return true
   const cause = error.cause === undefined ? undefined : firstFailure(error.cause)
   return cause !== undefined && (cause.syscall === 'connect' || cause.code === 'UND_ERR_CONNECT_TIMEOUT')
 }

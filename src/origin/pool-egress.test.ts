@@ -101,6 +101,21 @@ test('never after the first byte, and no request twice that may do something twi
   assert.equal(await textOf(posted.body), 'a streamed body')
 })
 
+test('an origin with as many requests as it may have leaves the next one to another', async (t) => {
+  const { ask } = open(t, { originRequests: 1 })
+  const hung = await origin(t, 'hung', 'hung')
+  const good = await origin(t, 'good', 'well')
+  const leaving = new AbortController()
+  const first = ask([hung.at, good.at], '/', { signal: leaving.signal })
+  // On its way to the origin it counts; this one finds no place there.
+  while (hung.seen.length === 0) await new Promise(setImmediate)
+  const answer = await ask([hung.at, good.at])
+  assert.equal(answer.headers[answer.headers.indexOf('x-origin') + 1], 'good')
+  await textOf(answer.body)
+  leaving.abort()
+  await assert.rejects(first, { code: 'client_gone' })
+})
+
 test('all down: the last error, after as many as the limit allows', async (t) => {
   const { ask } = open(t, { originRetries: 1 })
   const origins = await Promise.all(['a', 'b', 'c'].map((name) => origin(t, name, 'hanging-up')))
@@ -177,6 +192,21 @@ test('a kept connection that the origin closed is no failure', async (t) => {
   await idle()
   await assert.rejects(ask([only], '/3', { method: 'POST' }), { code: 'origin_failed' })
   assert.equal(requests, 4)
+})
+
+test('a program that fetches a host of ours reaches the origins behind it, under the name that it used', async (t) => {
+  const bad = await origin(t, 'bad', 'refusing')
+  const good = await origin(t, 'good', 'well')
+  const pool: OriginPool = { origins: [bad.at, good.at], choice: 'fallback' }
+  const one = openEgress()
+  const health = createHealthChecks({ egress: one, limits: defaultLimits, clock: Date.now, random: Math.random })
+  const ownPool = (host: string) => (host === 'shop.test' ? { site: 'shop', pool } : undefined)
+  const egress = createPoolEgress({ egress: one, health, limits: defaultLimits, random: Math.random, ownPool })
+  t.after(() => egress.close())
+  const answer = await egress.fetch(request('http://shop.test/a?b', { by: { program: 'other' } }))
+  await textOf(answer.body)
+  assert.deepEqual(good.seen, ['GET /good/a?b shop.test'])
+  await assert.rejects(egress.fetch(request('http://elsewhere.test/')), { code: 'origin_unresolved' })
 })
 
 test('interim answers pass, 304 only when asked for', async (t) => {

@@ -63,6 +63,8 @@ export function viewControl(control: Control): RimwardControl {
     programs,
     sites,
     async addSite(site) {
+      if (control.sites().some(({ name }) => name === site.name))
+        return { ok: false, taken: `There is a site "${site.name}" already.` }
       try {
         await control.siteAdd(site)
       } catch (refusal) {

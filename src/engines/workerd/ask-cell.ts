@@ -6,6 +6,8 @@ import type { Limits } from '#/core/limits.ts'
 import type { ProgramAnswer, ProgramRequest, Traces } from '#/core/ports.ts'
 import type { Deployment, DeploymentId } from '#/core/snapshot.ts'
 import { CellFailure } from './cell-connection.ts'
+import { cellRequest } from './cell-request.ts'
+import type { Bundles } from './code-bundle.ts'
 import { type IsolateId, type SharedCell, tellHost } from './shared-cell.ts'
 
 export interface Isolates {
@@ -31,6 +33,7 @@ export function deploymentOf(isolate: IsolateId): DeploymentId {
 export function createIsolates(
   limits: Pick<Limits, 'cellPrograms' | 'programs' | 'drainMs'>,
   traces: Traces,
+  bundles: Pick<Bundles, 'held'>,
 ): Isolates {
   /** An isolate that failed to start fails for ever under its name; the next one gets another name. */
   const generations = new Map<DeploymentId, number>()
@@ -64,10 +67,10 @@ export function createIsolates(
    * Notes the use. An isolate is started by a request of our own: one that a client can break off would leave it half
    * started for ever. The program's request may follow at once, it waits for the same start.
    */
-  function touch(cell: SharedCell, isolate: IsolateId): 'cold' | 'warm' {
+  function touch(cell: SharedCell, isolate: IsolateId, deployment: Deployment): 'cold' | 'warm' {
     const known = cell.loaded.get(isolate)
     cell.loaded.delete(isolate)
-    cell.loaded.set(isolate, known ?? tell(cell, `!warm ${isolate}`))
+    cell.loaded.set(isolate, known ?? tellHost(cell.client, `!warm ${isolate}`, bundles.held(deployment)))
     if (known !== undefined) return 'warm'
     makeRoom(cell)
     return 'cold'
@@ -76,23 +79,9 @@ export function createIsolates(
   async function ask(cell: SharedCell, deployment: Deployment, request: ProgramRequest): Promise<ProgramAnswer> {
     const isolate = idOf(deployment)
     const done = occupy(cell, isolate)
-    const start = touch(cell, isolate)
-    const cf = /^[\x20-\x7e]*$/.test(request.cf) ? request.cf : escapeJson(request.cf)
-    const control = ['rimward-program', isolate, 'rimward-proto', request.scheme, 'rimward-cf', cf]
-    const { method, path, authority, headers, body, wantsUpgrade, signal } = request
-    const informed = request.onInformational === undefined ? {} : { onInformational: request.onInformational }
+    const start = touch(cell, isolate, deployment)
     try {
-      const answer = await cell.client.request({
-        method,
-        path,
-        authority,
-        headers,
-        control,
-        body,
-        wantsUpgrade,
-        signal,
-        ...informed,
-      })
+      const answer = await cell.client.request(cellRequest(request, isolate))
       if (answer.status === 500 && hasField(answer.headers, 'rimward-failed')) {
         const failure = await failureOf(answer)
         if (failure.code === 'program_start_failed') {
@@ -105,7 +94,7 @@ export function createIsolates(
       return { ...answer, start }
     } catch (error) {
       done()
-      if (signal.aborted && !(error instanceof EdgeError) && !(error instanceof CellFailure))
+      if (request.signal.aborted && !(error instanceof EdgeError) && !(error instanceof CellFailure))
         throw new EdgeError('client_gone', 'The client left before the program answered.', { cause: error })
       throw error
     }
@@ -116,7 +105,7 @@ export function createIsolates(
     idOf,
     async load(cell, deployment) {
       const isolate = idOf(deployment)
-      touch(cell, isolate)
+      touch(cell, isolate, deployment)
       await cell.loaded.get(isolate)
     },
     async retain(cell, kept) {
@@ -154,10 +143,6 @@ function hasField(headers: readonly string[], name: string): boolean {
   for (let index = 0; index < headers.length; index += 2)
     if (headers[index]!.length === name.length && headers[index]!.toLowerCase() === name) return true
   return false
-}
-
-function escapeJson(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
 /** What the host caught: a start that failed, or an exception in a handler. */

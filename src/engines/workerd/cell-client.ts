@@ -79,7 +79,7 @@ export function createCellClient(socketPath: string, limits: ClientLimits): Cell
 export function isRepeatable(request: {
   readonly method: string
   readonly body: Readable | Uint8Array | null
-  readonly wantsUpgrade?: boolean
+  readonly wantsUpgrade?: boolean | undefined
 }): boolean {
   const { method, body } = request
   return body === null && (method === 'GET' || method === 'HEAD' || method === 'OPTIONS')

@@ -1,17 +1,16 @@
 /** What cells may ask of us, by kind: code, the way to another program, stores, assets, `fetch()`, traces. */
 import type { Answer } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
-import type { Assets, Blobs, Egress, KvStores, Seal, Trace, Traces } from '#/core/ports.ts'
+import type { Assets, Egress, KvStores, Seal, Trace, Traces } from '#/core/ports.ts'
 import type { Deployment, DeploymentId, Program, Snapshot } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
 import { deploymentOf, type Isolates } from './ask-cell.ts'
 import { type BackplaneHandler, textAnswer } from './backplane.ts'
 import { kvHandler } from './backplane-kv.ts'
-import { bundleCode } from './code-bundle.ts'
+import type { Bundles } from './code-bundle.ts'
 import { placeProgram } from './placement.ts'
 
 export interface HandlerDependencies {
-  readonly blobs: Blobs
   readonly kv: KvStores
   readonly seal: Seal
   readonly assets: Assets
@@ -20,6 +19,7 @@ export interface HandlerDependencies {
   readonly limits: Limits
   readonly clock: Clock
   readonly isolates: Isolates
+  readonly bundles: Pick<Bundles, 'read'>
   readonly known: ReadonlyMap<DeploymentId, Deployment>
   readonly snapshot: () => Snapshot
 }
@@ -32,7 +32,7 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
     async code({ id }) {
       const deployment = known.get(deploymentOf(id))
       if (deployment === undefined) return textAnswer(404, `There is no deployment ${id}.`)
-      const body = await bundleCode(deployment, parts)
+      const body = await parts.bundles.read(deployment)
       return { status: 200, headers: ['content-length', String(body.length)], body }
     },
     async route({ id }) {

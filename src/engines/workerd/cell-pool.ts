@@ -1,11 +1,12 @@
 /** Seats for shared cells and blank spares behind them: a cell that ends is replaced from the spares at once. */
-import { readFileSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { BackplaneHandler } from './backplane.ts'
 import { clearLeftovers } from './cell.ts'
 import { readLoaderSources } from './loader-cell.ts'
+import { residentBytes } from './process-memory.ts'
 import { type SharedCell, startSharedCell } from './shared-cell.ts'
 
 export interface Seat {
@@ -36,6 +37,12 @@ const startTries = 4
 const refillMs = 1_000
 const sweepMs = 1_000
 
+/**
+ * Says workerd this, or a program through its console? What programs write is for whoever follows them, not for the
+ * node's log, which they could fill.
+ */
+const isOfRuntime = (line: string): boolean => /^\S+\.(c\+\+|h):\d+: |^\*\*\* /.test(line)
+
 /** Starts all seats and spares; resolves when every seat can serve. */
 export async function createCellPool(options: CellPoolOptions): Promise<CellPool> {
   const { limits, runFolder } = options
@@ -49,7 +56,7 @@ export async function createCellPool(options: CellPoolOptions): Promise<CellPool
   async function start(): Promise<SharedCell> {
     const name = `s${count++}`
     const folder = join(runFolder, name)
-    const onLine = (line: string) => options.onLine(name, line)
+    const onLine = (line: string) => void (isOfRuntime(line) && options.onLine(name, line))
     const cell = await startSharedCell({ folder, name, sources, handlers: options.handlers, limits, onLine })
     all.add(cell)
     void cell.gone.then(() => {
@@ -145,14 +152,5 @@ export async function createCellPool(options: CellPoolOptions): Promise<CellPool
       for (const cell of ending) cell.drop()
       await Promise.all(ending.map((cell) => cell.gone))
     },
-  }
-}
-
-/** Second field of /proc/PID/statm, in pages of 4 KiB; 0 when the process is gone. */
-function residentBytes(pid: number): number {
-  try {
-    return Number(readFileSync(`/proc/${pid}/statm`, 'latin1').split(' ')[1]) * 4096
-  } catch {
-    return 0
   }
 }

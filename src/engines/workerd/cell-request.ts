@@ -1,6 +1,7 @@
 /** What is asked of a cell. */
 import type { Readable } from 'node:stream'
 import type { HeaderList } from '#/core/exchange.ts'
+import type { ProgramRequest } from '#/core/ports.ts'
 
 export interface CellRequest {
   readonly method: string
@@ -16,10 +17,24 @@ export interface CellRequest {
    */
   readonly control?: HeaderList
   readonly body: Readable | Uint8Array | null
-  readonly wantsUpgrade?: boolean
-  readonly signal?: AbortSignal
-  readonly onInformational?: (status: number, headers: HeaderList) => void
+  readonly wantsUpgrade?: boolean | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly onInformational?: ((status: number, headers: HeaderList) => void) | undefined
 }
 
 /** Names (lower case) that only we may send to a cell. */
 export const controlFields: ReadonlySet<string> = new Set(['rimward-cf', 'rimward-proto', 'rimward-program'])
+
+/** What the engine was asked, as a cell is asked. Field by field: a request's members may be getters of its class. */
+export function cellRequest(request: ProgramRequest, isolate?: string): CellRequest {
+  const { method, path, authority, headers, body, wantsUpgrade, signal, onInformational } = request
+  const control = ['rimward-cf', asciiJson(request.cf), 'rimward-proto', request.scheme]
+  if (isolate !== undefined) control.push('rimward-program', isolate)
+  return { method, path, authority, headers, control, body, wantsUpgrade, signal, onInformational }
+}
+
+/** A field's bytes are one a character: what is not ASCII travels as JSON's escapes. */
+function asciiJson(text: string): string {
+  if (/^[\x20-\x7e]*$/.test(text)) return text
+  return text.replace(/[^\x20-\x7e]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}

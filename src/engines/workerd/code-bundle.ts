@@ -1,12 +1,56 @@
 /** A deployment as the host inside a cell reads it: one binary answer, so that Wasm and data travel as they are. */
 import { EdgeError } from '#/core/errors.ts'
+import type { Limits } from '#/core/limits.ts'
 import type { Blobs, Seal } from '#/core/ports.ts'
-import type { Binding, BlobHash, Deployment } from '#/core/snapshot.ts'
+import type { Binding, BlobHash, Deployment, DeploymentId } from '#/core/snapshot.ts'
 
 /** What the bundle needs from elsewhere. */
 export interface BundleSources {
   readonly blobs: Blobs
   readonly seal: Seal
+}
+
+/** Bundles of programs, as many as `bundleBytes` hold; the longest unused one goes first. */
+export interface Bundles {
+  /** What is held already: a first request does not wait for the disk then. */
+  held(deployment: Deployment): Buffer | undefined
+  /** Rejects like `bundleCode`. */
+  read(deployment: Deployment): Promise<Buffer>
+}
+
+export function createBundles(sources: BundleSources, limits: Pick<Limits, 'bundleBytes'>): Bundles {
+  const kept = new Map<DeploymentId, Buffer>()
+  let bytes = 0
+
+  function keep(id: DeploymentId, bundle: Buffer): void {
+    if (bundle.length > limits.bundleBytes || kept.has(id)) return
+    kept.set(id, bundle)
+    bytes += bundle.length
+    for (const [oldest, other] of kept) {
+      if (bytes <= limits.bundleBytes) return
+      kept.delete(oldest)
+      bytes -= other.length
+    }
+  }
+
+  function held({ id }: Deployment): Buffer | undefined {
+    const bundle = kept.get(id)
+    if (bundle === undefined) return undefined
+    kept.delete(id)
+    kept.set(id, bundle)
+    return bundle
+  }
+
+  return {
+    held,
+    async read(deployment) {
+      const known = held(deployment)
+      if (known !== undefined) return known
+      const bundle = await bundleCode(deployment, sources)
+      keep(deployment.id, bundle)
+      return bundle
+    },
+  }
 }
 
 /** 4 bytes length (big endian), JSON head, then the bytes of modules and byte bindings in the head's order. */

@@ -22,6 +22,8 @@ import { isRepeatable } from './cell-client.ts'
 import { CellFailure } from './cell-connection.ts'
 import { cellHandlers } from './cell-handlers.ts'
 import { type CellPool, createCellPool } from './cell-pool.ts'
+import { createBundles } from './code-bundle.ts'
+import { createGroup } from './group.ts'
 import { createHeat } from './heat.ts'
 import { type OwnCells, pickPlace, placeProgram, rememberPlaces } from './placement.ts'
 import { createQuarantine, type Quarantine } from './quarantine.ts'
@@ -55,8 +57,9 @@ export async function createWorkerdEngine(options: WorkerdEngineOptions): Promis
   let snapshot: Snapshot = { revision: 0, sites: [], programs: new Map() }
   /** Deployments by id, for cells that ask for code: those of the Snapshot and those in use. */
   const known = new Map<DeploymentId, Deployment>()
-  const isolates = createIsolates(limits, traces)
-  const handlers = cellHandlers({ ...options, isolates, known, snapshot: () => snapshot })
+  const bundles = createBundles(options, limits)
+  const isolates = createIsolates(limits, traces, bundles)
+  const handlers = cellHandlers({ ...options, isolates, bundles, known, snapshot: () => snapshot })
   const reachShared = async (deployment: Deployment) => {
     known.set(deployment.id, deployment)
     return debugAddress((await pickPlace(deployment.id, pool.seats)!.cell).cell)
@@ -83,6 +86,14 @@ export async function createWorkerdEngine(options: WorkerdEngineOptions): Promis
     if (deployment && program) ownCells?.warm(program, deployment)
   })
 
+  const serving = (id: DeploymentId): Deployment | undefined => {
+    const deployment = known.get(id)
+    const rollout = snapshot.programs.get(deployment?.program ?? '')?.rollout
+    return rollout?.some((part) => part.deployment.id === id) === true ? deployment : undefined
+  }
+  const group =
+    ownCells === undefined ? undefined : createGroup({ start: ownCells.startGroup, serving, limits, clock, log })
+
   /** A hot program whose cell cannot be had goes on in its shared cell. */
   async function runHot(own: OwnCells, program: Program, deployment: Deployment, request: ProgramRequest) {
     try {
@@ -92,6 +103,15 @@ export async function createWorkerdEngine(options: WorkerdEngineOptions): Promis
       heat.refuse(deployment.id)
       return shared.run(deployment, request)
     }
+  }
+
+  /** In the group when it is a member; traces come from the loader's isolates only. */
+  async function runShared(deployment: Deployment, request: ProgramRequest): Promise<ProgramAnswer> {
+    if (group?.takes(deployment.id, request) === true && !traces.wanted(deployment.program)) {
+      const answer = await group.run(deployment, request)
+      if (answer !== undefined) return answer
+    }
+    return shared.run(deployment, request)
   }
 
   function needOwn(program: Program, deployment: Deployment): OwnCells | undefined {
@@ -109,7 +129,7 @@ export async function createWorkerdEngine(options: WorkerdEngineOptions): Promis
       if (own !== undefined) return own.run(program, deployment, request)
       known.set(deployment.id, deployment)
       if (ownCells !== undefined && heat.note(deployment.id)) return runHot(ownCells, program, deployment, request)
-      return shared.run(deployment, request)
+      return runShared(deployment, request)
     },
     warm(program, deployment) {
       try {
@@ -123,7 +143,10 @@ export async function createWorkerdEngine(options: WorkerdEngineOptions): Promis
     },
     async prove(program, deployment) {
       if (ownCells === undefined) throw new EdgeError('internal', 'This engine cannot prove programs.')
-      return ownCells.prove(program, deployment)
+      const proof = await ownCells.prove(program, deployment)
+      // What was just deployed is likely to be asked for soon; without its code here, it is read when it is.
+      if (placeProgram(program, deployment, limits).kind === 'shared') bundles.read(deployment).catch(() => {})
+      return proof
     },
     async adopt(next) {
       for (const { rollout } of next.programs.values())
@@ -142,6 +165,7 @@ export async function createWorkerdEngine(options: WorkerdEngineOptions): Promis
     async close() {
       recent.close()
       heat.close()
+      await group?.close()
       quarantine?.close()
       await Promise.all([pool.close(), ownCells?.close()])
     },

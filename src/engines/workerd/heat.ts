@@ -26,6 +26,8 @@ export interface Heat {
   note(deployment: DeploymentId): boolean
   /** It could not get a cell of its own: it has to prove its heat anew. */
   refuse(deployment: DeploymentId): void
+  /** All that are hot now. */
+  hot(): DeploymentId[]
   close(): void
 }
 
@@ -62,6 +64,7 @@ export function createHeat(limits: HeatLimits, onHot: (deployment: DeploymentId)
       if (counted.size < limits.programs) counted.set(deployment, { count: 1, warmth: cold, settled: false })
       return false
     },
+    hot: () => [...counted].flatMap(([id, { warmth }]) => (warmth.hot ? [id] : [])),
     refuse: (deployment) => void counted.delete(deployment),
     close: () => clearInterval(timer),
   }

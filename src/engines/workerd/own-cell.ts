@@ -8,6 +8,7 @@ import { cellSocket, debugAddress, startCell } from './cell.ts'
 import { type CellClient, createCellClient } from './cell-client.ts'
 import { type CellPlan, cellConfig, socketOf } from './cell-config.ts'
 import { type BlobSource, readFiles } from './cell-files.ts'
+import { cellRequest } from './cell-request.ts'
 import { createExceptionWords } from './exception-words.ts'
 import { connectionsTo } from './open-connections.ts'
 import { cpuOf } from './process-cpu.ts'
@@ -42,6 +43,10 @@ export interface OwnCellOptions {
   readonly folder: string
   readonly blobs: BlobSource
   readonly limits: Limits
+  /** CPU time without an answer at which the process is stuck. Default: the longest that one of its deployments may use. */
+  readonly stuckMs?: Milliseconds
+  /** Several programs share the process: what it says on stderr is of any of them. */
+  readonly isGroup?: boolean
 }
 
 /** Longest time between a process that closes its sockets and the news that it ended. */
@@ -107,7 +112,7 @@ export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
     return answer
   }
 
-  const watch = watchCpu(cell.pid, cpuLimit(plan.deployments, limits), () => ping(pulse), cell.kill)
+  const watch = watchCpu(cell.pid, options.stuckMs ?? cpuLimit(plan.deployments, limits), () => ping(pulse), cell.kill)
   void cell.exited.then(() => {
     watch.stop()
     pulse.close()
@@ -135,10 +140,7 @@ export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
       inFlight++
       let answer: Answer
       try {
-        answer = await clients.get(deployment)!.request({
-          ...request,
-          control: ['rimward-cf', request.cf, 'rimward-proto', request.scheme],
-        })
+        answer = await clients.get(deployment)!.request(cellRequest(request))
       } catch (thrown) {
         finished()
         // The connection may close before the end of the process is known; who asks again must not come back here.
@@ -146,7 +148,7 @@ export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
         throw toProgramError(thrown, watch)
       }
       const handed = handOver(answer)
-      if (isUncaught(answer)) throw uncaught(await exceptions.next())
+      if (isUncaught(answer)) throw uncaught(options.isGroup === true ? undefined : await exceptions.next())
       return handed
     },
     async trace(wanted) {

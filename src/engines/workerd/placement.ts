@@ -4,6 +4,7 @@ import type { Limits } from '#/core/limits.ts'
 import type { Engine } from '#/core/ports.ts'
 import type { Deployment, ObjectNamespace, Program } from '#/core/snapshot.ts'
 import type { BackplaneHandler } from './backplane.ts'
+import type { OwnCell } from './own-cell.ts'
 
 export type Placement =
   | { readonly kind: 'shared' }
@@ -12,12 +13,18 @@ export type Placement =
 /** The engine of programs that have a cell of their own. */
 export type OwnCells = Pick<Engine, 'run' | 'warm' | 'prove' | 'adopt' | 'close'> & {
   forget(objects: readonly ObjectNamespace[]): Promise<void>
+  /** A cell that runs all these programs, which need nothing that only one cell may have. */
+  startGroup(members: readonly Deployment[]): Promise<OwnCell>
   /** The backplane's `reach`: where a program runs, for cells that bind it. */
   readonly reach: BackplaneHandler
 }
 
 /** A shared cell runs modules whose bindings need no configuration of their own; all else needs an own cell. */
-export function placeProgram(program: Program, deployment: Deployment, limits: Pick<Limits, 'cellStallMs'>): Placement {
+export function placeProgram(
+  program: Pick<Program, 'objects'>,
+  deployment: Deployment,
+  limits: Pick<Limits, 'cellStallMs'>,
+): Placement {
   const { code, bindings } = deployment
   if (program.objects.length > 0 || bindings.some((binding) => binding.kind === 'objects'))
     return { kind: 'own', why: 'objects' }

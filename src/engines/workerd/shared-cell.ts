@@ -95,10 +95,17 @@ export async function startSharedCell(options: SharedCellOptions): Promise<Share
   return shared
 }
 
-/** A command to the host inside: `!warm ID`, `!evict ID`, `!routes`. A cell that is gone needs no telling. */
-export async function tellHost(client: CellClient, line: string): Promise<void> {
+/**
+ * A command to the host inside: `!warm ID`, `!evict ID`, `!routes`; `code` spares it the way back to us for a program's
+ * code. A cell that is gone needs no telling.
+ */
+export async function tellHost(client: CellClient, line: string, code?: Uint8Array): Promise<void> {
   const control = ['rimward-program', line]
-  await client
-    .request({ method: 'GET', path: '/', authority: 'host', headers: [], control, body: null })
-    .catch(() => {})
+  const order = { path: '/', authority: 'host', headers: [], control }
+  if (code !== undefined) {
+    const told = client.request({ ...order, method: 'POST', body: code })
+    // Not sent again by the client as it has a body; without one it is, and the host asks for the code.
+    if (await told.then(Boolean, () => false)) return
+  }
+  await client.request({ ...order, method: 'GET', body: null }).catch(() => {})
 }

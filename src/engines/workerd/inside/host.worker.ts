@@ -53,10 +53,20 @@ function ask(env: HostEnv, kind: string, id: string, init: RequestInit & { path?
   return env.BACKPLANE.fetch(`http://backplane${init.path ?? '/'}`, { ...init, headers, redirect: 'manual' })
 }
 
-async function readCode(env: HostEnv, ctx: ExecutionContext, id: IsolateId): Promise<WorkerLoaderWorkerCode> {
+async function fetchCode(env: HostEnv, id: IsolateId): Promise<ArrayBuffer> {
   const response = await ask(env, 'code', id)
   if (response.status !== 200) throw new Error(await response.text())
-  const all = await response.arrayBuffer()
+  return response.arrayBuffer()
+}
+
+/** `sent`: the code, when it came with the order to start. */
+async function readCode(
+  env: HostEnv,
+  ctx: ExecutionContext,
+  id: IsolateId,
+  sent?: Promise<ArrayBuffer>,
+): Promise<WorkerLoaderWorkerCode> {
+  const all = await (sent ?? fetchCode(env, id))
   const headBytes = new DataView(all).getUint32(0)
   const head = JSON.parse(new TextDecoder().decode(new Uint8Array(all, 4, headBytes))) as CodeHead
   let at = 4 + headBytes
@@ -93,9 +103,11 @@ async function readCode(env: HostEnv, ctx: ExecutionContext, id: IsolateId): Pro
       wrapped[name] = 'kv'
     }
   }
-  modules[preludeName] = { js: env.PRELUDE.replace("'RIMWARD_WRAPPED'", JSON.stringify(wrapped)) }
+  // Each module of ours costs a tenth of a millisecond at the first request, so it is there only where it is needed.
+  const usesPrelude = Object.keys(wrapped).length > 0
+  if (usesPrelude) modules[preludeName] = { js: env.PRELUDE.replace("'RIMWARD_WRAPPED'", JSON.stringify(wrapped)) }
   modules[wrapperName] = {
-    js: `import ${JSON.stringify(`./${preludeName}`)}
+    js: `${usesPrelude ? `import ${JSON.stringify(`./${preludeName}`)}` : ''}
 import * as program from ${JSON.stringify(`./${head.mainModule}`)}
 import { abortIsolate, WorkerEntrypoint } from 'cloudflare:workers'
 export * from ${JSON.stringify(`./${head.mainModule}`)}
@@ -113,9 +125,9 @@ export class RimwardControl extends WorkerEntrypoint { evict() { abortIsolate("e
   }
 }
 
-function load(env: HostEnv, ctx: ExecutionContext, id: IsolateId): WorkerStub {
+function load(env: HostEnv, ctx: ExecutionContext, id: IsolateId, sent?: Promise<ArrayBuffer>): WorkerStub {
   return env.LOADER.get(id, () =>
-    readCode(env, ctx, id).catch((error: Error) => {
+    readCode(env, ctx, id, sent).catch((error: Error) => {
       // In the runtime's own words for a start that failed, so that the next request tries under another name.
       throw new Error(`Failed to start Worker:\n${error.message}`)
     }),
@@ -135,7 +147,7 @@ function failed(thrown: unknown): Response {
 export default {
   async fetch(request, env, ctx) {
     const id = request.headers.get('rimward-program')!
-    if (id.startsWith('!')) return command(id, env, ctx)
+    if (id.startsWith('!')) return command(id, request, env, ctx)
     try {
       const headers = new Headers(request.headers)
       headers.delete('rimward-program')
@@ -146,14 +158,19 @@ export default {
   },
 } satisfies ExportedHandler<HostEnv>
 
-/** What the pool asks of the cell: `!warm ID`, `!evict ID`, `!routes` (forget which deployment a program means). */
-async function command(line: string, env: HostEnv, ctx: ExecutionContext): Promise<Response> {
+/**
+ * What the pool asks of the cell: `!warm ID` (with the code as its body, or to be asked for), `!evict ID`, `!routes`
+ * (forget which deployment a program means).
+ */
+async function command(line: string, request: Request, env: HostEnv, ctx: ExecutionContext): Promise<Response> {
   const [verb, id = ''] = line.slice(1).split(' ')
   if (verb === 'routes') {
     routes = new Map()
     return new Response()
   }
-  const control = load(env, ctx, id).getEntrypoint('RimwardControl') as unknown as {
+  // Read even when the isolate is there already: a body that is left unread costs the connection.
+  const sent = request.body === null ? undefined : request.arrayBuffer()
+  const control = load(env, ctx, id, sent).getEntrypoint('RimwardControl') as unknown as {
     evict(): Promise<void>
     ready(): Promise<void>
   }
