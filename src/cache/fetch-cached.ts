@@ -30,7 +30,9 @@ export interface CachedParts extends FlightParts {
 /** Rejects as the egress behind it does. */
 export async function fetchCached(request: EgressRequest, ask: Ask, parts: CachedParts): Promise<EgressAnswer> {
   const looked = parts.store.find(ask.key)
-  const choice = choose(Array.isArray(looked) ? looked : await looked, ask, parts.purges, parts.limits)
+  // A store that cannot read now has nothing.
+  const found = Array.isArray(looked) ? looked : await (looked as Promise<StoredAnswer[]>).catch(() => [])
+  const choice = choose(found, ask, parts.purges, parts.limits)
   for (const gone of choice.gone) parts.store.remove(gone)
   const { best } = choice
   if (best === undefined || ask.wish.refresh === true) return fetchMissing(request, ask, choice, parts)
@@ -124,9 +126,13 @@ async function fetchTogether(
   parts: CachedParts,
 ): Promise<EgressAnswer> {
   let key = flightKey(ask, errand.vary)
+  // Conditions that no cache may judge (RFC 9111 §4.3.2).
+  if (errand.basis === undefined && names(ask, originConditions))
+    return fetchAlone(request, ask, errand.forwarded, parts)
   if (parts.solo.has(key)) {
-    // What a client has already is for the origin to say, where nothing is stored that could.
-    if (errand.basis === undefined && isConditional(ask)) return fetchAlone(request, ask, errand.forwarded, parts)
+    // What a client has already is for the origin to say, where nothing is stored that could; HEAD costs no body then.
+    if (errand.basis === undefined && (ask.method === 'HEAD' || names(ask, conditionalNames)))
+      return fetchAlone(request, ask, errand.forwarded, parts)
     return lead(request, ask, key, { ...errand, shareable: false }, parts)
   }
   // Twice at most: what the others fetch may turn out to be another variant.
@@ -143,8 +149,10 @@ async function fetchTogether(
   return fetchAlone(request, ask, errand.forwarded, parts)
 }
 
-function isConditional({ headers }: Ask): boolean {
-  return headers.some((name, index) => index % 2 === 0 && conditionalNames.has(name.toLowerCase()))
+const originConditions: ReadonlySet<string> = new Set(['if-match', 'if-unmodified-since'])
+
+function names({ headers }: Ask, fields: ReadonlySet<string>): boolean {
+  return headers.some((name, index) => index % 2 === 0 && fields.has(name.toLowerCase()))
 }
 
 function lead(
