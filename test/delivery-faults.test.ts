@@ -8,7 +8,7 @@ import { fieldOf, openCache, textOf } from './support/shared-cache.ts'
 const stale = { 'cache-control': 'max-age=10', age: '20' }
 
 test('an origin that hangs: a stale answer stands in, everybody waits once', async (t) => {
-  const { origin, line } = await openCache(t, { originFirstByteMs: 300 })
+  const { origin, line } = await openCache(t, { siteOriginFirstByteMs: 300 })
   origin.on('/hung', (asked, answer, count) => {
     if (count === 1) say(stale, 'kept')(asked, answer, count)
   })
