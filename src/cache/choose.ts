@@ -27,12 +27,12 @@ export interface Choice {
 
 const nothing: Choice = { best: undefined, beginning: undefined, vary: undefined, gone: [] }
 
-/** Of several that fit, the youngest whole one; then a part that holds the range. At most `cacheVariants` are kept. */
+/** Of several that fit, the youngest whole one; then a part that holds the range. At most `cacheKeyAnswers` are kept. */
 export function choose(
   found: readonly StoredAnswer[],
   ask: Ask,
   purges: Purges,
-  { cacheVariants }: { readonly cacheVariants: number },
+  { cacheKeyAnswers }: { readonly cacheKeyAnswers: number },
 ): Choice {
   if (found.length === 0) return nothing
   let best: Chosen | undefined
@@ -59,7 +59,7 @@ export function choose(
       if (best === undefined && withinPart(stored, ask.range) !== undefined) best = chosen
     } else if (head.partial.start === 0) beginning = chosen
   }
-  if (found.length > cacheVariants) gone.push(oldest(found, best?.stored))
+  if (found.length > cacheKeyAnswers) gone.push(oldest(found, best?.stored))
   return { best, beginning, vary, gone }
 }
 

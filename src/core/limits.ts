@@ -232,7 +232,7 @@ export const limitTable = {
     default: 86_400_000,
     why: 'how stale an answer may stand in for an origin that cannot be reached, where nothing forbids it',
   },
-  cacheVariants: {
+  cacheKeyAnswers: {
     unit: 'count',
     default: 200,
     why: 'answers under one key, by Vary and by range; all are looked at for each request',
