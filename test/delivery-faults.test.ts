@@ -156,3 +156,24 @@ test('clients direct the cache where the site lets them', async (t) => {
   assert.match(await ask('max-stale=30'), /hit$/)
   assert.match(await ask('max-stale=5, only-if-cached'), /^504/)
 })
+
+test('a thousand clients on one cold key cost one request, also when what is stored is stale', async (t) => {
+  const { origin, line, skip } = await openCache(t)
+  let ready = gate()
+  origin.on('/one', async (_asked, answer, count) => {
+    await ready.opened
+    answer.writeHead(200, { 'cache-control': 'max-age=10', age: count === 1 ? '5' : '0' }).end(`v${count}`)
+  })
+  const wave = async (version: number) => {
+    const lines = Array.from({ length: 1_000 }, () => line('/one'))
+    await until(() => origin.seen('/one').length === version, 'the request is at the origin')
+    ready.open()
+    const texts = (await Promise.all(lines)).map((one) => one.split(' ')[1])
+    assert.deepEqual([...new Set(texts)], [`v${version}`])
+    assert.equal(origin.seen('/one').length, version)
+  }
+  await wave(1)
+  skip(6_000)
+  ready = gate()
+  await wave(2)
+})

@@ -12,6 +12,7 @@ import type { Ask } from './ask.ts'
 import type { Forwarded } from './cache-status.ts'
 import { type Choice, type Chosen, choose } from './choose.ts'
 import { restOf } from './complete-part.ts'
+import type { FanOut } from './fan-out.ts'
 import { type Basis, createFlight, dropBody, type Flight, type FlightParts, type Landed } from './flight.ts'
 import { mayReuse, policyOf, ttlOf } from './may-reuse.ts'
 import { conditionalNames, ifRangeHolds, notModified } from './preconditions.ts'
@@ -294,11 +295,13 @@ function answerShared(
   const headers = collapsed ? headersOf(head, ask, now) : sentHeaders(landed.answer, ask)
   const policy = policyOf(head)
   if (head.status === 200) {
-    if (notModified(ask.headers, policy, now)) return made(304, withoutBodyFields(headers), null, told)
+    if (notModified(ask.headers, policy, now)) return unread(landed, made(304, withoutBodyFields(headers), null, told))
     if (ask.range !== undefined && declared !== undefined && ifRangeHolds(ask.headers, policy)) {
       const part = decideRange(ask.range, declared)
-      if (part.kind === 'unsatisfiable')
-        return made(416, [...withoutBodyFields(headers), 'content-range', `bytes */${declared}`], null, told)
+      if (part.kind === 'unsatisfiable') {
+        headers.push('content-range', `bytes */${declared}`)
+        return unread(landed, made(416, withoutBodyFields(headers), null, told))
+      }
       if (part.kind === 'part') {
         headers.push('content-range', `bytes ${part.start}-${part.end}/${declared}`)
         headers.push('content-length', String(part.end - part.start + 1))
@@ -309,7 +312,13 @@ function answerShared(
   if (contentRange !== undefined) headers.push('content-range', contentRange)
   if (declared !== undefined && head.status !== 204) headers.push('content-length', String(declared))
   const empty = ask.method === 'HEAD' || landed.answer.body === null
-  return made(head.status, headers, empty ? null : fan.follow(), told)
+  return empty ? unread(landed, made(head.status, headers, null, told)) : made(head.status, headers, fan.follow(), told)
+}
+
+/** The body goes on arriving only where somebody else reads it or the store keeps it. */
+function unread({ fan }: { readonly fan: FanOut }, answer: EgressAnswer): EgressAnswer {
+  fan.follow().destroy()
+  return answer
 }
 
 /** An answer that is for this request only; its body goes through untouched. */
