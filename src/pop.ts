@@ -7,8 +7,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createApi } from '#/apis/api.ts'
 import { createAssets } from '#/assets/assets.ts'
+import { openPurgeJournal } from '#/cache/purge-journal.ts'
 import { createSharedCache } from '#/cache/shared-cache.ts'
-import { createSimpleStore } from '#/cache/simple-store.ts'
+import { createCacheStore } from '#/cache/two-tiers.ts'
 import { createAssetUploads } from '#/control/assets-uploads.ts'
 import { createCertificates } from '#/control/certificates/certificates.ts'
 import { createControl } from '#/control/control.ts'
@@ -139,8 +140,18 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     random: Math.random,
     ownPool: (host, path) => ownPool(served, host, path),
   })
-  const store = createSimpleStore({ limitBytes: limits.cacheMemoryBytes })
-  const egress = createSharedCache({ next: pools, store, limits, clock })
+  const cacheFolder = join(data, 'cache')
+  await mkdir(cacheFolder, { recursive: true })
+  const store = await createCacheStore({
+    folder: join(cacheFolder, 'answers'),
+    memoryBytes: limits.cacheMemoryBytes,
+    diskBytes: limits.cacheDiskBytes,
+    limits,
+    clock,
+    log: say,
+  })
+  const journal = await openPurgeJournal(cacheFolder)
+  const egress = createSharedCache({ next: pools, store, journal, limits, clock })
   closer.add(() => egress.close())
   closer.add(() => health.close())
   const runFolder = await openRunFolder(data)
@@ -154,6 +165,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     seal,
     assets,
     egress,
+    programCache: egress.programs,
     traces,
     limits,
     clock,

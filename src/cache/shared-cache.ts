@@ -3,11 +3,12 @@
  * `choose.ts`; what it does in `fetch-cached.ts` and `flight.ts`.
  */
 import type { Limits } from '#/core/limits.ts'
-import type { Egress, SharedCache } from '#/core/ports.ts'
+import type { Egress, ProgramCache, SharedCache } from '#/core/ports.ts'
 import type { Clock } from '#/core/units.ts'
 import { passReason, readAsk } from './ask.ts'
 import { type CachedParts, fetchCached } from './fetch-cached.ts'
 import { fetchPast } from './pass.ts'
+import { createProgramCache } from './program-cache.ts'
 import { noPurgeJournal, type PurgeJournal } from './purge-journal.ts'
 import { createPurges, type Purges } from './purges.ts'
 import { createLargeObjects } from './segments.ts'
@@ -24,8 +25,8 @@ export interface SharedCacheOptions {
   readonly journal?: PurgeJournal
 }
 
-/** `close` ends what is behind it too: the egress and the store. */
-export function createSharedCache(options: SharedCacheOptions): SharedCache {
+/** `programs` is kept in the same store and purged with it. `close` ends what is behind it too: the egress and the store. */
+export function createSharedCache(options: SharedCacheOptions): SharedCache & { readonly programs: ProgramCache } {
   const { next, store, limits, clock, journal = noPurgeJournal() } = options
   const purges: Purges = createPurges(clock() * 1000)
   const solo = createSoloKeys({ limit: limits.cacheSoloKeys, ttl: limits.cacheSoloMs, clock })
@@ -42,6 +43,7 @@ export function createSharedCache(options: SharedCacheOptions): SharedCache {
     sweeper.wake()
   }
   return {
+    programs: createProgramCache({ store, purges, arriving: parts.arriving, limits, clock }),
     fetch(request) {
       const why = passReason(request)
       return why === undefined ? fetchCached(request, readAsk(request), parts) : fetchPast(request, why, parts)

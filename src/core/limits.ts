@@ -56,6 +56,16 @@ export const limitTable = {
     why: 'lines that wait for a slow disk; later ones are counted and dropped',
   },
   drainMs: { unit: 'ms', default: 10_000, why: 'SIGTERM: what is in flight may finish this long (contract)' },
+  // Answers: what is done to them on their way out.
+  compressMinimumBytes: { unit: 'bytes', default: 512, why: 'shorter bodies share a packet with their head anyway' },
+  compressWholeBytes: { unit: 'bytes', default: MiB, why: 'larger bodies leave piece by piece as they are encoded' },
+  compressStreams: { unit: 'count', default: 256, why: 'encoders at once, below 1 MiB each; more answers stay plain' },
+  compressKeptBytes: { unit: 'bytes', default: 32 * MiB, why: 'encoded bodies kept: thousands of pages and scripts' },
+  compressFlushMs: { unit: 'ms', default: 5, why: 'how long a part of a streamed page may wait in an encoder' },
+  answerRedirects: { unit: 'count', default: 2_000, why: 'of one site; Cloudflare allows 2,000 in a _redirects file' },
+  answerHeaderRules: { unit: 'count', default: 100, why: 'of one site; Cloudflare allows 100 in a _headers file' },
+  earlyHintUrls: { unit: 'count', default: 2_000, why: 'pages whose Link fields are remembered, 1 KiB each at most' },
+  earlyHintBytes: { unit: 'bytes', default: KiB, why: 'Link values sent ahead of one page; more are left out' },
   // Programs.
   moduleBytes: { unit: 'bytes', default: 64 * MiB, why: 'Workers accept 64 MiB of modules a program' },
   programStartMs: { unit: 'ms', default: 1_000, why: 'Workers allow 1 s for the global scope' },
@@ -255,6 +265,25 @@ export const limitTable = {
   kvBulkBytes: { unit: 'bytes', default: 100 * MiB, why: 'Workers KV accepts 100 MB a bulk call' },
   kvBulkGetKeys: { unit: 'count', default: 100, why: 'Workers KV reads at most 100 keys a call' },
   kvListKeys: { unit: 'count', default: 1000, why: 'Workers KV returns at most 1,000 keys a page' },
+  // The shared cache's store.
+  cacheDiskBytes: { unit: 'bytes', default: 10 * 1024 * MiB, why: 'fits beside the system on a small server' },
+  cacheMemoryObjectBytes: { unit: 'bytes', default: 16 * MiB, why: 'larger bodies are answered from disk' },
+  cacheMemoryHeads: { unit: 'count', default: 16_384, why: 'heads kept parsed, about 1 KiB each; others take 3 µs' },
+  cacheVariants: { unit: 'count', default: 2_048, why: 'variants and parts of one key; 2 GiB in parts of 1 MiB' },
+  cacheDiskObjects: { unit: 'count', default: 4_000_000, why: 'on disk; each has about 60 bytes of index in memory' },
+  cacheInlineBytes: { unit: 'bytes', default: 64 * KiB, why: 'bodies up to here lie in segments, read at once' },
+  cacheDiskSegmentBytes: {
+    unit: 'bytes',
+    default: 64 * MiB,
+    why: 'what is evicted from disk at once; 160 files in 10 GiB',
+  },
+  cacheDiskQueueBytes: {
+    unit: 'bytes',
+    default: 64 * MiB,
+    why: 'what waits for a slow disk; more is not stored there',
+  },
+  cacheDiskPauseMs: { unit: 'ms', default: 10_000, why: 'a full or broken disk is tried again after this' },
+  cacheIndexMs: { unit: 'ms', default: 250, why: 'index entries are committed this late; a lost tail is only a miss' },
   // Control plane.
   rimwardApiBodyBytes: { unit: 'bytes', default: MiB, why: 'bodies of our own API are small JSON documents or PEM' },
   logReaders: { unit: 'count', default: 100, why: 'people who follow logs at once; each holds a socket and a queue' },

@@ -229,6 +229,29 @@ export interface SharedCache extends Egress {
   purge(wishes: readonly PurgeWish[]): Promise<void>
 }
 
+/** Where a program keeps answers: Workers' `caches`. Programs never see each other's. */
+export interface ProgramCachePlace {
+  readonly program: ProgramName
+  /** As in `caches.open(name)`; '' is `caches.default`. */
+  readonly name: string
+}
+
+/** The store of Workers' Cache API, at this point of presence only. The key is the URL; `Vary` plays no part. */
+export interface ProgramCache {
+  /** Fresh answers only; honours `Range` and conditional fields (206, 304, 416). */
+  match(
+    place: ProgramCachePlace,
+    request: { readonly url: string; readonly headers: HeaderList },
+  ): Promise<Answer | undefined>
+  /**
+   * False when the answer says that it must not be kept, or does not fit. A body that breaks off is not kept and rejects
+   * with its error.
+   */
+  put(place: ProgramCachePlace, url: string, answer: Answer): Promise<boolean>
+  /** Whether there was one. */
+  delete(place: ProgramCachePlace, url: string): Promise<boolean>
+}
+
 /** A rule of the operator that lets a request out to an address that is not public. */
 export interface EgressGrant {
   /** What the rule names: one address, a network (CIDR), or a host name. */

@@ -2,6 +2,7 @@
  * The nouns. A `Snapshot` is all that the data plane knows: immutable, swapped whole once it is proven to start.
  * `control/` makes it, `edge/` and the engines read it.
  */
+import type { AnswerPolicy } from './answer-policy.ts'
 import type { CachePolicy } from './cache-policy.ts'
 import type { ErrorPages, OriginPool } from './origin.ts'
 import type { EpochMs } from './units.ts'
@@ -32,6 +33,8 @@ export interface Site {
   readonly cache?: CachePolicy
   /** Pages for the platform's own errors on this site, instead of the usual ones. */
   readonly errorPages?: ErrorPages
+  /** Redirects, header rules, compression and what else is done to its answers. */
+  readonly answers?: AnswerPolicy
 }
 
 export type Target =

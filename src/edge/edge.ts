@@ -25,6 +25,7 @@ import { createRecorder } from './record.ts'
 import type { Pop } from './request-headers.ts'
 import type { RequestTraces } from './request-traces.ts'
 import { createSecureContexts } from './secure-contexts.ts'
+import { createSiteAnswers, type SiteAnswers } from './site-answers.ts'
 
 export interface Address {
   readonly host: string
@@ -65,7 +66,9 @@ export interface Edge {
 export async function createEdge(options: EdgeOptions): Promise<Edge> {
   const { limits, metrics, pop, listen } = options
   const connections = createConnections({ limits, metrics, locate: options.locate, country: pop.country })
-  const front = createFront(options, connections)
+  const addresses: { http: Address; https?: Address } = { http: listen.http }
+  const siteAnswers = createSiteAnswers({ limits, httpsPort: () => addresses.https?.port })
+  const front = createFront(options, connections, siteAnswers)
   const slowHttp1 = createHttp1(front)
   const fastHttp1 = options.fastHttp1 === false ? undefined : createFastHttp1(front, slowHttp1)
   const http1 = fastHttp1 ?? { adopt: (socket: Socket) => void slowHttp1.emit('connection', socket) }
@@ -73,7 +76,7 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   const listeners: Server[] = []
   const shared = { http1, http2, connections, limits }
   const cleartext = createCleartextListener(shared)
-  const addresses: { http: Address; https?: Address } = { http: await start(cleartext, listen.http) }
+  addresses.http = await start(cleartext, listen.http)
   listeners.push(cleartext)
   if (listen.https !== undefined) {
     if (options.certificates === undefined) throw new TypeError('listen.https needs certificates')
@@ -124,7 +127,7 @@ function endIdle(connection: Connections['all'] extends ReadonlySet<infer One> ?
 
 type MutableFront = Front & HandlePorts & { draining: boolean }
 
-function createFront(options: EdgeOptions, connections: Connections): MutableFront {
+function createFront(options: EdgeOptions, connections: Connections, siteAnswers: SiteAnswers): MutableFront {
   const { log, metrics, pop, limits } = options
   const recorder = createRecorder({ log, metrics, pop: pop.id })
   const front: MutableFront = {
@@ -135,6 +138,7 @@ function createFront(options: EdgeOptions, connections: Connections): MutableFro
     egress: options.egress,
     certificates: options.certificates,
     traces: options.traces,
+    siteAnswers,
     limits,
     clock: options.clock,
     pop,

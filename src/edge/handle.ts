@@ -5,7 +5,7 @@ import { EdgeError, toEdgeError } from '#/core/errors.ts'
 import type { Answer } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Assets, Certificates, Egress, Engine } from '#/core/ports.ts'
-import type { Snapshot } from '#/core/snapshot.ts'
+import type { Site, Snapshot } from '#/core/snapshot.ts'
 import { headerValue } from '#/http/header-list.ts'
 import { type AcceptedExchange, leave } from './accepted.ts'
 import { answerChallenge } from './answer-challenge.ts'
@@ -18,6 +18,7 @@ import type { Pop } from './request-headers.ts'
 import type { RequestTraces } from './request-traces.ts'
 import { respond } from './respond.ts'
 import { runProgram } from './run-program.ts'
+import type { SiteAnswers } from './site-answers.ts'
 
 export interface HandlePorts {
   readonly snapshot: () => Snapshot
@@ -27,6 +28,7 @@ export interface HandlePorts {
   readonly egress: Pick<Egress, 'fetch'>
   readonly certificates: Certificates | undefined
   readonly traces: RequestTraces | undefined
+  readonly siteAnswers: SiteAnswers
   readonly limits: Limits
   readonly pop: Pop
   readonly debug: boolean
@@ -61,6 +63,18 @@ async function answerSite(exchange: AcceptedExchange, reply: Reply, ports: Handl
     throw new EdgeError('no_such_site', `No site on this platform is called ${exchange.host || '(no name)'}.`)
   exchange.site = site.name
   exchange.errorPages = site.errorPages
+  const instead = ports.siteAnswers.before(site, exchange, reply)
+  const answer = instead ?? (await answerTarget(exchange, reply, site, snapshot, ports))
+  return ports.siteAnswers.after(site, exchange, answer)
+}
+
+function answerTarget(
+  exchange: AcceptedExchange,
+  reply: Reply,
+  site: Site,
+  snapshot: Snapshot,
+  ports: HandlePorts,
+): Answer | Promise<Answer> {
   const picked = pickTarget(site, snapshot, exchange, { random: ports.random(), programFirst: ports.programFirst })
   switch (picked.kind) {
     case 'program':

@@ -176,6 +176,8 @@ test('sites are added, listed, removed; bad ones are refused with a sentence', a
     [{ name: 'a', origin: 'https://u:p@a.example' }, 400, /user name/],
     [{ name: 'a', origin: 'https://a.example', hosts: ['b.example:80'] }, 400, /hosts\.0: must be a host name/],
     [{ name: 'a', origin: 'https://a.example', cache: true }, 400, /cache/],
+    [{ name: 'a', origin: 'https://a.example', answers: { gzip: true } }, 400, /gzip/],
+    [{ name: 'a', origin: 'https://a.example', answers: { hsts: { maxAge: -1 } } }, 400, /hsts\.maxAge is -1/],
     [{ name: 'a' }, 400, /origin: give either/],
     [{ name: 'a', origin: 'http://a.example', origins: ['http://b.example'] }, 400, /origin: give either/],
     [{ name: 'a', origins: ['http://a.example', { url: 'x' }] }, 400, /origins\.1\.url: must be an absolute URL/],

@@ -13,10 +13,12 @@ import { sendAnswer, sendUpgrade } from './send-answer.ts'
 export interface BackplaneRequest {
   readonly id: string
   readonly method: string
-  /** Origin-form, or the whole URL for `egress`. */
+  /** Origin-form, or the whole URL for `egress` and `cache`. */
   readonly url: string
-  /** End-to-end fields without our own two. */
+  /** End-to-end fields without our own. */
   readonly headers: HeaderList
+  /** Serialized `cf` of a program's `fetch(url, { cf })`; '' where there is none. workerd writes it. */
+  readonly cf: string
   readonly body: IncomingMessage | null
   readonly wantsUpgrade: boolean
   readonly signal: AbortSignal
@@ -53,6 +55,7 @@ export async function createBackplane(
       method,
       url,
       headers: endToEnd(request.rawHeaders),
+      cf: one(request, 'rimward-cf'),
       body: hasBody ? request : null,
       wantsUpgrade,
       signal,
@@ -109,6 +112,7 @@ function one(request: IncomingMessage, name: string): string {
 const dropped = new Set([
   'rimward-kind',
   'rimward-id',
+  'rimward-cf',
   'host',
   'connection',
   'upgrade',
