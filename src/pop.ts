@@ -140,17 +140,16 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     random: Math.random,
     ownPool: (host, path) => ownPool(served, host, path),
   })
-  const cacheFolder = join(data, 'cache')
-  await mkdir(cacheFolder, { recursive: true })
   const store = await createCacheStore({
-    folder: join(cacheFolder, 'answers'),
+    folder: join(data, 'cache'),
     memoryBytes: limits.cacheMemoryBytes,
     diskBytes: limits.cacheDiskBytes,
     limits,
     clock,
     log: say,
   })
-  const journal = await openPurgeJournal(cacheFolder)
+  await mkdir(join(data, 'purges'), { recursive: true })
+  const journal = await openPurgeJournal(join(data, 'purges'))
   const egress = createSharedCache({ next: pools, store, journal, limits, clock })
   closer.add(() => egress.close())
   closer.add(() => health.close())
