@@ -31,6 +31,8 @@ import { createRequestTraces } from '#/edge/request-traces.ts'
 import { createWorkerdEngine } from '#/engines/workerd/engine.ts'
 import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
 import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
+import { secretCheck } from '#/http/same-secret.ts'
+import { withAnswerRules } from '#/origin/answer-rules.ts'
 import { createEgress } from '#/origin/egress.ts'
 import { createHealthChecks } from '#/origin/health-checks.ts'
 import { addOriginMetrics } from '#/origin/origin-metrics.ts'
@@ -150,7 +152,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
   })
   await mkdir(join(data, 'purges'), { recursive: true })
   const journal = await openPurgeJournal(join(data, 'purges'))
-  const egress = createSharedCache({ next: pools, store, journal, limits, clock })
+  const egress = createSharedCache({ next: withAnswerRules(pools), store, journal, limits, clock })
   closer.add(() => egress.close())
   closer.add(() => health.close())
   const runFolder = await openRunFolder(data)
@@ -208,6 +210,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     assets,
     programFirst,
     egress,
+    purge: { purge: egress.purge, mayPurge: secretCheck(token) },
     certificates,
     log,
     metrics,
@@ -234,6 +237,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     traces,
     uploads,
     rules,
+    cache: egress,
     certificates,
     metrics,
     origins: (site) => health.states(site),

@@ -10,6 +10,7 @@ import type { Office } from './office.ts'
 import { checkProgramName } from './program-name.ts'
 import type { SiteRecord } from './records.ts'
 import { Refusal } from './refusal.ts'
+import { isServiceSite } from './services/held-services.ts'
 import type { OriginWish } from './site-form.ts'
 import { countChecks, toOrigins, toPool } from './site-origins.ts'
 
@@ -118,6 +119,7 @@ async function write(office: Office, record: SiteRecord): Promise<SiteRecord> {
 function toCommit(office: Office, state: State, record: SiteRecord): Change {
   const { name, hosts } = record
   if (state.programs.has(name)) throw new Refusal('address_taken', `'${name}' is the name of a program.`)
+  if (isServiceSite(state, name)) throw new Refusal('address_taken', `'${name}' is the name of a service.`)
   checkFree(state, name, [`${name}.${office.hostnameSuffix}`, ...hosts], [])
   let checks = countChecks(poolOfRecord(record))
   for (const other of state.sites.values())

@@ -289,6 +289,19 @@ export const limitTable = {
   logReaders: { unit: 'count', default: 100, why: 'people who follow logs at once; each holds a socket and a queue' },
   logReaderLines: { unit: 'count', default: 1_000, why: 'lines that wait for a slow reader; later ones are counted' },
   logKeepAliveMs: { unit: 'ms', default: 15_000, why: 'shorter than the idle time of common proxies (60 s)' },
+  // Services: sites whose rules are written in versions.
+  services: { unit: 'count', default: 1_000, why: 'the rules of each are held in memory, some 10 KiB' },
+  serviceVersions: { unit: 'count', default: 500, why: 'kept for going back; their heads lie in one record' },
+  serviceParts: { unit: 'count', default: 1_000, why: 'domains, origins and rules of one version' },
+  serviceVersionBytes: { unit: 'bytes', default: 2 * MiB, why: 'one document; response bodies of our own are in it' },
+  serviceTables: { unit: 'count', default: 100, why: 'dictionaries and address lists of one service' },
+  tableEntries: { unit: 'count', default: 1_000, why: 'Fastly allows 1,000 items a dictionary and entries a list' },
+  tableKeyBytes: { unit: 'bytes', default: 256, why: 'Fastly allows 256 characters' },
+  tableValueBytes: { unit: 'bytes', default: 8_000, why: 'Fastly allows 8,000 characters' },
+  tableBytes: { unit: 'bytes', default: 4 * MiB, why: 'one document, below the largest value of the fabric' },
+  purgeKeys: { unit: 'count', default: 256, why: 'Fastly accepts 256 surrogate keys a call' },
+  purgeOperations: { unit: 'count', default: 100, why: 'Cloudflare accepts 100 operations a call (Enterprise)' },
+  fastlyApiBodyBytes: { unit: 'bytes', default: 2 * MiB, why: 'one version part; the largest is a response body' },
   // Fabric.
   fabricKeyBytes: { unit: 'bytes', default: 1024, why: 'the longest KV key with its namespace and room to spare' },
   fabricValueBytes: {

@@ -4,6 +4,7 @@
  */
 import type { AnswerPolicy } from './answer-policy.ts'
 import type { CachePolicy } from './cache-policy.ts'
+import type { DeliveryRules, Lookups } from './delivery-rules.ts'
 import type { ErrorPages, OriginPool } from './origin.ts'
 import type { EpochMs } from './units.ts'
 
@@ -31,6 +32,10 @@ export interface Site {
   readonly target: Target
   /** How the shared cache treats what this site fetches; absent: by RFC 9111 alone. */
   readonly cache?: CachePolicy
+  /** What is done with requests and answers on their way; only where the target is an origin. */
+  readonly rules?: DeliveryRules
+  /** What the rules look things up in. */
+  readonly lookups?: Lookups
   /** Pages for the platform's own errors on this site, instead of the usual ones. */
   readonly errorPages?: ErrorPages
   /** Redirects, header rules, compression and what else is done to its answers. */

@@ -13,6 +13,7 @@ import { fetchOrigin } from './fetch-origin.ts'
 import { findSite } from './find-site.ts'
 import { customPage, errorPage } from './pages.ts'
 import { type Picked, type ProgramFirst, pickTarget } from './pick-target.ts'
+import type { PurgePort } from './purge-request.ts'
 import type { Reply } from './reply.ts'
 import type { Pop } from './request-headers.ts'
 import type { RequestTraces } from './request-traces.ts'
@@ -26,6 +27,8 @@ export interface HandlePorts {
   readonly assets: Assets
   readonly programFirst: ProgramFirst
   readonly egress: Pick<Egress, 'fetch'>
+  /** Absent: `PURGE` is a method like any other. */
+  readonly purge: PurgePort | undefined
   readonly certificates: Certificates | undefined
   readonly traces: RequestTraces | undefined
   readonly siteAnswers: SiteAnswers

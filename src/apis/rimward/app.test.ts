@@ -67,6 +67,7 @@ function open(
     ],
     egressRules: new Hono().get('/egress-rules', (c) => c.json({ rules: [] })),
     certificates: new Hono().get('/certificates', (c) => c.json({ certificates: [] })),
+    purge: new Hono().post('/purge', (c) => c.json({ purged: true })),
     metrics: { contentType: 'text/plain; version=0.0.4', metrics: async () => 'up 1\n' },
     token: 'secret',
     info: {
@@ -152,6 +153,7 @@ test('the description names every route and every route answers', async () => {
     'patch /rimward/v1/sites/{name}',
     'post /rimward/v1/certificates',
     'post /rimward/v1/egress-rules',
+    'post /rimward/v1/purge',
     'post /rimward/v1/sites',
     'put /rimward/v1/acme',
   ])

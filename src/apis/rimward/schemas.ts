@@ -149,6 +149,17 @@ export const logLine = z
 
 export const problemView = z.object({ error: z.object({ code: z.string(), message: z.string() }) })
 
+const texts = z.array(z.string().min(1).max(16_384)).max(256).default([])
+export const purgeBody = z.strictObject({
+  site: z.string().optional().describe('Only what this site or program has stored; absent: the whole platform.'),
+  urls: texts,
+  tags: texts.describe('From Surrogate-Key or Cache-Tag.'),
+  prefixes: texts.describe('HOST/PATH'),
+  hosts: texts,
+  everything: z.boolean().default(false),
+  soft: z.boolean().default(false).describe('Marks as stale instead of removing.'),
+})
+
 // What the routers of egress rules and certificates take and give; they check it themselves.
 export const egressRule = z.object({
   program: z.string().describe('Name of a program, or `*`.'),
