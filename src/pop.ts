@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createApi } from '#/apis/api.ts'
 import { createAssets } from '#/assets/assets.ts'
+import { openPurgeJournal } from '#/cache/purge-journal.ts'
 import { createSharedCache } from '#/cache/shared-cache.ts'
 import { createCacheStore } from '#/cache/two-tiers.ts'
 import { createAssetUploads } from '#/control/assets-uploads.ts'
@@ -149,7 +150,9 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     clock,
     log: say,
   })
-  const egress = createSharedCache({ next: withAnswerRules(pools), store, limits, clock })
+  await mkdir(join(data, 'purges'), { recursive: true })
+  const journal = await openPurgeJournal(join(data, 'purges'))
+  const egress = createSharedCache({ next: withAnswerRules(pools), store, journal, limits, clock })
   closer.add(() => egress.close())
   closer.add(() => health.close())
   const runFolder = await openRunFolder(data)

@@ -131,7 +131,8 @@ function askOf({ program, name }: ProgramCachePlace, url: string, headers: Ask['
 const neverAborted = new AbortController().signal
 
 function isFresh(head: StoredHead, now: number): boolean {
-  return ageOf(head, now) < policyOf(head).lifetimeMs
+  const { lifetimeMs, staleSince } = policyOf(head)
+  return staleSince === undefined && ageOf(head, now) < lifetimeMs
 }
 
 /** False when the store gave up, or the body is longer than is kept. Throws when it is not as long as was declared. */

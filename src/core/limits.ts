@@ -242,6 +242,11 @@ export const limitTable = {
     default: 86_400_000,
     why: 'how stale an answer may stand in for an origin that cannot be reached, where nothing forbids it',
   },
+  cacheKeyAnswers: {
+    unit: 'count',
+    default: 200,
+    why: 'answers under one key, by Vary and by range; all are looked at for each request',
+  },
   cacheTags: { unit: 'count', default: 1_000, why: 'tags of one answer; Cloudflare allows 16 KB of them, Fastly too' },
   cachePurges: {
     unit: 'count',
