@@ -136,7 +136,7 @@ export function encodeRecord(record: VersionRecord | ProgramRecord | SiteRecord)
 
 /** The part of a version that the data plane sees. */
 export function toDeployment(record: VersionRecord): Deployment {
-  const { id, program, number, createdAt, tag, code, bindings, assets, limits } = record
+  const { id, program, number, createdAt, tag, code, bindings, assets, limits, startupMs } = record
   return {
     id,
     program,
@@ -144,6 +144,7 @@ export function toDeployment(record: VersionRecord): Deployment {
     createdAt,
     bindings,
     limits,
+    startupMs,
     ...(tag !== undefined && { tag }),
     ...(code !== undefined && { code }),
     ...(assets !== undefined && { assets }),

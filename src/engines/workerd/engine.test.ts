@@ -168,6 +168,27 @@ test('a cell that grew too large is replaced while it serves', { timeout: 20_000
   })
 })
 
+test('a program that allocates without end loses its cell, not its neighbours', { timeout: 30_000 }, async () => {
+  await withStage({ cells: 1, spareCells: 1, cellBytes: 100 * 1024 * 1024 }, async (stage) => {
+    await stage.add({ name: 'good', modules: handler("return new Response('good')") })
+    const grow = 'const kept = []; for (;;) { kept.push(new Uint8Array(8 << 20).fill(1)); await scheduler.wait(1) }'
+    await stage.add({ name: 'bomb', modules: handler(grow) })
+    await stage.fetch('good', '/')
+    const [first] = stage.cellPids()
+    let over = false
+    const bomb = stage.fetch('bomb', '/', { method: 'POST' }).finally(() => {
+      over = true
+    })
+    const ended = assert.rejects(bomb, (error: EdgeError) =>
+      ['program_hung_up', 'program_exceeded_limits'].includes(error.code),
+    )
+    while (!over) assert.equal(await bodyText(await stage.fetch('good', '/')), 'good')
+    await ended
+    assert.notEqual(stage.cellPids()[0], first)
+    assert.equal(await bodyText(await stage.fetch('good', '/')), 'good')
+  })
+})
+
 test('a hint loads the program; a deploy warms what was asked for lately', { timeout: 10_000 }, async () => {
   await withStage({ cells: 1, spareCells: 0 }, async (stage) => {
     const program = await stage.add({ name: 'p', modules: handler("return new Response('ok')") })
