@@ -155,8 +155,8 @@ test('fifty deploys under load: every answer is whole, and bindings follow', { t
 })
 
 test('a cell that grew too large is replaced while it serves', { timeout: 20_000 }, async () => {
-  await withStage({ cells: 1, spareCells: 1, cellBytes: 150 * 1024 * 1024 }, async (stage) => {
-    const grow = 'globalThis.kept ??= new Uint8Array(150 * 1024 * 1024).fill(1)'
+  await withStage({ cells: 1, spareCells: 1, cellBytes: 120 * 1024 * 1024 }, async (stage) => {
+    const grow = 'globalThis.kept ??= new Uint8Array(160 * 1024 * 1024).fill(1)'
     await stage.add({
       name: 'p',
       modules: handler(`if (request.url.endsWith('/grow')) ${grow}; return new Response('ok')`),
