@@ -14,12 +14,21 @@ import { parseArgs } from 'node:util'
 import { findGenerator } from './load.ts'
 import type { BenchRow, BenchTable } from './row.ts'
 import { deploy } from './rows/deploy.ts'
+import { frontHit, frontHitMany } from './rows/front-hit.ts'
 import { workersCold, workersColdTls } from './rows/workers-cold.ts'
 import { workersIdle } from './rows/workers-idle.ts'
 import { workersWarm } from './rows/workers-warm.ts'
 import { putSection } from './write-page.ts'
 
-const allRows: readonly BenchRow[] = [workersWarm, workersCold, workersColdTls, workersIdle, deploy]
+const allRows: readonly BenchRow[] = [
+  workersWarm,
+  workersCold,
+  workersColdTls,
+  workersIdle,
+  deploy,
+  frontHit,
+  frontHitMany,
+]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -27,11 +27,17 @@ function amount({ unit, default: value }: LimitRow): string {
   return `${number}${names[unit]}`
 }
 
+/** Columns as wide as their widest cell, as the formatter of this project wants them. */
 export function limitsTable(table: Readonly<Record<string, LimitRow>> = limitTable): string {
-  const rows = Object.entries(table).map(
-    ([name, row]) => `| \`${name}\` | ${amount(row)} | ${row.why.replaceAll('|', '\\|')} |`,
+  const rows = Object.entries(table).map(([name, row]) => [`\`${name}\``, amount(row), row.why.replaceAll('|', '\\|')])
+  const widths = [0, 1, 2].map((column) =>
+    Math.max(...[['limit', 'default', 'why'], ...rows].map((cells) => [...cells[column]!].length)),
   )
-  return ['| limit | default | why |', '|---|--:|---|', ...rows].join('\n')
+  const [first = 0, second = 0, third = 0] = widths
+  const line = ([name = '', value = '', why = '']: readonly string[]) =>
+    `| ${name.padEnd(first)} | ${value.padStart(second)} | ${why.padEnd(third)} |`
+  const rule = `| ${'-'.repeat(first)} | ${'-'.repeat(second - 1)}: | ${'-'.repeat(third)} |`
+  return [line(['limit', 'default', 'why']), rule, ...rows.map(line)].join('\n')
 }
 
 /** The page with the table between its two comments; throws when they are missing. */

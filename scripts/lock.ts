@@ -23,13 +23,14 @@ const root = join(import.meta.dirname, '..')
 const folder = mkdtempSync(join(tmpdir(), 'rimward-lock-'))
 try {
   // Without node_modules beside it: npm copies what is installed into the lock, and that is this platform only.
-  cpSync(join(root, 'package.json'), join(folder, 'package.json'))
+  for (const file of ['package.json', 'package-lock.json']) cpSync(join(root, file), join(folder, file))
   execFileSync('npm', ['install', '--package-lock-only', '--no-audit', '--no-fund'], { cwd: folder, stdio: 'inherit' })
   const lock = JSON.parse(readFileSync(join(folder, 'package-lock.json'), 'utf8')) as {
     packages: Record<string, Locked>
   }
   for (const [path, parent] of Object.entries(lock.packages)) {
-    for (const [name, version] of Object.entries(parent.optionalDependencies ?? {})) {
+    for (const [name, wanted] of Object.entries(parent.optionalDependencies ?? {})) {
+      const version = wanted.replace(/^=/, '')
       const nested = `${path}/node_modules/${name}`
       const hoisted = `node_modules/${name}`
       if (nested in lock.packages || hoisted in lock.packages) continue
@@ -50,7 +51,7 @@ function platformOf(name: string): { os: string[]; cpu: string[] } | undefined {
   const os = /(?:^|[/-])(aix|android|darwin|freebsd|linux|netbsd|openbsd|openharmony|sunos|win32|windows)/.exec(
     name,
   )?.[1]
-  const cpu = /-(arm64|arm|ia32|loong64|mips64el|ppc64|riscv64|s390x|x64|64)(?:-|$)/.exec(name)?.[1]
+  const cpu = /-(arm64|arm|ia32|loong64|mips64el|ppc64|riscv64|s390x|x32|x64|64)(?:-|$)/.exec(name)?.[1]
   if (os === undefined || cpu === undefined) return undefined
   return { os: [os === 'windows' ? 'win32' : os], cpu: [cpu === '64' ? 'x64' : cpu] }
 }

@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createApi } from '#/apis/api.ts'
 import { createAssets } from '#/assets/assets.ts'
+import { createSharedCache } from '#/cache/shared-cache.ts'
+import { createSimpleStore } from '#/cache/simple-store.ts'
 import { createAssetUploads } from '#/control/assets-uploads.ts'
 import { createCertificates } from '#/control/certificates/certificates.ts'
 import { createControl } from '#/control/control.ts'
@@ -16,18 +18,22 @@ import { createTraces } from '#/control/traces.ts'
 import { programFirst } from '#/core/asset-routing.ts'
 import { EdgeError } from '#/core/errors.ts'
 import { defaultLimits } from '#/core/limits.ts'
+import type { OriginPool } from '#/core/origin.ts'
 import type { Fabric } from '#/core/ports.ts'
-import type { Snapshot } from '#/core/snapshot.ts'
+import type { Site, Snapshot } from '#/core/snapshot.ts'
 import { type Address, createEdge, type Edge } from '#/edge/edge.ts'
 import { findSite } from '#/edge/find-site.ts'
 import { createLocate } from '#/edge/locate.ts'
-import { createLog } from '#/edge/log.ts'
+import { createLog, type LogOptions } from '#/edge/log.ts'
 import { createMetrics } from '#/edge/metrics.ts'
 import { createRequestTraces } from '#/edge/request-traces.ts'
 import { createWorkerdEngine } from '#/engines/workerd/engine.ts'
 import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
 import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
 import { createEgress } from '#/origin/egress.ts'
+import { createHealthChecks } from '#/origin/health-checks.ts'
+import { addOriginMetrics } from '#/origin/origin-metrics.ts'
+import { createPoolEgress } from '#/origin/pool-egress.ts'
 import { createKvStores } from '#/stores/kv.ts'
 import { openSeal } from '#/stores/seal.ts'
 
@@ -42,6 +48,8 @@ export interface PopOptions {
   readonly debug: boolean
   readonly token: string
   readonly log: 'file' | 'stderr' | 'off'
+  /** How much of each exchange the log keeps. */
+  readonly logged?: Pick<LogOptions, 'sample' | 'query' | 'address'>
   readonly otlpEndpoint?: string
 }
 
@@ -111,8 +119,9 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
   let served: Snapshot = { revision: 0, sites: [], programs: new Map() }
   let edge: Edge | undefined
   const apiAddress: Address[] = []
-  const egress = createEgress({
+  const direct = createEgress({
     rules,
+    seal,
     limits,
     clock,
     ownSite: (host, path) => ownSite(served, host, path),
@@ -121,7 +130,19 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
         .filter((one) => one !== undefined)
         .map(({ host, port }) => ({ address: host, port })),
   })
+  const health = createHealthChecks({ egress: direct, limits, clock, random: Math.random })
+  addOriginMetrics({ registry: metrics.registry, states: () => health.states(), limits })
+  const pools = createPoolEgress({
+    egress: direct,
+    health,
+    limits,
+    random: Math.random,
+    ownPool: (host, path) => ownPool(served, host, path),
+  })
+  const store = createSimpleStore({ limitBytes: limits.cacheMemoryBytes })
+  const egress = createSharedCache({ next: pools, store, limits, clock })
   closer.add(() => egress.close())
+  closer.add(() => health.close())
   const runFolder = await openRunFolder(data)
   closer.add(() => rm(runFolder, { recursive: true, force: true }))
   await mkdir(join(data, 'engine'), { recursive: true })
@@ -152,6 +173,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     async adopt(snapshot) {
       await engine.adopt(snapshot)
       served = snapshot
+      health.adopt(snapshot.sites)
     },
   })
   for (const problem of control.problems) log.logger.error({ problem }, 'a record was left out')
@@ -203,6 +225,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     rules,
     certificates,
     metrics,
+    origins: (site) => health.states(site),
     token,
     accountId,
     version,
@@ -259,11 +282,12 @@ async function readVersion(): Promise<string> {
   return (JSON.parse(file) as { version: string }).version
 }
 
-async function openLog({ data, log }: PopOptions) {
-  if (log === 'stderr') return createLog({ to: 'stderr', limits: defaultLimits })
-  if (log === 'off') return createLog({ to: { write: () => {} }, limits: defaultLimits })
+async function openLog({ data, log, logged }: PopOptions) {
+  const rest = { ...logged, limits: defaultLimits }
+  if (log === 'stderr') return createLog({ to: 'stderr', ...rest })
+  if (log === 'off') return createLog({ to: { write: () => {} }, ...rest })
   await mkdir(join(data, 'log'), { recursive: true })
-  return createLog({ to: { file: join(data, 'log', 'rimward.jsonl') }, limits: defaultLimits })
+  return createLog({ to: { file: join(data, 'log', 'rimward.jsonl') }, ...rest })
 }
 
 /** The platform's own id, which wrangler calls the account: made once, 32 hex digits. */
@@ -277,10 +301,22 @@ async function platformId(fabric: Fabric): Promise<string> {
 function ownSite(snapshot: Snapshot, host: string, path: string): { site: string; origin?: string } | undefined {
   const site = findSite(snapshot, { host, path, scheme: 'http' })
   if (site === undefined) return undefined
-  if (site.target.kind === 'origin') return { site: site.name, origin: site.target.url }
-  // A program on a route stands in front of the origin of the same host, where there is one.
-  const behind = snapshot.sites.find((one) => one.target.kind === 'origin' && one.hostnames.includes(host))
+  const behind = originBehind(snapshot, site, host)
   return behind?.target.kind === 'origin' ? { site: behind.name, origin: behind.target.url } : { site: site.name }
+}
+
+/** A program on a route stands in front of the origin of the same host, where there is one. */
+function originBehind(snapshot: Snapshot, site: Site, host: string): Site | undefined {
+  if (site.target.kind === 'origin') return site
+  return snapshot.sites.find((one) => one.target.kind === 'origin' && one.hostnames.includes(host))
+}
+
+/** The origins behind a host of ours, for a program that fetches it. */
+function ownPool(snapshot: Snapshot, host: string, path: string): { site: string; pool: OriginPool } | undefined {
+  const site = findSite(snapshot, { host, path, scheme: 'http' })
+  const behind = site && originBehind(snapshot, site, host)
+  if (behind?.target.kind !== 'origin' || behind.target.pool === undefined) return undefined
+  return { site: behind.name, pool: behind.target.pool }
 }
 
 function urlOf(scheme: 'http' | 'https', { host, port }: Address): string {

@@ -42,6 +42,7 @@ async function openNode(context: { after(run: () => void): void }) {
         sites.set(name, site)
         return { ok: true, site }
       },
+      changeSite: async (name) => sites.get(name),
       removeSite: async (name) => sites.delete(name),
     },
     traces: {

@@ -23,7 +23,7 @@ test('limits are shown in units that people read', () => {
     table
       .split('\n')
       .slice(2)
-      .map((line) => line.split(' | ')[1]),
+      .map((line) => line.split(' | ')[1]?.trim()),
     ['128 KiB', '3 MiB', '512 bytes', '15 s', '20,000'],
   )
 })

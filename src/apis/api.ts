@@ -17,6 +17,7 @@ import type { Control } from '#/control/control.ts'
 import type { EgressRuleBook } from '#/control/egress-rules.ts'
 import type { LiveTraces } from '#/control/traces.ts'
 import type { Limits } from '#/core/limits.ts'
+import type { OriginState } from '#/core/origin.ts'
 import type { Fabric, KvStores } from '#/core/ports.ts'
 import type { Clock } from '#/core/units.ts'
 
@@ -29,6 +30,8 @@ export interface ApiOptions {
   readonly rules: EgressRuleBook
   readonly certificates: CertificateBook
   readonly metrics: { readonly registry: { readonly contentType: string; metrics(): Promise<string> } }
+  /** What is known here of a site's origins. */
+  readonly origins: (site: string) => readonly OriginState[]
   readonly token: string
   readonly accountId: string
   readonly version: string
@@ -74,6 +77,7 @@ export function createApi(options: ApiOptions): Api {
   const own = createRimwardApi({
     control: viewControl(control),
     traces,
+    origins: options.origins,
     egressRules: egressRoutes({ rules: options.rules }),
     certificates: certificateRoutes({ certificates: options.certificates, limits }),
     metrics: options.metrics.registry,

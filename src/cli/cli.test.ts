@@ -41,7 +41,8 @@ test('what cannot be understood is one clear sentence and exit code 1', async (t
     cases.map(async ([args, message]) => {
       const { code, out, err } = await runCli(args, { cwd })
       assert.equal(code, 1, args.join(' '))
-      assert.equal(out, '')
+      // What a shell that evaluates it takes for a failure.
+      assert.equal(out, args[0] === 'env' ? 'false\n' : '')
       assert.match(err, message)
       assert.doesNotMatch(err, /\n {4}at /)
     }),
@@ -87,7 +88,8 @@ test('up: a banner, the ready line, files, one node a folder, an orderly end', a
 
   const { addresses, accountId } = JSON.parse(readFileSync(join(data, 'node.json'), 'utf8'))
   assert.equal((await fetch(`${addresses.api}/healthz`)).status, 200)
-  const env = JSON.parse((await runCli(['env', '--data', data, '--json'])).out)
+  // PATH is among them only where the shell's own Node is too old for wrangler.
+  const { PATH: _, ...env } = JSON.parse((await runCli(['env', '--data', data, '--json'])).out)
   assert.deepEqual(env, {
     CLOUDFLARE_API_BASE_URL: `${addresses.api}/client/v4`,
     CLOUDFLARE_API_TOKEN: token,

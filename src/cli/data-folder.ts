@@ -1,7 +1,7 @@
 /** The data folder as the CLI knows it: the claim on it, the token, and where the node listens. */
 import { randomBytes } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { z } from 'zod'
 import { Complaint } from './complaint.ts'
@@ -18,6 +18,29 @@ const nodePath = (folder: string): string => join(folder, 'node.json')
 const tokenPath = (folder: string): string => join(folder, 'token')
 // Beside the fabric's own `lock`: this one is held from before the first port is opened until the node has stopped.
 const lockPath = (folder: string): string => join(folder, 'node.lock')
+
+/** Where `up` keeps everything unless told otherwise. */
+export const defaultDataFolder = './.rimward'
+
+/**
+ * The folder that a command means: the one named, or else `.rimward` here or, as git does it, in the nearest folder above
+ * that has one. Its absolute path, also when there is none.
+ */
+export function findDataFolder(here: string, named: string): string {
+  const wanted = resolve(here, named)
+  if (named !== defaultDataFolder) return wanted
+  for (let folder = here; ; folder = dirname(folder)) {
+    const candidate = resolve(folder, named)
+    if (folder === here ? existsSync(candidate) : isOurs(candidate)) return candidate
+    if (folder === dirname(folder)) return wanted
+  }
+}
+
+/** Above the current folder may be places where everybody writes: another user's node is not ours to send tokens to. */
+function isOurs(folder: string): boolean {
+  const found = statSync(folder, { throwIfNoEntry: false })
+  return found !== undefined && found.uid === process.getuid?.()
+}
 
 export function makeDataFolder(folder: string): void {
   try {

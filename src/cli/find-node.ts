@@ -1,8 +1,7 @@
 /** Finds the running node and calls its API. */
 import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
 import { Complaint } from './complaint.ts'
-import { isClaimed, readNodeFile, readToken } from './data-folder.ts'
+import { findDataFolder, isClaimed, readNodeFile, readToken } from './data-folder.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface NodeOptions {
@@ -40,7 +39,7 @@ function namedPlace(named: string, token: string | undefined): Place {
 
 /** By `--api` or `RIMWARD_API`, else the node on the data folder, else the one that `rimward env` told this shell of. */
 function placeOf({ env, folder: here }: Terminal, options: NodeOptions): Place {
-  const folder = resolve(here, options.data)
+  const folder = findDataFolder(here, options.data)
   const own = env.RIMWARD_TOKEN || (existsSync(folder) ? readToken(folder) : undefined)
   const named = options.api ?? env.RIMWARD_API
   if (named !== undefined && named !== '') return namedPlace(named, own)

@@ -36,3 +36,17 @@ export function parsePops(text: string): PopName {
   if (match === null) throw new Complaint(`--pops takes ID or ID:COUNTRY, such as fra:DE; got "${text}".`)
   return { id: match[1]!, ...(match[2] !== undefined && { country: match[2] }) }
 }
+
+/** A number from 0 to 100, with or without `%`. */
+export function parsePercent(flag: string, text: string): number {
+  const percent = /^\d+(\.\d+)?%?$/.test(text) ? Number.parseFloat(text) : Number.NaN
+  if (percent >= 0 && percent <= 100) return percent
+  throw new Complaint(`${flag} takes a percentage from 0 to 100; got "${text}".`)
+}
+
+/** One of a few words. */
+export function oneOf<Word extends string>(flag: string, text: string, words: readonly Word[]): Word {
+  const found = words.find((word) => word === text)
+  if (found !== undefined) return found
+  throw new Complaint(`${flag} takes ${words.slice(0, -1).join(', ')} or ${words.at(-1)}; got "${text}".`)
+}

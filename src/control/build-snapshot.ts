@@ -1,5 +1,6 @@
 /** From records to what the data plane sees. Pure. */
 import type { Program, Site } from '#/core/snapshot.ts'
+import { poolOfRecord } from './change-sites.ts'
 import { type ProgramRecord, type SiteRecord, toDeployment, type VersionRecord } from './records.ts'
 
 /** `versions` must hold those of the first rollout. */
@@ -27,6 +28,8 @@ export function buildOriginSite(record: SiteRecord, suffix: string): Site {
     name: record.name,
     hostnames: [`${record.name}.${suffix}`, ...record.hosts],
     routes: [],
-    target: { kind: 'origin', url: record.origin },
+    target: { kind: 'origin', url: record.origin, pool: poolOfRecord(record) },
+    ...(record.cache !== undefined && { cache: record.cache }),
+    ...(record.errorPages !== undefined && { errorPages: record.errorPages }),
   }
 }

@@ -1,38 +1,121 @@
-/** Plain sites: hostnames in front of an origin, without a program. */
+/** Plain sites: hostnames in front of origins, without a program. */
+import type { CachePolicy } from '#/core/cache-policy.ts'
+import type { ErrorPages, HealthCheck, OriginChoice, OriginPool } from '#/core/origin.ts'
 import { checkFree, toHostname } from './addresses.ts'
+import { cachePolicySchema } from './cache-policy.ts'
+import type { Change, State } from './ledger.ts'
 import type { Office } from './office.ts'
 import { checkProgramName } from './program-name.ts'
 import type { SiteRecord } from './records.ts'
 import { Refusal } from './refusal.ts'
+import type { OriginWish } from './site-form.ts'
+import { countChecks, toOrigins, toPool } from './site-origins.ts'
 
 export interface SiteWish {
   readonly name: string
-  /** Absolute http or https URL without query; its path is put before the request's. */
+  /** The first origin. Absolute http or https URL without query; its path is put before the request's. */
   readonly origin: string
+  /** In the form of `originsForm`; absent: `origin` alone. */
+  readonly origins?: readonly OriginWish[]
+  readonly choice?: OriginChoice
+  readonly quorum?: number
+  readonly healthCheck?: HealthCheck
   /** Besides `NAME.localhost`. */
   readonly hosts: readonly string[]
+  /** In the form of `cachePolicySchema`; absent: by RFC 9111 alone. */
+  readonly cache?: CachePolicy
+  readonly errorPages?: ErrorPages
+}
+
+/** What is absent stays; null takes away. */
+export interface SiteChange {
+  readonly origins?: readonly OriginWish[]
+  readonly choice?: OriginChoice
+  readonly quorum?: number | null
+  readonly healthCheck?: HealthCheck | null
+  readonly hosts?: readonly string[]
+  readonly cache?: CachePolicy | null
+  readonly errorPages?: ErrorPages | null
 }
 
 /** Adds a site or replaces the one of that name. Throws a `Refusal` (`bad_name`, `bad_address`, `address_taken`). */
 export async function putSite(office: Office, wish: SiteWish): Promise<SiteRecord> {
   checkProgramName(wish.name)
-  const hosts = [...new Set(wish.hosts.map((host) => toHostname(host, { wildcard: true })))]
-  if (hosts.length > office.limits.hostnamesPerProgram)
-    throw new Refusal(
-      'too_many',
-      `${hosts.length} hostnames are more than the ${office.limits.hostnamesPerProgram} allowed.`,
-    )
-  const origin = checkOrigin(wish.origin)
+  const hosts = toHosts(office, wish.hosts)
+  const wishes = wish.origins ?? [{ url: wish.origin, weight: 100 }]
+  for (const { url } of wishes) checkOrigin(url)
+  const cache = wish.cache && cachePolicySchema.parse(wish.cache)
   return office.ledger.exclusively([wish.name], async () => {
-    const createdAt = office.ledger.state.sites.get(wish.name)?.record.createdAt ?? office.clock()
-    const record = { name: wish.name, createdAt, origin, hosts }
-    await office.ledger.commit((state) => {
-      if (state.programs.has(wish.name)) throw new Refusal('address_taken', `'${wish.name}' is the name of a program.`)
-      checkFree(state, wish.name, [`${wish.name}.${office.hostnameSuffix}`, ...hosts], [])
-      return { sites: [{ name: wish.name, record }] }
+    const before = office.ledger.state.sites.get(wish.name)?.record
+    const origins = toOrigins(wishes, office.seal, before?.pool?.origins ?? [])
+    const pool = toPool({ ...wish, origins })
+    const createdAt = before?.createdAt ?? office.clock()
+    const { errorPages } = wish
+    return write(office, {
+      name: wish.name,
+      createdAt,
+      origin: origins[0]!.url,
+      hosts,
+      pool,
+      ...(cache !== undefined && { cache }),
+      ...(errorPages !== undefined && { errorPages }),
     })
-    return record
   })
+}
+
+/** Throws a `Refusal` (`no_site`, and those of `putSite`). */
+export async function changeSite(office: Office, name: string, change: SiteChange): Promise<SiteRecord> {
+  for (const { url } of change.origins ?? []) checkOrigin(url)
+  const hosts = change.hosts && toHosts(office, change.hosts)
+  return office.ledger.exclusively([name], async () => {
+    const before = office.ledger.state.sites.get(name)?.record
+    if (before === undefined) throw new Refusal('no_site', `There is no site '${name.slice(0, 80)}'.`)
+    const known = poolOfRecord(before)
+    const origins = change.origins ? toOrigins(change.origins, office.seal, known.origins) : known.origins
+    const pool = toPool({
+      origins,
+      choice: change.choice ?? known.choice,
+      quorum: changed(change.quorum, known.quorum),
+      healthCheck: changed(change.healthCheck, known.healthCheck),
+    })
+    const cache = changed(change.cache, before.cache)
+    const errorPages = changed(change.errorPages, before.errorPages)
+    return write(office, {
+      name,
+      createdAt: before.createdAt,
+      origin: origins[0]!.url,
+      hosts: hosts ?? before.hosts,
+      pool,
+      ...(cache !== undefined && { cache: cachePolicySchema.parse(cache) }),
+      ...(errorPages !== undefined && { errorPages }),
+    })
+  })
+}
+
+function changed<Value>(change: Value | null | undefined, before: Value | undefined): Value | undefined {
+  return change === undefined ? before : (change ?? undefined)
+}
+
+/** What a record says, also one from before sites had several origins. */
+export function poolOfRecord({ origin, pool }: Pick<SiteRecord, 'origin' | 'pool'>): OriginPool {
+  return pool ?? toPool({ origins: [{ name: new URL(origin).host, url: origin, weight: 100 }] })
+}
+
+async function write(office: Office, record: SiteRecord): Promise<SiteRecord> {
+  await office.ledger.commit((state) => toCommit(office, state, record))
+  return record
+}
+
+function toCommit(office: Office, state: State, record: SiteRecord): Change {
+  const { name, hosts } = record
+  if (state.programs.has(name)) throw new Refusal('address_taken', `'${name}' is the name of a program.`)
+  checkFree(state, name, [`${name}.${office.hostnameSuffix}`, ...hosts], [])
+  let checks = countChecks(poolOfRecord(record))
+  for (const other of state.sites.values())
+    if (other.record.name !== name) checks += countChecks(poolOfRecord(other.record))
+  if (checks > office.limits.healthChecks)
+    throw new Refusal('too_many', `${checks} health checks are more than the ${office.limits.healthChecks} allowed.`)
+  return { sites: [{ name, record }] }
 }
 
 /** Throws a `Refusal` (`no_site`). */
@@ -45,11 +128,18 @@ export async function removeSite(office: Office, name: string): Promise<void> {
   )
 }
 
-function checkOrigin(text: string): string {
+function toHosts(office: Office, given: readonly string[]): string[] {
+  const hosts = [...new Set(given.map((host) => toHostname(host, { wildcard: true })))]
+  const { hostnamesPerProgram } = office.limits
+  if (hosts.length > hostnamesPerProgram)
+    throw new Refusal('too_many', `${hosts.length} hostnames are more than the ${hostnamesPerProgram} allowed.`)
+  return hosts
+}
+
+function checkOrigin(text: string): void {
   const url = URL.parse(text)
   if (url === null || !['http:', 'https:'].includes(url.protocol))
     throw new Refusal('bad_address', `Origin '${text.slice(0, 200)}' is not an http or https URL.`)
   if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '')
     throw new Refusal('bad_address', 'An origin has neither credentials, nor a query, nor a fragment.')
-  return url.href
 }

@@ -85,7 +85,14 @@ test('what was acknowledged is there after a restart, with the same Snapshot', a
       name: 'docs',
       hostnames: ['docs.localhost', '*.docs.test'],
       routes: [],
-      target: { kind: 'origin', url: 'https://origin.test/docs' },
+      target: {
+        kind: 'origin',
+        url: 'https://origin.test/docs',
+        pool: {
+          origins: [{ name: 'origin.test', url: 'https://origin.test/docs', weight: 100 }],
+          choice: 'weighted-random',
+        },
+      },
     },
   ])
 })

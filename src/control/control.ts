@@ -8,7 +8,7 @@ import type { BlobHash, ProgramName, Snapshot } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
 import { changeProgram, findReferences, type ProgramChange, type References, removeProgram } from './change-program.ts'
 import { changeSecrets, type SecretChange } from './change-secrets.ts'
-import { putSite, removeSite, type SiteWish } from './change-sites.ts'
+import { changeSite, putSite, removeSite, type SiteChange, type SiteWish } from './change-sites.ts'
 import { createForgetting } from './forget-objects.ts'
 import { openLedger } from './ledger.ts'
 import { heldProgram, heldVersion, type Office } from './office.ts'
@@ -65,6 +65,7 @@ export interface Control {
   removeProgram(name: ProgramName, how: { readonly force: boolean }): Promise<void>
   sites(): readonly SiteRecord[]
   siteAdd(wish: SiteWish): Promise<SiteRecord>
+  siteChange(name: string, change: SiteChange): Promise<SiteRecord>
   siteRemove(name: string): Promise<void>
   /** Every blob that a version names: modules, assets' manifests and the files in these. */
   blobsInUse(): AsyncIterable<BlobHash>
@@ -103,6 +104,7 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     removeProgram: (name, how) => removeProgram(office, forgetting, name, how),
     sites: () => [...ledger.state.sites.values()].map((held) => held.record),
     siteAdd: (wish) => putSite(office, wish),
+    siteChange: (name, change) => changeSite(office, name, change),
     siteRemove: (name) => removeSite(office, name),
     blobsInUse: () => blobsInUse(office),
     sweep: (alsoInUse) =>

@@ -3,7 +3,10 @@
  * when it is read, because a record may come from another release or from a damaged disk.
  */
 import { z } from 'zod'
+import type { OriginPool } from '#/core/origin.ts'
 import type { Binding, Deployment, ObjectNamespace, ProgramCode } from '#/core/snapshot.ts'
+import { cachePolicySchema } from './cache-policy.ts'
+import { errorPagesForm, poolRecord } from './site-form.ts'
 
 const optionalText = z.exactOptional(z.string())
 
@@ -110,12 +113,23 @@ const program = z.object({
   observability: optionalText,
 })
 
-const site = z.object({ name: z.string(), createdAt: z.number(), origin: z.string(), hosts: z.array(z.string()) })
+const site = z.object({
+  name: z.string(),
+  createdAt: z.number(),
+  origin: z.string(),
+  hosts: z.array(z.string()),
+  pool: z.exactOptional(poolRecord),
+  cache: z.exactOptional(cachePolicySchema),
+  errorPages: z.exactOptional(errorPagesForm),
+})
 
 export type VersionRecord = z.infer<typeof version>
 export type RolloutRecord = z.infer<typeof rollout>
 export type ProgramRecord = z.infer<typeof program>
-export type SiteRecord = z.infer<typeof site>
+export interface SiteRecord extends Omit<z.infer<typeof site>, 'pool' | 'hosts'> {
+  readonly hosts: readonly string[]
+  readonly pool?: OriginPool
+}
 export type DeclaredObjects = Readonly<Record<string, z.infer<typeof declaredObject>>>
 
 const kinds = { version, program, site }

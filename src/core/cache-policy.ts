@@ -17,6 +17,11 @@ export interface CachePolicy {
   readonly key?: CacheKeyShape
   /** Paths that are never looked up nor stored; `*` matches any text. */
   readonly bypassPaths?: readonly string[]
+  /**
+   * Obey `Cache-Control` of requests (RFC 9111 §5.2.1). Default false, as at CDNs: it lets every client send requests
+   * through to the origin.
+   */
+  readonly obeyRequestDirectives?: boolean
 }
 
 /** How requests become cache keys. Default: scheme, host, path and query as sent. */
@@ -40,10 +45,14 @@ export interface CacheWish {
   readonly ttlByStatus?: CachePolicy['ttlByStatus']
   /** Store whatever is not marked private, with heuristics or `ttl`. */
   readonly everything?: boolean
+  /** Stands for the URL in the key. */
   readonly key?: string
   readonly tags?: readonly string[]
   /** Neither look up nor store. */
   readonly bypass?: boolean
+  /** Do not look up, but store. */
+  readonly refresh?: boolean
+  readonly staleIfError?: Seconds
 }
 
 /** What must go. `soft` marks stale instead, so that stale-while-revalidate and stale-if-error go on serving. */

@@ -55,6 +55,7 @@ export const errorTable = {
   origin_refused: { status: 502, source: 'origin', retry: true, title: 'Origin refused the connection' },
   origin_timeout: { status: 504, source: 'origin', retry: true, title: 'Origin timed out' },
   origin_failed: { status: 502, source: 'origin', retry: true, title: 'Origin answered wrongly' },
+  origin_unhealthy: { status: 503, source: 'origin', retry: true, title: 'No origin is healthy' },
   overloaded: { status: 503, source: 'rimward', retry: true, title: 'Too busy' },
   folder_in_use: { status: 503, source: 'rimward', retry: false, title: 'Data folder in use' },
   storage_full: { status: 507, source: 'rimward', retry: true, title: 'Storage is full' },

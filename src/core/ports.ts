@@ -5,6 +5,7 @@
 import type { Readable } from 'node:stream'
 import type { CacheWish, PurgeWish } from './cache-policy.ts'
 import type { Answer, HeaderList } from './exchange.ts'
+import type { OriginConnection, OriginPool } from './origin.ts'
 import type { BlobHash, Deployment, ObjectNamespace, Program, ProgramName, Sealed, Snapshot } from './snapshot.ts'
 import type { EpochMs, Milliseconds } from './units.ts'
 
@@ -195,6 +196,14 @@ export interface EgressRequest {
   readonly signal: AbortSignal
   /** How the shared cache treats this request; absent: by what the answer itself says. */
   readonly cache?: CacheWish
+  /** How to connect; absent: as the limits say. */
+  readonly connection?: OriginConnection
+  /** Several origins: one of them is asked instead of `url`, whose path starts with that of the first one's URL. */
+  readonly pool?: OriginPool
+  /** Address of the client, for `client-hash`. */
+  readonly client?: string
+  /** The address that the client asked for, when `url` is an origin's: cache keys and purges go by it. */
+  readonly publicUrl?: string
   /** Interim answers, 103 above all (RFC 8297). */
   readonly onInformational?: (status: number, headers: HeaderList) => void
 }
@@ -203,7 +212,13 @@ export interface EgressRequest {
 export interface EgressAnswer extends Answer {
   /** Value of our member of `Cache-Status` (RFC 9211 §2); absent when the cache was not asked. */
   readonly cacheStatus?: string
+  readonly cacheOutcome?: CacheOutcome
+  /** How often this stored answer has been used, this time included; 0 where it came from the origin. */
+  readonly cacheHits?: number
 }
+
+/** In a word, as logs and `cf-cache-status` have it. `dynamic`: the answer may not be stored. */
+export type CacheOutcome = 'hit' | 'miss' | 'expired' | 'stale' | 'updating' | 'revalidated' | 'bypass' | 'dynamic'
 
 /**
  * The shared cache: an egress in front of the egress, so that sites and programs go through one. Purges are acknowledged

@@ -3,6 +3,7 @@
  * `control/` makes it, `edge/` and the engines read it.
  */
 import type { CachePolicy } from './cache-policy.ts'
+import type { ErrorPages, OriginPool } from './origin.ts'
 import type { EpochMs } from './units.ts'
 
 /** Hex SHA-256 of the bytes: the name of a blob in the fabric. */
@@ -29,11 +30,14 @@ export interface Site {
   readonly target: Target
   /** How the shared cache treats what this site fetches; absent: by RFC 9111 alone. */
   readonly cache?: CachePolicy
+  /** Pages for the platform's own errors on this site, instead of the usual ones. */
+  readonly errorPages?: ErrorPages
 }
 
 export type Target =
   | { readonly kind: 'program'; readonly program: ProgramName }
-  | { readonly kind: 'origin'; readonly url: string }
+  /** `url` is the first origin's, and what cache keys are made of; `pool` says all of them. */
+  | { readonly kind: 'origin'; readonly url: string; readonly pool?: OriginPool }
   | { readonly kind: 'redirect'; readonly location: string; readonly status: 301 | 302 | 307 | 308 }
 
 export interface Program {

@@ -5,6 +5,7 @@ import { randomFillSync } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { EdgeError } from '#/core/errors.ts'
 import type { Client, Exchange, HeaderList } from '#/core/exchange.ts'
+import type { ErrorPages } from '#/core/origin.ts'
 import type { EpochMs } from '#/core/units.ts'
 import type { Head } from './read-head.ts'
 import type { RequestBody } from './request-body.ts'
@@ -83,6 +84,8 @@ export class AcceptedExchange implements Exchange {
   isLast: boolean
   /** W3C Trace Context for the program or origin, when traces are exported. */
   traceparent: string | undefined
+  /** Pages of the site, once it is known, for errors of the platform. */
+  errorPages: ErrorPages | undefined
   timings: Exchange['timings'] = {}
   #controller: AbortController | undefined
 
@@ -100,6 +103,7 @@ export class AcceptedExchange implements Exchange {
     this.requestBody = start.body
     this.fault = undefined
     this.traceparent = undefined
+    this.errorPages = undefined
     this.isLast = false
   }
 
@@ -154,4 +158,9 @@ export function leave(exchange: AcceptedExchange): void {
     const index = live.indexOf(exchange)
     if (index !== -1) live.splice(index, 1)
   }
+}
+
+/** The client left: everything that is still in flight on the connection ends. */
+export function abandon(connection: Connection): void {
+  for (const exchange of [...connection.live]) exchange.fail(clientGone())
 }

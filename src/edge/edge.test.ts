@@ -103,6 +103,34 @@ test('a chunked body beyond the limit is refused while it streams', async (t) =>
   assert.equal((await logged(1))[0]!.error, 'body_too_large')
 })
 
+test('a client in the middle of a refused upload can read why, however much it still sends', async (t) => {
+  const { port, metrics } = await startEdge(t, {
+    limits: { requestBodyBytes: 100_000, lingerMs: 5_000 },
+    run: async (request) => hello({ body: Buffer.from(await textOf(request.body)) }),
+  })
+  const chunk = `10000\r\n${'x'.repeat(65536)}\r\n`
+  const declared = `Content-Length: ${64 * 65536}\r\n`
+  for (const [field, part] of [
+    ['Transfer-Encoding: chunked\r\n', chunk],
+    [declared, 'x'.repeat(65536)],
+  ] as const) {
+    const socket = connect({ port, host: '127.0.0.1' })
+    let failed: Error | undefined
+    socket.on('error', (error) => {
+      failed = error
+    })
+    const all = readAll(socket)
+    socket.write(`POST / HTTP/1.1\r\n${host}${field}\r\n`)
+    for (let sent = 0; sent < 64 && !socket.destroyed; sent++)
+      await new Promise((resolve) => socket.write(part, () => setImmediate(resolve)))
+    socket.end()
+    assert.match(await all, /^HTTP\/1.1 413 /)
+    assert.equal(failed, undefined)
+  }
+  while (!/rimward_connections 0\n/.test(await metrics.registry.metrics()))
+    await new Promise((resolve) => setTimeout(resolve, 5))
+})
+
 test('100 Continue is sent when the program reads, and only then', async (t) => {
   const { port } = await startEdge(t, {
     run: async (request) => hello({ body: Buffer.from(request.path === '/read' ? await textOf(request.body) : 'no') }),

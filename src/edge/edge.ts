@@ -2,13 +2,14 @@
  * The data plane of one point of presence: listens, serves, drains.
  */
 import { randomBytes } from 'node:crypto'
-import type { AddressInfo, Server } from 'node:net'
+import type { AddressInfo, Server, Socket } from 'node:net'
 import type { Limits } from '#/core/limits.ts'
 import { pickDeployment } from '#/core/pick-deployment.ts'
 import type { Assets, Certificates, Egress, Engine } from '#/core/ports.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
 import { type Connections, createConnections } from './connections.ts'
+import { createFastHttp1 } from './fast-http1.ts'
 import { findSiteByName } from './find-site.ts'
 import type { Front } from './front.ts'
 import { type HandlePorts, handle, refuse } from './handle.ts'
@@ -49,6 +50,8 @@ export interface EdgeOptions {
   readonly locate?: Locate
   /** 32 bytes; the same on points of presence that should accept each other's TLS sessions. */
   readonly ticketSecret?: Uint8Array
+  /** False leaves all of HTTP/1 to node:http, for comparing the two. Default true. */
+  readonly fastHttp1?: boolean
 }
 
 export interface Edge {
@@ -63,7 +66,9 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   const { limits, metrics, pop, listen } = options
   const connections = createConnections({ limits, metrics, locate: options.locate, country: pop.country })
   const front = createFront(options, connections)
-  const http1 = createHttp1(front)
+  const slowHttp1 = createHttp1(front)
+  const fastHttp1 = options.fastHttp1 === false ? undefined : createFastHttp1(front, slowHttp1)
+  const http1 = fastHttp1 ?? { adopt: (socket: Socket) => void slowHttp1.emit('connection', socket) }
   const http2 = createHttp2(front)
   const listeners: Server[] = []
   const shared = { http1, http2, connections, limits }
@@ -84,10 +89,15 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
     addresses.https = await start(tls, listen.https)
   }
 
+  function closeHttp1(): void {
+    slowHttp1.close()
+    fastHttp1?.close()
+  }
+
   async function close(): Promise<void> {
     for (const listener of listeners) listener.close()
     connections.destroyAll()
-    http1.close()
+    closeHttp1()
     await connections.empty()
   }
 
@@ -101,7 +111,7 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
       const timer = setTimeout(() => connections.destroyAll(), limits.drainMs)
       await connections.empty()
       clearTimeout(timer)
-      http1.close()
+      closeHttp1()
     },
     close,
   }

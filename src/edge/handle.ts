@@ -11,7 +11,7 @@ import { type AcceptedExchange, leave } from './accepted.ts'
 import { answerChallenge } from './answer-challenge.ts'
 import { fetchOrigin } from './fetch-origin.ts'
 import { findSite } from './find-site.ts'
-import { errorPage } from './pages.ts'
+import { customPage, errorPage } from './pages.ts'
 import { type Picked, type ProgramFirst, pickTarget } from './pick-target.ts'
 import type { Reply } from './reply.ts'
 import type { Pop } from './request-headers.ts'
@@ -60,6 +60,7 @@ async function answerSite(exchange: AcceptedExchange, reply: Reply, ports: Handl
   if (site === undefined)
     throw new EdgeError('no_such_site', `No site on this platform is called ${exchange.host || '(no name)'}.`)
   exchange.site = site.name
+  exchange.errorPages = site.errorPages
   const picked = pickTarget(site, snapshot, exchange, { random: ports.random(), programFirst: ports.programFirst })
   switch (picked.kind) {
     case 'program':
@@ -67,7 +68,7 @@ async function answerSite(exchange: AcceptedExchange, reply: Reply, ports: Handl
     case 'assets':
       return answerFromAssets(exchange, reply, picked, ports)
     case 'origin':
-      return fetchOrigin(exchange, site.name, picked.url, ports)
+      return fetchOrigin(exchange, site, picked, ports, (status, headers) => reply.informational(status, headers))
     case 'redirect':
       return { status: picked.status, headers: ['location', picked.location], body: null }
   }
@@ -118,7 +119,9 @@ export function refuse(
   }
   const facts = { id: exchange.id, pop: ports.pop.id, host: exchange.host }
   try {
-    respond(exchange, reply, errorPage(error, headerValue(exchange.headers, 'accept'), facts), ports)
+    const page =
+      customPage(error, exchange.errorPages) ?? errorPage(error, headerValue(exchange.headers, 'accept'), facts)
+    respond(exchange, reply, page, ports)
   } catch {
     // The connection went away under the page; the error recorded is the first one.
     reply.cut()

@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type Server, ServerResponse } from 
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { EdgeError } from '#/core/errors.ts'
-import { AcceptedExchange, type Connection, clientGone, noHead } from './accepted.ts'
+import { AcceptedExchange, type Connection, noHead } from './accepted.ts'
 import type { Front } from './front.ts'
 import { Http1Reply } from './http1-reply.ts'
 import { RawReply } from './raw-reply.ts'
@@ -56,7 +56,7 @@ function accept(front: Front, request: IncomingMessage, response: ServerResponse
   const connection = front.connectionOf(request.socket)
   if (connection === undefined) return void request.socket.destroy()
   // Behind a refused request nothing is a request: this is how one is smuggled. The refusal's answer ends the connection.
-  if (connection.ending) return
+  if (connection.ending || request.socket.writableEnded) return
   const { httpVersion, rawHeaders, method = '', url = '' } = request
   const read =
     options?.refusal ??
@@ -193,9 +193,4 @@ function onIdle(front: Front, socket: Socket): void {
   const waiting = connection?.live.find((exchange) => exchange.requestBody?.waiting === true)
   if (waiting === undefined) return void socket.destroy()
   waiting.requestBody?.timeOut()
-}
-
-/** The client left: everything that is still in flight on the connection ends. */
-export function abandon(connection: Connection): void {
-  for (const exchange of [...connection.live]) exchange.fail(clientGone())
 }

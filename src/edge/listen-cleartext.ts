@@ -1,16 +1,21 @@
 /**
  * The cleartext port: HTTP/1, and HTTP/2 by prior knowledge (RFC 9113 §3.3), told apart by their first bytes.
  */
-import type { Server as Http1Server } from 'node:http'
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Limits } from '#/core/limits.ts'
+import type { Connection } from './accepted.ts'
 import type { Connections } from './connections.ts'
 import type { Http2 } from './http2.ts'
 
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
 
+export interface Http1 {
+  /** Speaks HTTP/1 on a socket of which nothing was read, or whose first bytes were put back. */
+  adopt(socket: Socket, connection: Connection): void
+}
+
 export interface ListenOptions {
-  readonly http1: Http1Server
+  readonly http1: Http1
   readonly http2: Http2
   readonly connections: Connections
   readonly limits: Limits
@@ -29,7 +34,7 @@ export function createCleartextListener({ http1, http2, connections, limits }: L
       socket.removeAllListeners('timeout')
       const connection = connections.open(socket, 'http')
       if (isHttp2) http2.adopt(socket, connection)
-      else http1.emit('connection', socket)
+      else http1.adopt(socket, connection)
     })
   })
 }

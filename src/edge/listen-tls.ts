@@ -77,7 +77,7 @@ function dispatch({ http1, http2, connections }: ListenTlsOptions, socket: TLSSo
   socket.on('error', () => socket.destroy())
   const connection = connections.open(socket, 'https')
   if (socket.alpnProtocol === 'h2') http2.adopt(socket, connection)
-  else http1.emit('connection', socket)
+  else http1.adopt(socket, connection)
 }
 
 function period(now: number, seconds: number): number {

@@ -113,23 +113,25 @@ function openDestination({ to, limits }: LogOptions): Destination {
     dest: file ?? 2,
     mkdir: true,
     sync: false,
-    minLength: 32 * 1024,
-    maxWrite: 64 * 1024,
+    contentMode: 'buffer',
     maxLength: limits.logQueueBytes,
-    periodicFlush: 500,
   })
   let dropped = 0
   let bytes = file === undefined ? 0 : sizeOf(file)
   stream.on('drop', () => dropped++)
   // A full disk must not end the process; the line is lost and counted.
   stream.on('error', () => dropped++)
-  const flush = () => new Promise<void>((resolve) => stream.flush(() => resolve()))
+  const batch = createBatch((lines) => stream.write(lines as unknown as string))
+  const flush = () => {
+    batch.flush()
+    return new Promise<void>((resolve) => stream.flush(() => resolve()))
+  }
   return {
     write(line) {
-      stream.write(line)
-      bytes += line.length
+      bytes += batch.add(line)
       if (file === undefined || bytes < limits.logFileBytes) return
       bytes = 0
+      batch.flush()
       rotate(file, limits.logFiles)
       stream.reopen()
     },
@@ -139,8 +141,48 @@ function openDestination({ to, limits }: LogOptions): Destination {
     flush,
     async close() {
       await flush()
+      batch.close()
       if (file !== undefined) stream.end()
     },
+  }
+}
+
+const batchBytes = 32 * 1024
+const batchMs = 500
+
+/**
+ * Lines become bytes as they come. Joined as strings they are copied twice more and live long enough to reach the old
+ * generation, which costs four times the formatting (measured with wrk, hello world, 32 connections).
+ */
+function createBatch(write: (lines: Buffer) => void) {
+  let buffer = Buffer.allocUnsafeSlow(batchBytes)
+  let used = 0
+
+  function flush(): void {
+    if (used === 0) return
+    const full = buffer.subarray(0, used)
+    buffer = Buffer.allocUnsafeSlow(batchBytes)
+    used = 0
+    write(full)
+  }
+
+  const timer = setInterval(flush, batchMs).unref()
+  return {
+    flush,
+    /** Returns the bytes of the line. */
+    add(line: string): number {
+      // UTF-8 has at most three bytes for one UTF-16 unit.
+      if (used + line.length * 3 > batchBytes) flush()
+      if (line.length * 3 > batchBytes) {
+        const whole = Buffer.from(line)
+        write(whole)
+        return whole.length
+      }
+      const length = buffer.write(line, used)
+      used += length
+      return length
+    },
+    close: () => clearInterval(timer),
   }
 }
 

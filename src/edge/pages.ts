@@ -3,7 +3,8 @@
  */
 import { STATUS_CODES } from 'node:http'
 import type { EdgeError } from '#/core/errors.ts'
-import type { Answer } from '#/core/exchange.ts'
+import type { Answer, HeaderList } from '#/core/exchange.ts'
+import type { ErrorPages } from '#/core/origin.ts'
 import { acceptedType, type PageType } from '#/http/accept-type.ts'
 
 export interface PageFacts {
@@ -22,10 +23,24 @@ const contentTypes: Record<PageType, string> = {
 export function errorPage(error: EdgeError, accept: string | undefined, facts: PageFacts): Answer {
   const type = acceptedType(accept)
   const { status } = error.row
-  const headers = ['content-type', contentTypes[type], 'cache-control', 'no-store', 'x-content-type-options', 'nosniff']
-  if (status === 405) headers.push('allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS')
-  if (status === 503 && error.row.retry) headers.push('retry-after', '1')
+  const headers = ['content-type', contentTypes[type], ...commonFields(error)]
   return { status, headers, body: Buffer.from(forms[type](error, facts)) }
+}
+
+/** What the site wants said instead, by status before class; undefined where it says nothing. */
+export function customPage(error: EdgeError, pages: ErrorPages | undefined): Answer | undefined {
+  if (pages === undefined) return undefined
+  const { status } = error.row
+  const page = pages[String(status)] ?? pages[`${Math.floor(status / 100)}xx`]
+  if (page === undefined) return undefined
+  return { status, headers: ['content-type', page.type, ...commonFields(error)], body: Buffer.from(page.body) }
+}
+
+function commonFields({ row }: EdgeError): HeaderList {
+  const headers = ['cache-control', 'no-store', 'x-content-type-options', 'nosniff']
+  if (row.status === 405) headers.push('allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS')
+  if (row.status === 503 && row.retry) headers.push('retry-after', '1')
+  return headers
 }
 
 const forms: Record<PageType, (error: EdgeError, facts: PageFacts) => string> = { html, json, text }

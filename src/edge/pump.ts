@@ -1,9 +1,19 @@
 /**
  * Moves bytes from a source to a client no faster than the client reads.
  */
-import type { Duplex, Readable, Writable } from 'node:stream'
+import type { Duplex, Readable } from 'node:stream'
 import { EdgeError } from '#/core/errors.ts'
 import { clientGone } from './accepted.ts'
+
+/** As much of a Writable as is needed to be written to. */
+export interface Sink {
+  readonly destroyed: boolean
+  /** False when the next bytes should wait for `drain`. */
+  write(chunk: Uint8Array): boolean
+  end(): void
+  on(event: 'drain' | 'close', listener: () => void): unknown
+  off(event: 'drain' | 'close', listener: () => void): unknown
+}
 
 export interface PumpOptions {
   /** Content-Length promised; a source that gives more or less is cut, or the next answer would be misread. */
@@ -13,7 +23,7 @@ export interface PumpOptions {
 }
 
 /** Resolves with the bytes moved after `target.end()`; rejects with `origin_failed` or `client_gone`. */
-export function pump(source: Readable, target: Writable, options: PumpOptions): Promise<number> {
+export function pump(source: Readable, target: Sink, options: PumpOptions): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>()
   let bytes = 0
   let done = false

@@ -41,6 +41,7 @@ export function createRequestBody(source: Readable, options: RequestBodyOptions)
   let started = false
   let discarding = false
   let waiting = false
+  let overflown = false
 
   function wait(now: boolean): void {
     if (waiting === now) return
@@ -50,7 +51,9 @@ export function createRequestBody(source: Readable, options: RequestBodyOptions)
 
   function onData(chunk: Buffer): void {
     bytes += chunk.length
+    if (overflown) return
     if (bytes > options.limitBytes) {
+      overflown = true
       options.onFail(new EdgeError('body_too_large', `The body has more than ${options.limitBytes} bytes.`))
     } else if (!discarding && !stream.push(chunk)) {
       source.pause()

@@ -29,6 +29,7 @@ const replaced: ReadonlySet<string> = new Set([
   'x-real-ip',
   'x-forwarded-proto',
   'x-forwarded-for',
+  'x-forwarded-host',
   'cdn-loop',
 ])
 

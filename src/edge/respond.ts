@@ -5,6 +5,7 @@ import { EdgeError } from '#/core/errors.ts'
 import type { Answer, HeaderList } from '#/core/exchange.ts'
 import { connectionNames, hopByHop } from '#/http/header-list.ts'
 import type { AcceptedExchange } from './accepted.ts'
+import { checkFields } from './check-fields.ts'
 import type { Reply } from './reply.ts'
 import { type Pop, rayOf } from './request-headers.ts'
 
@@ -27,9 +28,9 @@ export function respond(
     answer.upgraded?.destroy()
     throw new EdgeError('program_exception', `The answer has status ${answer.status}, which this request cannot get.`)
   }
+  const headers = checkedHeaders(exchange, answer, options)
   exchange.status = answer.status
   if (closesAfter(exchange, options)) reply.closeAfter()
-  const headers = responseHeaders(exchange, answer, options)
   if (joins)
     return reply.switchProtocols(headers, answer.upgraded!).then((bytes) => {
       exchange.bytesOut = bytes
@@ -52,6 +53,18 @@ export function respond(
   return reply.sendStream(status, statusText, headers, body).then((bytes) => {
     exchange.bytesOut = bytes
   })
+}
+
+function checkedHeaders(exchange: AcceptedExchange, answer: Answer, options: RespondOptions): HeaderList {
+  const headers = responseHeaders(exchange, answer, options)
+  try {
+    checkFields(headers, answer.statusText)
+  } catch (error) {
+    answer.upgraded?.destroy()
+    if (answer.body !== null && !(answer.body instanceof Uint8Array)) answer.body.on('error', () => {}).destroy()
+    throw error
+  }
+  return headers
 }
 
 /** Worth keeping the connection? Not when draining, nor when more of the request body is left than we care to read. */

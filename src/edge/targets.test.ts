@@ -48,10 +48,12 @@ for (const [name, deployment, path, more, body] of cases)
 
 test('an origin gets the path behind its own, and who the client is', async (t) => {
   const asked: EgressRequest[] = []
+  let paged = false
   const site: Site = aSite({ name: 'cdn', target: { kind: 'origin', url: 'https://origin.example/base/' } })
+  const errorPages = { '5xx': { type: 'text/plain', body: 'We are sorry.' } }
   const { port, logged } = await startEdge(t, {
     options: {
-      snapshot: () => aSnapshot([site]),
+      snapshot: () => aSnapshot([paged ? { ...site, errorPages } : site]),
       egress: {
         async fetch(request) {
           asked.push(request)
@@ -64,11 +66,15 @@ test('an origin gets the path behind its own, and who the client is', async (t) 
   assert.equal(bodyOf(await rawExchange(port, get('/a?b'))), 'hello')
   assert.equal(asked[0]!.url, 'https://origin.example/base/a?b')
   assert.deepEqual(asked[0]!.by, { site: 'cdn' })
-  assert.deepEqual(asked[0]!.headers.slice(-2), ['x-forwarded-host', 'hello.localhost'])
+  assert.deepEqual(asked[0]!.headers.slice(-4), ['via', '1.1 rimward', 'x-forwarded-host', 'hello.localhost'])
   assert.match(await rawExchange(port, get('/down')), /^HTTP\/1.1 530 [\s\S]*error code: 1016/)
+  paged = true
+  const own = await rawExchange(port, get('/down'))
+  assert.match(own, /^HTTP\/1.1 530 [\s\S]*content-type: text\/plain\r\n[\s\S]*cf-ray: /)
+  assert.equal(bodyOf(own), 'We are sorry.')
   assert.deepEqual(
-    (await logged(2)).map((line) => line.error),
-    [undefined, 'origin_unresolved'],
+    (await logged(3)).map((line) => line.error),
+    [undefined, 'origin_unresolved', 'origin_unresolved'],
   )
 })
 

@@ -5,15 +5,17 @@
 import { networkInterfaces } from 'node:os'
 import { Readable } from 'node:stream'
 import { EdgeError } from '#/core/errors.ts'
-import type { Body } from '#/core/exchange.ts'
+import type { Answer, Body } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
-import type { Egress, EgressRequest, EgressRules } from '#/core/ports.ts'
+import type { Egress, EgressRequest, EgressRules, Seal } from '#/core/ports.ts'
 import type { Clock } from '#/core/units.ts'
 import { normalAddress } from './address-policy.ts'
+import { createConnectionSettings } from './connection-settings.ts'
 import { decideEgress, type EgressDecision, type Listener, ownListenerMatcher } from './decide-egress.ts'
 import { type Destination, parseDestination } from './destination.ts'
-import { fetchOrigin } from './fetch-origin.ts'
-import { countHops, fieldOf, toOriginFields } from './header-fields.ts'
+import { fetchOrigin, type OriginRequest } from './fetch-origin.ts'
+import { countHops, fieldOf, isConditional, toOriginFields } from './header-fields.ts'
+import { mayTryAgain } from './may-retry.ts'
 import { createOriginPools } from './origin-pools.ts'
 import { createNames, createSystemLookup, isLoopbackName, type Lookup } from './resolve.ts'
 
@@ -32,6 +34,8 @@ export interface EgressOptions {
   readonly clock: Clock
   /** PEM of authorities to trust besides the usual ones. */
   readonly tls?: { readonly ca?: string }
+  /** Opens the keys of client certificates; absent: requests with one are a bug. */
+  readonly seal?: Pick<Seal, 'open'>
   /** The sockets on which this platform listens; programs do not reach them without a rule that names the port. */
   readonly ownListeners?: () => readonly Listener[]
   /** Asks for the addresses of a name; the machine's hosts file and name servers by default. */
@@ -41,7 +45,8 @@ export interface EgressOptions {
 export function createEgress(options: EgressOptions): Egress {
   const { rules, ownSite, limits, clock } = options
   const names = createNames({ lookup: options.lookup ?? createSystemLookup(limits.originResolveMs), limits, clock })
-  const pools = createOriginPools({ limits, ...(options.tls?.ca === undefined ? {} : { ca: options.tls.ca }) })
+  const pools = createOriginPools({ limits })
+  const settingsOf = createConnectionSettings({ limits, ca: options.tls?.ca, seal: options.seal })
 
   async function check(by: EgressRequest['by'], destination: Destination) {
     const { host, port } = destination
@@ -67,14 +72,30 @@ export function createEgress(options: EgressOptions): Egress {
         : undefined
       const body = bodyOf(request)
       const headers = toOriginFields(request.headers, authority, body instanceof Readable)
-      const pool = pools.acquire({ destination, ...checked, http1Only: upgrade !== undefined })
-      return fetchOrigin(
-        pool,
-        { method: request.method, destination, headers, body, upgrade, signal: request.signal },
-        limits,
-      )
+      const settings = settingsOf(by, request.connection)
+      const target = { destination, ...checked, http1Only: upgrade !== undefined, settings }
+      const { method, signal, onInformational } = request
+      // A pool connects at once or waits for a connection to become free; both take the time of connecting at most.
+      const connectMs = settings.connectMs + limits.originAttemptMs
+      const { sniHostname } = settings
+      const sent = { method, destination, headers, body, upgrade, signal, connectMs, sniHostname, onInformational }
+      const answer = await withRetry(sent, () => fetchOrigin(pools.acquire(target), sent))
+      if ('site' in by && answer.status === 304 && !isConditional(headers))
+        throw new EdgeError('origin_failed', `${destination.host} answered 304 to a request that was not conditional.`)
+      return answer
     },
     close: () => pools.close(),
+  }
+}
+
+/** Once more, on another connection, when the first was a kept one that the origin had closed. */
+async function withRetry(request: OriginRequest, send: () => Promise<Answer>): Promise<Answer> {
+  try {
+    return await send()
+  } catch (thrown) {
+    const again = thrown instanceof EdgeError && !request.signal.aborted && mayTryAgain(thrown, request)
+    if (!again) throw thrown
+    return send()
   }
 }
 

@@ -1,10 +1,9 @@
 /** One request to one origin: undici's dispatch calls on one side, an `Answer` with a stream on the other. */
 import { isIP } from 'node:net'
 import { type Duplex, Readable } from 'node:stream'
-import type { Dispatcher } from 'undici'
+import { type Dispatcher, errors } from 'undici'
 import { EdgeError } from '#/core/errors.ts'
 import type { Answer, Body, HeaderList } from '#/core/exchange.ts'
-import type { Limits } from '#/core/limits.ts'
 import type { Destination } from './destination.ts'
 import { fieldOf, fromOriginFields } from './header-fields.ts'
 import { lendBody } from './lend-body.ts'
@@ -20,19 +19,25 @@ export interface OriginRequest {
   /** Protocol to switch to (`websocket`). */
   readonly upgrade: string | undefined
   readonly signal: AbortSignal
+  /** Longest wait for a connection, in milliseconds. */
+  readonly connectMs: number
+  /** Server name of TLS instead of the URL's host. */
+  readonly sniHostname: string | undefined
+  readonly onInformational: ((status: number, headers: HeaderList) => void) | undefined
 }
 
 /** Resolves at the head of the final answer. Rejects with an `EdgeError`; later failures destroy the body with one. */
-export function fetchOrigin(origin: OriginPool, request: OriginRequest, limits: Limits): Promise<Answer> {
+export function fetchOrigin(origin: OriginPool, request: OriginRequest): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const { destination, signal } = request
     const body = request.body instanceof Readable ? lendBody(request.body) : request.body
-    const call = createCall(origin, { ...request, body }, limits, { resolve, reject })
+    const call = createCall(origin, { ...request, body }, { resolve, reject })
     if (signal.aborted) {
       call.abandon()
       return
     }
     signal.addEventListener('abort', call.abandon, { once: true })
+    const serverName = request.sniHostname ?? destination.host
     const options = {
       method: request.method,
       path: destination.path,
@@ -40,7 +45,7 @@ export function fetchOrigin(origin: OriginPool, request: OriginRequest, limits: 
       body,
       upgrade: request.upgrade ?? null,
       // SNI and the name in the certificate are the URL's, whatever Host says; an address has no name but Host's.
-      ...(isIP(destination.host) === 0 ? { servername: destination.host } : {}),
+      ...(isIP(serverName) === 0 ? { servername: serverName } : {}),
     }
     try {
       origin.pool.dispatch(options, call.handler)
@@ -55,7 +60,7 @@ interface Outcome {
   reject(error: EdgeError): void
 }
 
-function createCall(origin: OriginPool, request: OriginRequest, limits: Limits, outcome: Outcome) {
+function createCall(origin: OriginPool, request: OriginRequest, outcome: Outcome) {
   const { host } = request.destination
   let controller: Dispatcher.DispatchController | undefined
   let incoming: Readable | undefined
@@ -64,8 +69,9 @@ function createCall(origin: OriginPool, request: OriginRequest, limits: Limits, 
 
   // Waiting for a free connection, or for a new one, before the request is written.
   const waiting = setTimeout(() => {
-    fail(new EdgeError('origin_timeout', `No connection to ${host} was free in time.`))
-  }, limits.originConnectMs + limits.originAttemptMs)
+    const cause = new errors.ConnectTimeoutError('waited for a connection')
+    fail(new EdgeError('origin_timeout', `No connection to ${host} was free in time.`, { cause }))
+  }, request.connectMs)
 
   /** True the first time: the exchange with the origin was still going on. */
   function end(): boolean {
@@ -106,7 +112,10 @@ function createCall(origin: OriginPool, request: OriginRequest, limits: Limits, 
     },
     onResponseStart(started, status, _fields, statusText) {
       // 103 and other interim answers (RFC 9110 §15.2): the final one follows.
-      if (status < 200) return
+      if (status < 200) {
+        request.onInformational?.(status, fromOriginFields(started.rawHeaders))
+        return
+      }
       const headers = fromOriginFields(started.rawHeaders)
       if (!hasBody(request.method, status, headers)) {
         answer({ status, statusText: statusText ?? '', headers, body: null })

@@ -78,3 +78,11 @@ export function fromOriginFields(raw: unknown): HeaderList {
 function latin1(item: Buffer | string): string {
   return typeof item === 'string' ? item : item.toString('latin1')
 }
+
+const conditions = new Set(['if-none-match', 'if-modified-since', 'if-match', 'if-unmodified-since', 'if-range'])
+
+/** RFC 9110 §13.1; only such a request may be answered with 304 (§15.4.5). */
+export function isConditional(headers: HeaderList): boolean {
+  for (let i = 0; i < headers.length; i += 2) if (conditions.has(headers[i]!.toLowerCase())) return true
+  return false
+}

@@ -26,7 +26,7 @@ const byCode: Record<string, readonly [ErrorCode, string]> = {
 /** `host` is the name as the requester wrote it. */
 export function toOriginError(thrown: unknown, host: string): EdgeError {
   if (thrown instanceof EdgeError) return thrown
-  const error = firstOf(thrown)
+  const error = firstFailure(thrown)
   const known = byCode[error.code ?? '']
   if (known !== undefined) return new EdgeError(known[0], `${host} ${known[1]}.`, { cause: thrown })
   if (isCertificateError(error.code))
@@ -43,7 +43,7 @@ export function toOriginError(thrown: unknown, host: string): EdgeError {
 }
 
 /** Several addresses failed: the first failure that is not «this machine has no such network» tells most. */
-function firstOf(thrown: unknown): NodeJS.ErrnoException {
+export function firstFailure(thrown: unknown): NodeJS.ErrnoException {
   if (!(thrown instanceof AggregateError)) return thrown as NodeJS.ErrnoException
   const errors = thrown.errors as NodeJS.ErrnoException[]
   return errors.find((error) => error.code !== 'ENETUNREACH') ?? errors[0] ?? thrown

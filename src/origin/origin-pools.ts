@@ -4,11 +4,11 @@
  * part of the pool's key, so that nobody gets a connection that was allowed to somebody else only.
  */
 import { isIP } from 'node:net'
-import { rootCertificates } from 'node:tls'
 import { buildConnector, Pool } from 'undici'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import { normalAddress } from './address-policy.ts'
+import type { ConnectionSettings } from './connection-settings.ts'
 import type { Destination } from './destination.ts'
 
 export interface OriginPool {
@@ -31,12 +31,11 @@ export interface PoolTarget {
   readonly public: boolean
   /** Upgrades need a connection of HTTP/1.1. */
   readonly http1Only: boolean
+  readonly settings: ConnectionSettings
 }
 
 export interface PoolsOptions {
   readonly limits: Limits
-  /** PEM of authorities to trust besides the usual ones. */
-  readonly ca?: string
 }
 
 interface Held {
@@ -50,7 +49,7 @@ interface Checked {
   addresses: readonly string[]
 }
 
-export function createOriginPools({ limits, ca }: PoolsOptions): OriginPools {
+export function createOriginPools({ limits }: PoolsOptions): OriginPools {
   const held = new Map<string, Held>()
 
   function makeRoom(): void {
@@ -73,7 +72,7 @@ export function createOriginPools({ limits, ca }: PoolsOptions): OriginPools {
     }
     makeRoom()
     const checked: Checked = { addresses: target.addresses }
-    const made = { pool: createPool(target, checked, limits, ca), checked, inFlight: 0 }
+    const made = { pool: createPool(target, checked, limits), checked, inFlight: 0 }
     held.set(key, made)
     return made
   }
@@ -82,7 +81,7 @@ export function createOriginPools({ limits, ca }: PoolsOptions): OriginPools {
     acquire(target) {
       const { scheme, host, port } = target.destination
       const addresses = target.public ? [] : [...target.addresses].sort()
-      const one = open([scheme, host, port, target.http1Only, ...addresses].join(' '), target)
+      const one = open([scheme, host, port, target.http1Only, target.settings.key, ...addresses].join(' '), target)
       one.checked.addresses = target.addresses
       if (one.inFlight >= limits.originRequests)
         throw new EdgeError('overloaded', `Too many requests to ${host} are in flight.`)
@@ -104,37 +103,39 @@ export function createOriginPools({ limits, ca }: PoolsOptions): OriginPools {
   }
 }
 
-function createPool(target: PoolTarget, checked: Checked, limits: Limits, ca: string | undefined): Pool {
-  const { destination, http1Only } = target
+function createPool(target: PoolTarget, checked: Checked, limits: Limits): Pool {
+  const { destination, http1Only, settings } = target
   const { scheme, host, port } = destination
   const name = isIP(host) === 6 ? `[${host}]` : host
   return new Pool(`${scheme}://${name}:${port}`, {
-    connect: createConnect(checked, http1Only, limits, ca),
+    connect: createConnect(checked, target, limits),
     allowH2: !http1Only,
-    connections: limits.originConnections,
+    connections: settings.connections,
+    clientTtl: settings.maxLifetimeMs ?? null,
+    ...(settings.maxUse !== undefined && { maxRequestsPerClient: settings.maxUse }),
     pipelining: 1,
-    keepAliveTimeout: limits.originKeepAliveMs,
-    keepAliveMaxTimeout: limits.originKeepAliveMs * 10,
+    keepAliveTimeout: settings.keepAliveMs,
+    keepAliveMaxTimeout: settings.keepAliveMs * 10,
     maxHeaderSize: limits.originHeaderBytes,
-    headersTimeout: limits.originFirstByteMs,
-    bodyTimeout: limits.originBetweenBytesMs,
+    headersTimeout: settings.firstByteMs,
+    bodyTimeout: settings.betweenBytesMs,
   })
 }
 
 /** Addresses are tried in turn, families in alternation (Node's `autoSelectFamily`, after RFC 8305). */
 function createConnect(
   checked: Checked,
-  http1Only: boolean,
+  { http1Only, settings }: PoolTarget,
   limits: Limits,
-  ca: string | undefined,
 ): buildConnector.connector {
   const connect = buildConnector({
     allowH2: !http1Only,
     preferH2: true,
-    timeout: limits.originConnectMs,
+    timeout: settings.connectMs,
     autoSelectFamily: true,
-    autoSelectFamilyAttemptTimeout: limits.originAttemptMs,
-    ...(ca === undefined ? {} : { ca: [...rootCertificates, ca] }),
+    // Half of the time at most, so that a second address is tried at all.
+    autoSelectFamilyAttemptTimeout: Math.min(limits.originAttemptMs, Math.max(10, settings.connectMs / 2)),
+    ...settings.tls(),
     lookup: (_name, options, callback) => {
       const found = checked.addresses.map((address) => ({ address, family: isIP(address) }))
       if (options.all) callback(null, found)

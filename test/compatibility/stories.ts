@@ -3,11 +3,12 @@
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { request } from 'node:http'
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import { createServer, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { WebSocket } from 'ws'
-import { type RunningNode, root, until, wrangler } from '../support/node.ts'
+import { type RunningNode, rimward, root, until, wrangler } from '../support/node.ts'
 
 export interface Site {
   readonly node: RunningNode
@@ -55,6 +56,24 @@ const modules: Record<string, Story> = {
     const path = small(site, 'scripted', code, { vars: { WORD: 'syntax' } })
     await wrangler(site.node, path, ['deploy'])
     assert.equal((await site.node.get('scripted.localhost', '/')).text, 'script syntax')
+  },
+  async 'service-worker bindings'(site) {
+    const code = `addEventListener('fetch', (event) => event.respondWith(answer()))
+      async function answer() {
+        await NOTES.put('key', 'kept')
+        const sum = new WebAssembly.Instance(ADD).exports.add(2, 3)
+        return new Response([await NOTES.get('key'), TEXT.trim(), new Uint8Array(DATA).join(), sum].join(' | ')) }`
+    const path = small(site, 'script-bindings', code, {
+      kv_namespaces: [{ binding: 'NOTES' }],
+      text_blobs: { TEXT: 'text.txt' },
+      data_blobs: { DATA: 'data.bin' },
+      wasm_modules: { ADD: 'add.wasm' },
+    })
+    writeFileSync(join(path, 'text.txt'), 'a text\n')
+    writeFileSync(join(path, 'data.bin'), Buffer.from([1, 2, 3]))
+    copyFileSync(join(root, 'test/apps/everything/src/add.wasm'), join(path, 'add.wasm'))
+    await wrangler(site.node, path, ['deploy'])
+    assert.equal((await site.node.get('script-bindings.localhost', '/')).text, 'kept | a text | 1,2,3 | 5')
   },
   async 'python is refused'(site) {
     const path = small(site, 'snake', '', { main: 'entry.py', compatibility_flags: ['python_workers'] })
@@ -110,6 +129,49 @@ const runtime: Record<string, Story> = {
       assert.equal(facts.cf.httpProtocol, 'HTTP/1.1')
       assert.equal(typeof facts.cf.colo, 'string')
     }
+  },
+  async passThroughOnException(site) {
+    const origin = createServer((request, response) => response.end(`origin ${request.url}`))
+    await new Promise<void>((resolve) => origin.listen(0, '127.0.0.1', resolve))
+    try {
+      const url = `http://127.0.0.1:${(origin.address() as AddressInfo).port}`
+      const added = await rimward(site.node, site.folder, [
+        'site',
+        'add',
+        'passed',
+        '--origin',
+        url,
+        '--host',
+        'passed.example',
+      ])
+      assert.equal(added.code, 0, added.output)
+      const code = `export default { fetch(request, env, ctx) {
+        ctx.passThroughOnException()
+        if (request.url.endsWith('/well')) return new Response('program')
+        throw new Error('on purpose') } }`
+      const routes = [{ pattern: 'passed.example/*', zone_name: 'passed.example' }]
+      await wrangler(site.node, small(site, 'passing', code, { routes }), ['deploy'])
+      assert.equal((await site.node.get('passed.example', '/well')).text, 'program')
+      assert.equal((await site.node.get('passed.example', '/ill?x=1')).text, 'origin /ill?x=1')
+    } finally {
+      origin.close()
+      origin.closeAllConnections()
+    }
+  },
+  async 'large values'(site) {
+    const code = `export default { async fetch(_, env) {
+      const sent = new Uint8Array(25 * 1024 * 1024).fill(7)
+      await env.NOTES.put('large', sent)
+      const got = new Uint8Array(await env.NOTES.get('large', 'arrayBuffer'))
+      const refused = await env.NOTES.put('larger', new Uint8Array(sent.length + 1)).then(() => 'taken', (error) => error.message)
+      return Response.json({ same: got.length === sent.length && got.every((byte) => byte === 7), refused }) } }`
+    const path = small(site, 'large', code, { kv_namespaces: [{ binding: 'NOTES' }] })
+    await wrangler(site.node, path, ['deploy'])
+    const answer = JSON.parse((await site.node.get('large.localhost', '/')).text)
+    assert.deepEqual(answer, {
+      same: true,
+      refused: 'KV PUT failed: 413 Value length of 26214401 exceeds limit of 26214400.',
+    })
   },
   async 'error 1101'(site) {
     for (const host of hosts) {
@@ -212,6 +274,26 @@ async function words(site: Site, name: string, ...list: string[]): Promise<strin
 }
 
 const commands: Record<string, Story> = {
+  async routes(site) {
+    const code = `export default { fetch: (request, env) => new Response(env.WORD + ' ' + new URL(request.url).pathname) }`
+    const route = (pattern: string) => ({ pattern, zone_name: 'routed.example' })
+    const api = small(site, 'routed-api', code, { vars: { WORD: 'api' }, routes: [route('routed.example/api/*')] })
+    const custom = [{ pattern: 'routed.example', custom_domain: true }]
+    const all = small(site, 'routed-all', code, { vars: { WORD: 'all' }, routes: custom, workers_dev: false })
+    for (const path of [api, all]) await wrangler(site.node, path, ['deploy'])
+    assert.equal((await site.node.get('routed.example', '/api/x')).text, 'api /api/x')
+    assert.equal((await site.node.get('routed.example', '/other')).text, 'all /other')
+    assert.equal((await site.node.get('routed-all.localhost', '/')).status, 404)
+  },
+  async environments(site) {
+    const code = `export default { fetch: (_, env) => new Response(env.WORD) }`
+    const env = { staging: { vars: { WORD: 'staging' } } }
+    const path = small(site, 'several', code, { vars: { WORD: 'production' }, env })
+    await wrangler(site.node, path, ['deploy', '--env', ''])
+    await wrangler(site.node, path, ['deploy', '--env', 'staging'])
+    assert.equal((await site.node.get('several.localhost', '/')).text, 'production')
+    assert.equal((await site.node.get('several-staging.localhost', '/')).text, 'staging')
+  },
   async 'versions view'(site) {
     const [id] = await words(site, 'viewed', 'one')
     const { output } = await wrangler(site.node, join(site.folder, 'viewed'), ['versions', 'view', id!])

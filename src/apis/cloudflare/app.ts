@@ -28,7 +28,10 @@ export function createCloudflareApi(deps: CloudflareApiDeps): Hono {
     if (ownToken.test(c.req.path)) return next()
     if (isToken(c.req.header('authorization'))) return next()
     if (c.req.path.endsWith('/user/tokens/verify')) throw doorError('invalidToken', 'Invalid API Token')
-    throw doorError('authentication', 'Authentication error')
+    const refused = doorError('authentication', 'Authentication error')
+    refused.hint =
+      'This is not the token of this node: run  eval "$(npx rimward env)"  in this shell, where .rimward lies.'
+    throw refused
   })
   app.use('/accounts/:account/*', async (c, next) => {
     const asked = c.req.param('account')

@@ -20,6 +20,8 @@ export class VendorError extends Error {
   readonly status: number
   readonly code: number
   readonly meta: object | undefined
+  /** What the person may do about it; wrangler prints it below the message. */
+  hint: string | undefined
 
   constructor(status: number, code: number, message: string, meta?: object) {
     super(message)
@@ -31,9 +33,10 @@ export class VendorError extends Error {
 }
 
 export function fail(c: Context, error: VendorError): Response {
-  const { code, message, meta } = error
+  const { code, message, meta, hint } = error
+  const chain = hint === undefined ? undefined : { error_chain: [{ code, message: hint }] }
   return c.json(
-    { success: false, errors: [{ code, message, ...(meta && { meta }) }], messages: [], result: null },
+    { success: false, errors: [{ code, message, ...(meta && { meta }), ...chain }], messages: [], result: null },
     error.status as ContentfulStatusCode,
   )
 }

@@ -213,7 +213,10 @@ test('whoami, and a wrong token', async () => {
     env: { CLOUDFLARE_API_TOKEN: 'wrong' },
   })
   assert.notEqual(run.code, 0)
-  assert.match(run.stdout + run.stderr, /Authentication error \[code: 10000\]/)
+  assert.match(
+    run.stdout + run.stderr,
+    /Authentication error \[code: 10000\]\s+- This is not the token of this node: run/,
+  )
 })
 
 test('nothing unexpected happened', async () => {

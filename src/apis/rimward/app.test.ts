@@ -26,6 +26,13 @@ function memoryControl(): RimwardControl {
       sites.set(name, site)
       return { ok: true, site }
     },
+    async changeSite(name, { hosts }) {
+      const site = sites.get(name)
+      if (site?.target.kind !== 'origin') return undefined
+      const changed = { ...site, hostnames: hosts ?? site.hostnames }
+      sites.set(name, changed)
+      return changed
+    },
     async removeSite(name) {
       return sites.get(name)?.target.kind === 'origin' && sites.delete(name)
     },
@@ -46,6 +53,18 @@ function open(
         return () => listeners.delete(listener)
       },
     },
+    origins: (site) => [
+      {
+        site,
+        name: 'a',
+        url: 'http://a/',
+        healthy: true,
+        check: { successes: 1, window: 2, threshold: 1, since: 0, last: { at: 1_000, ok: true, why: 'status 200' } },
+        requests: 1,
+        failures: 0,
+        retries: 0,
+      },
+    ],
     egressRules: new Hono().get('/egress-rules', (c) => c.json({ rules: [] })),
     certificates: new Hono().get('/certificates', (c) => c.json({ certificates: [] })),
     metrics: { contentType: 'text/plain; version=0.0.4', metrics: async () => 'up 1\n' },
@@ -126,8 +145,11 @@ test('the description names every route and every route answers', async () => {
     'get /rimward/v1/programs',
     'get /rimward/v1/programs/{name}/logs',
     'get /rimward/v1/sites',
+    'get /rimward/v1/sites/{name}',
+    'get /rimward/v1/sites/{name}/origins',
     'get /rimward/v1/status',
     'get /rimward/v1/tls',
+    'patch /rimward/v1/sites/{name}',
     'post /rimward/v1/certificates',
     'post /rimward/v1/egress-rules',
     'post /rimward/v1/sites',
@@ -154,13 +176,38 @@ test('sites are added, listed, removed; bad ones are refused with a sentence', a
     [{ name: 'a', origin: 'https://u:p@a.example' }, 400, /user name/],
     [{ name: 'a', origin: 'https://a.example', hosts: ['b.example:80'] }, 400, /hosts\.0: must be a host name/],
     [{ name: 'a', origin: 'https://a.example', cache: true }, 400, /cache/],
-    [{ name: 'a' }, 400, /origin/],
+    [{ name: 'a' }, 400, /origin: give either/],
+    [{ name: 'a', origin: 'http://a.example', origins: ['http://b.example'] }, 400, /origin: give either/],
+    [{ name: 'a', origins: ['http://a.example', { url: 'x' }] }, 400, /origins\.1\.url: must be an absolute URL/],
+    [{ name: 'a', origins: [{ url: 'http://a.example', shield: 'fra' }] }, 400, /shield: .*not supported yet/],
+    [{ name: 'a', origins: [{ url: 'http://a.example', timeout: 1 }] }, 400, /Unrecognized key: .*timeout/],
+    [{ name: 'a', origin: 'http://a.example', choice: 'best' }, 400, /choice/],
+    [{ name: 'a', origin: 'http://a.example', healthCheck: { threshold: 3 } }, 400, /threshold: must not exceed/],
+    [{ name: 'a', origin: 'http://a.example', errorPages: { 200: { body: '' } } }, 400, /errorPages/],
+    [{ name: 'a', origin: 'http://a.example', errorPages: { 503: { body: 'x'.repeat(70_000) } } }, 400, /larger/],
   ]
   for (const [body, status, text] of cases) {
     const answer = await call('POST', '/rimward/v1/sites', body)
     assert.equal(answer.status, status, JSON.stringify(body))
     assert.match(await answer.text(), text)
   }
+  const changes: [string, unknown, number, RegExp][] = [
+    ['shop', { hosts: ['new.example'] }, 200, /new\.example/],
+    ['shop', { origins: [] }, 400, /origins/],
+    ['hello', {}, 409, /belongs to a program/],
+    ['nobody', {}, 404, /no site .*nobody/],
+  ]
+  for (const [name, change, status, text] of changes) {
+    const answer = await call('PATCH', `/rimward/v1/sites/${name}`, change)
+    assert.equal(answer.status, status, name)
+    assert.match(await answer.text(), text)
+  }
+  assert.match(await (await call('GET', '/rimward/v1/sites/shop')).text(), /new\.example/)
+  const states = await (await call('GET', '/rimward/v1/sites/shop/origins')).json()
+  const last = { at: '1970-01-01T00:00:01.000Z', ok: true, why: 'status 200' }
+  const check = { successes: 1, window: 2, threshold: 1, since: '1970-01-01T00:00:00.000Z', last }
+  const counts = { requests: 1, failures: 0, retries: 0 }
+  assert.deepEqual(states, { origins: [{ name: 'a', url: 'http://a/', healthy: true, check, ...counts }] })
   assert.equal((await call('DELETE', '/rimward/v1/sites/shop')).status, 204)
   assert.equal((await call('DELETE', '/rimward/v1/sites/shop')).status, 404)
   assert.equal((await call('DELETE', '/rimward/v1/sites/hello')).status, 409)

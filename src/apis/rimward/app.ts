@@ -3,11 +3,13 @@
  * beside it on the same port.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { Hono, type MiddlewareHandler } from 'hono'
+import { Hono, type HonoRequest, type MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { HTTPException } from 'hono/http-exception'
+import type { z } from 'zod'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
+import type { OriginState } from '#/core/origin.ts'
 import type { Traces } from '#/core/ports.ts'
 import type { Clock, EpochMs } from '#/core/units.ts'
 import { openapiDocument } from './openapi.ts'
@@ -18,9 +20,12 @@ import {
   type Check,
   type NewSite,
   newSite,
+  type originStateView,
   type ProgramView,
+  type SiteChangeBody,
   type SiteView,
   type Status,
+  siteChange,
 } from './schemas.ts'
 import { streamLogs } from './stream-logs.ts'
 
@@ -34,6 +39,8 @@ export interface RimwardControl {
   addSite(
     site: NewSite,
   ): Promise<{ readonly ok: true; readonly site: SiteView } | { readonly ok: false; readonly taken: string }>
+  /** Undefined when there is no such site, or it belongs to a program. Rejects with a `Problem`. */
+  changeSite(name: string, change: SiteChangeBody): Promise<SiteView | undefined>
   /** False when there is no such site, or it belongs to a program. */
   removeSite(name: string): Promise<boolean>
 }
@@ -51,6 +58,8 @@ export interface RimwardInfo {
 export interface RimwardApiOptions {
   readonly control: RimwardControl
   readonly traces: Pick<Traces, 'listen'>
+  /** What is known here of a site's origins; absent: nothing. */
+  readonly origins?: (site: string) => readonly OriginState[]
   /** `/egress-rules`, mounted at `/rimward/v1`. */
   readonly egressRules: Hono
   /** `/certificates`, `/tls` and `/acme`, mounted at `/rimward/v1`. */
@@ -100,31 +109,57 @@ async function status(options: RimwardApiOptions): Promise<Status> {
   }
 }
 
-function siteRoutes(control: RimwardControl): Hono {
+async function readBody<Schema extends z.ZodType>(request: HonoRequest, schema: Schema): Promise<z.infer<Schema>> {
+  const body = await request.json().catch(() => {
+    throw new Problem('bad_request', 'The body is not JSON.')
+  })
+  const parsed = schema.safeParse(body)
+  if (parsed.success) return parsed.data
+  const issue = parsed.error.issues[0]!
+  throw new Problem('bad_request', `${issue.path.length > 0 ? issue.path.join('.') : 'The body'}: ${issue.message}`)
+}
+
+function siteRoutes({ control, origins }: RimwardApiOptions): Hono {
   const app = new Hono()
   app.get('/', async (c) => c.json({ sites: await control.sites() }))
   app.post('/', async (c) => {
-    const body = await c.req.json().catch(() => {
-      throw new Problem('bad_request', 'The body is not JSON.')
-    })
-    const parsed = newSite.safeParse(body)
-    if (!parsed.success) {
-      const issue = parsed.error.issues[0]!
-      throw new Problem('bad_request', `${issue.path.length > 0 ? issue.path.join('.') : 'The body'}: ${issue.message}`)
-    }
-    const added = await control.addSite(parsed.data)
+    const added = await control.addSite(await readBody(c.req, newSite))
     if (!added.ok) throw new Problem('conflict', added.taken)
     return c.json(added.site, 201)
+  })
+  app.get('/:name', async (c) => c.json(await findSite(c.req.param('name'))))
+  app.get('/:name/origins', async (c) => {
+    const { name } = await findSite(c.req.param('name'))
+    return c.json({ origins: (origins?.(name) ?? []).map(originState) })
+  })
+  app.patch('/:name', async (c) => {
+    const name = c.req.param('name')
+    const site = await control.changeSite(name, await readBody(c.req, siteChange))
+    if (site !== undefined) return c.json(site)
+    await findSite(name)
+    throw new Problem('conflict', `Site "${name}" belongs to a program; deploy the program instead.`)
   })
   app.delete('/:name', async (c) => {
     const name = c.req.param('name')
     if (await control.removeSite(name)) return c.body(null, 204)
-    const owner = (await control.sites()).find((site) => site.name === name)
-    if (owner !== undefined)
-      throw new Problem('conflict', `Site "${name}" belongs to a program; delete the program instead.`)
-    throw new Problem('not_found', `There is no site "${name}".`)
+    await findSite(name)
+    throw new Problem('conflict', `Site "${name}" belongs to a program; delete the program instead.`)
   })
+
+  async function findSite(name: string): Promise<SiteView> {
+    const site = (await control.sites()).find((one) => one.name === name)
+    if (site === undefined) throw new Problem('not_found', `There is no site "${name}".`)
+    return site
+  }
   return app
+}
+
+/** Without the site's name, which the path says, and with times as text. */
+function originState({ site: _site, check, ...rest }: OriginState): z.infer<typeof originStateView> {
+  if (check === undefined) return rest
+  const { last, since, ...counts } = check
+  const at = (time: EpochMs) => new Date(time).toISOString()
+  return { ...rest, check: { ...counts, since: at(since), ...(last && { last: { ...last, at: at(last.at) } }) } }
 }
 
 function programRoutes({ control, traces, limits }: RimwardApiOptions): Hono {
@@ -171,7 +206,7 @@ export function createRimwardApi(options: RimwardApiOptions): Hono {
   app.get('/rimward/v1/openapi.json', (c) => c.json(document))
   app.get('/rimward/v1/status', async (c) => c.json(await status(options)))
   app.route('/rimward/v1/programs', programRoutes(options))
-  app.route('/rimward/v1/sites', siteRoutes(options.control))
+  app.route('/rimward/v1/sites', siteRoutes(options))
   app.route('/rimward/v1', options.egressRules)
   app.route('/rimward/v1', options.certificates)
   app.all('/rimward/*', (c) =>

@@ -1,12 +1,40 @@
 /** The control plane as our own door shows it. */
+import { cachePolicySchema } from '#/control/cache-policy.ts'
 import type { Control } from '#/control/control.ts'
 import { Refusal } from '#/control/refusal.ts'
-import type { Site } from '#/core/snapshot.ts'
+import type { Site, Target } from '#/core/snapshot.ts'
 import type { RimwardControl } from './app.ts'
+import { Problem } from './problem.ts'
 import type { ProgramView, SiteView } from './schemas.ts'
 
-function siteView({ name, hostnames, routes, target }: Site): SiteView {
-  return { name, hostnames: [...hostnames], routes: [...routes], target }
+function targetView(target: Target): SiteView['target'] {
+  if (target.kind !== 'origin' || target.pool === undefined) return target
+  const { origins, choice, quorum, healthCheck } = target.pool
+  return {
+    kind: 'origin',
+    url: target.url,
+    origins: origins.map((origin) => ({ ...origin, ...(origin.clientKey !== undefined && { clientKey: true }) })),
+    choice,
+    ...(quorum !== undefined && { quorum }),
+    ...(healthCheck !== undefined && { healthCheck: { ...healthCheck } }),
+  }
+}
+
+function siteView({ name, hostnames, routes, target, cache, errorPages }: Site): SiteView {
+  return {
+    name,
+    hostnames: [...hostnames],
+    routes: [...routes],
+    target: targetView(target),
+    ...(cache !== undefined && { cache: cachePolicySchema.parse(cache) }),
+    ...(errorPages !== undefined && { errorPages: Object.keys(errorPages) }),
+  }
+}
+
+/** A refusal is the asker's to mend: 409 where somebody else is in the way, else 400. */
+function asProblem(thrown: unknown): unknown {
+  if (!(thrown instanceof Refusal)) return thrown
+  return new Problem(thrown.code === 'address_taken' ? 'conflict' : 'bad_request', thrown.message)
 }
 
 export function viewControl(control: Control): RimwardControl {
@@ -35,13 +63,24 @@ export function viewControl(control: Control): RimwardControl {
     programs,
     sites,
     async addSite(site) {
+      if (control.sites().some(({ name }) => name === site.name))
+        return { ok: false, taken: `There is a site "${site.name}" already.` }
       try {
         await control.siteAdd(site)
       } catch (refusal) {
-        if (refusal instanceof Refusal) return { ok: false, taken: refusal.message }
-        throw refusal
+        if (refusal instanceof Refusal && refusal.code === 'address_taken') return { ok: false, taken: refusal.message }
+        throw asProblem(refusal)
       }
       return { ok: true, site: sites().find(({ name }) => name === site.name)! }
+    },
+    async changeSite(name, change) {
+      if (!control.sites().some((site) => site.name === name)) return undefined
+      try {
+        await control.siteChange(name, change)
+      } catch (refusal) {
+        throw asProblem(refusal)
+      }
+      return sites().find((site) => site.name === name)!
     },
     async removeSite(name) {
       if (!control.sites().some((site) => site.name === name)) return false

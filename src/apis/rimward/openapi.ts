@@ -3,7 +3,7 @@ import { z } from 'zod'
 import * as schemas from './schemas.ts'
 
 export interface Operation {
-  readonly method: 'get' | 'post' | 'put' | 'delete'
+  readonly method: 'get' | 'post' | 'put' | 'patch' | 'delete'
   /** Below `/rimward/v1`, parameters in braces. */
   readonly path: string
   readonly summary: string
@@ -54,6 +54,22 @@ export const operations: readonly Operation[] = [
     body: schemas.newSite,
     status: 201,
     result: schemas.siteView,
+  },
+  { method: 'get', path: '/sites/{name}', summary: 'One site.', status: 200, result: schemas.siteView },
+  {
+    method: 'patch',
+    path: '/sites/{name}',
+    summary: 'Changes a CDN site: what is absent stays, null takes away.',
+    body: schemas.siteChange,
+    status: 200,
+    result: schemas.siteView,
+  },
+  {
+    method: 'get',
+    path: '/sites/{name}/origins',
+    summary: 'How the origins of a site are doing at this point of presence.',
+    status: 200,
+    result: z.object({ origins: z.array(schemas.originStateView) }),
   },
   { method: 'delete', path: '/sites/{name}', summary: 'Removes a CDN site.', status: 204 },
   {

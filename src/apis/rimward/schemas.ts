@@ -1,5 +1,7 @@
 /** What our own API takes and gives, as zod schemas: validation, types and `openapi.json` come from these. */
 import { z } from 'zod'
+import { cachePolicySchema } from '#/control/cache-policy.ts'
+import { errorPagesForm, originsForm, originUrl, originWish, poolForm } from '#/control/site-form.ts'
 
 const siteName = z
   .string()
@@ -14,27 +16,68 @@ const hostName = z
   )
   .max(253)
 
-const originUrl = z.string().superRefine((text, context) => {
-  const refuse = (message: string): void => {
-    context.addIssue({ code: 'custom', message })
-  }
-  if (!URL.canParse(text)) return refuse('must be an absolute URL')
-  const url = new URL(text)
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') return refuse('must start with http:// or https://')
-  if (url.username !== '' || url.password !== '') return refuse('must not carry a user name or password')
-  if (url.hash !== '' || url.search !== '') return refuse('must not carry a query or a fragment')
-})
+const hosts = z.array(hostName).max(100)
 
-export const newSite = z.strictObject({
-  name: siteName,
-  origin: originUrl.describe('Where requests go: http(s)://HOST[:PORT][/PATH].'),
-  hosts: z
-    .array(hostName)
-    .max(100)
-    .default([])
-    .describe('Host names at which the site answers, besides NAME.localhost.'),
-})
+/** Refused with a sentence when there is no origin, or two ways to say it. */
+export const newSite = z
+  .strictObject({
+    name: siteName,
+    origin: z.exactOptional(originUrl.describe('Where requests go: http(s)://HOST[:PORT][/PATH].')),
+    origins: z.exactOptional(originsForm.describe('Several origins, or one with settings; instead of `origin`.')),
+    ...poolForm,
+    hosts: hosts.default([]).describe('Host names at which the site answers, besides NAME.localhost.'),
+    cache: z.exactOptional(cachePolicySchema),
+    errorPages: z.exactOptional(errorPagesForm.describe('Pages by status ("503") or class ("5xx").')),
+  })
+  .refine((site) => (site.origin === undefined) !== (site.origins === undefined), {
+    path: ['origin'],
+    error: 'give either "origin" or "origins"',
+  })
+  .transform((site) => ({ ...site, origin: site.origin ?? site.origins![0]!.url }))
 export type NewSite = z.infer<typeof newSite>
+
+/** What is absent stays as it is; null takes away. */
+export const siteChange = z
+  .strictObject({
+    origin: z.exactOptional(originUrl),
+    origins: z.exactOptional(originsForm),
+    choice: poolForm.choice,
+    quorum: z.exactOptional(poolForm.quorum.nullable()),
+    healthCheck: z.exactOptional(poolForm.healthCheck.nullable()),
+    hosts: z.exactOptional(hosts),
+    cache: z.exactOptional(cachePolicySchema.nullable()),
+    errorPages: z.exactOptional(errorPagesForm.nullable()),
+  })
+  .refine((site) => site.origin === undefined || site.origins === undefined, {
+    path: ['origin'],
+    error: 'give either "origin" or "origins"',
+  })
+  .transform(({ origin, ...rest }) =>
+    origin === undefined ? rest : { ...rest, origins: [originWish.parse({ url: origin })] },
+  )
+export type SiteChangeBody = z.infer<typeof siteChange>
+
+/** An origin as it is shown: with `clientKey: true` in place of the key. */
+const originView = z.looseObject({ name: z.string(), url: z.string(), weight: z.number() })
+
+export const originStateView = z.object({
+  name: z.string(),
+  url: z.string(),
+  healthy: z.boolean(),
+  check: z
+    .object({
+      successes: z.number(),
+      window: z.number(),
+      threshold: z.number(),
+      since: z.iso.datetime(),
+      last: z.object({ at: z.iso.datetime(), ok: z.boolean(), why: z.string() }).optional(),
+    })
+    .optional()
+    .describe('Absent where no health check is configured.'),
+  requests: z.number(),
+  failures: z.number(),
+  retries: z.number().describe('Requests that came here after another origin had failed.'),
+})
 
 export const siteView = z.object({
   name: z.string(),
@@ -42,9 +85,18 @@ export const siteView = z.object({
   routes: z.array(z.string()),
   target: z.discriminatedUnion('kind', [
     z.object({ kind: z.literal('program'), program: z.string() }),
-    z.object({ kind: z.literal('origin'), url: z.string() }),
+    z.object({
+      kind: z.literal('origin'),
+      url: z.string(),
+      origins: z.array(originView).optional(),
+      choice: z.string().optional(),
+      quorum: z.number().optional(),
+      healthCheck: z.looseObject({}).optional(),
+    }),
     z.object({ kind: z.literal('redirect'), location: z.string(), status: z.number() }),
   ]),
+  cache: z.exactOptional(cachePolicySchema),
+  errorPages: z.array(z.string()).optional().describe('Statuses and classes that have a page of their own.'),
 })
 export type SiteView = z.infer<typeof siteView>
 

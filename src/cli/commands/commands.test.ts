@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
-import { parseAddress, parsePops } from '../parse-flags.ts'
+import { defaultDataFolder, findDataFolder } from '../data-folder.ts'
+import { oneOf, parseAddress, parsePercent, parsePops } from '../parse-flags.ts'
 import { table } from '../terminal.ts'
-import { shellQuote } from './env.ts'
+import { pathForWrangler, shellQuote } from './env.ts'
 import { prettyLog } from './logs.ts'
 import { waitForSignal } from './up.ts'
 
@@ -30,10 +34,44 @@ test('addresses and points of presence', () => {
     assert.throws(() => parsePops(bad), /--pops/, bad)
 })
 
+test('the data folder is the one named, or the nearest .rimward above', (t) => {
+  const root = mkdtempSync(join(tmpdir(), 'rimward-find-'))
+  t.after(() => rmSync(root, { recursive: true }))
+  const worker = join(root, 'workers/one')
+  mkdirSync(worker, { recursive: true })
+  assert.equal(findDataFolder(worker, defaultDataFolder), join(worker, '.rimward'), 'none at all: the one to be made')
+  mkdirSync(join(root, '.rimward'))
+  assert.equal(findDataFolder(worker, defaultDataFolder), join(root, '.rimward'))
+  assert.equal(findDataFolder(worker, 'data'), join(worker, 'data'), 'who names a folder means it')
+  mkdirSync(join(worker, '.rimward'))
+  assert.equal(findDataFolder(worker, defaultDataFolder), join(worker, '.rimward'))
+})
+
+test('percentages and words', () => {
+  assert.equal(parsePercent('--log-sample', '0.5%'), 0.5)
+  for (const bad of ['', '-1', '101', 'half', '1e2'])
+    assert.throws(() => parsePercent('--log-sample', bad), /from 0 to/)
+  assert.equal(oneOf('--log', 'off', ['file', 'off']), 'off')
+  assert.throws(() => oneOf('--log', 'disk', ['file', 'stderr', 'off']), /takes file, stderr or off; got "disk"/)
+})
+
 test('a shell reads back what was quoted', () => {
   for (const text of ['plain', "it's", '$(touch x)', 'a b', '`id`', '"', '\\', '']) {
     assert.equal(execFileSync('sh', ['-c', `printf %s ${shellQuote(text)}`], { encoding: 'utf8' }), text)
   }
+})
+
+test('a shell whose Node is too old for wrangler gets ours', () => {
+  const majors = (folder: string) => ({ '/old': 20, '/new': 24, '/app/node_modules/.bin': 26 })[folder]
+  const cases: readonly [path: string, expected: string | undefined][] = [
+    ['/new:/old', undefined],
+    ['/usr/bin:/new', undefined],
+    ['/old:/new', '/own:/old:/new'],
+    ['/app/node_modules/.bin:/npm/node-gyp-bin:/old', '/own:/old'],
+    ['/app/node_modules/.bin:/new', undefined],
+    ['/usr/bin', '/own:/usr/bin'],
+  ]
+  for (const [path, expected] of cases) assert.equal(pathForWrangler(path, '/own', majors), expected, path)
 })
 
 test('log lines for people', () => {
@@ -48,6 +86,12 @@ test('log lines for people', () => {
     '01:00:00.000 GET http://hello.localhost/ → 500 exception',
     '  (log) hi\\x1b[2J {"a":1}',
     '  ✘ Error: broken\n    at index.js:1:1',
+  ])
+  // workerd also sends stacks without the line that names the error.
+  const bare = { name: 'TypeError', message: 'no', stack: '    at index.js:1:1' }
+  assert.deepEqual(prettyLog({ outcome: 'exception', eventTimestamp: 0, event: {}, exceptions: [bare] }), [
+    '- event → exception',
+    '  ✘ TypeError: no\n    at index.js:1:1',
   ])
   assert.deepEqual(prettyLog({ outcome: 'ok', eventTimestamp: 0, event: { cron: '* * * * *' } }), [
     '- cron * * * * * →',

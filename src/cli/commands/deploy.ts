@@ -129,11 +129,13 @@ async function connect(
   return { local, patterns: routes.map((route) => route.pattern) }
 }
 
+const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`
+
 function report(prepared: Prepared): string {
   const modules = prepared.bundle ? [prepared.bundle.main, ...prepared.bundle.others] : []
   const bytes = modules.reduce((sum, module) => sum + module.content.byteLength, 0)
-  const files = prepared.assets ? `, ${prepared.assets.files.length} assets` : ''
-  return `${modules.length} modules, ${(bytes / 1024).toFixed(1)} KiB${files}`
+  const files = prepared.assets ? `, ${count(prepared.assets.files.length, 'asset')}` : ''
+  return `${count(modules.length, 'module')}, ${(bytes / 1024).toFixed(1)} KiB${files}`
 }
 
 async function deploy(folder: string | undefined, flags: DeployFlags, terminal: Terminal): Promise<void> {

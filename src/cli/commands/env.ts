@@ -1,9 +1,10 @@
 /** `rimward env`: what a shell needs so that unmodified wrangler and fastly reach this node. */
+import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import type { Command } from 'commander'
 import { Complaint } from '../complaint.ts'
-import { obtainToken, readNodeFile } from '../data-folder.ts'
+import { defaultDataFolder, findDataFolder, obtainToken, readNodeFile } from '../data-folder.ts'
 import { parseAddress } from '../parse-flags.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -26,6 +27,28 @@ export interface Endpoint {
   readonly accountId: string | undefined
 }
 
+/** wrangler 4 refuses to run on an older one. */
+const wranglerNode = 22
+
+/**
+ * The PATH on which wrangler finds a Node that it accepts, or undefined when the shell's own is new enough. npx puts
+ * folders of its own in front, which the shell does not have.
+ */
+export function pathForWrangler(path: string, own: string, majorIn: (folder: string) => number | undefined) {
+  const folders = path.split(delimiter)
+  while (/[/\\]node_modules[/\\]|[/\\]node-gyp-bin$/.test(folders[0] ?? '')) folders.shift()
+  const first = folders.map(majorIn).find((major) => major !== undefined)
+  if (first !== undefined && first >= wranglerNode) return undefined
+  return [own, ...folders].join(delimiter)
+}
+
+/** Major version of the Node in a folder. */
+function majorOfNode(folder: string): number | undefined {
+  const ran = spawnSync(join(folder, 'node'), ['--version'], { encoding: 'utf8' })
+  const major = /^v(\d+)\./.exec(ran.stdout ?? '')?.[1]
+  return major === undefined ? undefined : Number(major)
+}
+
 /** The variables, in the order they are printed. */
 export function variablesFor({ api, token, accountId }: Endpoint): Record<string, string> {
   return {
@@ -39,7 +62,7 @@ export function variablesFor({ api, token, accountId }: Endpoint): Record<string
 }
 
 function endpointOf(flags: EnvFlags, terminal: Terminal): Endpoint {
-  const folder = resolve(terminal.folder, flags.data)
+  const folder = findDataFolder(terminal.folder, flags.data)
   if (!existsSync(folder)) {
     throw new Complaint(`There is no data folder ${folder}. Start a node with "rimward up", or give --data.`)
   }
@@ -56,7 +79,8 @@ function endpointOf(flags: EnvFlags, terminal: Terminal): Endpoint {
 }
 
 export function env(flags: EnvFlags, terminal: Terminal): void {
-  const variables = variablesFor(endpointOf(flags, terminal))
+  const path = pathForWrangler(terminal.env.PATH ?? '', dirname(process.execPath), majorOfNode)
+  const variables = { ...variablesFor(endpointOf(flags, terminal)), ...(path !== undefined && { PATH: path }) }
   if (flags.json) {
     terminal.out(JSON.stringify(variables, null, 2))
     return
@@ -68,9 +92,17 @@ export function addEnv(program: Command, terminal: Terminal): void {
   program
     .command('env')
     .description('print the export lines that point wrangler and fastly at this node')
-    .option('--data <folder>', 'data folder of the node', './.rimward')
+    .option('--data <folder>', 'data folder of the node', defaultDataFolder)
     .option('--api <url>', 'address of the control API, if not the one last used on this folder')
     .option('--json', 'print a JSON object')
     .addHelpText('after', '\nUse: eval "$(npx rimward env)"')
-    .action((flags: EnvFlags) => env(flags, terminal))
+    .action((flags: EnvFlags) => {
+      try {
+        env(flags, terminal)
+      } catch (error) {
+        // `eval "$(rimward env)" && wrangler deploy` must end here, and not deploy to Cloudflare.
+        if (!flags.json) terminal.out('false')
+        throw error
+      }
+    })
 }

@@ -46,12 +46,19 @@ export function prettyLog(line: LogLine): string[] {
   if (line.dropped !== undefined) return [`… ${line.dropped} lines were dropped: this reader is too slow`]
   const time = line.eventTimestamp ? new Date(line.eventTimestamp).toISOString().slice(11, 23) : '-'
   const status = (line.event as HttpEvent | null)?.response?.status
-  const heading = `${time} ${eventText(line.event)} → ${status ?? ''}${line.outcome === 'ok' ? '' : ` ${line.outcome ?? ''}`}`
+  const outcome = [status, line.outcome === 'ok' ? undefined : line.outcome].filter((part) => part !== undefined)
+  const heading = `${time} ${eventText(line.event)} → ${outcome.join(' ')}`
   return [
     heading.trimEnd(),
     ...(line.logs ?? []).map((log) => `  (${log.level}) ${messageText(log.message)}`),
-    ...(line.exceptions ?? []).map((thrown) => `  ✘ ${thrown.stack ?? `${thrown.name}: ${thrown.message}`}`),
+    ...(line.exceptions ?? []).map((thrown) => `  ✘ ${exceptionText(thrown)}`),
   ].map(visible)
+}
+
+/** workerd's stacks come with and without the line that names the error. */
+function exceptionText({ name, message, stack = '' }: { name: string; message: string; stack?: string }): string {
+  const title = `${name}: ${message}`
+  return stack.startsWith(title) ? stack : [title, stack].filter((part) => part !== '').join('\n')
 }
 
 /** Lines of a UTF-8 stream without the empty ones (they keep the connection alive). */

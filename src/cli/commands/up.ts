@@ -4,8 +4,8 @@ import type { Command } from 'commander'
 import { EdgeError } from '#/core/errors.ts'
 import type { startPop } from '#/pop.ts'
 import { Complaint } from '../complaint.ts'
-import { claimDataFolder, makeDataFolder, obtainToken, writeNodeFile } from '../data-folder.ts'
-import { parseAddress, parsePops } from '../parse-flags.ts'
+import { claimDataFolder, defaultDataFolder, makeDataFolder, obtainToken, writeNodeFile } from '../data-folder.ts'
+import { oneOf, parseAddress, parsePercent, parsePops } from '../parse-flags.ts'
 import type { Terminal } from '../terminal.ts'
 import { shellQuote } from './env.ts'
 
@@ -18,6 +18,9 @@ export interface UpFlags {
   readonly join?: string
   readonly debug?: boolean
   readonly log: string
+  readonly logSample: string
+  readonly logQuery: string
+  readonly logAddress: string
   readonly json?: boolean
 }
 
@@ -37,9 +40,6 @@ const sameSignalMs = 500
 
 function startOptions(flags: UpFlags, terminal: Terminal): Omit<StartOptions, 'token'> {
   if (flags.join !== undefined) throw new Complaint('--join comes with the NATS fabric; this version runs one node.')
-  if (flags.log !== 'file' && flags.log !== 'stderr' && flags.log !== 'off') {
-    throw new Complaint(`--log takes file, stderr or off; got "${flags.log}".`)
-  }
   const endpoint = terminal.env.OTEL_EXPORTER_OTLP_ENDPOINT
   return {
     data: resolve(terminal.folder, flags.data),
@@ -48,7 +48,12 @@ function startOptions(flags: UpFlags, terminal: Terminal): Omit<StartOptions, 't
     api: parseAddress('--api', flags.api),
     pop: parsePops(flags.pops),
     debug: flags.debug ?? false,
-    log: flags.log,
+    log: oneOf('--log', flags.log, ['file', 'stderr', 'off'] as const),
+    logged: {
+      sample: parsePercent('--log-sample', flags.logSample) / 100,
+      query: oneOf('--log-query', flags.logQuery, ['full', 'names', 'none'] as const),
+      address: oneOf('--log-address', flags.logAddress, ['full', 'network'] as const),
+    },
     ...(endpoint !== undefined && endpoint !== '' && { otlpEndpoint: endpoint }),
   }
 }
@@ -78,7 +83,7 @@ function banner(running: Running, flags: UpFlags, terminal: Terminal): void {
     )
     return
   }
-  const api = flags.data === './.rimward' ? '' : ` --data ${shellQuote(flags.data)}`
+  const api = flags.data === defaultDataFolder ? '' : ` --data ${shellQuote(flags.data)}`
   terminal.out(
     `Programs  ${addresses.http}   a Worker NAME answers at http://NAME.localhost:${new URL(addresses.http).port}/`,
   )
@@ -136,7 +141,7 @@ export function addUp(program: Command, dependencies: UpDependencies): void {
   program
     .command('up')
     .description('start a node: control API, data plane and engines in one process')
-    .option('--data <folder>', 'everything that must last', './.rimward')
+    .option('--data <folder>', 'everything that must last', defaultDataFolder)
     .option('--http <host:port>', 'data plane, HTTP/1.1 and cleartext HTTP/2', '127.0.0.1:8080')
     .option('--https <host:port>', 'data plane with TLS (off unless given)')
     .option('--api <host:port>', 'control API and web page', '127.0.0.1:8081')
@@ -144,6 +149,9 @@ export function addUp(program: Command, dependencies: UpDependencies): void {
     .option('--join <url>', 'join a platform (comes with the NATS fabric)')
     .option('--debug', 'add diagnostic response headers')
     .option('--log <where>', 'log lines go to "file" (in the data folder), "stderr" or "off"', 'file')
+    .option('--log-sample <percent>', 'share of exchanges that leave a line; those with an error always do', '100')
+    .option('--log-query <what>', 'of queries, keep the "names" of parameters, "full" or "none"', 'names')
+    .option('--log-address <what>', 'of client addresses, keep "full" or the "network"', 'full')
     .option('--json', 'print the addresses as JSON instead of the banner')
     .addHelpText('after', '\nEnvironment: RIMWARD_TOKEN sets the token; OTEL_EXPORTER_OTLP_ENDPOINT turns on traces.')
     .action((flags: UpFlags) => up(flags, dependencies))

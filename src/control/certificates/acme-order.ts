@@ -1,7 +1,7 @@
 /** One certificate from an ACME authority: account, order, HTTP-01 challenges, finalization (RFC 8555 §7). */
 import acme from 'acme-client'
 import type { Certificate } from '#/core/ports.ts'
-import type { Milliseconds } from '#/core/units.ts'
+import type { Polling } from './acme-plan.ts'
 import type { AcmeSettings } from './acme-settings.ts'
 
 export interface AcmeAccount {
@@ -21,15 +21,6 @@ export interface AcmeClient {
   register(): Promise<string>
   order(hostname: string, challenges: Challenges): Promise<Certificate>
 }
-
-/** How often the state of a challenge or an order is asked for. */
-export interface Polling {
-  readonly attempts: number
-  readonly firstPauseMs: Milliseconds
-  readonly longestPauseMs: Milliseconds
-}
-
-export const defaultPolling: Polling = { attempts: 15, firstPauseMs: 1_000, longestPauseMs: 10_000 }
 
 /** Longest wait for one answer of the authority. */
 const answerMs = 30_000

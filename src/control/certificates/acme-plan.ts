@@ -39,3 +39,12 @@ function pauseAfter(attempts: number): Milliseconds {
 function spread(text: string): number {
   return createHash('sha256').update(text).digest().readUInt32BE() / 0x1_0000_0000
 }
+
+/** How often the state of a challenge or an order is asked for. */
+export interface Polling {
+  readonly attempts: number
+  readonly firstPauseMs: Milliseconds
+  readonly longestPauseMs: Milliseconds
+}
+
+export const defaultPolling: Polling = { attempts: 15, firstPauseMs: 1_000, longestPauseMs: 10_000 }

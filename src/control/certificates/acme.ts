@@ -6,8 +6,8 @@ import type { Limits } from '#/core/limits.ts'
 import type { Bucket, Fabric, Lease, Seal } from '#/core/ports.ts'
 import type { Sealed } from '#/core/snapshot.ts'
 import type { Clock, EpochMs } from '#/core/units.ts'
-import { type AcmeClient, type Challenges, createAccountKey, createAcmeClient, type Polling } from './acme-order.ts'
-import { type AcmeFailure, nextAcmeAttempt } from './acme-plan.ts'
+import type { AcmeClient, Challenges } from './acme-order.ts'
+import { type AcmeFailure, nextAcmeAttempt, type Polling } from './acme-plan.ts'
 import { type AcmeSettings, checkAcmeSettings } from './acme-settings.ts'
 import type { CertificateStore } from './certificate-store.ts'
 import { readCertificate } from './read-certificate.ts'
@@ -108,6 +108,8 @@ export function createAcme(options: AcmeOptions): Acme {
 
   /** A key for each authority, sealed; an account is registered once. */
   async function openAccount(settings: AcmeSettings): Promise<AcmeClient> {
+    // The library takes a tenth of a node's start, and few nodes order anything: it is loaded with the first order.
+    const { createAccountKey, createAcmeClient } = await import('./acme-order.ts')
     const { directoryUrl } = settings
     const kept = await readJson<StoredAccount>(bucket, 'account')
     const known = kept?.directoryUrl === directoryUrl ? kept : undefined

@@ -37,6 +37,12 @@ const startTries = 4
 const refillMs = 1_000
 const sweepMs = 1_000
 
+/**
+ * Says workerd this, or a program through its console? What programs write is for whoever follows them, not for the
+ * node's log, which they could fill.
+ */
+const isOfRuntime = (line: string): boolean => /^\S+\.(c\+\+|h):\d+: |^\*\*\* /.test(line)
+
 /** Starts all seats and spares; resolves when every seat can serve. */
 export async function createCellPool(options: CellPoolOptions): Promise<CellPool> {
   const { limits, runFolder } = options
@@ -50,7 +56,7 @@ export async function createCellPool(options: CellPoolOptions): Promise<CellPool
   async function start(): Promise<SharedCell> {
     const name = `s${count++}`
     const folder = join(runFolder, name)
-    const onLine = (line: string) => options.onLine(name, line)
+    const onLine = (line: string) => void (isOfRuntime(line) && options.onLine(name, line))
     const cell = await startSharedCell({ folder, name, sources, handlers: options.handlers, limits, onLine })
     all.add(cell)
     void cell.gone.then(() => {

@@ -1,0 +1,94 @@
+/** What one request asks of the cache, read once: where its answer would lie, and under which conditions it may be used. */
+import type { CachePolicy, CacheWish } from '#/core/cache-policy.ts'
+import type { HeaderList } from '#/core/exchange.ts'
+import type { EgressRequest } from '#/core/ports.ts'
+import { parseRequestDirectives, type RequestDirectives } from '#/http/cache-control.ts'
+import { headerValue, headerValues } from '#/http/header-list.ts'
+import { cacheKey, canonicalUrl } from './cache-key.ts'
+
+export interface Ask {
+  readonly key: string
+  /** As clients know it: host in lower case, no default port, no fragment. Purges by URL, host and prefix look at it. */
+  readonly url: string
+  readonly scope: string
+  readonly method: 'GET' | 'HEAD'
+  readonly headers: HeaderList
+  readonly range: string | undefined
+  /** Undefined where the site does not let clients direct the cache, or the client does not. */
+  readonly directives: RequestDirectives | undefined
+  readonly hasAuthorization: boolean
+  readonly policy: CachePolicy
+  readonly wish: CacheWish
+}
+
+/** Why a request goes past the cache: it is neither looked up nor stored (RFC 9211 §2.2 `fwd`). */
+export type PassReason = 'bypass' | 'method' | 'upgrade' | 'body'
+
+export const noPolicy: CachePolicy = {}
+const noWish: CacheWish = {}
+
+export function scopeOf(by: EgressRequest['by']): string {
+  return 'site' in by ? by.site : by.program
+}
+
+/** RFC 9111 §4: only GET and HEAD are answered from the cache; a body on them is meant for the origin alone. */
+export function passReason(request: EgressRequest): PassReason | undefined {
+  if (request.wantsUpgrade) return 'upgrade'
+  if (request.method !== 'GET' && request.method !== 'HEAD') return 'method'
+  if (request.body !== null) return 'body'
+  const wish = request.cache
+  if (wish === undefined) return undefined
+  if (wish.bypass === true) return 'bypass'
+  const paths = wish.policy?.bypassPaths
+  if (paths === undefined || paths.length === 0) return undefined
+  const path = pathOf(request.publicUrl ?? request.url)
+  return paths.some((pattern) => matchesPath(pattern, path)) ? 'bypass' : undefined
+}
+
+export function readAsk(request: EgressRequest): Ask {
+  const wish = request.cache ?? noWish
+  const policy = wish.policy ?? noPolicy
+  const { headers } = request
+  const url = canonicalUrl(request.publicUrl ?? request.url)
+  const scope = scopeOf(request.by)
+  return {
+    key: cacheKey({ by: request.by, url, headers, shape: policy.key, given: wish.key }),
+    url,
+    scope,
+    method: request.method as 'GET' | 'HEAD',
+    headers,
+    range: request.method === 'GET' ? headerValue(headers, 'range') : undefined,
+    directives: policy.obeyRequestDirectives === true ? readDirectives(headers) : undefined,
+    hasAuthorization: headerValue(headers, 'authorization') !== undefined,
+    policy,
+    wish,
+  }
+}
+
+function readDirectives(headers: HeaderList): RequestDirectives | undefined {
+  const field = headerValues(headers, 'cache-control')
+  const pragma = headerValues(headers, 'pragma')
+  return field === undefined && pragma === undefined ? undefined : parseRequestDirectives(field, pragma)
+}
+
+function pathOf(url: string): string {
+  const start = url.indexOf('/', url.indexOf('//') + 2)
+  if (start === -1) return '/'
+  const query = url.indexOf('?', start)
+  return query === -1 ? url.slice(start) : url.slice(start, query)
+}
+
+/** `*` matches any text; everything else itself. Linear in the length of both. */
+export function matchesPath(pattern: string, path: string): boolean {
+  const parts = pattern.split('*')
+  if (parts.length === 1) return pattern === path
+  const [first, last] = [parts[0]!, parts.at(-1)!]
+  if (!path.startsWith(first) || !path.endsWith(last) || path.length < first.length + last.length) return false
+  let at = first.length
+  for (const part of parts.slice(1, -1)) {
+    const found = path.indexOf(part, at)
+    if (found === -1 || found + part.length > path.length - last.length) return false
+    at = found + part.length
+  }
+  return true
+}

@@ -1,0 +1,135 @@
+/** Primary cache keys (RFC 9111 §2): one text per resource as a site shapes it. */
+import type { CacheKeyShape } from '#/core/cache-policy.ts'
+import type { HeaderList } from '#/core/exchange.ts'
+import type { EgressRequest } from '#/core/ports.ts'
+import { headerValues } from '#/http/header-list.ts'
+
+export interface KeyParts {
+  readonly by: EgressRequest['by']
+  /** Canonical. */
+  readonly url: string
+  readonly headers: HeaderList
+  readonly shape: CacheKeyShape | undefined
+  /** Chosen by a program (`cf.cacheKey`): stands for the URL. */
+  readonly given: string | undefined
+}
+
+/**
+ * Nothing of the path is normalised: `%2f` is no slash and `/a/../b` not `/b` to every origin, and merging them would
+ * give one path's answer to another. Parts are joined by bytes that no URL and no field holds.
+ */
+export function cacheKey({ by, url, headers, shape, given }: KeyParts): string {
+  const owner = 'site' in by ? `s ${by.site}` : `p ${by.program}`
+  const unkeyed = 'program' in by ? poisonFields(headers) : ''
+  if (given !== undefined) return `${owner}\n=${given}${unkeyed}`
+  if (shape === undefined) return `${owner}\n${url}${unkeyed}`
+  return `${owner}\n${shapeUrl(url, shape)}${shapeFields(headers, shape)}${unkeyed}`
+}
+
+/** Scheme and host in lower case, no default port, no fragment; the rest as it came. */
+export function canonicalUrl(url: string): string {
+  const scheme = url.indexOf('://')
+  const start = scheme + 3
+  let end = start
+  while (end < url.length && !'/?#'.includes(url[end]!)) end++
+  const name = url.slice(0, scheme).toLowerCase()
+  const authority = url.slice(start, end).toLowerCase()
+  const defaultPort = name === 'https' ? ':443' : ':80'
+  const host = authority.endsWith(defaultPort) ? authority.slice(0, -defaultPort.length) : authority
+  const fragment = url.indexOf('#', end)
+  const rest = fragment === -1 ? url.slice(end) : url.slice(end, fragment)
+  return `${name}://${host}${rest.startsWith('/') ? rest : `/${rest}`}`
+}
+
+function shapeUrl(url: string, shape: CacheKeyShape): string {
+  const question = url.indexOf('?')
+  let base = question === -1 ? url : url.slice(0, question)
+  if (shape.ignoreHost === true) base = base.slice(base.indexOf('/', base.indexOf('//') + 2))
+  if (question === -1) return base
+  const query = shapeQuery(url.slice(question + 1), shape)
+  return query === undefined ? base : `${base}?${query}`
+}
+
+/** Undefined: no query in the key. Parameters keep their spelling; `sortQuery` keeps the order of equal names. */
+function shapeQuery(query: string, { query: kept, sortQuery }: CacheKeyShape): string | undefined {
+  if (kept?.kind === 'none') return undefined
+  const filters = kept?.kind === 'only' || kept?.kind === 'without'
+  if (!filters && sortQuery !== true) return query
+  let parameters = query.split('&')
+  if (kept?.kind === 'only' || kept?.kind === 'without') {
+    const named = (parameter: string) => kept.names.some((name) => matchesName(name, nameOf(parameter)))
+    parameters = parameters.filter((parameter) => named(parameter) === (kept.kind === 'only'))
+  }
+  // By name alone: sort() is stable, and origins read repeated parameters in their order.
+  if (sortQuery === true) parameters.sort((a, b) => compare(nameOf(a), nameOf(b)))
+  return parameters.length === 0 ? undefined : parameters.join('&')
+}
+
+function nameOf(parameter: string): string {
+  const equals = parameter.indexOf('=')
+  return equals === -1 ? parameter : parameter.slice(0, equals)
+}
+
+/** A name, or the beginning of names with `*` at its end: `utm_*`. */
+function matchesName(pattern: string, name: string): boolean {
+  return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
+function shapeFields(headers: HeaderList, { headers: names, cookies }: CacheKeyShape): string {
+  let text = ''
+  for (const name of names ?? []) text += `\n${name.toLowerCase()}: ${headerValues(headers, name.toLowerCase()) ?? ''}`
+  if (cookies !== undefined && cookies.length > 0) {
+    const sent = new Map<string, string>()
+    for (const pair of (headerValues(headers, 'cookie') ?? '').split(/[;,]/)) {
+      const equals = pair.indexOf('=')
+      if (equals > 0) sent.set(pair.slice(0, equals).trim(), pair.slice(equals + 1).trim())
+    }
+    for (const name of cookies) text += `\ncookie ${name}=${sent.get(name) ?? ''}`
+  }
+  return text
+}
+
+/**
+ * Fields that naive origins build their answers from although no cache keys on them. A site's clients do not get them
+ * through to a shared answer; what a program sends itself becomes part of its key.
+ */
+export const poisonNames: ReadonlySet<string> = new Set([
+  'forwarded',
+  'x-forwarded-scheme',
+  'x-forwarded-ssl',
+  'x-forwarded-port',
+  'x-forwarded-prefix',
+  'x-forwarded-path',
+  'x-forwarded-server',
+  'x-forwarded-uri',
+  'x-forwarded-by',
+  'x-host',
+  'x-http-host-override',
+  'x-original-host',
+  'x-original-url',
+  'x-rewrite-url',
+  'x-override-url',
+  'x-http-destinationurl',
+  'x-http-method',
+  'x-http-method-override',
+  'x-method-override',
+  'x-backend-host',
+  'x-proxy-url',
+  'front-end-https',
+])
+
+/** Also what the edge itself sets for sites, which a program may set as it likes. */
+const programPoison: ReadonlySet<string> = new Set([...poisonNames, 'host', 'x-forwarded-host', 'x-forwarded-proto'])
+
+function poisonFields(headers: HeaderList): string {
+  let text = ''
+  for (let index = 0; index < headers.length; index += 2) {
+    const name = headers[index]!.toLowerCase()
+    if (programPoison.has(name)) text += `\n${name}: ${headers[index + 1]}`
+  }
+  return text
+}

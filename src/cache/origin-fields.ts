@@ -1,0 +1,38 @@
+/** What the origin is asked where the answer may be kept for others than the one who asks. */
+import type { HeaderList } from '#/core/exchange.ts'
+import { poisonNames } from './cache-key.ts'
+import type { StoredPolicy } from './may-store.ts'
+import { conditionalNames } from './preconditions.ts'
+import { normalEncodings } from './vary-key.ts'
+
+export interface OriginFieldsOptions {
+  /** Fields on which the site keys pass although they are known to poison. */
+  readonly keyed: readonly string[] | undefined
+  /** The request of a site's client, not of a program. */
+  readonly fromClient: boolean
+  /** Validate this (RFC 9111 §4.3.1). */
+  readonly validate: Pick<StoredPolicy, 'etag' | 'lastModified'> | undefined
+  /** Ask for this range instead of the client's; null for none. */
+  readonly range?: { readonly field: string; readonly ifRange: string } | null
+}
+
+/**
+ * The client's own conditions are left out, so that a miss fetches what can be stored; `Accept-Encoding` becomes the
+ * text that the key has. A client's fields that poison caches are left out (see `poisonNames`).
+ */
+export function originFields(headers: HeaderList, options: OriginFieldsOptions): HeaderList {
+  const list: HeaderList = []
+  const dropRange = options.range !== undefined
+  for (let index = 0; index < headers.length; index += 2) {
+    const name = headers[index]!.toLowerCase()
+    if (conditionalNames.has(name)) continue
+    if (dropRange && (name === 'range' || name === 'if-range')) continue
+    if (options.fromClient && poisonNames.has(name) && options.keyed?.includes(name) !== true) continue
+    list.push(headers[index]!, name === 'accept-encoding' ? normalEncodings(headers[index + 1]!) : headers[index + 1]!)
+  }
+  if (options.range) list.push('range', options.range.field, 'if-range', options.range.ifRange)
+  const { validate } = options
+  if (validate?.etag !== undefined) list.push('if-none-match', validate.etag)
+  if (validate?.lastModified !== undefined) list.push('if-modified-since', validate.lastModified)
+  return list
+}

@@ -1,0 +1,34 @@
+/** What the shared cache did, in the header fields that people and programs look for. */
+import type { CacheOutcome, EgressAnswer } from '#/core/ports.ts'
+
+/** Cloudflare's words (developers.cloudflare.com/cache/concepts/cache-responses). */
+const cloudflareWords: Readonly<Record<CacheOutcome, string>> = {
+  hit: 'HIT',
+  miss: 'MISS',
+  expired: 'EXPIRED',
+  stale: 'STALE',
+  updating: 'UPDATING',
+  revalidated: 'REVALIDATED',
+  bypass: 'BYPASS',
+  dynamic: 'DYNAMIC',
+}
+
+/** Fastly says HIT for whatever came out of its store. */
+const hits: ReadonlySet<CacheOutcome> = new Set(['hit', 'stale', 'updating', 'revalidated'])
+
+/** Appends to `answer.headers`, which is the request's own list. */
+export function addCacheHeaders({ headers, cacheStatus, cacheOutcome, cacheHits }: EgressAnswer): void {
+  if (cacheStatus === undefined || cacheOutcome === undefined) return
+  headers.push(
+    'cache-status',
+    cacheStatus,
+    'cf-cache-status',
+    cloudflareWords[cacheOutcome],
+    'x-cache',
+    hits.has(cacheOutcome) ? 'HIT' : 'MISS',
+    'x-cache-hits',
+    String(cacheHits ?? 0),
+    'via',
+    '1.1 rimward',
+  )
+}
