@@ -83,8 +83,8 @@ function helloNode(programs: number): () => Promise<Target> {
 export const rimwardHot: Peer = { name: 'rimward, one hot program', version, warmUpSeconds: 8, start: helloNode(1) }
 /** The same load over many programs that share a process: none of them is hot, and after seconds all are in the group. */
 export const rimwardShared: Peer = {
-  name: 'rimward, 48 programs in one cell',
+  name: 'rimward, 32 programs in one cell',
   version,
   warmUpSeconds: 10,
-  start: helloNode(48),
+  start: helloNode(32),
 }
