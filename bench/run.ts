@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { findGenerator } from './load.ts'
 import type { BenchRow, BenchTable } from './row.ts'
+import { cacheStore } from './rows/cache-store.ts'
 import { deploy } from './rows/deploy.ts'
 import { frontHit, frontHitMany } from './rows/front-hit.ts'
 import { workersCold, workersColdTls } from './rows/workers-cold.ts'
@@ -28,6 +29,7 @@ const allRows: readonly BenchRow[] = [
   deploy,
   frontHit,
   frontHitMany,
+  cacheStore,
 ]
 
 const { values, positionals } = parseArgs({

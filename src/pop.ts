@@ -7,8 +7,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createApi } from '#/apis/api.ts'
 import { createAssets } from '#/assets/assets.ts'
+import { openPurgeJournal } from '#/cache/purge-journal.ts'
 import { createSharedCache } from '#/cache/shared-cache.ts'
-import { createSimpleStore } from '#/cache/simple-store.ts'
+import { createCacheStore } from '#/cache/two-tiers.ts'
 import { createAssetUploads } from '#/control/assets-uploads.ts'
 import { createCertificates } from '#/control/certificates/certificates.ts'
 import { createControl } from '#/control/control.ts'
@@ -30,6 +31,8 @@ import { createRequestTraces } from '#/edge/request-traces.ts'
 import { createWorkerdEngine } from '#/engines/workerd/engine.ts'
 import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
 import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
+import { secretCheck } from '#/http/same-secret.ts'
+import { withAnswerRules } from '#/origin/answer-rules.ts'
 import { createEgress } from '#/origin/egress.ts'
 import { createHealthChecks } from '#/origin/health-checks.ts'
 import { addOriginMetrics } from '#/origin/origin-metrics.ts'
@@ -139,8 +142,17 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     random: Math.random,
     ownPool: (host, path) => ownPool(served, host, path),
   })
-  const store = createSimpleStore({ limitBytes: limits.cacheMemoryBytes })
-  const egress = createSharedCache({ next: pools, store, limits, clock })
+  const store = await createCacheStore({
+    folder: join(data, 'cache'),
+    memoryBytes: limits.cacheMemoryBytes,
+    diskBytes: limits.cacheDiskBytes,
+    limits,
+    clock,
+    log: say,
+  })
+  await mkdir(join(data, 'purges'), { recursive: true })
+  const journal = await openPurgeJournal(join(data, 'purges'))
+  const egress = createSharedCache({ next: withAnswerRules(pools), store, journal, limits, clock })
   closer.add(() => egress.close())
   closer.add(() => health.close())
   const runFolder = await openRunFolder(data)
@@ -154,6 +166,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     seal,
     assets,
     egress,
+    programCache: egress.programs,
     traces,
     limits,
     clock,
@@ -197,6 +210,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     assets,
     programFirst,
     egress,
+    purge: { purge: egress.purge, mayPurge: secretCheck(token) },
     certificates,
     log,
     metrics,
@@ -223,6 +237,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     traces,
     uploads,
     rules,
+    cache: egress,
     certificates,
     metrics,
     origins: (site) => health.states(site),

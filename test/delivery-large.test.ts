@@ -122,3 +122,16 @@ test('a slow reader holds the origin back: what arrives is not piled up', async 
   await reader.return?.()
   await closed.opened
 })
+
+test('a HEAD does not fetch what is too large to keep', async (t) => {
+  const { origin, fetch } = await openCache(t, { cacheObjectBytes: 1024, cacheFollowBytes: 1024 })
+  const closed = gate()
+  origin.on('/huge', (_asked, answer) => {
+    answer.on('close', closed.open)
+    answer.writeHead(200, { 'cache-control': 'max-age=60', 'content-length': 1e9 })
+    answer.write(Buffer.alloc(64 * 1024))
+  })
+  const answer = await fetch('/huge', { method: 'HEAD' })
+  assert.deepEqual([answer.status, fieldOf(answer, 'content-length')], [200, '1000000000'])
+  await closed.opened
+})

@@ -69,11 +69,13 @@ test('SIGKILL at any moment of a deploy loses nothing acknowledged', { timeout: 
       assert.ok(seen === acknowledged || seen === acknowledged + 1, `acknowledged ${acknowledged}, serves ${seen}`)
       acknowledged = seen
     }
-    const killed = new Promise((resolve) => setTimeout(resolve, 150 + round * 70)).then(() => node.stop('SIGKILL'))
+    let killed: Promise<unknown> | undefined
     for (let alive = true; alive; ) {
       const done = await deploy(node, 'numbered', saying(String(acknowledged + 1))).catch(() => undefined)
       if (done?.ok) acknowledged += 1
       else alive = false
+      // At another moment of a later deploy each round.
+      killed ??= new Promise((resolve) => setTimeout(resolve, 60 + round * 35)).then(() => node.stop('SIGKILL'))
     }
     await killed
   }

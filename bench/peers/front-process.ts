@@ -56,6 +56,7 @@ const edge = await createEdge({
   pop: { id: 'fra', country: 'DE' },
   debug: false,
   fastHttp1: values.parser === 'fast',
+  ownHttp2: values.parser === 'fast',
 })
 process.on('SIGTERM', () => void edge.close().then(() => process.exit(0)))
 console.log(JSON.stringify({ ...edge.addresses, pid: process.pid }))

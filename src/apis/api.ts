@@ -1,15 +1,18 @@
-/** The control port: every door on one HTTP server. Cloudflare's below `/client/v4`, our own beside it, tails by upgrade. */
+/** The control port: every door on one HTTP server. Cloudflare's below `/client/v4`, our own and Fastly's beside it, tails by upgrade. */
 import type { Server } from 'node:http'
 import { createAdaptorServer } from '@hono/node-server'
 import { Hono } from 'hono'
 import { createCloudflareApi } from '#/apis/cloudflare/app.ts'
 import { assetRoutes, resolveAssetsWith } from '#/apis/cloudflare/assets.ts'
 import { kvRoutes } from '#/apis/cloudflare/kv.ts'
+import { purgeRoutes } from '#/apis/cloudflare/purge.ts'
 import { createTails } from '#/apis/cloudflare/tails.ts'
+import { createFastlyApi } from '#/apis/fastly/app.ts'
 import { createRimwardApi } from '#/apis/rimward/app.ts'
 import { certificateRoutes } from '#/apis/rimward/certificates.ts'
 import { viewControl } from '#/apis/rimward/control-view.ts'
 import { egressRoutes } from '#/apis/rimward/egress.ts'
+import { ownPurgeRoutes } from '#/apis/rimward/purge.ts'
 import type { Addresses } from '#/apis/rimward/schemas.ts'
 import type { AssetUploads } from '#/control/assets-uploads.ts'
 import type { CertificateBook } from '#/control/certificates/certificates.ts'
@@ -18,7 +21,7 @@ import type { EgressRuleBook } from '#/control/egress-rules.ts'
 import type { LiveTraces } from '#/control/traces.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { OriginState } from '#/core/origin.ts'
-import type { Fabric, KvStores } from '#/core/ports.ts'
+import type { Fabric, KvStores, SharedCache } from '#/core/ports.ts'
 import type { Clock } from '#/core/units.ts'
 
 export interface ApiOptions {
@@ -28,6 +31,7 @@ export interface ApiOptions {
   readonly traces: LiveTraces
   readonly uploads: AssetUploads
   readonly rules: EgressRuleBook
+  readonly cache: Pick<SharedCache, 'purge'>
   readonly certificates: CertificateBook
   readonly metrics: { readonly registry: { readonly contentType: string; metrics(): Promise<string> } }
   /** What is known here of a site's origins. */
@@ -53,7 +57,7 @@ export interface Api {
 }
 
 export function createApi(options: ApiOptions): Api {
-  const { control, fabric, traces, limits, clock, token, accountId, dataPlane } = options
+  const { control, cache, fabric, traces, limits, clock, token, accountId, dataPlane } = options
   const tails = createTails({
     traces,
     fabric,
@@ -66,6 +70,7 @@ export function createApi(options: ApiOptions): Api {
     kvRoutes: kvRoutes({ kv: options.kv, fabric, limits, clock }),
     assetsRoutes: assetRoutes({ uploads: options.uploads, limits }),
     tailsRoutes: tails.routes,
+    purgeRoutes: purgeRoutes({ control, cache, limits }),
     resolveAssets: resolveAssetsWith(options.uploads),
     token,
     accountId,
@@ -80,6 +85,7 @@ export function createApi(options: ApiOptions): Api {
     origins: options.origins,
     egressRules: egressRoutes({ rules: options.rules }),
     certificates: certificateRoutes({ certificates: options.certificates, limits }),
+    purge: ownPurgeRoutes({ control, cache, limits }),
     metrics: options.metrics.registry,
     token,
     info: {
@@ -94,8 +100,10 @@ export function createApi(options: ApiOptions): Api {
     limits,
     log: options.log,
   })
+  const fastly = createFastlyApi({ control, cache, token, accountId, limits, clock, log: options.log })
   const server = createAdaptorServer({
-    fetch: new Hono().route('/client/v4', cloudflare).route('/', own).fetch,
+    // Fastly's door answers every path that is left, so it comes last.
+    fetch: new Hono().route('/client/v4', cloudflare).route('/', own).route('/', fastly).fetch,
   }) as Server
   server.on('upgrade', (request, socket, head) => {
     if (!tails.upgradeTail(request, socket, head)) socket.destroy()

@@ -26,12 +26,19 @@ export function cacheKey({ by, url, headers, shape, given }: KeyParts): string {
   return `${owner}\n${shapeUrl(url, shape)}${shapeFields(headers, shape)}${unkeyed}`
 }
 
+const slash = 0x2f
+const question = 0x3f
+const hash = 0x23
+
 /** Scheme and host in lower case, no default port, no fragment; the rest as it came. */
 export function canonicalUrl(url: string): string {
   const scheme = url.indexOf('://')
   const start = scheme + 3
   let end = start
-  while (end < url.length && !'/?#'.includes(url[end]!)) end++
+  for (; end < url.length; end++) {
+    const code = url.charCodeAt(end)
+    if (code === slash || code === question || code === hash) break
+  }
   const name = url.slice(0, scheme).toLowerCase()
   const authority = url.slice(start, end).toLowerCase()
   const defaultPort = name === 'https' ? ':443' : ':80'
@@ -42,11 +49,11 @@ export function canonicalUrl(url: string): string {
 }
 
 function shapeUrl(url: string, shape: CacheKeyShape): string {
-  const question = url.indexOf('?')
-  let base = question === -1 ? url : url.slice(0, question)
+  const mark = url.indexOf('?')
+  let base = mark === -1 ? url : url.slice(0, mark)
   if (shape.ignoreHost === true) base = base.slice(base.indexOf('/', base.indexOf('//') + 2))
-  if (question === -1) return base
-  const query = shapeQuery(url.slice(question + 1), shape)
+  if (mark === -1) return base
+  const query = shapeQuery(url.slice(mark + 1), shape)
   return query === undefined ? base : `${base}?${query}`
 }
 

@@ -27,8 +27,13 @@ export interface Choice {
 
 const nothing: Choice = { best: undefined, beginning: undefined, vary: undefined, gone: [] }
 
-/** Of several that fit, the youngest whole one; then a part that holds the range. */
-export function choose(found: readonly StoredAnswer[], ask: Ask, purges: Purges): Choice {
+/** Of several that fit, the youngest whole one; then a part that holds the range. At most `cacheKeyAnswers` are kept. */
+export function choose(
+  found: readonly StoredAnswer[],
+  ask: Ask,
+  purges: Purges,
+  { cacheKeyAnswers }: { readonly cacheKeyAnswers: number },
+): Choice {
   if (found.length === 0) return nothing
   let best: Chosen | undefined
   let beginning: Chosen | undefined
@@ -47,14 +52,20 @@ export function choose(found: readonly StoredAnswer[], ask: Ask, purges: Purges)
       vary = head.vary
     }
     if (!selects(stored, ask)) continue
-    const chosen = { stored, staleSince: purged?.at }
+    const chosen = { stored, staleSince: purged?.at ?? policyOf(head).staleSince }
     if (head.partial === undefined) {
       if (best === undefined || best.stored.head.partial !== undefined || isYounger(stored, best.stored)) best = chosen
     } else if (ask.range !== undefined) {
       if (best === undefined && withinPart(stored, ask.range) !== undefined) best = chosen
     } else if (head.partial.start === 0) beginning = chosen
   }
+  if (found.length > cacheKeyAnswers) gone.push(oldest(found, best?.stored))
   return { best, beginning, vary, gone }
+}
+
+/** A request adds one at most, so that letting one go each time keeps to the limit. */
+function oldest(found: readonly StoredAnswer[], wanted: StoredAnswer | undefined): StoredAnswer {
+  return found.reduce((a, b) => (a === wanted || (b !== wanted && isYounger(a, b)) ? b : a))
 }
 
 function isYounger(a: StoredAnswer, b: StoredAnswer): boolean {

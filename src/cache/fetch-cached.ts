@@ -11,6 +11,8 @@ import { answerStored, between, headersOf, made, type Told, withoutBodyFields } 
 import type { Ask } from './ask.ts'
 import type { Forwarded } from './cache-status.ts'
 import { type Choice, type Chosen, choose } from './choose.ts'
+import { restOf } from './complete-part.ts'
+import type { FanOut } from './fan-out.ts'
 import { type Basis, createFlight, dropBody, type Flight, type FlightParts, type Landed } from './flight.ts'
 import { mayReuse, policyOf, ttlOf } from './may-reuse.ts'
 import { conditionalNames, ifRangeHolds, notModified } from './preconditions.ts'
@@ -29,7 +31,9 @@ export interface CachedParts extends FlightParts {
 /** Rejects as the egress behind it does. */
 export async function fetchCached(request: EgressRequest, ask: Ask, parts: CachedParts): Promise<EgressAnswer> {
   const looked = parts.store.find(ask.key)
-  const choice = choose(Array.isArray(looked) ? looked : await looked, ask, parts.purges)
+  // A store that cannot read now has nothing.
+  const found = Array.isArray(looked) ? looked : await (looked as Promise<StoredAnswer[]>).catch(() => [])
+  const choice = choose(found, ask, parts.purges, parts.limits)
   for (const gone of choice.gone) parts.store.remove(gone)
   const { best } = choice
   if (best === undefined || ask.wish.refresh === true) return fetchMissing(request, ask, choice, parts)
@@ -81,6 +85,11 @@ async function fetchMissing(
     if (answer !== undefined) return answer
   }
   const forwarded = choice.vary !== undefined && choice.vary.length > 0 ? 'vary-miss' : 'uri-miss'
+  const beginning = choice.beginning?.stored
+  if (beginning !== undefined && isFresh(beginning.head, parts) && restOf(beginning) !== undefined) {
+    const errand: Errand = { basis: undefined, beginning, forwarded: 'partial', vary: choice.vary, shareable: true }
+    return fetchTogether(request, ask, errand, parts)
+  }
   return fetchTogether(request, ask, { basis: undefined, forwarded, vary: choice.vary, shareable: true }, parts)
 }
 
@@ -94,6 +103,8 @@ function notCached(): EgressAnswer {
 
 interface Errand {
   readonly basis: Chosen | undefined
+  /** The rest of this makes the whole. */
+  readonly beginning?: StoredAnswer
   readonly forwarded: Forwarded
   /** Fields by which the answers of this key differ, as far as is known. */
   readonly vary: readonly string[] | undefined
@@ -116,9 +127,13 @@ async function fetchTogether(
   parts: CachedParts,
 ): Promise<EgressAnswer> {
   let key = flightKey(ask, errand.vary)
+  // Conditions that no cache may judge (RFC 9111 §4.3.2).
+  if (errand.basis === undefined && names(ask, originConditions))
+    return fetchAlone(request, ask, errand.forwarded, parts)
   if (parts.solo.has(key)) {
-    // What a client has already is for the origin to say, where nothing is stored that could.
-    if (errand.basis === undefined && isConditional(ask)) return fetchAlone(request, ask, errand.forwarded, parts)
+    // What a client has already is for the origin to say, where nothing is stored that could; HEAD costs no body then.
+    if (errand.basis === undefined && (ask.method === 'HEAD' || names(ask, conditionalNames)))
+      return fetchAlone(request, ask, errand.forwarded, parts)
     return lead(request, ask, key, { ...errand, shareable: false }, parts)
   }
   // Twice at most: what the others fetch may turn out to be another variant.
@@ -135,8 +150,10 @@ async function fetchTogether(
   return fetchAlone(request, ask, errand.forwarded, parts)
 }
 
-function isConditional({ headers }: Ask): boolean {
-  return headers.some((name, index) => index % 2 === 0 && conditionalNames.has(name.toLowerCase()))
+const originConditions: ReadonlySet<string> = new Set(['if-match', 'if-unmodified-since'])
+
+function names({ headers }: Ask, fields: ReadonlySet<string>): boolean {
+  return headers.some((name, index) => index % 2 === 0 && fields.has(name.toLowerCase()))
 }
 
 function lead(
@@ -154,11 +171,11 @@ function launch(
   request: EgressRequest,
   ask: Ask,
   key: string,
-  { basis, forwarded, shareable }: Errand,
+  { basis, beginning, forwarded, shareable }: Errand,
   parts: CachedParts & { readonly background: boolean },
 ): Flight {
   const flight = createFlight(
-    { key, ask, request, basis: basis && validatable(basis), forwarded, background: parts.background },
+    { key, ask, request, basis: basis && validatable(basis), beginning, forwarded, background: parts.background },
     parts,
   )
   parts.arriving.add(flight)
@@ -232,7 +249,6 @@ async function join(landed: Landed, flight: Flight, ask: Ask, parts: CachedParts
       const { head, fan } = landed
       if (!landed.forOthers || flight.doomed || parts.purges.of(head)?.hard === true) return undefined
       if (selection(head.vary, ask.headers) !== policyOf(head).selects) return undefined
-      if (ask.hasAuthorization && head.vary.includes('authorization')) return undefined
       if (!fan.joinable) return undefined
       return answerShared(landed, flight.forwarded, ask, parts, true)
     }
@@ -242,7 +258,7 @@ async function join(landed: Landed, flight: Flight, ask: Ask, parts: CachedParts
 function isFresh(head: StoredHead, { clock, purges }: CachedParts): boolean {
   if (policyOf(head).validateAlways) return false
   const purged = purges.of(head)
-  return purged === undefined && ttlOf(head, clock(), undefined) > 0
+  return purged === undefined && ttlOf(head, clock(), policyOf(head).staleSince) > 0
 }
 
 function answerKept(
@@ -279,11 +295,13 @@ function answerShared(
   const headers = collapsed ? headersOf(head, ask, now) : sentHeaders(landed.answer, ask)
   const policy = policyOf(head)
   if (head.status === 200) {
-    if (notModified(ask.headers, policy, now)) return made(304, withoutBodyFields(headers), null, told)
+    if (notModified(ask.headers, policy, now)) return unread(landed, made(304, withoutBodyFields(headers), null, told))
     if (ask.range !== undefined && declared !== undefined && ifRangeHolds(ask.headers, policy)) {
       const part = decideRange(ask.range, declared)
-      if (part.kind === 'unsatisfiable')
-        return made(416, [...withoutBodyFields(headers), 'content-range', `bytes */${declared}`], null, told)
+      if (part.kind === 'unsatisfiable') {
+        headers.push('content-range', `bytes */${declared}`)
+        return unread(landed, made(416, withoutBodyFields(headers), null, told))
+      }
       if (part.kind === 'part') {
         headers.push('content-range', `bytes ${part.start}-${part.end}/${declared}`)
         headers.push('content-length', String(part.end - part.start + 1))
@@ -294,7 +312,13 @@ function answerShared(
   if (contentRange !== undefined) headers.push('content-range', contentRange)
   if (declared !== undefined && head.status !== 204) headers.push('content-length', String(declared))
   const empty = ask.method === 'HEAD' || landed.answer.body === null
-  return made(head.status, headers, empty ? null : fan.follow(), told)
+  return empty ? unread(landed, made(head.status, headers, null, told)) : made(head.status, headers, fan.follow(), told)
+}
+
+/** The body goes on arriving only where somebody else reads it or the store keeps it. */
+function unread({ fan }: { readonly fan: FanOut }, answer: EgressAnswer): EgressAnswer {
+  fan.follow().destroy()
+  return answer
 }
 
 /** An answer that is for this request only; its body goes through untouched. */

@@ -3,12 +3,14 @@
  */
 import { Readable } from 'node:stream'
 import { EdgeError } from '#/core/errors.ts'
+import type { HeaderList } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Egress, EgressAnswer, EgressRequest } from '#/core/ports.ts'
 import type { Clock, EpochMs } from '#/core/units.ts'
 import { headerValue } from '#/http/header-list.ts'
 import type { Ask } from './ask.ts'
 import type { Forwarded } from './cache-status.ts'
+import { completed, restOf } from './complete-part.ts'
 import { createFanOut, type FanOut } from './fan-out.ts'
 import { isServerFailure, mayStandIn, policyOf } from './may-reuse.ts'
 import { mayStore, type StoredPolicy, type StoreRefusal, type Storing } from './may-store.ts'
@@ -88,6 +90,8 @@ export interface FlightPlan {
   readonly ask: Ask
   readonly request: EgressRequest
   readonly basis: Basis | undefined
+  /** Stored already: only the rest of it is asked for. */
+  readonly beginning: StoredAnswer | undefined
   readonly forwarded: Forwarded
   /** Nobody waits for it: the stored answer has been given already. */
   readonly background: boolean
@@ -104,10 +108,12 @@ export function createFlight(plan: FlightPlan, parts: FlightParts): Flight {
   let waiting = 0
   let deserted: NodeJS.Timeout | undefined
   let doomed = false
+  let hasLanded = false
   let fan: FanOut | undefined
 
   const validate = basis === undefined ? undefined : policyOf(basis.stored.head)
   const { cache: _, ...plain } = request
+  const rest = plan.beginning && restOf(plan.beginning)
   const outgoing: EgressRequest = {
     ...plain,
     method: 'GET',
@@ -115,6 +121,7 @@ export function createFlight(plan: FlightPlan, parts: FlightParts): Flight {
       keyed: ask.policy.key?.headers,
       fromClient: 'site' in request.by,
       validate,
+      ...(rest && { range: rest }),
     }),
     signal: controller.signal,
     onInformational: (status, headers) => {
@@ -125,7 +132,7 @@ export function createFlight(plan: FlightPlan, parts: FlightParts): Flight {
   async function fly(): Promise<Landed> {
     let answer: EgressAnswer
     try {
-      answer = await parts.next.fetch(outgoing)
+      answer = await fetchWhole()
     } catch (error) {
       over.resolve()
       return standIn(undefined) ?? { kind: 'failed', error }
@@ -137,6 +144,16 @@ export function createFlight(plan: FlightPlan, parts: FlightParts): Flight {
       over.resolve()
       return { kind: 'failed', error }
     }
+  }
+
+  /** Where the rest of something was asked for and something else came, the whole is asked for. */
+  async function fetchWhole(): Promise<EgressAnswer> {
+    const answer = await parts.next.fetch(outgoing)
+    if (rest === undefined || answer.status !== 206) return answer
+    const whole = completed(plan.beginning!, answer)
+    if (whole !== undefined) return whole
+    dropBody(answer)
+    return parts.next.fetch({ ...outgoing, headers: withoutRange(outgoing.headers) })
   }
 
   function standIn(status: number | undefined): Landed | undefined {
@@ -217,7 +234,7 @@ export function createFlight(plan: FlightPlan, parts: FlightParts): Flight {
     const { partial, policy } = storing
     return {
       key: ask.key,
-      variant: partial === undefined ? policy.selects : `${policy.selects}\n${partial.start}-${policy.rangeEnd}`,
+      variant: policy.selects,
       vary: storing.vary,
       url: ask.url,
       status: answer.status,
@@ -273,12 +290,12 @@ export function createFlight(plan: FlightPlan, parts: FlightParts): Flight {
     return 'go-on'
   }
 
-  const landed = fly()
-  if (plan.background) {
-    void landed.then((outcome) => {
-      if (outcome.kind === 'alone') dropBody(outcome.answer)
-    })
-  }
+  const landed = fly().then((outcome) => {
+    hasLanded = true
+    // Nobody is there any more to read what is for one alone.
+    if (outcome.kind === 'alone' && waiting === 0) dropBody(outcome.answer)
+    return outcome
+  })
 
   return {
     key: ask.key,
@@ -294,7 +311,7 @@ export function createFlight(plan: FlightPlan, parts: FlightParts): Flight {
     },
     leave() {
       waiting--
-      if (waiting === 0 && fan === undefined && !plan.background) startDeserted()
+      if (waiting === 0 && !hasLanded) startDeserted()
     },
     doom() {
       doomed = true
@@ -309,6 +326,10 @@ export function createFlight(plan: FlightPlan, parts: FlightParts): Flight {
 /** Not an error that this one request may have brought about: others may well get an answer that can be shared. */
 function tellsOfAll(status: number): boolean {
   return status < 400 || status === 401 || status === 403 || status === 404 || status === 410
+}
+
+function withoutRange(headers: HeaderList): HeaderList {
+  return headers.filter((_, index) => !/^(?:if-)?range$/i.test(headers[index - (index % 2)]!))
 }
 
 function gone(): EdgeError {

@@ -32,6 +32,17 @@ const defaultStatuses: ReadonlySet<number> = new Set([200, 203, 300, 301, 302, 3
 const heuristicPart = 0.1
 const longestHeuristicMs = 86_400_000
 
+/** What Cloudflare keeps where it caches everything (developers.cloudflare.com/cache/how-to/configure-cache-status-code). */
+const everythingTtls: CachePolicy['ttlByStatus'] = [
+  { from: 200, to: 200, ttl: 7_200 },
+  { from: 206, to: 206, ttl: 7_200 },
+  { from: 301, to: 301, ttl: 7_200 },
+  { from: 302, to: 303, ttl: 1_200 },
+  { from: 403, to: 403, ttl: 60 },
+  { from: 404, to: 404, ttl: 180 },
+  { from: 410, to: 410, ttl: 180 },
+]
+
 /** A ttl below 0 means «do not store» (`cacheTtlByStatus` of Workers). */
 export function lifetimeOf(
   answer: AnswerFacts,
@@ -52,6 +63,8 @@ export function lifetimeOf(
   }
   const byStatus = ttlByStatus(policy.ttlByStatus, answer.status)
   if (byStatus !== undefined) return { ms: byStatus * 1000, why: 'status' }
+  const ordinary = wish.everything === true ? ttlByStatus(everythingTtls, answer.status) : undefined
+  if (ordinary !== undefined) return { ms: ordinary * 1000, why: 'default' }
   if (policy.defaultTtl !== undefined && defaultStatuses.has(answer.status))
     return { ms: policy.defaultTtl * 1000, why: 'default' }
   return heuristicLifetime(answer, directives.public)

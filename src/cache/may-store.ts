@@ -33,6 +33,8 @@ export interface StoredPolicy {
   readonly rangeEnd?: number
   /** `Surrogate-*` and `Cache-Tag`, which only those who debug get to see. */
   readonly surrogate?: HeaderList
+  /** When a soft purge made it stale, milliseconds since 1970. */
+  readonly staleSince?: number
 }
 
 export type StoreRefusal =

@@ -22,10 +22,8 @@ export interface Purges {
   add(wishes: readonly PurgeWish[], at: EpochMs): void
   /** The strictest purge that is younger than this answer; undefined when there is none. */
   of(head: StoredHead): Purged | undefined
-  /** Forgets hard purges up to this number: nothing older than they are is stored or in flight any more. */
+  /** Forgets purges up to this number: they were carried out on all that is older, stored or arriving. */
   forget(upTo: number): void
-  /** Makes soft purges hard, so that they can be forgotten too. */
-  harden(): void
 }
 
 interface Mark {
@@ -90,17 +88,10 @@ export function createPurges(start: number): Purges {
       return found === undefined ? undefined : { hard: false, at: found.at }
     },
     forget(upTo) {
-      for (const name of tables) forgetUpTo(hard[name], upTo)
-      measurePrefixes(hard)
-    },
-    harden() {
-      for (const name of tables) {
-        for (const [text, mark] of soft[name]) keepYounger(hard[name], text, mark)
-        soft[name].clear()
+      for (const marks of [hard, soft]) {
+        for (const name of tables) forgetUpTo(marks[name], upTo)
+        measurePrefixes(marks)
       }
-      hard.latest = Math.max(hard.latest, soft.latest)
-      measurePrefixes(hard)
-      measurePrefixes(soft)
     },
   }
 }
@@ -111,11 +102,6 @@ function count(marks: Marks): number {
 
 function forgetUpTo(table: Map<string, Mark>, upTo: number): void {
   for (const [text, { sequence }] of table) if (sequence <= upTo) table.delete(text)
-}
-
-function keepYounger(table: Map<string, Mark>, text: string, mark: Mark): void {
-  const known = table.get(text)
-  if (known === undefined || known.sequence < mark.sequence) table.set(text, mark)
 }
 
 function measurePrefixes(marks: Marks): void {

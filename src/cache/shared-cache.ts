@@ -3,11 +3,13 @@
  * `choose.ts`; what it does in `fetch-cached.ts` and `flight.ts`.
  */
 import type { Limits } from '#/core/limits.ts'
-import type { Egress, SharedCache } from '#/core/ports.ts'
+import type { Egress, ProgramCache, SharedCache } from '#/core/ports.ts'
 import type { Clock } from '#/core/units.ts'
 import { passReason, readAsk } from './ask.ts'
 import { type CachedParts, fetchCached } from './fetch-cached.ts'
 import { fetchPast } from './pass.ts'
+import { createProgramCache } from './program-cache.ts'
+import { noPurgeJournal, type PurgeJournal } from './purge-journal.ts'
 import { createPurges, type Purges } from './purges.ts'
 import { createLargeObjects } from './segments.ts'
 import { createSoloKeys } from './solo-keys.ts'
@@ -19,11 +21,13 @@ export interface SharedCacheOptions {
   readonly store: CacheStore
   readonly limits: Limits
   readonly clock: Clock
+  /** Absent: purges do not outlive the process, which is right for a store that does not either. */
+  readonly journal?: PurgeJournal
 }
 
-/** `close` ends what is behind it too: the egress and the store. */
-export function createSharedCache(options: SharedCacheOptions): SharedCache {
-  const { next, store, limits, clock } = options
+/** `programs` is kept in the same store and purged with it. `close` ends what is behind it too: the egress and the store. */
+export function createSharedCache(options: SharedCacheOptions): SharedCache & { readonly programs: ProgramCache } {
+  const { next, store, limits, clock, journal = noPurgeJournal() } = options
   const purges: Purges = createPurges(clock() * 1000)
   const solo = createSoloKeys({ limit: limits.cacheSoloKeys, ttl: limits.cacheSoloMs, clock })
   const parts: CachedParts = {
@@ -33,18 +37,25 @@ export function createSharedCache(options: SharedCacheOptions): SharedCache {
     arriving: new Set(),
     uses: new WeakMap(),
   }
-  const sweeper = createSweeper({ store, purges, arriving: parts.arriving, limit: limits.cachePurges })
+  const sweeper = createSweeper({ store, purges, journal, arriving: parts.arriving, limit: limits.cachePurges })
+  if (journal.unfinished.length > 0) {
+    purges.add(journal.unfinished, clock())
+    sweeper.wake()
+  }
   return {
+    programs: createProgramCache({ store, purges, arriving: parts.arriving, limits, clock }),
     fetch(request) {
       const why = passReason(request)
       return why === undefined ? fetchCached(request, readAsk(request), parts) : fetchPast(request, why, parts)
     },
     async purge(wishes) {
       purges.add(wishes, clock())
+      await journal.append(wishes)
       sweeper.wake()
     },
     async close() {
       await sweeper.close()
+      await journal.close()
       await next.close()
       await store.close()
     },

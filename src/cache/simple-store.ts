@@ -11,6 +11,11 @@ export interface SimpleStoreOptions {
   readonly limitBytes: Bytes
 }
 
+/** A whole answer stands for all parts of its variant; a part for the one that starts where it does. */
+function replaces({ partial }: StoredHead, old: StoredHead): boolean {
+  return partial === undefined || partial.start === old.partial?.start
+}
+
 /** Besides its body an entry weighs so much. */
 const entryBytes = 1024
 
@@ -33,9 +38,9 @@ export function createSimpleStore({ limitBytes }: SimpleStoreOptions): CacheStor
 
   function put(held: Held): void {
     const others = (byKey.get(held.head.key) ?? []).filter((one) => {
-      if (one.head.variant !== held.head.variant) return true
-      forget(one)
-      return false
+      const replaced = one.head.variant === held.head.variant && replaces(held.head, one.head)
+      if (replaced) forget(one)
+      return !replaced
     })
     byKey.delete(held.head.key)
     byKey.set(held.head.key, [...others, held])

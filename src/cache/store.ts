@@ -41,9 +41,12 @@ export interface StoredAnswer {
 
 /** A body on its way in: readers may follow it while it grows. */
 export interface BodyWriter {
-  /** Resolves when more may be written. False: the store gave up (full); go on serving without it. */
+  /** True (or a promise of it) when more may be written. False: the store gave up (full); go on serving without it. The chunk must not change any more. */
   write(chunk: Uint8Array): boolean | Promise<boolean>
-  /** Seen by `find` from here on; replaces the same key and variant. Undefined when the store gave up. */
+  /**
+   * Seen by `find` from here on; replaces the same key, variant and part (`partialStart`), and a complete answer also
+   * replaces the parts of its variant. Undefined when the store gave up; what it was to replace may then remain.
+   */
   finish(): Promise<StoredAnswer | undefined>
   /** Nothing of it is kept. */
   abort(): void
@@ -56,6 +59,7 @@ export interface CacheStore {
   open(head: StoredHead, expectedBytes: Bytes | undefined): BodyWriter | undefined
   /** New head, same body: after a 304 (RFC 9111 §4.3.4). Undefined when the answer is gone meanwhile. */
   refresh(stored: StoredAnswer, head: StoredHead): Promise<StoredAnswer | undefined>
+  /** Drops what an answer with its head would replace, even where that is a newer one. */
   remove(stored: StoredAnswer): void
   /** Drops what matches; the caller has already made these unanswerable, so this may take its time. */
   removeWhere(match: (head: StoredHead) => boolean): Promise<number>

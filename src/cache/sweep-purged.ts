@@ -1,13 +1,21 @@
-/** Takes purged answers out of the store behind the scenes, so that purges need not be remembered for ever. */
+/**
+ * Carries purges out in the store behind the scenes, so that they need not be remembered for ever: what a hard one
+ * matches is removed, what a soft one matches is marked stale for good.
+ */
+import type { Milliseconds } from '#/core/units.ts'
 import type { Arriving } from './flight.ts'
+import { policyOf } from './may-reuse.ts'
+import type { StoredPolicy } from './may-store.ts'
+import type { PurgeJournal } from './purge-journal.ts'
 import type { Purges } from './purges.ts'
-import type { CacheStore } from './store.ts'
+import type { CacheStore, StoredHead } from './store.ts'
 
 export interface SweeperOptions {
   readonly store: CacheStore
   readonly purges: Purges
+  readonly journal: PurgeJournal
   readonly arriving: ReadonlySet<Arriving>
-  /** More purges than this are not remembered: flights older than they are lose the right to be stored. */
+  /** More purges than this are not remembered: what is arriving while they came loses the right to be stored. */
   readonly limit: number
 }
 
@@ -17,24 +25,43 @@ export interface Sweeper {
   close(): Promise<void>
 }
 
+/** Between two sweeps: ten thousand purges a second are a few sweeps, not ten thousand. */
+const pauseMs: Milliseconds = 250
+
 /** One sweep at a time, however many purges came meanwhile: each takes all purges up to its start at once. */
-export function createSweeper({ store, purges, arriving, limit }: SweeperOptions): Sweeper {
+export function createSweeper({ store, purges, journal, arriving, limit }: SweeperOptions): Sweeper {
   let running: Promise<void> | undefined
   let again = false
   let closed = false
-  const pause = createPause(250)
+  const pause = createPause(pauseMs)
 
   async function sweep(): Promise<void> {
-    if (purges.size > limit) {
-      for (const one of arriving) one.doom()
-      purges.harden()
-    }
+    if (purges.size > limit) for (const one of arriving) one.doom()
+    await journal.begin()
     const upTo = purges.sequence
-    // Bodies that are still arriving were not in the store while it was searched.
+    // Bodies that are still arriving are not in the store while it is searched.
     let oldest = Number.POSITIVE_INFINITY
     for (const one of arriving) if (!one.doomed) oldest = Math.min(oldest, one.sequence)
-    await store.removeWhere((head) => purges.of(head)?.hard === true)
+    const stale: StoredHead[] = []
+    await store.removeWhere((head) => {
+      const purged = purges.of(head)
+      if (purged !== undefined && !purged.hard) stale.push(head)
+      return purged?.hard === true
+    })
+    for (const head of stale) await markStale(head)
+    await journal.finish()
     purges.forget(Math.min(upTo, oldest))
+  }
+
+  async function markStale(head: StoredHead): Promise<void> {
+    const { at } = purges.of(head) ?? {}
+    if (at === undefined || (policyOf(head).staleSince ?? Number.NEGATIVE_INFINITY) >= at) return
+    for (const stored of await store.find(head.key)) {
+      if (stored.head.sequence !== head.sequence || stored.head.variant !== head.variant) continue
+      if (stored.head.partial?.start !== head.partial?.start) continue
+      const policy: StoredPolicy = { ...policyOf(stored.head), staleSince: at }
+      await store.refresh(stored, { ...stored.head, policy: policy as unknown as Record<string, unknown> })
+    }
   }
 
   function wake(): void {
@@ -52,7 +79,6 @@ export function createSweeper({ store, purges, arriving, limit }: SweeperOptions
       again = false
       // A store that cannot be searched now keeps its purged answers; they go on counting as purged.
       await sweep().catch(() => {})
-      // The next sweep takes what came meanwhile: ten thousand purges a second are a few sweeps, not ten thousand.
       await pause.wait()
     }
   }
@@ -68,7 +94,7 @@ export function createSweeper({ store, purges, arriving, limit }: SweeperOptions
 }
 
 /** Waits `ms` each time, or no longer once it was ended. */
-function createPause(ms: number): { wait(): Promise<void>; end(): void } {
+function createPause(ms: Milliseconds): { wait(): Promise<void>; end(): void } {
   let over = () => {}
   let ended = false
   return {

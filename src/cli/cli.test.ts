@@ -96,6 +96,7 @@ test('up: a banner, the ready line, files, one node a folder, an orderly end', a
     CLOUDFLARE_ACCOUNT_ID: accountId,
     FASTLY_API_ENDPOINT: addresses.api,
     FASTLY_API_TOKEN: token,
+    FASTLY_ACCOUNT_ENDPOINT: addresses.api,
     WRANGLER_SEND_METRICS: 'false',
   })
   const status = await runCli(['status', '--data', data, '--json'])

@@ -41,6 +41,7 @@ export function toRoute(text: string): string {
 export function ownerOfHostname(state: State, hostname: string): string | undefined {
   for (const held of state.programs.values()) if (held.site?.hostnames.includes(hostname)) return held.record.name
   for (const held of state.sites.values()) if (held.site.hostnames.includes(hostname)) return held.record.name
+  for (const { site } of state.services.values()) if (site?.hostnames.includes(hostname)) return site.name
   return undefined
 }
 

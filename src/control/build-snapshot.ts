@@ -31,5 +31,6 @@ export function buildOriginSite(record: SiteRecord, suffix: string): Site {
     target: { kind: 'origin', url: record.origin, pool: poolOfRecord(record) },
     ...(record.cache !== undefined && { cache: record.cache }),
     ...(record.errorPages !== undefined && { errorPages: record.errorPages }),
+    ...(record.answers !== undefined && { answers: record.answers }),
   }
 }

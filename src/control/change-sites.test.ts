@@ -135,3 +135,18 @@ test('what does not fit is refused by name', async () => {
   await control.siteChange('two', { choice: 'hash' })
   await assert.rejects(control.siteAdd({ ...site, name: 'three', healthCheck: check }), { code: 'too_many' })
 })
+
+test('what is done to answers is kept, changed and taken away', async () => {
+  const { control, start } = await open()
+  const answers = { hsts: { maxAge: 60 }, redirects: [{ from: '/a', to: '/b', status: 301 as const }] }
+  await control.siteAdd({ ...site, answers })
+  const found = ({ snapshot }: Control) => snapshot.sites.find(({ name }) => name === 'shop')?.answers
+  await control.siteChange('shop', { hosts: ['shop.test'] })
+  assert.deepEqual(found(control), answers)
+  assert.deepEqual(found(await start()), answers)
+  await assert.rejects(control.siteChange('shop', { answers: { hsts: { maxAge: -1 } } }), /hsts\.maxAge is -1/)
+  await control.siteChange('shop', { answers: { compression: 'off' } })
+  assert.deepEqual(found(control), { compression: 'off' })
+  await control.siteChange('shop', { answers: null })
+  assert.equal(found(control), undefined)
+})

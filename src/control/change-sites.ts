@@ -1,13 +1,16 @@
 /** Plain sites: hostnames in front of origins, without a program. */
+import type { AnswerPolicy } from '#/core/answer-policy.ts'
 import type { CachePolicy } from '#/core/cache-policy.ts'
 import type { ErrorPages, HealthCheck, OriginChoice, OriginPool } from '#/core/origin.ts'
 import { checkFree, toHostname } from './addresses.ts'
+import { answerPolicySchema } from './answer-policy.ts'
 import { cachePolicySchema } from './cache-policy.ts'
 import type { Change, State } from './ledger.ts'
 import type { Office } from './office.ts'
 import { checkProgramName } from './program-name.ts'
 import type { SiteRecord } from './records.ts'
 import { Refusal } from './refusal.ts'
+import { isServiceSite } from './services/held-services.ts'
 import type { OriginWish } from './site-form.ts'
 import { countChecks, toOrigins, toPool } from './site-origins.ts'
 
@@ -25,6 +28,8 @@ export interface SiteWish {
   /** In the form of `cachePolicySchema`; absent: by RFC 9111 alone. */
   readonly cache?: CachePolicy
   readonly errorPages?: ErrorPages
+  /** In the form of `answerPolicySchema`. */
+  readonly answers?: AnswerPolicy
 }
 
 /** What is absent stays; null takes away. */
@@ -36,6 +41,7 @@ export interface SiteChange {
   readonly hosts?: readonly string[]
   readonly cache?: CachePolicy | null
   readonly errorPages?: ErrorPages | null
+  readonly answers?: AnswerPolicy | null
 }
 
 /** Adds a site or replaces the one of that name. Throws a `Refusal` (`bad_name`, `bad_address`, `address_taken`). */
@@ -45,6 +51,7 @@ export async function putSite(office: Office, wish: SiteWish): Promise<SiteRecor
   const wishes = wish.origins ?? [{ url: wish.origin, weight: 100 }]
   for (const { url } of wishes) checkOrigin(url)
   const cache = wish.cache && cachePolicySchema.parse(wish.cache)
+  const answers = wish.answers && answerPolicySchema.parse(wish.answers)
   return office.ledger.exclusively([wish.name], async () => {
     const before = office.ledger.state.sites.get(wish.name)?.record
     const origins = toOrigins(wishes, office.seal, before?.pool?.origins ?? [])
@@ -59,6 +66,7 @@ export async function putSite(office: Office, wish: SiteWish): Promise<SiteRecor
       pool,
       ...(cache !== undefined && { cache }),
       ...(errorPages !== undefined && { errorPages }),
+      ...(answers !== undefined && { answers }),
     })
   })
 }
@@ -80,6 +88,7 @@ export async function changeSite(office: Office, name: string, change: SiteChang
     })
     const cache = changed(change.cache, before.cache)
     const errorPages = changed(change.errorPages, before.errorPages)
+    const answers = changed(change.answers, before.answers)
     return write(office, {
       name,
       createdAt: before.createdAt,
@@ -88,6 +97,7 @@ export async function changeSite(office: Office, name: string, change: SiteChang
       pool,
       ...(cache !== undefined && { cache: cachePolicySchema.parse(cache) }),
       ...(errorPages !== undefined && { errorPages }),
+      ...(answers !== undefined && { answers: answerPolicySchema.parse(answers) }),
     })
   })
 }
@@ -109,6 +119,7 @@ async function write(office: Office, record: SiteRecord): Promise<SiteRecord> {
 function toCommit(office: Office, state: State, record: SiteRecord): Change {
   const { name, hosts } = record
   if (state.programs.has(name)) throw new Refusal('address_taken', `'${name}' is the name of a program.`)
+  if (isServiceSite(state, name)) throw new Refusal('address_taken', `'${name}' is the name of a service.`)
   checkFree(state, name, [`${name}.${office.hostnameSuffix}`, ...hosts], [])
   let checks = countChecks(poolOfRecord(record))
   for (const other of state.sites.values())

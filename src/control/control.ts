@@ -13,6 +13,7 @@ import { createForgetting } from './forget-objects.ts'
 import { openLedger } from './ledger.ts'
 import { heldProgram, heldVersion, type Office } from './office.ts'
 import type { ProgramRecord, RolloutRecord, SiteRecord, VersionRecord } from './records.ts'
+import { createServices, type Services } from './services/services.ts'
 import { type RolloutWish, setRollout } from './set-rollout.ts'
 import { createPins, sweepBlobs } from './sweep-blobs.ts'
 import { type Upload, type Uploaded, uploadVersion } from './upload-version.ts'
@@ -67,6 +68,7 @@ export interface Control {
   siteAdd(wish: SiteWish): Promise<SiteRecord>
   siteChange(name: string, change: SiteChange): Promise<SiteRecord>
   siteRemove(name: string): Promise<void>
+  readonly services: Services
   /** Every blob that a version names: modules, assets' manifests and the files in these. */
   blobsInUse(): AsyncIterable<BlobHash>
   /** Removes blobs that neither a version nor `alsoInUse` (other rooms' records) names. */
@@ -106,6 +108,7 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     siteAdd: (wish) => putSite(office, wish),
     siteChange: (name, change) => changeSite(office, name, change),
     siteRemove: (name) => removeSite(office, name),
+    services: createServices(office),
     blobsInUse: () => blobsInUse(office),
     sweep: (alsoInUse) =>
       sweepBlobs({

@@ -8,6 +8,15 @@ import type { Program, ProgramName, Site, Snapshot } from '#/core/snapshot.ts'
 import { buildOriginSite, buildProgram, buildProgramSite } from './build-snapshot.ts'
 import { decodeRecord, encodeRecord, type ProgramRecord, type SiteRecord, type VersionRecord } from './records.ts'
 import { Refusal } from './refusal.ts'
+import {
+  applyToServices,
+  type HeldServices,
+  loadServices,
+  type ServiceChange,
+  sameSites,
+  serviceBuckets,
+  writeServices,
+} from './services/held-services.ts'
 
 /** A program as the control plane holds it: its record, and the versions that serve. */
 export interface Held {
@@ -27,6 +36,8 @@ export interface HeldSite {
 export interface State {
   readonly programs: ReadonlyMap<ProgramName, Held>
   readonly sites: ReadonlyMap<string, HeldSite>
+  /** By id. */
+  readonly services: HeldServices
 }
 
 /** What a decision writes; `undefined` in place of a record removes it. `serving` must hold the rollout's versions. */
@@ -37,6 +48,7 @@ export interface Change {
     readonly serving?: ReadonlyMap<string, VersionRecord>
   }[]
   readonly sites?: readonly { readonly name: string; readonly record: SiteRecord | undefined }[]
+  readonly services?: readonly ServiceChange[]
 }
 
 export interface Ledger {
@@ -73,6 +85,7 @@ export async function openLedger({ fabric, hostnameSuffix, adopt }: LedgerDeps):
     sites: fabric.bucket('sites'),
     counters: fabric.bucket('control-counters'),
   }
+  const ofServices = serviceBuckets(fabric)
   const problems: string[] = []
   const listeners = new Set<(snapshot: Snapshot) => void>()
   const inOrder = createQueues()
@@ -124,7 +137,8 @@ export async function openLedger({ fabric, hostnameSuffix, adopt }: LedgerDeps):
     await dropUnnamed(buckets.versions, programs, unread)
     for (const [name, held] of withoutDoubles(programs))
       programs.set(name, hold(held.record, held.revision, held.serving))
-    return { programs, sites }
+    const services = await loadServices(ofServices, hostnameSuffix, (problem) => problems.push(problem))
+    return { programs, sites, services }
   }
 
   const build = (revision: number, state: State): Snapshot => {
@@ -135,6 +149,7 @@ export async function openLedger({ fabric, hostnameSuffix, adopt }: LedgerDeps):
       if (held.site !== undefined) sites.push(held.site)
     }
     for (const held of state.sites.values()) sites.push(held.site)
+    for (const held of state.services.values()) if (held.site !== undefined) sites.push(held.site)
     return { revision, programs, sites }
   }
 
@@ -156,7 +171,7 @@ export async function openLedger({ fabric, hostnameSuffix, adopt }: LedgerDeps):
       if (record === undefined) sites.delete(name)
       else sites.set(name, { record, revision, site: buildOriginSite(record, hostnameSuffix) })
     }
-    return { programs, sites }
+    return { programs, sites, services: applyToServices(state.services, change.services ?? [], hostnameSuffix) }
   }
 
   const writeOne = async (bucket: Bucket, key: string, expect: Revision, value: Uint8Array | undefined) => {
@@ -183,12 +198,20 @@ export async function openLedger({ fabric, hostnameSuffix, adopt }: LedgerDeps):
       const held = sites.get(name)
       if (held !== undefined) sites.set(name, { ...held, revision })
     }
-    return { programs, sites }
+    const services = await writeServices(ofServices, state.services, next.services, change.services ?? [])
+    return { programs, sites, services }
   }
 
   const commit = async (decide: (state: State) => Change) => {
     const change = decide(state)
     const next = apply(change)
+    const quiet = change.programs === undefined && change.sites === undefined && change.services !== undefined
+    if (quiet && sameSites(state.services, next.services)) {
+      // Drafts: nothing of it is served.
+      const services = await writeServices(ofServices, state.services, next.services, change.services ?? [])
+      state = { ...next, services }
+      return
+    }
     const proposed = build(snapshot.revision + 1, next)
     await adopt(proposed)
     try {

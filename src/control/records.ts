@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import type { OriginPool } from '#/core/origin.ts'
 import type { Binding, Deployment, ObjectNamespace, ProgramCode } from '#/core/snapshot.ts'
+import { answerPolicySchema } from './answer-policy.ts'
 import { cachePolicySchema } from './cache-policy.ts'
 import { errorPagesForm, poolRecord } from './site-form.ts'
 
@@ -121,6 +122,7 @@ const site = z.object({
   pool: z.exactOptional(poolRecord),
   cache: z.exactOptional(cachePolicySchema),
   errorPages: z.exactOptional(errorPagesForm),
+  answers: z.exactOptional(answerPolicySchema),
 })
 
 export type VersionRecord = z.infer<typeof version>

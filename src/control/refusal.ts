@@ -32,6 +32,10 @@ export const refusalCodes = [
   'latest_not_deployed',
   'bad_address',
   'address_taken',
+  'no_service',
+  'version_locked',
+  'no_part',
+  'bad_rule',
   'referenced',
   'conflict',
 ] as const

@@ -19,6 +19,7 @@ import {
 import { checkProgramName } from './program-name.ts'
 import type { DeclaredObjects, ProgramRecord, VersionRecord } from './records.ts'
 import { Refusal } from './refusal.ts'
+import { isServiceSite } from './services/held-services.ts'
 
 /** What a person asks for. Blobs of modules must be in the fabric already, and pinned. */
 export interface Upload {
@@ -63,7 +64,7 @@ export async function uploadVersion(
   return office.ledger.exclusively([name, ...others], async () => {
     const held = office.ledger.state.programs.get(name)
     if (held === undefined && !deploy) throw new Refusal('no_program', `There is no program '${name}'.`)
-    if (held === undefined && office.ledger.state.sites.has(name))
+    if (held === undefined && (office.ledger.state.sites.has(name) || isServiceSite(office.ledger.state, name)))
       throw new Refusal('address_taken', `'${name}' is the name of a site.`)
     const record = held?.record ?? newProgram(office, name)
     const latest = record.versions.length === 0 ? undefined : await heldVersion(office, record)

@@ -55,7 +55,7 @@ export interface CacheWish {
   readonly staleIfError?: Seconds
 }
 
-/** What must go. `soft` marks stale instead, so that stale-while-revalidate and stale-if-error go on serving. */
+/** What must go; the schemes of URLs and prefixes do not matter. `soft` marks stale instead, so that stale-while-revalidate and stale-if-error go on serving. */
 export interface PurgeWish {
   /** Whose objects: a site's or a program's name; absent: the whole platform (administrators only). */
   readonly scope?: string

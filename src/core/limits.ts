@@ -56,6 +56,16 @@ export const limitTable = {
     why: 'lines that wait for a slow disk; later ones are counted and dropped',
   },
   drainMs: { unit: 'ms', default: 10_000, why: 'SIGTERM: what is in flight may finish this long (contract)' },
+  // Answers: what is done to them on their way out.
+  compressMinimumBytes: { unit: 'bytes', default: 512, why: 'shorter bodies share a packet with their head anyway' },
+  compressWholeBytes: { unit: 'bytes', default: MiB, why: 'larger bodies leave piece by piece as they are encoded' },
+  compressStreams: { unit: 'count', default: 256, why: 'encoders at once, below 1 MiB each; more answers stay plain' },
+  compressKeptBytes: { unit: 'bytes', default: 32 * MiB, why: 'encoded bodies kept: thousands of pages and scripts' },
+  compressFlushMs: { unit: 'ms', default: 5, why: 'how long a part of a streamed page may wait in an encoder' },
+  answerRedirects: { unit: 'count', default: 2_000, why: 'of one site; Cloudflare allows 2,000 in a _redirects file' },
+  answerHeaderRules: { unit: 'count', default: 100, why: 'of one site; Cloudflare allows 100 in a _headers file' },
+  earlyHintUrls: { unit: 'count', default: 2_000, why: 'pages whose Link fields are remembered, 1 KiB each at most' },
+  earlyHintBytes: { unit: 'bytes', default: KiB, why: 'Link values sent ahead of one page; more are left out' },
   // Programs.
   moduleBytes: { unit: 'bytes', default: 64 * MiB, why: 'Workers accept 64 MiB of modules a program' },
   programStartMs: { unit: 'ms', default: 1_000, why: 'Workers allow 1 s for the global scope' },
@@ -237,6 +247,11 @@ export const limitTable = {
     default: 86_400_000,
     why: 'how stale an answer may stand in for an origin that cannot be reached, where nothing forbids it',
   },
+  cacheKeyAnswers: {
+    unit: 'count',
+    default: 200,
+    why: 'answers under one key, by Vary and by range; all are looked at for each request',
+  },
   cacheTags: { unit: 'count', default: 1_000, why: 'tags of one answer; Cloudflare allows 16 KB of them, Fastly too' },
   cachePurges: {
     unit: 'count',
@@ -255,11 +270,43 @@ export const limitTable = {
   kvBulkBytes: { unit: 'bytes', default: 100 * MiB, why: 'Workers KV accepts 100 MB a bulk call' },
   kvBulkGetKeys: { unit: 'count', default: 100, why: 'Workers KV reads at most 100 keys a call' },
   kvListKeys: { unit: 'count', default: 1000, why: 'Workers KV returns at most 1,000 keys a page' },
+  // The shared cache's store.
+  cacheDiskBytes: { unit: 'bytes', default: 10 * 1024 * MiB, why: 'fits beside the system on a small server' },
+  cacheMemoryObjectBytes: { unit: 'bytes', default: 16 * MiB, why: 'larger bodies are answered from disk' },
+  cacheMemoryHeads: { unit: 'count', default: 16_384, why: 'heads kept parsed, about 1 KiB each; others take 3 µs' },
+  cacheVariants: { unit: 'count', default: 2_048, why: 'variants and parts of one key; 2 GiB in parts of 1 MiB' },
+  cacheDiskObjects: { unit: 'count', default: 4_000_000, why: 'on disk; each has about 60 bytes of index in memory' },
+  cacheInlineBytes: { unit: 'bytes', default: 64 * KiB, why: 'bodies up to here lie in segments, read at once' },
+  cacheDiskSegmentBytes: {
+    unit: 'bytes',
+    default: 64 * MiB,
+    why: 'what is evicted from disk at once; 160 files in 10 GiB',
+  },
+  cacheDiskQueueBytes: {
+    unit: 'bytes',
+    default: 64 * MiB,
+    why: 'what waits for a slow disk; more is not stored there',
+  },
+  cacheDiskPauseMs: { unit: 'ms', default: 10_000, why: 'a full or broken disk is tried again after this' },
+  cacheIndexMs: { unit: 'ms', default: 250, why: 'index entries are committed this late; a lost tail is only a miss' },
   // Control plane.
   rimwardApiBodyBytes: { unit: 'bytes', default: MiB, why: 'bodies of our own API are small JSON documents or PEM' },
   logReaders: { unit: 'count', default: 100, why: 'people who follow logs at once; each holds a socket and a queue' },
   logReaderLines: { unit: 'count', default: 1_000, why: 'lines that wait for a slow reader; later ones are counted' },
   logKeepAliveMs: { unit: 'ms', default: 15_000, why: 'shorter than the idle time of common proxies (60 s)' },
+  // Services: sites whose rules are written in versions.
+  services: { unit: 'count', default: 1_000, why: 'the rules of each are held in memory, some 10 KiB' },
+  serviceVersions: { unit: 'count', default: 500, why: 'kept for going back; their heads lie in one record' },
+  serviceParts: { unit: 'count', default: 1_000, why: 'domains, origins and rules of one version' },
+  serviceVersionBytes: { unit: 'bytes', default: 2 * MiB, why: 'one document; response bodies of our own are in it' },
+  serviceTables: { unit: 'count', default: 100, why: 'dictionaries and address lists of one service' },
+  tableEntries: { unit: 'count', default: 1_000, why: 'Fastly allows 1,000 items a dictionary and entries a list' },
+  tableKeyBytes: { unit: 'bytes', default: 256, why: 'Fastly allows 256 characters' },
+  tableValueBytes: { unit: 'bytes', default: 8_000, why: 'Fastly allows 8,000 characters' },
+  tableBytes: { unit: 'bytes', default: 4 * MiB, why: 'one document, below the largest value of the fabric' },
+  purgeKeys: { unit: 'count', default: 256, why: 'Fastly accepts 256 surrogate keys a call' },
+  purgeOperations: { unit: 'count', default: 100, why: 'Cloudflare accepts 100 operations a call (Enterprise)' },
+  fastlyApiBodyBytes: { unit: 'bytes', default: 2 * MiB, why: 'one version part; the largest is a response body' },
   // Fabric.
   fabricKeyBytes: { unit: 'bytes', default: 1024, why: 'the longest KV key with its namespace and room to spare' },
   fabricValueBytes: {

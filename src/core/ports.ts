@@ -204,6 +204,8 @@ export interface EgressRequest {
   readonly client?: string
   /** The address that the client asked for, when `url` is an origin's: cache keys and purges go by it. */
   readonly publicUrl?: string
+  /** Changes what the origin said before the cache sees it: header rules, times to live. Called once an origin answer. */
+  readonly onOriginAnswer?: (answer: Answer) => Answer
   /** Interim answers, 103 above all (RFC 8297). */
   readonly onInformational?: (status: number, headers: HeaderList) => void
 }
@@ -227,6 +229,29 @@ export type CacheOutcome = 'hit' | 'miss' | 'expired' | 'stale' | 'updating' | '
 export interface SharedCache extends Egress {
   fetch(request: EgressRequest): Promise<EgressAnswer>
   purge(wishes: readonly PurgeWish[]): Promise<void>
+}
+
+/** Where a program keeps answers: Workers' `caches`. Programs never see each other's. */
+export interface ProgramCachePlace {
+  readonly program: ProgramName
+  /** As in `caches.open(name)`; '' is `caches.default`. */
+  readonly name: string
+}
+
+/** The store of Workers' Cache API, at this point of presence only. The key is the URL; `Vary` plays no part. */
+export interface ProgramCache {
+  /** Fresh answers only; honours `Range` and conditional fields (206, 304, 416). */
+  match(
+    place: ProgramCachePlace,
+    request: { readonly url: string; readonly headers: HeaderList },
+  ): Promise<Answer | undefined>
+  /**
+   * False when the answer says that it must not be kept, or does not fit. A body that breaks off is not kept and rejects
+   * with its error.
+   */
+  put(place: ProgramCachePlace, url: string, answer: Answer): Promise<boolean>
+  /** Whether there was one. */
+  delete(place: ProgramCachePlace, url: string): Promise<boolean>
 }
 
 /** A rule of the operator that lets a request out to an address that is not public. */

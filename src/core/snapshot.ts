@@ -2,7 +2,9 @@
  * The nouns. A `Snapshot` is all that the data plane knows: immutable, swapped whole once it is proven to start.
  * `control/` makes it, `edge/` and the engines read it.
  */
+import type { AnswerPolicy } from './answer-policy.ts'
 import type { CachePolicy } from './cache-policy.ts'
+import type { DeliveryRules, Lookups } from './delivery-rules.ts'
 import type { ErrorPages, OriginPool } from './origin.ts'
 import type { EpochMs } from './units.ts'
 
@@ -30,8 +32,14 @@ export interface Site {
   readonly target: Target
   /** How the shared cache treats what this site fetches; absent: by RFC 9111 alone. */
   readonly cache?: CachePolicy
+  /** What is done with requests and answers on their way; only where the target is an origin. */
+  readonly rules?: DeliveryRules
+  /** What the rules look things up in. */
+  readonly lookups?: Lookups
   /** Pages for the platform's own errors on this site, instead of the usual ones. */
   readonly errorPages?: ErrorPages
+  /** Redirects, header rules, compression and what else is done to its answers. */
+  readonly answers?: AnswerPolicy
 }
 
 export type Target =

@@ -13,6 +13,7 @@ import { createFastHttp1 } from './fast-http1.ts'
 import { findSiteByName } from './find-site.ts'
 import type { Front } from './front.ts'
 import { type HandlePorts, handle, refuse } from './handle.ts'
+import { createHttpDate } from './http-date.ts'
 import { createHttp1 } from './http1.ts'
 import { createHttp2 } from './http2.ts'
 import { createCleartextListener } from './listen-cleartext.ts'
@@ -20,11 +21,14 @@ import { createTlsListener } from './listen-tls.ts'
 import type { Locate } from './locate.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
+import { createOwnHttp2 } from './own-http2.ts'
 import type { ProgramFirst } from './pick-target.ts'
+import type { PurgePort } from './purge-request.ts'
 import { createRecorder } from './record.ts'
 import type { Pop } from './request-headers.ts'
 import type { RequestTraces } from './request-traces.ts'
 import { createSecureContexts } from './secure-contexts.ts'
+import { createSiteAnswers, type SiteAnswers } from './site-answers.ts'
 
 export interface Address {
   readonly host: string
@@ -39,6 +43,8 @@ export interface EdgeOptions {
   readonly assets: Assets
   readonly programFirst: ProgramFirst
   readonly egress: Pick<Egress, 'fetch'>
+  /** Absent: `PURGE` is a method like any other. */
+  readonly purge?: PurgePort
   readonly certificates?: Certificates
   readonly log: Log
   readonly metrics: Metrics
@@ -52,6 +58,8 @@ export interface EdgeOptions {
   readonly ticketSecret?: Uint8Array
   /** False leaves all of HTTP/1 to node:http, for comparing the two. Default true. */
   readonly fastHttp1?: boolean
+  /** False reads HTTP/2 by node:http2 instead of our own framing, for comparing the two. Default true. */
+  readonly ownHttp2?: boolean
 }
 
 export interface Edge {
@@ -65,15 +73,18 @@ export interface Edge {
 export async function createEdge(options: EdgeOptions): Promise<Edge> {
   const { limits, metrics, pop, listen } = options
   const connections = createConnections({ limits, metrics, locate: options.locate, country: pop.country })
-  const front = createFront(options, connections)
+  const addresses: { http: Address; https?: Address } = { http: listen.http }
+  const siteAnswers = createSiteAnswers({ limits, httpsPort: () => addresses.https?.port })
+  const front = createFront(options, connections, siteAnswers)
   const slowHttp1 = createHttp1(front)
   const fastHttp1 = options.fastHttp1 === false ? undefined : createFastHttp1(front, slowHttp1)
-  const http1 = fastHttp1 ?? { adopt: (socket: Socket) => void slowHttp1.emit('connection', socket) }
-  const http2 = createHttp2(front)
+  const http1 = fastHttp1 ?? { adopt: (socket: Socket) => adoptByNode(slowHttp1, socket) }
+  const ownHttp2 = options.ownHttp2 === false ? undefined : createOwnHttp2(front)
+  const http2 = ownHttp2 ?? createHttp2(front)
   const listeners: Server[] = []
   const shared = { http1, http2, connections, limits }
   const cleartext = createCleartextListener(shared)
-  const addresses: { http: Address; https?: Address } = { http: await start(cleartext, listen.http) }
+  addresses.http = await start(cleartext, listen.http)
   listeners.push(cleartext)
   if (listen.https !== undefined) {
     if (options.certificates === undefined) throw new TypeError('listen.https needs certificates')
@@ -92,6 +103,7 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   function closeHttp1(): void {
     slowHttp1.close()
     fastHttp1?.close()
+    ownHttp2?.close()
   }
 
   async function close(): Promise<void> {
@@ -117,6 +129,11 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   }
 }
 
+function adoptByNode(server: Server, socket: Socket): void {
+  server.emit('connection', socket)
+  socket.resume()
+}
+
 function endIdle(connection: Connections['all'] extends ReadonlySet<infer One> ? One : never): void {
   if (connection.endGracefully !== undefined) connection.endGracefully()
   else if (connection.live.length === 0) connection.endSoon()
@@ -124,7 +141,7 @@ function endIdle(connection: Connections['all'] extends ReadonlySet<infer One> ?
 
 type MutableFront = Front & HandlePorts & { draining: boolean }
 
-function createFront(options: EdgeOptions, connections: Connections): MutableFront {
+function createFront(options: EdgeOptions, connections: Connections, siteAnswers: SiteAnswers): MutableFront {
   const { log, metrics, pop, limits } = options
   const recorder = createRecorder({ log, metrics, pop: pop.id })
   const front: MutableFront = {
@@ -133,10 +150,13 @@ function createFront(options: EdgeOptions, connections: Connections): MutableFro
     assets: options.assets,
     programFirst: options.programFirst,
     egress: options.egress,
+    purge: options.purge,
     certificates: options.certificates,
     traces: options.traces,
+    siteAnswers,
     limits,
     clock: options.clock,
+    httpDate: createHttpDate(options.clock),
     pop,
     debug: options.debug,
     random: Math.random,

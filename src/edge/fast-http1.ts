@@ -19,7 +19,7 @@ export interface FastHttp1 {
 export function createFastHttp1(front: Front, http1: Server): FastHttp1 {
   const { limits } = front
   const open = new Set<FastConnection>()
-  const tail = createHeadTail(front.clock, limits.keepAliveTimeoutMs)
+  const tail = createHeadTail(front.httpDate, limits.keepAliveTimeoutMs)
   const shared: Shared = { front, http1, open, tail }
 
   function sweep(): void {
@@ -73,6 +73,7 @@ export class FastConnection {
     socket.on('drain', this.#onDrain)
     socket.on('timeout', this.#onTimeout)
     socket.on('close', this.#onClose)
+    socket.resume()
   }
 
   readonly #onData = (chunk: Buffer): void => {

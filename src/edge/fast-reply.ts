@@ -6,7 +6,6 @@ import type { Socket } from 'node:net'
 import type { Duplex, Readable } from 'node:stream'
 import { EdgeError } from '#/core/errors.ts'
 import type { HeaderList } from '#/core/exchange.ts'
-import type { Clock } from '#/core/units.ts'
 import { clientGone } from './accepted.ts'
 import { areFieldsSound } from './check-fields.ts'
 import type { FastConnection } from './fast-http1.ts'
@@ -17,27 +16,17 @@ import type { Reply } from './reply.ts'
 /** Up to here joining head and body costs less than writing two pieces (`writev`). */
 const oneWriteBytes = 16 * 1024
 
-/** The fields that end every head: Date (RFC 9110 §6.6.1) unless the answer has one, and what becomes of the connection. */
+/** What ends every head, its empty line included. */
 export interface HeadTail {
-  date(): string
-  /** Empty line included. */
   readonly keep: string
   readonly close: string
+  /** The value of the Date field. */
+  date(): string
 }
 
-/** Makes the Date field once a second. */
-export function createHeadTail(clock: Clock, keepAliveTimeoutMs: number): HeadTail {
-  let second = 0
-  let date = ''
+export function createHeadTail(date: () => string, keepAliveTimeoutMs: number): HeadTail {
   return {
-    date() {
-      const now = Math.floor(clock() / 1000)
-      if (now !== second) {
-        second = now
-        date = `Date: ${new Date(now * 1000).toUTCString()}\r\n`
-      }
-      return date
-    },
+    date,
     keep: `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(keepAliveTimeoutMs / 1000)}\r\n\r\n`,
     close: 'Connection: close\r\n\r\n',
   }
@@ -111,7 +100,7 @@ export class FastReply implements Reply {
   #begin(status: number, statusText: string | undefined, headers: HeaderList, framing: string): string {
     const { socket, tail } = this.#connection
     if (this.headSent || !socket.writable) throw clientGone()
-    const date = hasDate(headers) ? '' : tail.date()
+    const date = hasDate(headers) ? '' : `Date: ${tail.date()}\r\n`
     const end = this.#closes ? tail.close : tail.keep
     const head = `${statusLine(status, statusText)}${fieldLines(headers)}${framing}${date}${end}`
     this.headSent = true

@@ -1,21 +1,30 @@
 /**
- * Fetches the answer of a site whose target is an origin.
+ * Fetches the answer of a site whose target is an origin, through the rules that the site has.
  */
-import type { Answer } from '#/core/exchange.ts'
+import type { CacheWish } from '#/core/cache-policy.ts'
+import type { Answer, HeaderList } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
+import type { OriginPool } from '#/core/origin.ts'
 import type { Egress, EgressRequest } from '#/core/ports.ts'
+import { publicUrl } from '#/core/purge-wishes.ts'
 import type { Site, Target } from '#/core/snapshot.ts'
 import type { AcceptedExchange } from './accepted.ts'
+import { finishAnswer, planFetch, type ReadyRules, readyRules, ruleFacts } from './apply-rules.ts'
 import { addCacheHeaders } from './cache-headers.ts'
+import { answerPurge, type PurgePort } from './purge-request.ts'
 import { forwardedHeaders, type Pop } from './request-headers.ts'
 
 export interface OriginOptions {
   readonly egress: Pick<Egress, 'fetch'>
+  readonly purge: PurgePort | undefined
   readonly pop: Pop
   readonly limits: Limits
 }
 
-/** Rejects with `origin_*` or `egress_refused`. The origin's own name is the Host; the client's travels beside it. */
+/**
+ * Rejects with `origin_*` or `egress_refused`. Without rules the origin's own name is the Host; the client's travels beside
+ * it, without its port: no cache key has one, and what an origin builds from it would reach other clients.
+ */
 export async function fetchOrigin(
   exchange: AcceptedExchange,
   site: Site,
@@ -23,20 +32,70 @@ export async function fetchOrigin(
   options: OriginOptions,
   onInformational?: EgressRequest['onInformational'],
 ): Promise<Answer> {
-  const started = performance.now()
   const headers = forwardedHeaders(exchange, options.pop, options.limits.requestLoops)
   // RFC 9110 §7.6.3: the version in which the request came here.
-  headers.push('via', `${exchange.httpVersion} rimward`, 'x-forwarded-host', exchange.authority)
-  const answer = await options.egress.fetch({
+  headers.push('via', `${exchange.httpVersion} rimward`, 'x-forwarded-host', exchange.host)
+  const rules = readyRules(site)
+  if (rules !== undefined) return fetchByRules(exchange, site, { rules, headers, onInformational }, options)
+  const { path } = exchange
+  if (exchange.method === 'PURGE' && options.purge !== undefined)
+    return answerPurge(exchange, site.name, path, options.purge)
+  return ask(exchange, site, { url: originUrl(url, path), path, headers, pool, onInformational }, options)
+}
+
+interface ByRules {
+  readonly rules: ReadyRules
+  readonly headers: HeaderList
+  readonly onInformational: EgressRequest['onInformational']
+}
+
+async function fetchByRules(
+  exchange: AcceptedExchange,
+  site: Site,
+  { rules, headers, onInformational }: ByRules,
+  options: OriginOptions,
+): Promise<Answer> {
+  const facts = ruleFacts(exchange, headers, rules.lookups, options.pop)
+  const plan = planFetch(rules, facts, exchange.host)
+  if (exchange.method === 'PURGE' && options.purge !== undefined)
+    return answerPurge(exchange, site.name, facts.url, options.purge)
+  if (plan.kind === 'answer') return withoutSurrogates(finishAnswer(rules, facts, plan.answer))
+  const { pool, wish, onOriginAnswer } = plan
+  const url = originUrl(pool.origins[0]!.url, facts.url)
+  const wanted = { url, path: facts.url, headers: facts.headers, pool, wish, onOriginAnswer, onInformational }
+  return withoutSurrogates(finishAnswer(rules, facts, await ask(exchange, site, wanted, options)))
+}
+
+interface Wanted {
+  readonly url: string
+  /** As the cache knows it: path and query after the rules, before the origin's own path. */
+  readonly path: string
+  readonly headers: HeaderList
+  readonly pool: OriginPool | undefined
+  readonly wish?: CacheWish | undefined
+  readonly onOriginAnswer?: EgressRequest['onOriginAnswer'] | undefined
+  readonly onInformational: EgressRequest['onInformational']
+}
+
+async function ask(
+  exchange: AcceptedExchange,
+  site: Site,
+  { url, path, headers, pool, wish, onOriginAnswer, onInformational }: Wanted,
+  { egress }: OriginOptions,
+): Promise<Answer> {
+  const started = performance.now()
+  const cache = site.cache === undefined ? wish : { ...wish, policy: { ...site.cache, ...wish?.policy } }
+  const answer = await egress.fetch({
     by: { site: site.name },
     method: exchange.method,
-    url: originUrl(url, exchange.path),
+    url,
     headers,
     body: exchange.body,
     wantsUpgrade: exchange.wantsUpgrade,
     signal: exchange.signal,
-    publicUrl: `${exchange.scheme}://${exchange.host}${exchange.path}`,
-    ...(site.cache && { cache: { policy: site.cache } }),
+    publicUrl: publicUrl(exchange.scheme, exchange.host, path),
+    ...(cache && { cache }),
+    ...(onOriginAnswer && { onOriginAnswer }),
     ...(onInformational && { onInformational }),
     client: exchange.connection.client.address,
     ...(pool && { pool }),
@@ -47,6 +106,17 @@ export async function fetchOrigin(
   }
   exchange.timings.origin = performance.now() - started
   return answer
+}
+
+/** Words between an origin and its delivery network, not for clients (Edge Architecture Specification §2.3). */
+const surrogates: ReadonlySet<string> = new Set(['surrogate-control', 'surrogate-key'])
+
+function withoutSurrogates(answer: Answer): Answer {
+  const headers: string[] = []
+  for (let index = 0; index < answer.headers.length; index += 2)
+    if (!surrogates.has(answer.headers[index]!.toLowerCase()))
+      headers.push(answer.headers[index]!, answer.headers[index + 1]!)
+  return headers.length === answer.headers.length ? answer : { ...answer, headers }
 }
 
 /** The path of the origin's URL goes in front of the request's: `https://o.example/base` and `/a?b` make `/base/a?b`. */

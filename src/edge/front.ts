@@ -10,6 +10,8 @@ import type { Reply } from './reply.ts'
 export interface Front {
   readonly limits: Limits
   readonly clock: Clock
+  /** The value of the Date field for now. */
+  httpDate(): string
   /** The edge is closing: connections end after their current answer. */
   readonly draining: boolean
   serve(exchange: AcceptedExchange, reply: Reply): void

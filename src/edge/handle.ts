@@ -5,7 +5,7 @@ import { EdgeError, toEdgeError } from '#/core/errors.ts'
 import type { Answer } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Assets, Certificates, Egress, Engine } from '#/core/ports.ts'
-import type { Snapshot } from '#/core/snapshot.ts'
+import type { Site, Snapshot } from '#/core/snapshot.ts'
 import { headerValue } from '#/http/header-list.ts'
 import { type AcceptedExchange, leave } from './accepted.ts'
 import { answerChallenge } from './answer-challenge.ts'
@@ -13,11 +13,13 @@ import { fetchOrigin } from './fetch-origin.ts'
 import { findSite } from './find-site.ts'
 import { customPage, errorPage } from './pages.ts'
 import { type Picked, type ProgramFirst, pickTarget } from './pick-target.ts'
+import type { PurgePort } from './purge-request.ts'
 import type { Reply } from './reply.ts'
 import type { Pop } from './request-headers.ts'
 import type { RequestTraces } from './request-traces.ts'
 import { respond } from './respond.ts'
 import { runProgram } from './run-program.ts'
+import type { SiteAnswers } from './site-answers.ts'
 
 export interface HandlePorts {
   readonly snapshot: () => Snapshot
@@ -25,8 +27,11 @@ export interface HandlePorts {
   readonly assets: Assets
   readonly programFirst: ProgramFirst
   readonly egress: Pick<Egress, 'fetch'>
+  /** Absent: `PURGE` is a method like any other. */
+  readonly purge: PurgePort | undefined
   readonly certificates: Certificates | undefined
   readonly traces: RequestTraces | undefined
+  readonly siteAnswers: SiteAnswers
   readonly limits: Limits
   readonly pop: Pop
   readonly debug: boolean
@@ -61,6 +66,18 @@ async function answerSite(exchange: AcceptedExchange, reply: Reply, ports: Handl
     throw new EdgeError('no_such_site', `No site on this platform is called ${exchange.host || '(no name)'}.`)
   exchange.site = site.name
   exchange.errorPages = site.errorPages
+  const instead = ports.siteAnswers.before(site, exchange, reply)
+  const answer = instead ?? (await answerTarget(exchange, reply, site, snapshot, ports))
+  return ports.siteAnswers.after(site, exchange, answer)
+}
+
+function answerTarget(
+  exchange: AcceptedExchange,
+  reply: Reply,
+  site: Site,
+  snapshot: Snapshot,
+  ports: HandlePorts,
+): Answer | Promise<Answer> {
   const picked = pickTarget(site, snapshot, exchange, { random: ports.random(), programFirst: ports.programFirst })
   switch (picked.kind) {
     case 'program':

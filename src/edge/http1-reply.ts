@@ -2,12 +2,12 @@
  * Answers on HTTP/1 connections, through node:http.
  */
 import type { ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
 import type { Duplex, Readable } from 'node:stream'
 import { EdgeError } from '#/core/errors.ts'
 import type { HeaderList } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import { clientGone } from './accepted.ts'
+import { endAndLinger } from './linger.ts'
 import { join, pump } from './pump.ts'
 import type { Reply } from './reply.ts'
 
@@ -95,28 +95,14 @@ export class Http1Reply implements Reply {
   closeAfter(): void {
     const { req } = this.#response
     this.#response.shouldKeepAlive = false
-    if (!req.complete) lingerInsteadOfClosing(req.socket, this.#limits.lingerMs)
+    // Node closes by `destroySoon` once the answer is out.
+    if (!req.complete) req.socket.destroySoon = () => endAndLinger(req.socket, this.#limits.lingerMs)
   }
 
   cut(): void {
     const { socket } = this.#response
     if (socket === null) this.#response.req.socket.destroy()
     else socket.destroy()
-  }
-}
-
-/**
- * RFC 9112 §9.6: closing while the client still sends makes its system throw away the answer unread. Node closes by
- * `destroySoon` once the answer is out; on this socket it ends our side, and what still comes is read and dropped.
- */
-function lingerInsteadOfClosing(socket: Socket, lingerMs: number): void {
-  socket.destroySoon = () => {
-    const timer = setTimeout(() => socket.destroy(), lingerMs)
-    socket.setTimeout(0)
-    socket.once('end', () => socket.destroy())
-    socket.once('close', () => clearTimeout(timer))
-    socket.end()
-    socket.resume()
   }
 }
 

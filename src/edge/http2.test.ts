@@ -1,5 +1,5 @@
 /**
- * HTTP/2 by prior knowledge: real clients, and raw frames where a client would not do such a thing.
+ * HTTP/2 by prior knowledge, whoever reads it: real clients, and raw frames where a client would not do such a thing.
  */
 import assert from 'node:assert/strict'
 import { type ClientHttp2Session, connect as connectHttp2, type OutgoingHttpHeaders } from 'node:http2'
@@ -7,13 +7,22 @@ import { connect } from 'node:net'
 import { Readable } from 'node:stream'
 import { type TestContext, test } from 'node:test'
 import { headerValue } from '#/http/header-list.ts'
-import { hello, startEdge, textOf, until } from './edge.fixture.ts'
+import { hello, type Started, type StartOptions, startEdge as startAny, textOf, until } from './edge.fixture.ts'
 
 function session(t: TestContext, port: number): ClientHttp2Session {
   const client = connectHttp2(`http://127.0.0.1:${port}`)
   client.on('error', () => {})
   t.after(() => client.destroy())
   return client
+}
+
+type Start = (t: TestContext, options?: StartOptions) => Promise<Started>
+
+/** Runs a test with node:http2 and with our own framing. */
+function each(name: string, run: (t: TestContext, start: Start) => Promise<void>): void {
+  for (const ownHttp2 of [false, true])
+    test(`${name} (${ownHttp2 ? 'own' : 'node:http2'})`, (t) =>
+      run(t, (context, options) => startAny(context, { ...options, options: { ...options?.options, ownHttp2 } })))
 }
 
 interface Got {
@@ -32,7 +41,7 @@ async function get(client: ClientHttp2Session, headers: OutgoingHttpHeaders, bod
   return { headers: got, text: await textOf(stream) }
 }
 
-test('requests, bodies, cookies, errors and HEAD over one connection', async (t) => {
+each('requests, bodies, cookies, errors and HEAD over one connection', async (t, startEdge) => {
   const { port, seen, logged } = await startEdge(t, {
     run: async (request) =>
       request.path === '/stream'
@@ -59,7 +68,7 @@ test('requests, bodies, cookies, errors and HEAD over one connection', async (t)
   )
 })
 
-test('what HTTP/2 lets through and HTTP/1 would misread is refused', async (t) => {
+each('what HTTP/2 lets through and HTTP/1 would misread is refused', async (t, startEdge) => {
   const { port, seen, logged } = await startEdge(t, {
     limits: { urlBytes: 100, headerBytes: 3000, headerCount: 20, requestBodyBytes: 10 },
   })
@@ -92,7 +101,7 @@ test('what HTTP/2 lets through and HTTP/1 would misread is refused', async (t) =
   assert.equal((await logged(cases.length - reset)).length, cases.length - reset)
 })
 
-test('an unread body ends its stream only; an aborted stream aborts its program', async (t) => {
+each('an unread body ends its stream only; an aborted stream aborts its program', async (t, startEdge) => {
   let aborted = 0
   const { port, logged } = await startEdge(t, {
     limits: { unreadBodyBytes: 10 },
@@ -126,6 +135,16 @@ test('an unread body ends its stream only; an aborted stream aborts its program'
   assert.deepEqual(lines.map((line) => line.status).sort(), [200, 200, 499])
 })
 
+each('half a preface is waited for without a turn of the processor', async (t, startEdge) => {
+  const { port } = await startEdge(t, { limits: { headersTimeoutMs: 300 } })
+  const socket = connect({ port, host: '127.0.0.1' })
+  socket.write('PRI')
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  const before = process.cpuUsage()
+  await new Promise((resolve) => socket.once('close', resolve).resume())
+  assert.ok(process.cpuUsage(before).user < 200_000)
+})
+
 // ─── Raw frames ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
@@ -142,7 +161,7 @@ function frame(type: number, flags: number, stream: number, payload: Buffer = Bu
 /** HPACK (RFC 7541): indexed GET, http, /; literal :authority. */
 const headerBlock = Buffer.concat([Buffer.from([0x82, 0x86, 0x84, 0x41, 15]), Buffer.from('hello.localhost')])
 
-test('of 5,000 open streams 100 reach the engine', async (t) => {
+each('of 5,000 open streams 100 reach the engine', async (t, startEdge) => {
   const { port, seen } = await startEdge(t, { run: () => new Promise(() => {}) })
   const socket = connect({ port, host: '127.0.0.1' })
   socket.on('error', () => {})
@@ -158,7 +177,7 @@ test('of 5,000 open streams 100 reach the engine', async (t) => {
   socket.destroy()
 })
 
-test('rapid reset is cut, and others go on', async (t) => {
+each('rapid reset is cut, and others go on', async (t, startEdge) => {
   const { port, seen } = await startEdge(t, {
     run: () => new Promise((resolve) => setImmediate(() => resolve(hello()))),
   })
@@ -175,38 +194,46 @@ test('rapid reset is cut, and others go on', async (t) => {
   assert.equal((await get(session(t, port), { ':path': '/' })).text, 'hello')
 })
 
-test('pseudo-fields and connection fields of HTTP/1 end the stream; a value with CR LF reaches nobody', async (t) => {
-  const { port, seen } = await startEdge(t)
-  const literal = (name: string, value: string) => {
-    const parts = [Buffer.from([0x00, name.length]), Buffer.from(name), Buffer.from([value.length]), Buffer.from(value)]
-    return Buffer.concat(parts)
-  }
-  const extras = [
-    literal(':status', '200'),
-    literal(':path', '/two'),
-    literal('connection', 'x'),
-    literal('transfer-encoding', 'chunked'),
-    literal('x', 'a\r\nb: c'),
-  ]
-  for (const extra of extras) {
-    const socket = connect({ port, host: '127.0.0.1' })
-    socket.on('error', () => {})
-    const types: number[] = []
-    let rest: Buffer = Buffer.alloc(0)
-    socket.on('data', (chunk: Buffer) => {
-      rest = Buffer.concat([rest, chunk])
-      while (rest.length >= 9 && rest.length >= 9 + rest.readUIntBE(0, 3)) {
-        types.push(rest[3]!)
-        rest = rest.subarray(9 + rest.readUIntBE(0, 3))
-      }
-    })
-    socket.write(Buffer.concat([preface, frame(4, 0, 0), frame(1, 5, 1, Buffer.concat([headerBlock, extra]))]))
-    // HEADERS, RST_STREAM or GOAWAY.
-    await until(() => types.some((type) => type === 1 || type === 3 || type === 7) || socket.destroyed)
-    if (extra !== extras.at(-1)) assert.ok(!types.includes(1), `${extra} was answered`)
-    socket.destroy()
-  }
-  // nghttp2 drops a field whose value is malformed and lets the rest of the request pass.
-  assert.ok(seen.length <= 1)
-  for (const { headers } of seen) assert.ok(!headers.some((text) => /[\r\n]/.test(text)) && !headers.includes('x'))
-})
+each(
+  'pseudo-fields and connection fields of HTTP/1 end the stream; a value with CR LF reaches nobody',
+  async (t, startEdge) => {
+    const { port, seen } = await startEdge(t)
+    const literal = (name: string, value: string) => {
+      const parts = [
+        Buffer.from([0x00, name.length]),
+        Buffer.from(name),
+        Buffer.from([value.length]),
+        Buffer.from(value),
+      ]
+      return Buffer.concat(parts)
+    }
+    const extras = [
+      literal(':status', '200'),
+      literal(':path', '/two'),
+      literal('connection', 'x'),
+      literal('transfer-encoding', 'chunked'),
+      literal('x', 'a\r\nb: c'),
+    ]
+    for (const extra of extras) {
+      const socket = connect({ port, host: '127.0.0.1' })
+      socket.on('error', () => {})
+      const types: number[] = []
+      let rest: Buffer = Buffer.alloc(0)
+      socket.on('data', (chunk: Buffer) => {
+        rest = Buffer.concat([rest, chunk])
+        while (rest.length >= 9 && rest.length >= 9 + rest.readUIntBE(0, 3)) {
+          types.push(rest[3]!)
+          rest = rest.subarray(9 + rest.readUIntBE(0, 3))
+        }
+      })
+      socket.write(Buffer.concat([preface, frame(4, 0, 0), frame(1, 5, 1, Buffer.concat([headerBlock, extra]))]))
+      // HEADERS, RST_STREAM or GOAWAY.
+      await until(() => types.some((type) => type === 1 || type === 3 || type === 7) || socket.destroyed)
+      if (extra !== extras.at(-1)) assert.ok(!types.includes(1), `${extra} was answered`)
+      socket.destroy()
+    }
+    // nghttp2 drops a field whose value is malformed and lets the rest of the request pass.
+    assert.ok(seen.length <= 1)
+    for (const { headers } of seen) assert.ok(!headers.some((text) => /[\r\n]/.test(text)) && !headers.includes('x'))
+  },
+)

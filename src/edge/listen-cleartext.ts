@@ -39,31 +39,26 @@ export function createCleartextListener({ http1, http2, connections, limits }: L
   })
 }
 
-/** Waits for enough bytes to tell, puts them back, then decides once. */
+/**
+ * Waits for enough bytes to tell, puts them back and decides once; the socket is paused then. Bytes are kept here and not
+ * put back before: each time that happens in a `readable` listener Node calls it again, forever.
+ */
 function sniff(socket: Socket, decide: (isHttp2: boolean) => void): void {
-  let seen = 0
-  function onReadable(): void {
-    const bytes: Buffer | null = socket.read()
-    if (bytes === null) {
-      if (socket.readableEnded) socket.destroy()
-      return
-    }
+  let bytes: Buffer = Buffer.alloc(0)
+  function onData(chunk: Buffer): void {
+    bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk])
     const length = Math.min(bytes.length, preface.length)
     const matches = bytes.compare(preface, 0, length, 0, length) === 0
-    socket.unshift(bytes)
-    if (matches && bytes.length < preface.length) {
-      // More of the same bytes: no progress would spin.
-      if (bytes.length === seen) return
-      seen = bytes.length
-      return
-    }
-    socket.off('readable', onReadable)
+    if (matches && bytes.length < preface.length) return
+    socket.pause()
+    socket.off('data', onData)
     socket.off('end', onEnd)
+    socket.unshift(bytes)
     decide(matches)
   }
   function onEnd(): void {
     socket.destroy()
   }
-  socket.on('readable', onReadable)
+  socket.on('data', onData)
   socket.on('end', onEnd)
 }

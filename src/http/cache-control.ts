@@ -36,30 +36,53 @@ export function parseDeltaSeconds(text: string): number | undefined {
   return /^\d+$/.test(text) ? Math.min(Number(text), longestSeconds) : undefined
 }
 
-// name [= quoted-string | anything up to a comma], then up to the next comma.
-const directive = /[\s,]*([^\s,="]+)(?:(=)(?:"((?:[^"\\]|\\.)*)"|([^,]*)))?([^,]*)/y
+/** A value that cannot be read. */
+const unreadable = '?'
 
-/** Every directive with its values in order; a value is undefined where there is none. Names are lower case. */
+/**
+ * Every directive with its values in order; a value is undefined where there is none. Names are lower case. Something
+ * between a value and the comma, or a quote that does not end, makes the value unreadable. One pass, whatever the text.
+ */
 function readDirectives(field: string): Map<string, (string | undefined)[]> {
   const found = new Map<string, (string | undefined)[]>()
-  directive.lastIndex = 0
-  while (directive.lastIndex < field.length) {
-    const start = directive.lastIndex
-    const match = directive.exec(field)
-    if (match === null) {
-      const comma = field.indexOf(',', start + 1)
-      if (comma === -1) break
-      directive.lastIndex = comma
+  let at = 0
+  while (at < field.length) {
+    const start = at
+    while (at < field.length && !' \t,="'.includes(field[at]!)) at++
+    const name = field.slice(start, at).toLowerCase()
+    if (name === '' && (field[at] === ' ' || field[at] === '\t' || field[at] === ',')) {
+      at++
       continue
     }
-    const [, name, equals, quoted, plain, rest] = match
-    // Something between the value and the comma (or before `=`) makes the value unreadable.
-    const value = rest!.trim() !== '' ? '?' : equals === undefined ? undefined : (quoted ?? plain!.trimEnd())
-    const values = found.get(name!.toLowerCase())
-    if (values === undefined) found.set(name!.toLowerCase(), [value])
+    let value: string | undefined
+    if (field[at] === '=') {
+      const read = readValue(field, at + 1)
+      value = read.value
+      at = read.end
+    }
+    const comma = field.indexOf(',', at)
+    const end = comma === -1 ? field.length : comma
+    if (field.slice(at, end).trim() !== '') value = unreadable
+    at = end + 1
+    if (name === '') continue
+    const values = found.get(name)
+    if (values === undefined) found.set(name, [value])
     else values.push(value)
   }
   return found
+}
+
+function readValue(field: string, start: number): { readonly value: string; readonly end: number } {
+  if (field[start] !== '"') {
+    const comma = field.indexOf(',', start)
+    const end = comma === -1 ? field.length : comma
+    return { value: field.slice(start, end).trimEnd(), end }
+  }
+  for (let at = start + 1; at < field.length; at++) {
+    if (field[at] === '\\') at++
+    else if (field[at] === '"') return { value: field.slice(start + 1, at), end: at + 1 }
+  }
+  return { value: unreadable, end: field.length }
 }
 
 /** The smallest of several; 0 where one cannot be read (RFC 9111 §4.2.1: then the answer counts as stale). */
@@ -70,7 +93,7 @@ function seconds(values: readonly (string | undefined)[] | undefined): number | 
 
 function fields(values: readonly (string | undefined)[] | undefined): boolean | readonly string[] {
   if (values === undefined) return false
-  if (values.some((value) => value === undefined || value === '?')) return true
+  if (values.some((value) => value === undefined || value === unreadable)) return true
   const names = values.flatMap((value) => value!.split(',')).map((name) => name.trim().toLowerCase())
   return names.filter((name) => name !== '')
 }

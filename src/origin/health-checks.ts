@@ -5,7 +5,7 @@
 import { Readable } from 'node:stream'
 import { toEdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
-import type { HealthCheck, Origin, OriginState } from '#/core/origin.ts'
+import type { HealthCheck, Origin, OriginPool, OriginState } from '#/core/origin.ts'
 import type { Egress, EgressRequest } from '#/core/ports.ts'
 import type { Site } from '#/core/snapshot.ts'
 import type { Clock, EpochMs } from '#/core/units.ts'
@@ -112,12 +112,11 @@ export function createHealthChecks(options: HealthChecksOptions): HealthChecks {
       let checks = 0
       const before = sites
       sites = new Map()
-      for (const { name, target } of next) {
+      for (const { name, target, rules } of next) {
         if (target.kind !== 'origin' || target.pool === undefined) continue
         const ours = new Map<string, Watched>()
         sites.set(name, ours)
-        for (const origin of target.pool.origins) {
-          const wanted = origin.healthCheck ?? target.pool.healthCheck
+        for (const { origin, check: wanted } of originsOf(target.pool, rules?.pools)) {
           if (wanted !== undefined) checks++
           const check = checks > limits.healthChecks ? undefined : wanted
           const settings = JSON.stringify([origin, check])
@@ -145,6 +144,14 @@ export function createHealthChecks(options: HealthChecksOptions): HealthChecks {
       sites = new Map()
     },
   }
+}
+
+/** Those of the site's own pool, and of the pools that its rules choose. */
+function originsOf(own: OriginPool, chosen: readonly { readonly pool: OriginPool }[] = []) {
+  const pools = chosen.length === 0 ? [own] : chosen.map(({ pool }) => pool)
+  return pools.flatMap(({ origins, healthCheck }) =>
+    origins.map((origin) => ({ origin, check: origin.healthCheck ?? healthCheck })),
+  )
 }
 
 async function probe(

@@ -90,9 +90,21 @@ const runtime: Area = {
     differs('`scheduler.wait`, timers, `Date.now()`', 'clocks run on while code runs (Cloudflare freezes them)', {
       check: 'timers',
     }),
-    refused('Cache API (`caches.default`)', 'throws «No Cache was configured»: it comes with the shared cache', {
-      check: 'cache-api',
+    works('Cache API: `caches.default`, `caches.open`', { check: 'cache-api' }),
+    works('Cache API: freshness, ranges, conditions, what `put` refuses', { check: 'cache-api-rules' }),
+    differs(
+      '`fetch(url, { cf })`: `cacheTtl`, `cacheEverything`, `cacheKey`, `cacheTags`, `cacheTtlByStatus`',
+      'without them only the freshness counts that an answer states, whatever the file is called',
+      { check: 'fetch-cf-cache' },
+    ),
+    refused('`fetch(url, { cf })`: `image`, `resolveOverride`, `vary`, `cacheControl`', 'answered with 400 by name', {
+      check: 'fetch-cf-refused',
     }),
+    differs(
+      '`fetch(url, { cf })`: `minify`, `mirage`, `polish`, `apps`, `scrapeShield` and other hints',
+      'ignored, as at Cloudflare where they do not apply',
+      { check: 'fetch-cf-hints' },
+    ),
     refused('`connect()` (TCP sockets)', 'throws: it comes with Hyperdrive', { check: 'connect' }),
   ],
 }

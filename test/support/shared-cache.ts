@@ -1,6 +1,7 @@
 /** The shared cache over the real egress and a scripted origin, in the test's own process: clock and limits are handed in. */
 import type { Readable } from 'node:stream'
 import type { TestContext } from 'node:test'
+import type { PurgeJournal } from '#/cache/purge-journal.ts'
 import { createSharedCache } from '#/cache/shared-cache.ts'
 import { createSimpleStore } from '#/cache/simple-store.ts'
 import type { CacheStore } from '#/cache/store.ts'
@@ -33,19 +34,24 @@ export interface FetchOptions {
   readonly signal?: AbortSignal
 }
 
-export async function openCache(t: TestContext, overrides: Partial<Limits> = {}): Promise<OpenedCache> {
+/** `kept`: a store and a journal that outlive this cache. */
+export async function openCache(
+  t: TestContext,
+  overrides: Partial<Limits> = {},
+  kept: { readonly store?: CacheStore; readonly journal?: PurgeJournal; readonly origin?: Origin } = {},
+): Promise<OpenedCache> {
   const limits = { ...defaultLimits, ...overrides }
   let ahead = 0
   const clock = () => Date.now() + ahead
-  const origin = await startOrigin(t)
+  const origin = kept.origin ?? (await startOrigin(t))
   const next = createEgress({
     rules: { grants: () => [{ names: 'host', port: true }] },
     ownSite: () => undefined,
     limits,
     clock,
   })
-  const store = createSimpleStore({ limitBytes: limits.cacheMemoryBytes })
-  const cache = createSharedCache({ next, store, limits, clock })
+  const store = kept.store ?? createSimpleStore({ limitBytes: limits.cacheMemoryBytes })
+  const cache = createSharedCache({ next, store, limits, clock, ...(kept.journal && { journal: kept.journal }) })
   t.after(() => cache.close())
 
   const fetch: OpenedCache['fetch'] = (path, options = {}) => {

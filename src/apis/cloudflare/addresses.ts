@@ -166,7 +166,7 @@ const zoneView = (name: string, account: string) => ({
 const routeView = (pattern: string, script: string) => ({ id: idOf(`route ${pattern}`), pattern, script })
 
 /** A route lies in the zone of its host and in those of all domains above it. */
-function zonesOf(pattern: string): string[] {
+export function zonesOf(pattern: string): string[] {
   const host = pattern
     .replace(/^https?:\/\//, '')
     .split('/', 1)[0]!

@@ -47,7 +47,7 @@ export function createCloudflareApi(deps: CloudflareApiDeps): Hono {
   app.route('/', versionRoutes(deps))
   app.route('/', secretRoutes(deps))
   app.route('/', addressRoutes(deps))
-  for (const routes of [deps.kvRoutes, deps.assetsRoutes, deps.tailsRoutes])
+  for (const routes of [deps.kvRoutes, deps.assetsRoutes, deps.tailsRoutes, deps.purgeRoutes])
     if (routes !== undefined) app.route('/', routes)
 
   app.all('*', (c) => {

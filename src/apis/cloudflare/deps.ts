@@ -18,6 +18,8 @@ export interface CloudflareApiDeps {
   readonly kvRoutes?: Hono
   readonly assetsRoutes?: Hono
   readonly tailsRoutes?: Hono
+  /** Its paths start at `/zones/:zone`. */
+  readonly purgeRoutes?: Hono
   /** Absent: uploads with assets are refused. */
   readonly resolveAssets?: ResolveAssets
   readonly token: string

@@ -43,6 +43,10 @@ export const refusalTable = {
   latest_not_deployed: { status: 400, code: 10215 }, // seen
   bad_address: { status: 400, code: 10022 },
   address_taken: { status: 409, code: 10020 }, // seen
+  no_service: { status: 404, code: 10007 },
+  version_locked: { status: 409, code: 10040 },
+  no_part: { status: 404, code: 10007 },
+  bad_rule: { status: 400, code: 10021 },
   referenced: { status: 409, code: 10066 },
   conflict: { status: 409, code: 10040 },
 } as const satisfies Record<RefusalCode, VendorRow>

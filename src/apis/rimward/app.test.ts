@@ -67,6 +67,7 @@ function open(
     ],
     egressRules: new Hono().get('/egress-rules', (c) => c.json({ rules: [] })),
     certificates: new Hono().get('/certificates', (c) => c.json({ certificates: [] })),
+    purge: new Hono().post('/purge', (c) => c.json({ purged: true })),
     metrics: { contentType: 'text/plain; version=0.0.4', metrics: async () => 'up 1\n' },
     token: 'secret',
     info: {
@@ -152,6 +153,7 @@ test('the description names every route and every route answers', async () => {
     'patch /rimward/v1/sites/{name}',
     'post /rimward/v1/certificates',
     'post /rimward/v1/egress-rules',
+    'post /rimward/v1/purge',
     'post /rimward/v1/sites',
     'put /rimward/v1/acme',
   ])
@@ -176,6 +178,8 @@ test('sites are added, listed, removed; bad ones are refused with a sentence', a
     [{ name: 'a', origin: 'https://u:p@a.example' }, 400, /user name/],
     [{ name: 'a', origin: 'https://a.example', hosts: ['b.example:80'] }, 400, /hosts\.0: must be a host name/],
     [{ name: 'a', origin: 'https://a.example', cache: true }, 400, /cache/],
+    [{ name: 'a', origin: 'https://a.example', answers: { gzip: true } }, 400, /gzip/],
+    [{ name: 'a', origin: 'https://a.example', answers: { hsts: { maxAge: -1 } } }, 400, /hsts\.maxAge is -1/],
     [{ name: 'a' }, 400, /origin: give either/],
     [{ name: 'a', origin: 'http://a.example', origins: ['http://b.example'] }, 400, /origin: give either/],
     [{ name: 'a', origins: ['http://a.example', { url: 'x' }] }, 400, /origins\.1\.url: must be an absolute URL/],

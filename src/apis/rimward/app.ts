@@ -64,6 +64,8 @@ export interface RimwardApiOptions {
   readonly egressRules: Hono
   /** `/certificates`, `/tls` and `/acme`, mounted at `/rimward/v1`. */
   readonly certificates: Hono
+  /** `/purge`, mounted at `/rimward/v1`. */
+  readonly purge: Hono
   /** The shape of prom-client's `Registry`. */
   readonly metrics: { readonly contentType: string; metrics(): Promise<string> }
   readonly token: string
@@ -209,6 +211,7 @@ export function createRimwardApi(options: RimwardApiOptions): Hono {
   app.route('/rimward/v1/sites', siteRoutes(options))
   app.route('/rimward/v1', options.egressRules)
   app.route('/rimward/v1', options.certificates)
+  app.route('/rimward/v1', options.purge)
   app.all('/rimward/*', (c) =>
     problemResponse(c, 'not_found', `There is no ${c.req.method} ${c.req.path}; see /rimward/v1/openapi.json.`),
   )

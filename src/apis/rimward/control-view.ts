@@ -1,4 +1,5 @@
 /** The control plane as our own door shows it. */
+import { answerPolicySchema } from '#/control/answer-policy.ts'
 import { cachePolicySchema } from '#/control/cache-policy.ts'
 import type { Control } from '#/control/control.ts'
 import { Refusal } from '#/control/refusal.ts'
@@ -20,7 +21,7 @@ function targetView(target: Target): SiteView['target'] {
   }
 }
 
-function siteView({ name, hostnames, routes, target, cache, errorPages }: Site): SiteView {
+function siteView({ name, hostnames, routes, target, cache, errorPages, answers }: Site): SiteView {
   return {
     name,
     hostnames: [...hostnames],
@@ -28,6 +29,7 @@ function siteView({ name, hostnames, routes, target, cache, errorPages }: Site):
     target: targetView(target),
     ...(cache !== undefined && { cache: cachePolicySchema.parse(cache) }),
     ...(errorPages !== undefined && { errorPages: Object.keys(errorPages) }),
+    ...(answers !== undefined && { answers: answerPolicySchema.parse(answers) }),
   }
 }
 

@@ -73,6 +73,14 @@ export const operations: readonly Operation[] = [
   },
   { method: 'delete', path: '/sites/{name}', summary: 'Removes a CDN site.', status: 204 },
   {
+    method: 'post',
+    path: '/purge',
+    summary: 'Drops what the shared cache keeps; answered once nothing from before can answer any more.',
+    body: schemas.purgeBody,
+    status: 200,
+    result: z.object({ purged: z.boolean() }),
+  },
+  {
     method: 'get',
     path: '/egress-rules',
     summary: 'What programs may reach besides public addresses.',

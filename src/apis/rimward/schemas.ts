@@ -1,5 +1,6 @@
 /** What our own API takes and gives, as zod schemas: validation, types and `openapi.json` come from these. */
 import { z } from 'zod'
+import { answerPolicySchema } from '#/control/answer-policy.ts'
 import { cachePolicySchema } from '#/control/cache-policy.ts'
 import { errorPagesForm, originsForm, originUrl, originWish, poolForm } from '#/control/site-form.ts'
 
@@ -28,6 +29,7 @@ export const newSite = z
     hosts: hosts.default([]).describe('Host names at which the site answers, besides NAME.localhost.'),
     cache: z.exactOptional(cachePolicySchema),
     errorPages: z.exactOptional(errorPagesForm.describe('Pages by status ("503") or class ("5xx").')),
+    answers: z.exactOptional(answerPolicySchema),
   })
   .refine((site) => (site.origin === undefined) !== (site.origins === undefined), {
     path: ['origin'],
@@ -47,6 +49,7 @@ export const siteChange = z
     hosts: z.exactOptional(hosts),
     cache: z.exactOptional(cachePolicySchema.nullable()),
     errorPages: z.exactOptional(errorPagesForm.nullable()),
+    answers: z.exactOptional(answerPolicySchema.nullable()),
   })
   .refine((site) => site.origin === undefined || site.origins === undefined, {
     path: ['origin'],
@@ -97,6 +100,7 @@ export const siteView = z.object({
   ]),
   cache: z.exactOptional(cachePolicySchema),
   errorPages: z.array(z.string()).optional().describe('Statuses and classes that have a page of their own.'),
+  answers: z.exactOptional(answerPolicySchema),
 })
 export type SiteView = z.infer<typeof siteView>
 
@@ -144,6 +148,17 @@ export const logLine = z
   .describe('One invocation; `{"dropped": N}` stands for N that a slow reader missed.')
 
 export const problemView = z.object({ error: z.object({ code: z.string(), message: z.string() }) })
+
+const texts = z.array(z.string().min(1).max(16_384)).max(256).default([])
+export const purgeBody = z.strictObject({
+  site: z.string().optional().describe('Only what this site or program has stored; absent: the whole platform.'),
+  urls: texts,
+  tags: texts.describe('From Surrogate-Key or Cache-Tag.'),
+  prefixes: texts.describe('HOST/PATH'),
+  hosts: texts,
+  everything: z.boolean().default(false),
+  soft: z.boolean().default(false).describe('Marks as stale instead of removing.'),
+})
 
 // What the routers of egress rules and certificates take and give; they check it themselves.
 export const egressRule = z.object({

@@ -57,6 +57,7 @@ export function variablesFor({ api, token, accountId }: Endpoint): Record<string
     ...(accountId !== undefined && { CLOUDFLARE_ACCOUNT_ID: accountId }),
     FASTLY_API_ENDPOINT: api,
     FASTLY_API_TOKEN: token,
+    FASTLY_ACCOUNT_ENDPOINT: api,
     WRANGLER_SEND_METRICS: 'false',
   }
 }

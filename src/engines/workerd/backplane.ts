@@ -15,10 +15,12 @@ export interface BackplaneRequest {
   readonly method: string
   /** The `host` field, lower case, without port. */
   readonly host: string
-  /** Origin-form, or the whole URL for `egress`. */
+  /** Origin-form, or the whole URL for `egress` and `cache`. */
   readonly url: string
-  /** End-to-end fields without our own two. */
+  /** End-to-end fields without our own. */
   readonly headers: HeaderList
+  /** Serialized `cf` of a program's `fetch(url, { cf })`; '' where there is none. workerd writes it. */
+  readonly cf: string
   readonly body: IncomingMessage | null
   readonly wantsUpgrade: boolean
   readonly signal: AbortSignal
@@ -56,6 +58,7 @@ export async function createBackplane(
       host: one(request, 'host').toLowerCase().replace(/:\d+$/, ''),
       url,
       headers: endToEnd(request.rawHeaders),
+      cf: one(request, 'rimward-cf'),
       body: hasBody ? request : null,
       wantsUpgrade,
       signal,
@@ -112,6 +115,7 @@ function one(request: IncomingMessage, name: string): string {
 const dropped = new Set([
   'rimward-kind',
   'rimward-id',
+  'rimward-cf',
   'host',
   'connection',
   'upgrade',

@@ -104,6 +104,7 @@ function addProgram(builder: CellBuilder, deployment: Deployment): void {
       compatibilityFlags: [...code.compatibilityFlags],
       bindings: bindingsOf(builder, deployment),
       globalOutbound: backplane(builder, 'egress', deployment.program),
+      ...(proof ? {} : { cacheApiOutbound: backplane(builder, 'cache', deployment.program) }),
       ...(objects.length === 0 ? {} : objectsIn(builder, objects)),
       ...(plan.tails && !proof
         ? { tails: [{ name: 'tail', props: { json: JSON.stringify({ deployment: deployment.id }) } }] }
@@ -202,11 +203,11 @@ export function backplane(builder: CellBuilder, kind: string, id: string): strin
     { name: 'rimward-kind', value: kind },
     { name: 'rimward-id', value: id },
   ]
-  // `proxy`: the request line holds the whole URL, so that egress knows http from https.
-  const style = { enumerant: kind === 'egress' ? 'proxy' : 'host' }
-  return builder.service(`${kind}:${id}`, {
-    external: { address: `unix:${builder.plan.backplane}`, http: { style, injectRequestHeaders } },
-  })
+  // `proxy`: the request line holds the whole URL, so that http is known from https.
+  const style = { enumerant: kind === 'egress' || kind === 'cache' ? 'proxy' : 'host' }
+  // Of what a program says in `cf` only its fetches are asked; workerd writes the field over what a program sends.
+  const http = { style, injectRequestHeaders, ...(kind === 'egress' ? { cfBlobHeader: 'rimward-cf' } : {}) }
+  return builder.service(`${kind}:${id}`, { external: { address: `unix:${builder.plan.backplane}`, http } })
 }
 
 /** Why a deployment cannot run, for its owner. */

@@ -1,12 +1,15 @@
 /** What cells may ask of us, by kind: code, the way to another program, stores, assets, `fetch()`, traces. */
 import type { Answer } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
-import type { Assets, Egress, KvStores, Seal, Trace, Traces } from '#/core/ports.ts'
+import type { Assets, Egress, EgressAnswer, KvStores, ProgramCache, Seal, Trace, Traces } from '#/core/ports.ts'
 import type { Deployment, DeploymentId, Program, Snapshot } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
+import { headerValue } from '#/http/header-list.ts'
 import { deploymentOf, type Isolates } from './ask-cell.ts'
 import { type BackplaneHandler, textAnswer } from './backplane.ts'
+import { cacheHandler } from './backplane-cache.ts'
 import { kvHandler } from './backplane-kv.ts'
+import { readCacheOptions } from './cache-options.ts'
 import type { Bundles } from './code-bundle.ts'
 import { placeProgram } from './placement.ts'
 
@@ -15,6 +18,7 @@ export interface HandlerDependencies {
   readonly seal: Seal
   readonly assets: Assets
   readonly egress: Egress
+  readonly programCache: ProgramCache
   readonly traces: Traces
   readonly limits: Limits
   readonly clock: Clock
@@ -24,11 +28,12 @@ export interface HandlerDependencies {
   readonly snapshot: () => Snapshot
 }
 
-/** Handlers for `createBackplane`; the id is a deployment for `assets` and `trace`, a program for `egress` and `route`. */
+/** Handlers for `createBackplane`; the id is a deployment for `assets` and `trace`, a program for `cache`, `egress` and `route`. */
 export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string, BackplaneHandler>> {
   const { assets, egress, traces, known } = parts
   return {
     kv: kvHandler(parts),
+    cache: cacheHandler(parts),
     async code({ id }) {
       const deployment = known.get(deploymentOf(id))
       if (deployment === undefined) return textAnswer(404, `There is no deployment ${id}.`)
@@ -48,8 +53,21 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
       if (files === undefined) return textAnswer(404, 'This program has no assets.')
       return assets.answer(files, { method, host, path: url, headers })
     },
-    egress({ id, method, url, headers, body, wantsUpgrade, signal }): Promise<Answer> {
-      return egress.fetch({ by: { program: id }, method, url, headers, body, wantsUpgrade, signal })
+    async egress({ id, method, url, headers, body, cf, wantsUpgrade, signal }): Promise<Answer> {
+      const options = readCacheOptions(cf)
+      if (options.kind === 'refused') return textAnswer(400, options.why)
+      const { wish: cache } = options
+      const answer = await egress.fetch({
+        by: { program: id },
+        method,
+        url,
+        headers,
+        body,
+        wantsUpgrade,
+        signal,
+        cache,
+      })
+      return withCacheStatus(answer)
     },
     async trace({ id, body }) {
       const parts: Buffer[] = []
@@ -61,6 +79,13 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
       return { status: 204, headers: [], body: null }
     },
   }
+}
+
+/** As at Cloudflare, programs read there whether an answer came from the cache; another network's word stays. */
+function withCacheStatus(answer: EgressAnswer): Answer {
+  const { cacheOutcome, headers } = answer
+  if (cacheOutcome === undefined || headerValue(headers, 'cf-cache-status') !== undefined) return answer
+  return { ...answer, headers: [...headers, 'cf-cache-status', cacheOutcome.toUpperCase()] }
 }
 
 function traceOf(item: Trace, deployment: Deployment): Trace {

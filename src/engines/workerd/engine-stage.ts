@@ -6,7 +6,16 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import type { Answer, HeaderList } from '#/core/exchange.ts'
 import { defaultLimits, type Limits } from '#/core/limits.ts'
-import type { EgressRequest, Engine, KvStores, KvValue, ProgramAnswer, ProgramRequest, Trace } from '#/core/ports.ts'
+import type {
+  EgressRequest,
+  Engine,
+  KvStores,
+  KvValue,
+  ProgramAnswer,
+  ProgramCache,
+  ProgramRequest,
+  Trace,
+} from '#/core/ports.ts'
 import type { Binding, Deployment, Program, ProgramModule, Snapshot } from '#/core/snapshot.ts'
 import { createWorkerdEngine, type WorkerdEngineOptions } from './engine.ts'
 
@@ -67,6 +76,7 @@ export async function openStage(
         answer: async (_files, { method, host, path }) => plain(200, `file ${method} ${host}${path}`),
       },
       egress: { fetch: (request) => stage.egress(request), close: async () => {} },
+      programCache: memoryCache(),
       traces: { emit: (trace) => void traces.push(trace), wanted: (name) => traced.has(name), listen: () => () => {} },
       limits: { ...defaultLimits, ...limits },
       clock: Date.now,
@@ -176,5 +186,21 @@ function memoryKv(): KvStores {
       const keys = all.slice(0, limit).map(([name, { value: _, ...rest }]) => ({ name, ...rest }))
       return all.length > limit ? { keys, cursor: keys.at(-1)!.name } : { keys }
     },
+  }
+}
+
+/** Keeps everything; what may be kept and for how long is another room's to decide. */
+function memoryCache(): ProgramCache {
+  const kept = new Map<string, Answer>()
+  const keyOf = ({ program, name }: { program: string; name: string }, url: string) => `${program} ${name} ${url}`
+  return {
+    match: async (place, { url }) => kept.get(keyOf(place, url)),
+    async put(place, url, answer) {
+      const { body } = answer
+      const bytes = body === null || body instanceof Uint8Array ? body : Buffer.concat(await body.toArray())
+      kept.set(keyOf(place, url), { ...answer, body: bytes })
+      return true
+    },
+    delete: async (place, url) => kept.delete(keyOf(place, url)),
   }
 }

@@ -9,6 +9,7 @@ import type {
   Engine,
   KvStores,
   ProgramAnswer,
+  ProgramCache,
   ProgramRequest,
   Seal,
   Traces,
@@ -40,6 +41,7 @@ export interface WorkerdEngineOptions {
   readonly seal: Seal
   readonly assets: Assets
   readonly egress: Egress
+  readonly programCache: ProgramCache
   readonly traces: Traces
   readonly limits: Limits
   readonly clock: Clock

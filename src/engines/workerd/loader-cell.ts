@@ -46,9 +46,11 @@ const config :Workerd.Config = (
         (name = "CELLS", workerdDebugPort = void),
         (name = "PRELUDE", text = embed "prelude.js"),
       ],
+      cacheApiOutbound = "cache",
       globalOutbound = "backplane")),
     (name = "backplane", external = (address = ${backplane}, http = ())),
-    (name = "egress", external = (address = ${backplane}, http = (style = proxy))),
+    (name = "egress", external = (address = ${backplane}, http = (style = proxy, cfBlobHeader = "rimward-cf"))),
+    (name = "cache", external = (address = ${backplane}, http = (style = proxy))),
     (name = "blank", disk = (path = ${JSON.stringify(join(folder, 'blank'))})),
   ],
   sockets = [

@@ -7,18 +7,31 @@ const [folder, round] = process.argv.slice(2) as [string, string]
 const fabric = await openSqliteFabric({ folder, clock: Date.now, limits: defaultLimits })
 const bucket = fabric.bucket('crash')
 
+/** Waits while the pipe is full: a slow reader must not end the writer. */
+function say(line: string): void {
+  for (;;) {
+    try {
+      writeSync(1, `${line}\n`)
+      return
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)
+    }
+  }
+}
+
 async function writeEntries(writer: number): Promise<never> {
   for (let i = 0; ; i++) {
     const key = `${round}/${writer}/${i}`
     await bucket.put(key, Buffer.from(key.repeat(1 + (i % 500))))
-    writeSync(1, `entry ${key}\n`)
+    say(`entry ${key}`)
   }
 }
 
 async function writeBlobs(): Promise<never> {
   for (let i = 0; ; i++) {
     const { hash } = await fabric.blobs.put(Buffer.alloc(100_000 + i, `${round} ${i}`))
-    writeSync(1, `blob ${hash}\n`)
+    say(`blob ${hash}`)
   }
 }
 

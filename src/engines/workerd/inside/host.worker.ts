@@ -45,6 +45,7 @@ type IsolateId = string
 
 const wrapperName = 'rimward:main.js'
 const preludeName = 'rimward:prelude.js'
+const cacheName = 'rimward:cache'
 
 function ask(
   env: HostEnv,
@@ -98,7 +99,7 @@ async function readCode(
   }
   const programEnv: Record<string, unknown> = {}
   const wrapped: Record<string, string> = {}
-  const { Kv, Assets, Program, Egress, Tail } = ctx.exports as unknown as Exports
+  const { Kv, Assets, Cache, Program, Egress, Tail } = ctx.exports as unknown as Exports
   for (const binding of head.bindings) {
     const { name } = binding
     if (binding.kind === 'value') programEnv[name] = binding.value
@@ -112,8 +113,12 @@ async function readCode(
       wrapped[name] = 'kv'
     }
   }
+  // Who builds the name out of pieces hears from the runtime that there is no cache.
+  const usesCaches = Object.values(modules).some((module) => (module.js ?? module.cjs)?.includes('caches'))
+  // Under a name that no binding can have; the prelude takes it away before the program's own modules run.
+  if (usesCaches) programEnv[cacheName] = Cache!({ props: { program: head.program } })
   // Each module of ours costs a tenth of a millisecond at the first request, so it is there only where it is needed.
-  const usesPrelude = Object.keys(wrapped).length > 0
+  const usesPrelude = usesCaches || Object.keys(wrapped).length > 0
   if (usesPrelude) modules[preludeName] = { js: env.PRELUDE.replace("'RIMWARD_WRAPPED'", JSON.stringify(wrapped)) }
   modules[wrapperName] = {
     js: `${usesPrelude ? `import ${JSON.stringify(`./${preludeName}`)}` : ''}
@@ -216,6 +221,43 @@ export class Egress extends WorkerEntrypoint<HostEnv, { program: string }> {
     headers.set('rimward-id', this.ctx.props.program)
     return this.env.EGRESS.fetch(new Request(request, { headers, redirect: 'manual' }))
   }
+}
+
+/**
+ * The Cache API for programs, which the loader gives none: calls come over RPC, because only there a `Response` arrives
+ * with the coding of its body, and go on through this worker's own `caches`, which speaks the runtime's protocol.
+ */
+export class Cache extends WorkerEntrypoint<HostEnv, { program: string }> {
+  /** `asked`: URL, method and fields. */
+  async match(name: string | null, asked: Asked, options?: CacheQueryOptions): Promise<Response | undefined> {
+    return (await this.#open(name)).match(this.#request(asked), options)
+  }
+
+  async put(name: string | null, asked: Asked, response: Response): Promise<void> {
+    await (await this.#open(name)).put(this.#request(asked), response)
+  }
+
+  async delete(name: string | null, asked: Asked, options?: CacheQueryOptions): Promise<boolean> {
+    return (await this.#open(name)).delete(this.#request(asked), options)
+  }
+
+  async #open(name: string | null) {
+    return name === null ? caches.default : caches.open(name)
+  }
+
+  #request({ url, method, headers }: Asked): Request {
+    const own = new Headers(headers)
+    own.delete('cf-cache-namespace')
+    own.set('rimward-kind', 'cache')
+    own.set('rimward-id', this.ctx.props.program)
+    return new Request(url, { method, headers: own })
+  }
+}
+
+interface Asked {
+  readonly url: string
+  readonly method: string
+  readonly headers: [string, string][]
 }
 
 export class Kv extends WorkerEntrypoint<HostEnv, { store: string }> {

@@ -127,3 +127,51 @@ function escapeJson(value: unknown): string {
 }
 
 for (const name of Object.keys(wrapped)) (holder as Record<string, unknown>)[name] = new KvNamespace(holder[name]!)
+
+/** What the host answers for `caches`; see its `Cache`. */
+interface CacheWire {
+  match(name: string | null, asked: object, options?: CacheQueryOptions): Promise<Response | undefined>
+  put(name: string | null, asked: object, response: Response): Promise<void>
+  delete(name: string | null, asked: object, options?: CacheQueryOptions): Promise<boolean>
+}
+
+const cacheName = 'rimward:cache'
+/** Absent where the program does not use `caches`. */
+const cacheWire = holder[cacheName] as unknown as CacheWire
+delete holder[cacheName]
+
+function asked(request: RequestInfo | URL): object {
+  const { url, method, headers } = request instanceof Request ? request : new Request(request)
+  return { url, method, headers: [...headers] }
+}
+
+class ProgramCache {
+  readonly #name: string | null
+
+  constructor(name: string | null) {
+    this.#name = name
+  }
+
+  async match(request: RequestInfo | URL, options?: CacheQueryOptions): Promise<Response | undefined> {
+    return cacheWire.match(this.#name, asked(request), options)
+  }
+
+  async put(request: RequestInfo | URL, response: Response): Promise<void> {
+    await cacheWire.put(this.#name, asked(request), response)
+  }
+
+  async delete(request: RequestInfo | URL, options?: CacheQueryOptions): Promise<boolean> {
+    return cacheWire.delete(this.#name, asked(request), options)
+  }
+}
+
+const programCaches = {
+  default: new ProgramCache(null),
+  async open(name: string): Promise<ProgramCache> {
+    const text = String(name)
+    if (new TextEncoder().encode(text).length >= 1024) throw new TypeError('Cache name is too long.')
+    return new ProgramCache(text)
+  },
+}
+if (cacheWire !== undefined)
+  Object.defineProperty(globalThis, 'caches', { value: programCaches, configurable: true, writable: true })

@@ -97,7 +97,55 @@ export const runtimeChecks = {
     equal([response.status, (await response.text()).includes('1042')], [404, true])
   },
   async 'cache-api'() {
-    await rejects(() => caches.default.match('http://cache.example/'), 'Cache')
+    const key = 'https://cache.example/page?one'
+    const named = await caches.open('named')
+    await caches.default.put(key, new Response('kept', { headers: { 'x-one': '1', 'cache-control': 'max-age=60' } }))
+    const found = await caches.default.match(new Request(key))
+    equal([found.status, found.headers.get('x-one'), found.headers.get('cf-cache-status')], [200, '1', 'HIT'])
+    equal(await found.text(), 'kept')
+    equal(await named.match(key), undefined)
+    equal(await caches.default.match('https://cache.example/page?two'), undefined)
+    const post = new Request(key, { method: 'POST' })
+    equal(await caches.default.match(post), undefined)
+    equal(await (await caches.default.match(post, { ignoreMethod: true })).text(), 'kept')
+    equal([await caches.default.delete(key), await caches.default.delete(key)], [true, false])
+  },
+  async 'cache-api-rules'() {
+    const key = 'https://cache.example/rules'
+    const put = (init, request = key) => caches.default.put(request, new Response('hello', init))
+    await rejects(() => put({}, new Request(key, { method: 'POST' })), 'non-GET')
+    await rejects(() => put({ status: 206 }), '206')
+    await rejects(() => put({ headers: { vary: '*' } }), 'Vary')
+    for (const headers of [
+      { 'cache-control': 'no-store' },
+      { 'cache-control': 'max-age=0' },
+      { 'set-cookie': 'a=1' },
+    ]) {
+      await put({ headers })
+      equal(await caches.default.match(key), undefined)
+    }
+    await put({ headers: { etag: '"a"' } })
+    const ask = async (headers) => (await caches.default.match(new Request(key, { headers }))).status
+    equal(await ask({ range: 'bytes=1-2' }), 206)
+    equal(await ask({ 'if-none-match': '"a"' }), 304)
+    await caches.default.delete(key)
+  },
+  async 'fetch-cf-cache'() {
+    const cf = { cacheTtl: 60, cacheEverything: true, cacheKey: 'k', cacheTags: ['a'], cacheTtlByStatus: { 404: 1 } }
+    // The address is refused, but the options are read first.
+    const response = await fetch('http://127.0.0.1:1/', { cf }).catch((error) => error)
+    equal(response instanceof Error || response.status === 403, true, `got ${response.status}:`)
+  },
+  async 'fetch-cf-refused'() {
+    for (const cf of [{ image: { width: 1 } }, { resolveOverride: 'a.example' }, { cacheTtl: 'x' }]) {
+      const response = await fetch('http://127.0.0.1:1/', { cf })
+      equal([response.status, (await response.text()).includes(`cf.${Object.keys(cf)[0]}`)], [400, true])
+    }
+  },
+  async 'fetch-cf-hints'() {
+    const cf = { mirage: true, polish: 'lossy', scrapeShield: false, apps: false, minify: { javascript: true } }
+    const response = await fetch('http://127.0.0.1:1/', { cf }).catch((error) => error)
+    equal(response instanceof Error || response.status === 403, true, `got ${response.status}:`)
   },
   async connect() {
     const { connect } = await import('cloudflare:sockets')

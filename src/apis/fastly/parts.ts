@@ -1,0 +1,149 @@
+/** Domains, backends and rules of a version: one set of calls for all kinds of them. */
+import { type Context, Hono } from 'hono'
+import type { ServicePart } from '#/control/services/service-records.ts'
+import type { FastlyApiDeps } from './deps.ts'
+import { badRequest, FastlyError, notFound, unsupported } from './errors.ts'
+import { type PartKind, partKinds, refusedDocuments, refusedKinds } from './part-kinds.ts'
+import { changedFields, newFields } from './read-fields.ts'
+import { readForm } from './read-form.ts'
+import { checkPart } from './translate.ts'
+import { addressed } from './versions.ts'
+import { partView } from './views.ts'
+
+type Parts = readonly ServicePart[]
+
+/** What dictionaries and ACLs keep is a table of the service. */
+const tableKinds = { dictionary: 'texts', acl: 'networks' } as const
+
+const base = '/service/:service/version/:version'
+
+export function partRoutes(deps: FastlyApiDeps): Hono {
+  const routes = new Hono()
+  routes.get(`${base}/domain/check_all`, async (c) => {
+    const { service, version } = addressed(c)
+    const domains = (await deps.control.services.parts(service, version)).filter(({ kind }) => kind === 'domain')
+    return c.json(domains.map((one) => checkView(service, version, one)))
+  })
+  routes.get(`${base}/domain/:name/check`, async (c) => {
+    const { service, version } = addressed(c)
+    const parts = await deps.control.services.parts(service, version)
+    return c.json(checkView(service, version, find(parts, domainKind, nameOf(c))))
+  })
+  routes.get('/service/:service/domain', async (c) => {
+    const { services } = deps.control
+    const { id, active } = services.service(c.req.param('service'))
+    const parts = active === undefined ? [] : await services.parts(id, active)
+    return c.json(parts.filter(({ kind }) => kind === 'domain').map((part) => partView(id, active ?? 0, part)))
+  })
+
+  for (const kind of partKinds) addRoutes(routes, kind, deps)
+  for (const [path, what] of Object.entries(refusedKinds)) addRefused(routes, path, what, deps)
+  for (const [path, what] of Object.entries(refusedDocuments))
+    routes.all(`${base}/${path}`, () => {
+      throw unsupported(what)
+    })
+  return routes
+}
+
+const domainKind = partKinds.find(({ path }) => path === 'domain')!
+
+/** Whose DNS points here is not ours to know: a name answers as soon as it is asked here. */
+const checkView = (service: string, version: number, part: ServicePart) => [partView(service, version, part), '', true]
+
+function addRoutes(routes: Hono, kind: PartKind, { control: { services }, limits, clock }: FastlyApiDeps): void {
+  const path = `${base}/${kind.path}`
+
+  routes.get(path, async (c) => {
+    const { service, version } = addressed(c)
+    const parts = await services.parts(service, version)
+    return c.json(parts.filter((part) => part.kind === kind.path).map((part) => partView(service, version, part)))
+  })
+
+  routes.post(path, async (c) => {
+    const { service, version } = addressed(c)
+    const form = await readForm(c, limits.fastlyApiBodyBytes)
+    const made = newPart(kind, form, clock())
+    const add = (part: ServicePart) =>
+      services.editParts(service, version, (parts) => {
+        if (parts.some(sameAs(kind, part.name))) throw duplicate(kind, part.name)
+        return { parts: [...parts, part], result: part }
+      })
+    const table = tableKinds[kind.path as keyof typeof tableKinds]
+    if (table === undefined) return c.json(partView(service, version, await add(made)))
+    const taken = (await services.parts(service, version)).some(sameAs(kind, made.name))
+    // Refused below, before a table is made for nothing.
+    if (taken || services.version(service, version).locked) return c.json(await add(made))
+    const id = await services.createTable(service, table)
+    return c.json(partView(service, version, await add({ ...made, fields: { ...made.fields, id } })))
+  })
+
+  routes.get(`${path}/:name`, async (c) => {
+    const { service, version } = addressed(c)
+    return c.json(partView(service, version, find(await services.parts(service, version), kind, nameOf(c))))
+  })
+
+  routes.put(`${path}/:name`, async (c) => {
+    const { service, version } = addressed(c)
+    const form = await readForm(c, limits.fastlyApiBodyBytes)
+    const changed = await services.editParts(service, version, (parts) => {
+      const before = find(parts, kind, nameOf(c))
+      const name = form.name ?? before.name
+      if (name !== before.name && parts.some(sameAs(kind, name))) throw duplicate(kind, name)
+      const fields = { ...before.fields, ...changedFields(kind, form) }
+      const after = { ...before, name, fields, modifiedAt: clock() }
+      checkPart(after)
+      return replaced(parts, before, after)
+    })
+    return c.json(partView(service, version, changed))
+  })
+
+  routes.delete(`${path}/:name`, async (c) => {
+    const { service, version } = addressed(c)
+    await services.editParts(service, version, (parts) => {
+      const found = find(parts, kind, nameOf(c))
+      return { parts: parts.filter((part) => part !== found), result: undefined }
+    })
+    return c.json({ status: 'ok' })
+  })
+}
+
+function newPart(kind: PartKind, form: Readonly<Record<string, string>>, now: number): ServicePart {
+  const { name } = form
+  if (name === undefined || name === '' || name.length > 255) throw badRequest(`A ${kind.label} needs a name.`)
+  const part = { kind: kind.path, name, createdAt: now, modifiedAt: now, fields: { ...newFields(kind, form) } }
+  checkPart(part)
+  return part
+}
+
+function replaced(parts: Parts, before: ServicePart, after: ServicePart) {
+  return { parts: parts.map((part) => (sameAs(before, before.name)(part) ? after : part)), result: after }
+}
+
+const nameOf = (c: Context): string => (c.req.param() as { name?: string }).name ?? ''
+
+const sameAs = (kind: PartKind | ServicePart, name: string) => (part: ServicePart) =>
+  part.kind === ('path' in kind ? kind.path : kind.kind) && part.name === name
+
+function find(parts: Parts, kind: PartKind, name: string): ServicePart {
+  const found = parts.find(sameAs(kind, name))
+  if (found === undefined) throw notFound(`There is no ${kind.label} '${name.slice(0, 100)}' in this version.`)
+  return found
+}
+
+function duplicate(kind: PartKind, name: string): FastlyError {
+  return new FastlyError(409, 'Duplicate record', `Duplicate ${kind.label}: '${name}'.`)
+}
+
+/** Nothing of the kind is there, so lists are empty; making one is refused by name. */
+function addRefused(routes: Hono, path: string, what: string, { control }: FastlyApiDeps): void {
+  for (const place of [`${base}/${path}`, `${base}/${path}/*`]) {
+    routes.get(place, (c) => {
+      const { service, version } = addressed(c)
+      control.services.version(service, version)
+      return c.json([])
+    })
+    routes.all(place, () => {
+      throw unsupported(what)
+    })
+  }
+}

@@ -1,0 +1,40 @@
+/** `rimward purge`: drops what the shared cache keeps. */
+import type { Command } from 'commander'
+import { Complaint } from '../complaint.ts'
+import { findNode, type NodeOptions } from '../find-node.ts'
+import { nodeFlags } from '../node-flags.ts'
+import type { Terminal } from '../terminal.ts'
+
+interface Flags extends NodeOptions {
+  readonly url: string[]
+  readonly tag: string[]
+  readonly prefix: string[]
+  readonly host: string[]
+  readonly all?: boolean
+  readonly site?: string
+  readonly soft?: boolean
+  readonly json?: boolean
+}
+
+async function purge(flags: Flags, terminal: Terminal): Promise<void> {
+  const { url, tag, prefix, host, all = false, site, soft = false } = flags
+  const things = url.length + tag.length + prefix.length + host.length
+  if (things === 0 && !all) throw new Complaint('Nothing to purge: give --url, --tag, --prefix, --host or --all.')
+  const body = { urls: url, tags: tag, prefixes: prefix, hosts: host, everything: all, soft, ...(site && { site }) }
+  await findNode(terminal, flags).json('POST', '/rimward/v1/purge', body)
+  if (flags.json) return terminal.out(JSON.stringify({ purged: true }))
+  terminal.out(soft ? 'Marked as stale.' : 'Purged.')
+}
+
+export function addPurge(program: Command, terminal: Terminal): void {
+  const more = (one: string, all: string[]) => [...all, one]
+  nodeFlags(program.command('purge').description('drop what the shared cache keeps'))
+    .option('--url <url>', 'one page; may be repeated', more, [])
+    .option('--tag <tag>', 'everything with this surrogate key or cache tag; may be repeated', more, [])
+    .option('--prefix <host/path>', 'everything below; may be repeated', more, [])
+    .option('--host <host>', 'everything of a host; may be repeated', more, [])
+    .option('--all', 'everything')
+    .option('--site <name>', 'only what this site has stored')
+    .option('--soft', 'mark as stale instead, so that it may serve while it is fetched anew')
+    .action((flags: Flags) => purge(flags, terminal))
+}

@@ -1,0 +1,211 @@
+/** Services as the control plane holds them, and the sites that they are. */
+import { setImmediate } from 'node:timers/promises'
+import type { Lookups } from '#/core/delivery-rules.ts'
+import type { Bucket, Fabric, Revision } from '#/core/ports.ts'
+import type { Site } from '#/core/snapshot.ts'
+import { Refusal } from '../refusal.ts'
+import { decodeService, encodeService, type ServiceRecord, type TableRecord } from './service-records.ts'
+
+export interface HeldTable {
+  readonly record: TableRecord
+  readonly revision: Revision
+}
+
+export interface HeldService {
+  readonly record: ServiceRecord
+  readonly revision: Revision
+  readonly tables: ReadonlyMap<string, HeldTable>
+  /** Absent while no version is active. */
+  readonly site: Site | undefined
+}
+
+export type HeldServices = ReadonlyMap<string, HeldService>
+
+/** `undefined` in place of a record removes it; tables of a service that is removed go with it. */
+export interface ServiceChange {
+  readonly id: string
+  readonly record?: ServiceRecord | undefined
+  readonly tables?: readonly { readonly id: string; readonly record: TableRecord | undefined }[]
+  readonly removed?: true
+}
+
+export interface ServiceBuckets {
+  readonly services: Bucket
+  readonly versions: Bucket
+  readonly tables: Bucket
+}
+
+export function serviceBuckets(fabric: Pick<Fabric, 'bucket'>): ServiceBuckets {
+  return {
+    services: fabric.bucket('services'),
+    versions: fabric.bucket('service-versions'),
+    tables: fabric.bucket('service-tables'),
+  }
+}
+
+/** The name of a service's site: lower case, other characters turned into `-`. */
+export function siteNameOf(serviceName: string): string {
+  return serviceName
+    .toLowerCase()
+    .replace(/[^a-z0-9]/g, '-')
+    .slice(0, 63)
+    .replace(/^-+|-+$/g, '')
+}
+
+/** Does the site of a service, serving or not, have this name? */
+export function isServiceSite({ services }: { readonly services: HeldServices }, name: string): boolean {
+  for (const { record } of services.values()) if (siteNameOf(record.name) === name) return true
+  return false
+}
+
+export function buildServiceSite(
+  record: ServiceRecord,
+  tables: ReadonlyMap<string, HeldTable>,
+  suffix: string,
+): Site | undefined {
+  const { live } = record
+  const pools = live?.rules.pools ?? []
+  const pool = (pools.find(({ when }) => when === undefined) ?? pools[0])?.pool
+  if (live === undefined || pool === undefined) return undefined
+  const name = siteNameOf(record.name)
+  return {
+    name,
+    hostnames: live.hostnames.length > 0 ? live.hostnames : [`${name}.${suffix}`],
+    routes: [],
+    target: { kind: 'origin', url: pool.origins[0]!.url, pool },
+    ...(live.cache !== undefined && { cache: live.cache }),
+    rules: live.rules,
+    lookups: lookupsOf(record, tables),
+  }
+}
+
+function lookupsOf({ live }: ServiceRecord, tables: ReadonlyMap<string, HeldTable>): Lookups {
+  const texts: Record<string, Record<string, string>> = {}
+  for (const [name, id] of Object.entries(live?.tables ?? {})) {
+    const record = tables.get(id)?.record
+    texts[name] = record?.kind === 'texts' ? Object.fromEntries(record.entries.map((one) => [one.key, one.value])) : {}
+  }
+  const lists: Record<string, Lookups['lists'][string]> = {}
+  for (const [name, id] of Object.entries(live?.lists ?? {})) {
+    const record = tables.get(id)?.record
+    lists[name] = record?.kind === 'networks' ? record.entries : []
+  }
+  return { tables: texts, lists }
+}
+
+/** Reads every service with its tables; `problem` is told of those that do not parse and are left out. */
+export async function loadServices(
+  buckets: ServiceBuckets,
+  suffix: string,
+  problem: (message: string) => void,
+): Promise<Map<string, HeldService>> {
+  const tables = new Map<string, Map<string, HeldTable>>()
+  for await (const { key, value, revision } of everything(buckets.tables)) {
+    const [service, id] = key.split('/') as [string, string]
+    const ofService = tables.get(service) ?? new Map<string, HeldTable>()
+    tables.set(service, ofService)
+    try {
+      ofService.set(id, { record: decodeService('table', value), revision })
+    } catch (error) {
+      problem(`table '${key}' is left out: ${(error as Error).message}`)
+    }
+  }
+  const services = new Map<string, HeldService>()
+  for await (const { key, value, revision } of everything(buckets.services)) {
+    try {
+      const record = decodeService('service', value)
+      const own = tables.get(key) ?? new Map<string, HeldTable>()
+      services.set(key, { record, revision, tables: own, site: buildServiceSite(record, own, suffix) })
+    } catch (error) {
+      problem(`service '${key}' is left out: ${(error as Error).message}`)
+    }
+  }
+  return services
+}
+
+/** The services after a change, with the revisions of before. */
+export function applyToServices(held: HeldServices, changes: readonly ServiceChange[], suffix: string): HeldServices {
+  if (changes.length === 0) return held
+  const next = new Map(held)
+  for (const { id, record: given, tables: changed = [], removed } of changes) {
+    const before = next.get(id)
+    const record = given ?? before?.record
+    if (removed || record === undefined) {
+      next.delete(id)
+      continue
+    }
+    const tables = new Map(before?.tables)
+    for (const { id: table, record: content } of changed)
+      if (content === undefined) tables.delete(table)
+      else tables.set(table, { record: content, revision: tables.get(table)?.revision ?? 0 })
+    const same = before !== undefined && changed.length === 0 && sameSite(before.record, record)
+    const site = same ? before.site : buildServiceSite(record, tables, suffix)
+    next.set(id, { record, revision: before?.revision ?? 0, tables, site })
+  }
+  return next
+}
+
+function sameSite(one: ServiceRecord, other: ServiceRecord): boolean {
+  return one.live === other.live && siteNameOf(one.name) === siteNameOf(other.name)
+}
+
+/** True when no site differs: the data plane need not hear of it. */
+export function sameSites(one: HeldServices, other: HeldServices): boolean {
+  const live = (held: HeldServices) => [...held.values()].map(({ site }) => site).filter((site) => site !== undefined)
+  const [before, after] = [live(one), live(other)]
+  return before.length === after.length && before.every((site, index) => site === after[index])
+}
+
+/** Writes under compare-and-set; returns the services with their new revisions. Throws a `Refusal` (`conflict`). */
+export async function writeServices(
+  buckets: ServiceBuckets,
+  before: HeldServices,
+  next: HeldServices,
+  changes: readonly ServiceChange[],
+): Promise<HeldServices> {
+  if (changes.length === 0) return next
+  const written = new Map(next)
+  for (const { id, record, tables: changed = [], removed } of changes) {
+    const old = before.get(id)
+    const tables = new Map(next.get(id)?.tables)
+    const gone = removed ? [...(old?.tables.keys() ?? [])].map((table) => ({ id: table, record: undefined })) : changed
+    for (const { id: table, record: content } of gone) {
+      const expect = old?.tables.get(table)?.revision ?? 0
+      const revision = await writeOne(buckets.tables, `${id}/${table}`, expect, content && encodeService(content))
+      if (content !== undefined) tables.set(table, { record: content, revision })
+    }
+    const held = next.get(id)
+    if (held === undefined) {
+      await writeOne(buckets.services, id, old?.revision ?? 0, undefined)
+      continue
+    }
+    const expect = old?.revision ?? 0
+    const revision =
+      record === undefined ? expect : await writeOne(buckets.services, id, expect, encodeService(held.record))
+    written.set(id, { ...held, revision, tables })
+  }
+  return written
+}
+
+async function writeOne(bucket: Bucket, key: string, expect: Revision, value: Uint8Array | undefined) {
+  if (value === undefined) {
+    if (expect !== 0) await bucket.delete(key, { expect })
+    return 0
+  }
+  const revision = await bucket.put(key, value, { expect })
+  if (revision === undefined)
+    throw new Refusal('conflict', `'${key}' was changed by somebody else at the same time. Try again.`)
+  return revision
+}
+
+async function* everything(bucket: Bucket) {
+  const page = 1000
+  let after = ''
+  while (true) {
+    const entries = await bucket.list({ limit: page, ...(after !== '' && { after }) })
+    yield* entries
+    if (entries.length < page) return
+    after = entries.at(-1)!.key
+    await setImmediate()
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * `PURGE` on a site's address drops what the shared cache keeps of it. https://www.fastly.com/documentation/reference/api/purging/
+ */
+import type { PurgeWish } from '#/core/cache-policy.ts'
+import type { Answer } from '#/core/exchange.ts'
+import { publicUrl } from '#/core/purge-wishes.ts'
+import { headerValue } from '#/http/header-list.ts'
+import { tokenOf } from '#/http/same-secret.ts'
+import type { AcceptedExchange } from './accepted.ts'
+
+/** Handed over in `pop.ts`; without it `PURGE` is a method like any other. */
+export interface PurgePort {
+  /** Resolves once nothing fetched before can answer any more. */
+  purge(wishes: readonly PurgeWish[]): Promise<void>
+  mayPurge(token: string | undefined): boolean
+}
+
+/** Answers as Fastly does: 401 without a token, 403 with a wrong one. `url` is the path as the rules of the site leave it. */
+export async function answerPurge(
+  exchange: AcceptedExchange,
+  site: string,
+  url: string,
+  { purge, mayPurge }: PurgePort,
+): Promise<Answer> {
+  const { headers } = exchange
+  const token = tokenOf(headerValue(headers, 'fastly-key'), headerValue(headers, 'authorization'))
+  if (token === undefined) return json(401, { msg: 'Provided credentials are missing or invalid' })
+  if (!mayPurge(token)) return json(403, { msg: 'You are not authorized to perform this action' })
+  const soft = headerValue(headers, 'fastly-soft-purge') === '1'
+  const what = { kind: 'url' as const, url: publicUrl(exchange.scheme, exchange.host, url) }
+  await purge([{ scope: site, soft, what }])
+  return json(200, { status: 'ok', id: purgeId(exchange) })
+}
+
+function json(status: number, body: object): Answer {
+  const headers = ['content-type', 'application/json', 'cache-control', 'no-store']
+  if (status === 401) headers.push('www-authenticate', 'Bearer')
+  return { status, headers, body: Buffer.from(`${JSON.stringify(body)}\n`) }
+}
+
+function purgeId({ id, startedAt }: AcceptedExchange): string {
+  return `${Math.floor(startedAt / 1000)}-${id}`
+}

@@ -1,0 +1,13 @@
+/** Between the shared cache and the origins: what a request's own rules make of an answer, before it may be kept. */
+import type { Egress } from '#/core/ports.ts'
+
+/** Origins are asked as by `next`; `onOriginAnswer` of the request has the last word on what they said. */
+export function withAnswerRules(next: Egress): Egress {
+  return {
+    fetch: (request) => {
+      const { onOriginAnswer } = request
+      return onOriginAnswer === undefined ? next.fetch(request) : next.fetch(request).then(onOriginAnswer)
+    },
+    close: () => next.close(),
+  }
+}

@@ -1,0 +1,94 @@
+/** Cache settings, request settings, health checks and gzip of a service, before the real cache of a real node. */
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { type TestContext, test } from 'node:test'
+import { type RunningNode, startNode, until } from '../support/node.ts'
+
+const host = 'cached.example.test'
+
+async function startOrigin(t: TestContext, name: string) {
+  const counts = new Map<string, number>()
+  const state = { up: true }
+  const server = createServer((request, response) => {
+    const url = request.url ?? ''
+    counts.set(url, (counts.get(url) ?? 0) + 1)
+    if (url === '/up') response.writeHead(state.up ? 200 : 500)
+    else if (url.startsWith('/missing')) response.writeHead(404, { 'cache-control': 'no-cache' })
+    else if (url.startsWith('/private')) response.writeHead(200, { 'cache-control': 'max-age=60', 'x-kind': 'private' })
+    else response.writeHead(200, { 'cache-control': 'no-cache', 'content-type': 'text/html' })
+    response.end(`${name} ${'text '.repeat(200)}`)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return { port: (server.address() as AddressInfo).port, counts, state }
+}
+
+async function api(node: RunningNode, method: string, path: string, fields: Record<string, string> = {}) {
+  const answer = await node.api(path, { method, ...(method === 'POST' && { body: new URLSearchParams(fields) }) })
+  const text = await answer.text()
+  assert.equal(answer.status, 200, `${method} ${path}: ${text}`)
+  return JSON.parse(text)
+}
+
+test('what a service says of caching is what the cache does', async (t) => {
+  const [one, two] = [await startOrigin(t, 'one'), await startOrigin(t, 'two')]
+  const node = await startNode(t)
+  const { id } = await api(node, 'POST', '/service', { name: 'cached', type: 'vcl' })
+  const at = `/service/${id}/version/1`
+  const parts: [string, Record<string, string>][] = [
+    ['domain', { name: host }],
+    ['healthcheck', { name: 'up', path: '/up', check_interval: '1000', window: '1', threshold: '1', initial: '1' }],
+    [
+      'backend',
+      { name: 'one', address: '127.0.0.1', port: String(one.port), auto_loadbalance: '1', healthcheck: 'up' },
+    ],
+    [
+      'backend',
+      { name: 'two', address: '127.0.0.1', port: String(two.port), auto_loadbalance: '1', healthcheck: 'up' },
+    ],
+    ['condition', { name: 'missing', type: 'CACHE', statement: 'beresp.status == 404', priority: '1' }],
+    ['condition', { name: 'private', type: 'CACHE', statement: 'beresp.http.X-Kind == "private"', priority: '2' }],
+    ['condition', { name: 'long', type: 'CACHE', statement: 'req.url ~ "^/long"', priority: '3' }],
+    ['condition', { name: 'fresh', type: 'REQUEST', statement: 'req.http.X-Fresh' }],
+    ['condition', { name: 'pass', type: 'REQUEST', statement: 'req.url ~ "^/long/pass"' }],
+    ['cache_settings', { name: 'missing', ttl: '60', cache_condition: 'missing' }],
+    ['cache_settings', { name: 'private', action: 'pass', cache_condition: 'private' }],
+    ['cache_settings', { name: 'long', action: 'cache', ttl: '600', cache_condition: 'long' }],
+    ['request_settings', { name: 'fresh', force_miss: '1', request_condition: 'fresh' }],
+    ['request_settings', { name: 'pass', action: 'pass', request_condition: 'pass' }],
+    ['gzip', { name: 'text' }],
+  ]
+  for (const [kind, fields] of parts) await api(node, 'POST', `${at}/${kind}`, fields)
+  await api(node, 'PUT', `${at}/activate`)
+
+  const asked = (path: string) => (one.counts.get(path) ?? 0) + (two.counts.get(path) ?? 0)
+  const twice = async (path: string, headers: Record<string, string> = {}) => {
+    await node.get(host, path)
+    await node.get(host, path, { headers })
+    return asked(path)
+  }
+  assert.equal(await twice('/plain'), 2, 'no-cache of the origin')
+  assert.equal(await twice('/long'), 1, 'a time to live of our own, decided by the request')
+  assert.equal(await twice('/missing'), 1, 'a time to live of our own, decided by the answer')
+  assert.equal(await twice('/private'), 2, 'passed because of the answer')
+  assert.equal(await twice('/long/pass'), 2, 'passed because of the request')
+  assert.equal(await twice('/long/fresh', { 'x-fresh': '1' }), 2, 'a forced miss')
+
+  const zipped = await node.get(host, '/long', { headers: { 'accept-encoding': 'gzip' } })
+  assert.equal(zipped.headers['content-encoding'], 'gzip')
+  assert.equal((await node.get(host, '/long')).headers['content-encoding'], undefined)
+
+  one.state.up = false
+  const from = async () => {
+    const names = new Set<string>()
+    for (let turn = 0; turn < 20; turn++) names.add((await node.get(host, '/plain')).text.slice(0, 3))
+    return [...names].sort().join()
+  }
+  await until(async () => (await from()) === 'two', 'requests leave the sick origin alone')
+  one.state.up = true
+  await until(async () => (await from()) === 'one,two', 'requests go to the origin again')
+})

@@ -1,0 +1,34 @@
+/** The real `fastly` CLI, pointed at a node. */
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { type Ran, type RunningNode, run } from './node.ts'
+
+/** The binary for this machine lies in a package of its own beside the CLI's. */
+function binary(): string {
+  const require = createRequire(import.meta.url)
+  const cli = createRequire(require.resolve('@fastly/cli/package.json'))
+  return join(dirname(cli.resolve(`@fastly/cli-${process.platform}-${process.arch}/package.json`)), 'fastly')
+}
+
+/**
+ * Asks no questions and, being quiet, does not wait for word of a newer release of itself. Fails the test with its whole
+ * output when it fails and `mayFail` is not set.
+ */
+export async function fastly(
+  node: RunningNode,
+  args: readonly string[],
+  options: { readonly mayFail?: boolean } = {},
+): Promise<Ran> {
+  const env = {
+    ...process.env,
+    HOME: node.data,
+    XDG_CONFIG_HOME: node.data,
+    FASTLY_API_ENDPOINT: node.addresses.api,
+    FASTLY_ACCOUNT_ENDPOINT: node.addresses.api,
+    FASTLY_API_TOKEN: node.token,
+  }
+  const ran = await run(binary(), [...args, '--non-interactive', '--quiet'], { cwd: node.data, env })
+  if (ran.code !== 0 && options.mayFail !== true)
+    throw new Error(`fastly ${args.join(' ')} ended with ${ran.code}:\n${ran.output}\n--- node:\n${node.output()}`)
+  return ran
+}
