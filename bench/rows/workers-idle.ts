@@ -6,7 +6,7 @@ import type { BenchRow } from '../row.ts'
 import { show } from '../statistics.ts'
 
 const count = 1_000
-const settleMs = 5_000
+const settleMs = 15_000
 
 export const workersIdle: BenchRow = {
   name: 'workers-idle',

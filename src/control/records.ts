@@ -152,7 +152,7 @@ export function encodeRecord(record: VersionRecord | ProgramRecord | SiteRecord)
 
 /** The part of a version that the data plane sees. */
 export function toDeployment(record: VersionRecord): Deployment {
-  const { id, program, number, createdAt, tag, code, bindings, assets, limits } = record
+  const { id, program, number, createdAt, tag, code, bindings, assets, limits, startupMs } = record
   return {
     id,
     program,
@@ -160,6 +160,7 @@ export function toDeployment(record: VersionRecord): Deployment {
     createdAt,
     bindings,
     limits,
+    startupMs,
     ...(tag !== undefined && { tag }),
     ...(code !== undefined && { code }),
     ...(assets !== undefined && { assets }),

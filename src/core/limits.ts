@@ -177,7 +177,12 @@ export const limitTable = {
   quarantineCells: { unit: 'count', default: 4, why: 'programs under suspicion, each in a cell alone: a thread each' },
   groupRate: { unit: 'per-second', default: 2, why: 'a program asked so often is worth a place in the group' },
   groupSeconds: { unit: 's', default: 2, why: 'seconds in a row at that rate: a single visit moves nothing' },
-  groupPrograms: { unit: 'count', default: 48, why: 'programs in one group: 1.5 MiB and 4 ms of start each' },
+  groupPrograms: { unit: 'count', default: 32, why: 'programs in one group: 2 to 8 MiB and 4 ms of start each' },
+  groupBytes: {
+    unit: 'bytes',
+    default: 1024 * MiB,
+    why: 'resident size at which a group is made anew: garbage of all',
+  },
   groupPauseMs: { unit: 'ms', default: 5_000, why: 'newcomers wait so long for the next group: each is a process' },
   groupKeptMs: { unit: 'ms', default: 60_000, why: 'a group that lost members is made anew after so long' },
   formerGroups: { unit: 'count', default: 3, why: 'replaced groups that finish what they began; then nobody joins' },

@@ -77,6 +77,8 @@ export interface Deployment {
   readonly bindings: readonly Binding[]
   readonly assets?: AssetsDeployment
   readonly limits: { readonly cpuMs?: number }
+  /** Processor time its proof took to start, ms; absent when it was never proven. */
+  readonly startupMs?: number
 }
 
 export interface ProgramCode {

@@ -31,7 +31,17 @@ async function ask(kv: KvStores, url: string, { method = 'GET', headers = [], bo
   const handler = kvHandler({ kv, clock: () => now, limits: { ...defaultLimits, ...limits } })
   const stream = body === undefined ? null : (Readable.from([Buffer.from(body)]) as unknown as IncomingMessage)
   const signal = new AbortController().signal
-  const answer = await handler({ id: 's', method, url, headers, cf: '', body: stream, wantsUpgrade: false, signal })
+  const answer = await handler({
+    id: 's',
+    method,
+    host: 'kv',
+    url,
+    headers,
+    cf: '',
+    body: stream,
+    wantsUpgrade: false,
+    signal,
+  })
   return { status: answer.status, headers: answer.headers, text: Buffer.from(answer.body as Uint8Array).toString() }
 }
 

@@ -13,6 +13,8 @@ import { sendAnswer, sendUpgrade } from './send-answer.ts'
 export interface BackplaneRequest {
   readonly id: string
   readonly method: string
+  /** The `host` field, lower case, without port. */
+  readonly host: string
   /** Origin-form, or the whole URL for `egress` and `cache`. */
   readonly url: string
   /** End-to-end fields without our own. */
@@ -53,6 +55,7 @@ export async function createBackplane(
     return handler({
       id: one(request, 'rimward-id'),
       method,
+      host: one(request, 'host').toLowerCase().replace(/:\d+$/, ''),
       url,
       headers: endToEnd(request.rawHeaders),
       cf: one(request, 'rimward-cf'),

@@ -22,11 +22,26 @@ export interface CellClient {
 
 type ClientLimits = Pick<Limits, 'cellConnections' | 'cellIdleConnections' | 'cellHeadBytes'>
 
+/** A caller who leaves is noticed after at most twice as long, and at once from then on. */
+const attendMs = 50
+
 /** Makes a client with a pool of kept-alive connections to one socket. */
 export function createCellClient(socketPath: string, limits: ClientLimits): CellClient {
   const idle: CellConnection[] = []
   const open = new Set<CellConnection>()
   let closed = false
+  let attending: NodeJS.Timeout | undefined
+
+  /** Runs while something is under way. */
+  function attend(): void {
+    attending = undefined
+    for (const connection of open) connection.attend()
+    if (open.size > idle.length) attendSoon()
+  }
+
+  function attendSoon(): void {
+    attending ??= setTimeout(attend, attendMs)
+  }
 
   const owner = {
     headBytes: limits.cellHeadBytes,
@@ -64,12 +79,14 @@ export function createCellClient(socketPath: string, limits: ClientLimits): Cell
     },
     async request(request) {
       request.signal?.throwIfAborted()
+      if (request.caller !== undefined) attendSoon()
       const kept = idle.pop()
       if (kept === undefined) return dial().exchange(request)
       return kept.exchange(request).catch((failure: unknown) => retryStale(request, failure))
     },
     close() {
       closed = true
+      clearTimeout(attending)
       for (const connection of open) connection.destroy()
     },
   }

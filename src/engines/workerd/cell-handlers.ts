@@ -48,10 +48,10 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
       if (place.kind === 'own') return textAnswer(200, 'own')
       return textAnswer(200, parts.isolates.idOf(deployment))
     },
-    async assets({ id, method, url, headers }) {
+    async assets({ id, method, host, url, headers }) {
       const files = known.get(id)?.assets
       if (files === undefined) return textAnswer(404, 'This program has no assets.')
-      return assets.answer(files, { method, path: url, headers })
+      return assets.answer(files, { method, host, path: url, headers })
     },
     async egress({ id, method, url, headers, body, cf, wantsUpgrade, signal }): Promise<Answer> {
       const options = readCacheOptions(cf)

@@ -18,7 +18,10 @@ export interface CellRequest {
   readonly control?: HeaderList
   readonly body: Readable | Uint8Array | null
   readonly wantsUpgrade?: boolean | undefined
+  /** Listened to from the start. */
   readonly signal?: AbortSignal | undefined
+  /** Its signal is asked for, and listened to, only when the answer takes long (`attendMs` in `cell-client.ts`). */
+  readonly caller?: Pick<ProgramRequest, 'signal'> | undefined
   readonly onInformational?: ((status: number, headers: HeaderList) => void) | undefined
 }
 
@@ -27,10 +30,10 @@ export const controlFields: ReadonlySet<string> = new Set(['rimward-cf', 'rimwar
 
 /** What the engine was asked, as a cell is asked. Field by field: a request's members may be getters of its class. */
 export function cellRequest(request: ProgramRequest, isolate?: string): CellRequest {
-  const { method, path, authority, headers, body, wantsUpgrade, signal, onInformational } = request
+  const { method, path, authority, headers, body, wantsUpgrade, onInformational } = request
   const control = ['rimward-cf', asciiJson(request.cf), 'rimward-proto', request.scheme]
   if (isolate !== undefined) control.push('rimward-program', isolate)
-  return { method, path, authority, headers, control, body, wantsUpgrade, signal, onInformational }
+  return { method, path, authority, headers, control, body, wantsUpgrade, caller: request, onInformational }
 }
 
 /** A field's bytes are one a character: what is not ASCII travels as JSON's escapes. */

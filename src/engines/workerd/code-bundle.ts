@@ -72,9 +72,16 @@ export async function bundleCode(deployment: Deployment, sources: BundleSources)
       bindings,
     }),
   )
-  const length = Buffer.alloc(4)
-  length.writeUInt32BE(head.length)
-  return Buffer.concat([length, head, ...parts])
+  // Memory of its own: what is kept of Node's shared pool holds on to the whole piece of the pool.
+  const bundle = Buffer.allocUnsafeSlow(parts.reduce((sum, part) => sum + part.length, 4 + head.length))
+  bundle.writeUInt32BE(head.length)
+  bundle.set(head, 4)
+  let at = 4 + head.length
+  for (const part of parts) {
+    bundle.set(part, at)
+    at += part.length
+  }
+  return bundle
 }
 
 /** The prelude writes to the importable `env`, which Workers have by default only since 2025-04-01. */

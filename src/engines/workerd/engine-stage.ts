@@ -73,7 +73,7 @@ export async function openStage(
       seal: { seal: (text) => `sealed ${text}`, open: (sealed) => sealed.slice(7) },
       assets: {
         match: async () => undefined,
-        answer: async (_files, { method, path }) => plain(200, `file ${method} ${path}`),
+        answer: async (_files, { method, host, path }) => plain(200, `file ${method} ${host}${path}`),
       },
       egress: { fetch: (request) => stage.egress(request), close: async () => {} },
       programCache: memoryCache(),

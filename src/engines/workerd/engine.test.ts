@@ -155,8 +155,8 @@ test('fifty deploys under load: every answer is whole, and bindings follow', { t
 })
 
 test('a cell that grew too large is replaced while it serves', { timeout: 20_000 }, async () => {
-  await withStage({ cells: 1, spareCells: 1, cellBytes: 150 * 1024 * 1024 }, async (stage) => {
-    const grow = 'globalThis.kept ??= new Uint8Array(150 * 1024 * 1024).fill(1)'
+  await withStage({ cells: 1, spareCells: 1, cellBytes: 120 * 1024 * 1024 }, async (stage) => {
+    const grow = 'globalThis.kept ??= new Uint8Array(160 * 1024 * 1024).fill(1)'
     await stage.add({
       name: 'p',
       modules: handler(`if (request.url.endsWith('/grow')) ${grow}; return new Response('ok')`),
@@ -165,6 +165,27 @@ test('a cell that grew too large is replaced while it serves', { timeout: 20_000
     const [first] = stage.cellPids()
     while (stage.cellPids()[0] === first) assert.equal(await bodyText(await stage.fetch('p', '/')), 'ok')
     assert.equal((await stage.fetch('p', '/')).status, 200)
+  })
+})
+
+test('a program that allocates without end loses its cell, not its neighbours', { timeout: 30_000 }, async () => {
+  await withStage({ cells: 1, spareCells: 1, cellBytes: 100 * 1024 * 1024 }, async (stage) => {
+    await stage.add({ name: 'good', modules: handler("return new Response('good')") })
+    const grow = 'const kept = []; for (;;) { kept.push(new Uint8Array(8 << 20).fill(1)); await scheduler.wait(1) }'
+    await stage.add({ name: 'bomb', modules: handler(grow) })
+    await stage.fetch('good', '/')
+    const [first] = stage.cellPids()
+    let over = false
+    const bomb = stage.fetch('bomb', '/', { method: 'POST' }).finally(() => {
+      over = true
+    })
+    const ended = assert.rejects(bomb, (error: EdgeError) =>
+      ['program_hung_up', 'program_exceeded_limits'].includes(error.code),
+    )
+    while (!over) assert.equal(await bodyText(await stage.fetch('good', '/')), 'good')
+    await ended
+    assert.notEqual(stage.cellPids()[0], first)
+    assert.equal(await bodyText(await stage.fetch('good', '/')), 'good')
   })
 })
 

@@ -107,9 +107,10 @@ export async function createWorkerdEngine(options: WorkerdEngineOptions): Promis
     }
   }
 
-  /** In the group when it is a member; traces come from the loader's isolates only. */
+  /** In the group when it is a member. Traces come from the loader's isolates only; who hung a cell stays alone. */
   async function runShared(deployment: Deployment, request: ProgramRequest): Promise<ProgramAnswer> {
-    if (group?.takes(deployment.id, request) === true && !traces.wanted(deployment.program)) {
+    const mayJoin = !traces.wanted(deployment.program) && quarantine?.holds(deployment.id) !== true
+    if (mayJoin && group?.takes(deployment.id, request) === true) {
       const answer = await group.run(deployment, request)
       if (answer !== undefined) return answer
     }

@@ -127,16 +127,19 @@ export function createGroup(options: GroupOptions): Group {
 
   function look(): void {
     if (closed || starting !== undefined) return
-    if (current !== undefined && residentBytes(current.cell.pid) > limits.cellBytes) {
-      log('group grew beyond its limit', {})
-      for (const id of current.busy.keys()) suspect(id)
-      replace(undefined)
+    const bytes = current === undefined ? 0 : residentBytes(current.cell.pid)
+    if (bytes > 2 * limits.groupBytes) {
+      // Growing faster than it could be replaced in peace.
+      log('group grew beyond its limit', { bytes })
+      for (const id of current!.busy.keys()) suspect(id)
+      void current!.cell.retire(0)
       return
     }
     const members = current?.members ?? new Set<DeploymentId>()
     const next = nextMembers(members, wanted(), limits.groupPrograms)
     const ageMs = current === undefined ? Number.POSITIVE_INFINITY : clock() - current.since
-    if (former.size >= limits.formerGroups || !isDue({ members, ageMs }, next, limits)) return
+    if (former.size >= limits.formerGroups || !(bytes > limits.groupBytes || isDue({ members, ageMs }, next, limits)))
+      return
     starting = regroup(next).finally(() => {
       starting = undefined
     })

@@ -77,7 +77,8 @@ export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
     config,
     folder,
     files: await readFiles(blobs, files),
-    startMs: limits.programStartMs + limits.cellStartMs,
+    // Programs of a group start one after the other.
+    startMs: limits.programStartMs * plan.deployments.length + limits.cellStartMs,
     reachable: true,
     onLine: exceptions.onLine,
   })

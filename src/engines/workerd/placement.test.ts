@@ -14,6 +14,8 @@ const rows: [string, Partial<Program>, Partial<Deployment>, string][] = [
   ['objects of another', {}, { bindings: [{ kind: 'objects', name: 'O', className: 'C', program: 'q' }] }, 'objects'],
   ['service-worker syntax', {}, { code: { ...code, syntax: 'script' } }, 'script'],
   ['much processor time', {}, { limits: { cpuMs: 30_000 } }, 'cpu-limit'],
+  ['a long start', {}, { startupMs: 400 }, 'slow-start'],
+  ['a short start', {}, { startupMs: 60 }, 'shared'],
   ['little processor time', {}, { limits: { cpuMs: 50 } }, 'shared'],
 ]
 for (const [what, ofProgram, ofDeployment, expected] of rows)

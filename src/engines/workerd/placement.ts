@@ -8,7 +8,7 @@ import type { OwnCell } from './own-cell.ts'
 
 export type Placement =
   | { readonly kind: 'shared' }
-  | { readonly kind: 'own'; readonly why: 'objects' | 'script' | 'cpu-limit' | 'hot' }
+  | { readonly kind: 'own'; readonly why: 'objects' | 'script' | 'cpu-limit' | 'slow-start' | 'hot' }
 
 /** The engine of programs that have a cell of their own. */
 export type OwnCells = Pick<Engine, 'run' | 'warm' | 'prove' | 'adopt' | 'close'> & {
@@ -30,6 +30,8 @@ export function placeProgram(
     return { kind: 'own', why: 'objects' }
   if (code?.syntax === 'script') return { kind: 'own', why: 'script' }
   if ((deployment.limits.cpuMs ?? 0) > limits.cellStallMs) return { kind: 'own', why: 'cpu-limit' }
+  // Its start would hold the thread for so long that the cell were taken for hung.
+  if ((deployment.startupMs ?? 0) > limits.cellStallMs / 2) return { kind: 'own', why: 'slow-start' }
   return { kind: 'shared' }
 }
 

@@ -6,6 +6,7 @@ import { type BackplaneHandler, createBackplane } from './backplane.ts'
 import { type Cell, startCell } from './cell.ts'
 import { type CellClient, createCellClient } from './cell-client.ts'
 import { type LoaderSources, loaderConfig, loaderFiles } from './loader-cell.ts'
+import { cpuOf } from './process-cpu.ts'
 import { watchCell } from './watchdog.ts'
 
 /** `DEPLOYMENT.GENERATION`, with `.t` when traced: one isolate. */
@@ -82,6 +83,7 @@ export async function startSharedCell(options: SharedCellOptions): Promise<Share
     socketPath: cell.socket('beat'),
     beatMs: limits.cellBeatMs,
     stallMs: limits.cellStallMs,
+    cpu: () => cpuOf(cell.pid),
     onStall() {
       shared.hung = true
       cell.kill()

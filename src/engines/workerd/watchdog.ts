@@ -1,4 +1,7 @@
-/** Heartbeats of a cell: workerd has one thread, so a cell that answers anything at all is not stuck in a program. */
+/**
+ * Heartbeats of a cell: workerd has one thread, so a cell that answers anything at all is not stuck in a program. Silence
+ * alone proves nothing on a busy machine, where a cell waits for its turn: a stuck one also uses the processor.
+ */
 import { createConnection, type Socket } from 'node:net'
 import type { Milliseconds } from '#/core/units.ts'
 
@@ -6,16 +9,25 @@ export interface WatchdogOptions {
   readonly socketPath: string
   readonly beatMs: Milliseconds
   readonly stallMs: Milliseconds
-  /** Called once, when no answer came for `stallMs`. */
+  /** Processor time of the process so far. */
+  readonly cpu: () => Milliseconds
+  /** Called once, when no answer came for `stallMs` and most of them were used up, or for many times `stallMs`. */
   readonly onStall: () => void
 }
+
+/** Of `stallMs`: what a stuck cell has used at least; the rest is for the kernel's coarse counting and a neighbour's turn. */
+const cpuShare = 0.6
+
+/** Times `stallMs`: a cell that is silent and idle for so long is broken in some other way. */
+const patience = 10
 
 const question = 'GET /beat HTTP/1.1\r\nHost: beat\r\n\r\n'
 
 /** Asks on one kept connection every `beatMs`. Returns how to stop. */
-export function watchCell({ socketPath, beatMs, stallMs, onStall }: WatchdogOptions): () => void {
+export function watchCell({ socketPath, beatMs, stallMs, cpu, onStall }: WatchdogOptions): () => void {
   let socket: Socket | undefined
   let askedAt: number | undefined
+  let cpuBefore: Milliseconds = 0
   let stopped = false
   /** A tick that comes late says that we slept, not the cell: it gets its time anew. */
   let lastTick = performance.now()
@@ -45,13 +57,16 @@ export function watchCell({ socketPath, beatMs, stallMs, onStall }: WatchdogOpti
     lastTick = now
     if (askedAt !== undefined && late) askedAt = now
     if (askedAt !== undefined) {
-      if (now - askedAt < stallMs || stopped) return
+      const silentMs = now - askedAt
+      if (silentMs < stallMs || stopped) return
+      if (silentMs < stallMs * patience && cpu() - cpuBefore < stallMs * cpuShare) return
       stop()
       onStall()
       return
     }
     socket ??= dial()
     askedAt = now
+    cpuBefore = cpu()
     socket.write(question)
   }
 

@@ -124,9 +124,9 @@ export const workersCases: readonly Case[] = [
   },
   {
     what: 'has its assets',
-    fetch: "return env.A.fetch('https://x/logo.png?1')",
+    fetch: "return env.A.fetch('https://x.example:8443/logo.png?1')",
     bindings: [{ kind: 'assets', name: 'A' }],
-    expect: 'file GET /logo.png?1',
+    expect: 'file GET x.example/logo.png?1',
   },
   {
     what: 'reaches the outside through the egress',

@@ -47,11 +47,20 @@ const wrapperName = 'rimward:main.js'
 const preludeName = 'rimward:prelude.js'
 const cacheName = 'rimward:cache'
 
-function ask(env: HostEnv, kind: string, id: string, init: RequestInit & { path?: string } = {}): Promise<Response> {
+function ask(
+  env: HostEnv,
+  kind: string,
+  id: string,
+  init: RequestInit & { path?: string; host?: string } = {},
+): Promise<Response> {
   const headers = new Headers(init.headers)
   headers.set('rimward-kind', kind)
   headers.set('rimward-id', id)
-  return env.BACKPLANE.fetch(`http://backplane${init.path ?? '/'}`, { ...init, headers, redirect: 'manual' })
+  return env.BACKPLANE.fetch(`http://${init.host ?? 'backplane'}${init.path ?? '/'}`, {
+    ...init,
+    headers,
+    redirect: 'manual',
+  })
 }
 
 async function fetchCode(env: HostEnv, id: IsolateId): Promise<ArrayBuffer> {
@@ -261,9 +270,9 @@ export class Kv extends WorkerEntrypoint<HostEnv, { store: string }> {
 
 export class Assets extends WorkerEntrypoint<HostEnv, { deployment: string }> {
   override fetch(request: Request): Promise<Response> {
-    const { pathname, search } = new URL(request.url)
+    const { host, pathname, search } = new URL(request.url)
     const { method, headers } = request
-    return ask(this.env, 'assets', this.ctx.props.deployment, { method, headers, path: pathname + search })
+    return ask(this.env, 'assets', this.ctx.props.deployment, { method, headers, host, path: pathname + search })
   }
 }
 
