@@ -134,11 +134,18 @@ test('a purge holds after the node was killed before the store carried it out', 
   const folder = await temporaryFolder(t, 'journal')
   const first = await openCache(t)
   // The store outlives the node as a disk does, and is not searched any more once the node is dead.
-  const dead = { ...first.store, removeWhere: () => Promise.reject(new Error('the node is dead')) }
+  const died = Promise.withResolvers<void>()
+  const removeWhere = () => {
+    died.resolve()
+    return Promise.reject(new Error('the node is dead'))
+  }
+  const dead = { ...first.store, removeWhere }
   const killed = await openCache(t, {}, { store: dead, journal: await openPurgeJournal(folder), origin: first.origin })
   first.origin.on('/kept', say(fresh))
   for (const outcome of ['miss', 'hit']) assert.equal(await killed.line('/kept'), `200 hello ${outcome}`)
   await killed.purge({ kind: 'url', url: 'http://shop.localhost/kept' })
+  // A dead node does not touch its journal while the next one reads it.
+  await died.promise
   const journal = await openPurgeJournal(folder)
   const again = await openCache(t, {}, { store: first.store, journal, origin: first.origin })
   assert.equal(await again.line('/kept'), '200 hello miss')
