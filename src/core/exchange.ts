@@ -60,7 +60,6 @@ export interface Exchange {
   start?: 'cold' | 'warm' | 'pooled'
   error?: EdgeError
   status?: number
-  bytesIn?: number
   bytesOut?: number
   timings: { shield?: Milliseconds; cache?: Milliseconds; program?: Milliseconds; origin?: Milliseconds }
 }

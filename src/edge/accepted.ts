@@ -76,7 +76,6 @@ export class AcceptedExchange implements Exchange {
   start?: 'cold' | 'warm' | 'pooled'
   error?: EdgeError
   status?: number
-  bytesIn?: number
   bytesOut?: number
   /** Why the exchange failed as seen from the connection; comes before what others throw because of it. */
   fault: EdgeError | undefined
