@@ -13,6 +13,7 @@ import { finishAnswer, planFetch, type ReadyRules, readyRules, ruleFacts } from 
 import { addCacheHeaders } from './cache-headers.ts'
 import { answerPurge, type PurgePort } from './purge-request.ts'
 import { forwardedHeaders, type Pop } from './request-headers.ts'
+import { asksForTrailers } from './takes-trailers.ts'
 
 export interface OriginOptions {
   readonly egress: Pick<Egress, 'fetch'>
@@ -35,6 +36,7 @@ export async function fetchOrigin(
   const headers = forwardedHeaders(exchange, options.pop, options.limits.requestLoops)
   // RFC 9110 §7.6.3: the version in which the request came here.
   headers.push('via', `${exchange.httpVersion} rimward`, 'x-forwarded-host', exchange.host)
+  if (asksForTrailers(exchange.headers)) headers.push('te', 'trailers')
   const rules = readyRules(site)
   if (rules !== undefined) return fetchByRules(exchange, site, { rules, headers, onInformational }, options)
   const { path } = exchange

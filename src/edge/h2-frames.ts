@@ -140,3 +140,11 @@ export function unpad(payload: Buffer, flags: number): Buffer | undefined {
   if (padding === undefined || padding >= payload.length) return undefined
   return payload.subarray(1, payload.length - padding)
 }
+
+/** DATA with the first `size` bytes. */
+export function dataFrame(stream: number, bytes: Uint8Array | undefined, size: number, flags: number): Buffer {
+  const frame = Buffer.allocUnsafe(frameHeadBytes + size)
+  writeFrameHead(frame, 0, size, frameType.data, flags, stream)
+  if (bytes !== undefined) frame.set(size === bytes.length ? bytes : bytes.subarray(0, size), frameHeadBytes)
+  return frame
+}

@@ -10,7 +10,7 @@ import { areFieldsSound } from './check-fields.ts'
 import { flag, frameHeadBytes, frameType, h2Error, writeFrameHead } from './h2-frames.ts'
 import { declaredLength } from './http1-reply.ts'
 import { pump, type Sink } from './pump.ts'
-import type { Reply } from './reply.ts'
+import type { Reply, Trailers } from './reply.ts'
 import type { RequestBody } from './request-body.ts'
 
 /** What a stream needs of its connection. */
@@ -52,6 +52,8 @@ export class H2Stream implements Reply, Sink {
   /** The last of `waiting` is the last of all. */
   ended = false
   lastProgress: number
+  /** Fields that end the stream, behind the body. */
+  trailers: HeaderList | undefined
   /** END_STREAM went out. */
   sentEnd = false
   /** RFC 9113 §8.1: having answered, we want no more of the request's body. */
@@ -130,10 +132,12 @@ export class H2Stream implements Reply, Sink {
     _statusText: string | undefined,
     headers: HeaderList,
     body: Readable,
+    trailers?: Trailers,
   ): Promise<number> {
     this.#begin(headers)
     this.#queueHead(status, headers, 0, undefined)
-    return pump(body, this, { declared: declaredLength(headers), onStall() {} })
+    const onTrailers = trailers === 'send' ? this.#keepTrailers : undefined
+    return pump(body, this, { declared: declaredLength(headers), onStall() {}, onTrailers })
   }
 
   async switchProtocols(_headers: HeaderList, upgraded: Duplex): Promise<number> {
@@ -149,6 +153,15 @@ export class H2Stream implements Reply, Sink {
     if (!this.destroyed) this.#host.resetStream(this, h2Error.internal)
   }
 
+  readonly #keepTrailers = (fields: HeaderList): void => {
+    this.trailers = lowerCase(fields.slice())
+  }
+
+  /** Behind the last DATA (RFC 9113 §8.1), instead of END_STREAM on it. */
+  sendTrailers(): void {
+    this.#queueHead(undefined, this.trailers!, flag.endStream, undefined)
+  }
+
   #begin(headers: HeaderList): void {
     if (this.destroyed || this.headSent) throw clientGone()
     this.headSent = true
@@ -158,7 +171,7 @@ export class H2Stream implements Reply, Sink {
   }
 
   /** Head, and the body too when it fits into one frame and the windows: one buffer, one write. */
-  #queueHead(status: number, headers: HeaderList, flags: number, body: Uint8Array | undefined): void {
+  #queueHead(status: number | undefined, headers: HeaderList, flags: number, body: Uint8Array | undefined): void {
     const host = this.#host
     const frame = Buffer.allocUnsafe(frameHeadBytes + headBound(headers))
     const end = encodeHead(frame, frameHeadBytes, status, headers)

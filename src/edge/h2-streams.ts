@@ -12,18 +12,17 @@ import { type Budget, createBudget, createRecent } from './h2-budget.ts'
 import { areTrailersSound, readFields, readRequest } from './h2-fields.ts'
 import {
   connectionFault,
+  dataFrame,
   defaultWindow,
   type Fault,
   flag,
   frameBytes,
-  frameHeadBytes,
   frameType,
   h2Error,
   largestWindow,
   numbersFrame,
   type PeerSettings,
   streamFault,
-  writeFrameHead,
 } from './h2-frames.ts'
 import { createH2Out, type H2Out } from './h2-out.ts'
 import { H2Stream, type StreamHost } from './h2-stream.ts'
@@ -358,10 +357,9 @@ export class H2Streams implements StreamHost {
       this.#sendWindow -= size
     }
     const ends = stream.ended && stream.waitingBytes === 0
-    const frame = Buffer.allocUnsafe(frameHeadBytes + size)
-    writeFrameHead(frame, 0, size, frameType.data, ends ? flag.endStream : 0, stream.id)
-    if (first !== undefined) frame.set(size === first.length ? first : first.subarray(0, size), frameHeadBytes)
-    this.queue(frame)
+    const last = ends && stream.trailers === undefined
+    if (last || size > 0) this.queue(dataFrame(stream.id, first, size, last ? flag.endStream : 0))
+    if (ends && !last) stream.sendTrailers()
     // A client that takes what it asked for updates its windows for it.
     this.#control.earn(2)
     stream.sentEnd = ends

@@ -8,6 +8,7 @@ import type { AcceptedExchange } from './accepted.ts'
 import { checkFields } from './check-fields.ts'
 import type { Reply } from './reply.ts'
 import { type Pop, rayOf } from './request-headers.ts'
+import { takesTrailers } from './takes-trailers.ts'
 
 export interface RespondOptions {
   readonly pop: Pop
@@ -50,7 +51,8 @@ export function respond(
     exchange.bytesOut = body.length
     return undefined
   }
-  return reply.sendStream(status, statusText, headers, body).then((bytes) => {
+  const trailers = takesTrailers(exchange) ? 'send' : 'drop'
+  return reply.sendStream(status, statusText, headers, body, trailers).then((bytes) => {
     exchange.bytesOut = bytes
   })
 }

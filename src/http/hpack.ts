@@ -177,14 +177,19 @@ export function headBound(headers: readonly string[]): number {
 }
 
 /**
- * Writes the block of an answer and returns where it ends: names from the static table, values as they are. Names must be
+ * Writes the block of an answer, or of trailers where there is no status, and returns where it ends: names from the static table, values as they are. Names must be
  * lower case already and all text Latin-1. Without a table of its own it costs no memory a connection and can reveal nothing.
  */
-export function encodeHead(target: Buffer, from: number, status: number, headers: readonly string[]): number {
+export function encodeHead(
+  target: Buffer,
+  from: number,
+  status: number | undefined,
+  headers: readonly string[],
+): number {
   let at = from
-  const known = statusIndexes.get(status)
+  const known = status === undefined ? undefined : statusIndexes.get(status)
   if (known !== undefined) target[at++] = 0x80 | known
-  else {
+  else if (status !== undefined) {
     target[at++] = 0x08
     at = writeString(target, at, String(status))
   }
