@@ -6,9 +6,10 @@ import { EdgeError } from '#/core/errors.ts'
 import type { HeaderList } from '#/core/exchange.ts'
 import type { EgressAnswer, EgressRequest } from '#/core/ports.ts'
 import { headerValue } from '#/http/header-list.ts'
-import { decideRange } from '#/http/range.ts'
+import { decideRanges } from '#/http/range.ts'
 import { answerStored, between, headersOf, made, type Told, withoutBodyFields } from './answer-stored.ts'
 import type { Ask } from './ask.ts'
+import { areAscending, byteRanges, cutParts } from './byteranges.ts'
 import type { Forwarded } from './cache-status.ts'
 import { type Choice, type Chosen, choose } from './choose.ts'
 import { restOf } from './complete-part.ts'
@@ -296,8 +297,9 @@ function answerShared(
   const policy = policyOf(head)
   if (head.status === 200) {
     if (notModified(ask.headers, policy, now)) return unread(landed, made(304, withoutBodyFields(headers), null, told))
-    if (ask.range !== undefined && declared !== undefined && ifRangeHolds(ask.headers, policy)) {
-      const part = decideRange(ask.range, declared)
+    const asked = ask.range ?? ask.ranges
+    if (asked !== undefined && declared !== undefined && ifRangeHolds(ask.headers, policy)) {
+      const part = decideRanges(asked, declared)
       if (part.kind === 'unsatisfiable') {
         headers.push('content-range', `bytes */${declared}`)
         return unread(landed, made(416, withoutBodyFields(headers), null, told))
@@ -306,6 +308,13 @@ function answerShared(
         headers.push('content-range', `bytes ${part.start}-${part.end}/${declared}`)
         headers.push('content-length', String(part.end - part.start + 1))
         return made(206, headers, between(fan.follow(), part.start, part.end), told)
+      }
+      // In another order than they arrive in, parts would have to be held until their turn.
+      if (part.kind === 'parts' && areAscending(part.parts)) {
+        const ranges = byteRanges(headers, part.parts, declared)
+        const arriving = fan.follow()
+        const body = ranges.body(cutParts(arriving), () => arriving.destroy())
+        return made(206, ranges.headers, body, told)
       }
     }
   }

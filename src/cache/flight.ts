@@ -121,7 +121,7 @@ export function createFlight(plan: FlightPlan, parts: FlightParts): Flight {
       keyed: ask.policy.key?.headers,
       fromClient: 'site' in request.by,
       validate,
-      ...(rest && { range: rest }),
+      ...(rest ? { range: rest } : ask.ranges !== undefined && { range: null }),
     }),
     signal: controller.signal,
     onInformational: (status, headers) => {
