@@ -12,6 +12,7 @@ import type { Ask } from './ask.ts'
 import { areAscending, byteRanges, cutParts } from './byteranges.ts'
 import type { Forwarded } from './cache-status.ts'
 import { type Choice, type Chosen, choose } from './choose.ts'
+import { withCodings } from './coded-bodies.ts'
 import { restOf } from './complete-part.ts'
 import type { FanOut } from './fan-out.ts'
 import { type Basis, createFlight, dropBody, type Flight, type FlightParts, type Landed } from './flight.ts'
@@ -27,6 +28,7 @@ export interface CachedParts extends FlightParts {
   readonly flights: Map<string, Flight>
   /** How often a stored answer was used. */
   readonly uses: WeakMap<StoredHead, number>
+  readonly coding: Set<string>
 }
 
 /** Rejects as the egress behind it does. */
@@ -43,7 +45,11 @@ export async function fetchCached(request: EgressRequest, ask: Ask, parts: Cache
   const reuse = mayReuse(stored.head, ask.directives, now, staleSince)
   switch (reuse.kind) {
     case 'fresh':
-      return answerStored(stored, ask, now, { outcome: 'hit', ttlMs: reuse.ttlMs, hits: use(stored, parts) })
+      return withCodings(
+        answerStored(stored, ask, now, { outcome: 'hit', ttlMs: reuse.ttlMs, hits: use(stored, parts) }),
+        stored,
+        parts,
+      )
     case 'while-revalidating': {
       const first = revalidateBehind(request, ask, best, parts)
       const told: Told = {
@@ -52,7 +58,7 @@ export async function fetchCached(request: EgressRequest, ask: Ask, parts: Cache
         detail: 'stale-while-revalidate',
         hits: use(stored, parts),
       }
-      return answerStored(stored, ask, now, told)
+      return withCodings(answerStored(stored, ask, now, told), stored, parts)
     }
     case 'revalidate': {
       if (ask.directives?.onlyIfCached === true) return notCached()
@@ -272,8 +278,11 @@ function answerKept(
   const now = parts.clock()
   const ttlMs = ttlOf(stored.head, now, staleSince)
   const asked = { forwarded, ttlMs, collapsed, hits: use(stored, parts), ...(status && { forwardedStatus: status }) }
-  if (why === 'validated') return answerStored(stored, ask, now, { ...asked, outcome: 'revalidated', stored: true })
-  return answerStored(stored, ask, now, { ...asked, outcome: 'stale', detail: why })
+  const told: Told =
+    why === 'validated'
+      ? { ...asked, outcome: 'revalidated', stored: true }
+      : { ...asked, outcome: 'stale', detail: why }
+  return withCodings(answerStored(stored, ask, now, told), stored, parts)
 }
 
 function answerShared(

@@ -85,6 +85,8 @@ export class AcceptedExchange implements Exchange {
   traceparent: string | undefined
   /** Pages of the site, once it is known, for errors of the platform. */
   errorPages: ErrorPages | undefined
+  /** What the site's own rules say of this answer; undefined: they say nothing. */
+  mayCompress: boolean | undefined
   timings: Exchange['timings'] = {}
   #controller: AbortController | undefined
 
@@ -103,6 +105,7 @@ export class AcceptedExchange implements Exchange {
     this.fault = undefined
     this.traceparent = undefined
     this.errorPages = undefined
+    this.mayCompress = undefined
     this.isLast = false
   }
 

@@ -12,7 +12,6 @@ import type { Site } from '#/core/snapshot.ts'
 import type { AcceptedExchange } from './accepted.ts'
 import { applyForwardedFor, applyHeaderRules, setField } from './change-headers.ts'
 import { changeOriginAnswer, ownAnswer } from './change-origin-answer.ts'
-import { compressAnswer } from './compress-answer.ts'
 import type { Pop } from './request-headers.ts'
 
 /** A site's rules, ready for requests. */
@@ -116,8 +115,7 @@ export function planFetch({ rules }: ReadyRules, facts: RuleFacts, host: string)
 }
 
 /** The answer's last phase: on every answer, from wherever it came. */
-export function finishAnswer({ rules }: ReadyRules, facts: RuleFacts, given: Answer): Answer {
-  const answer = compressAnswer(rules.compression, facts, given)
+export function finishAnswer({ rules }: ReadyRules, facts: RuleFacts, answer: Answer): Answer {
   if (rules.headers.response.length === 0) return answer
   const headers = [...answer.headers]
   facts.answer = { status: answer.status, headers }

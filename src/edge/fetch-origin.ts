@@ -11,6 +11,7 @@ import type { Site, Target } from '#/core/snapshot.ts'
 import type { AcceptedExchange } from './accepted.ts'
 import { finishAnswer, planFetch, type ReadyRules, readyRules, ruleFacts } from './apply-rules.ts'
 import { addCacheHeaders } from './cache-headers.ts'
+import { mayCompress } from './compression-rules.ts'
 import { answerPurge, type PurgePort } from './purge-request.ts'
 import { forwardedHeaders, type Pop } from './request-headers.ts'
 import { asksForTrailers } from './takes-trailers.ts'
@@ -61,11 +62,15 @@ async function fetchByRules(
   const plan = planFetch(rules, facts, exchange.host)
   if (exchange.method === 'PURGE' && options.purge !== undefined)
     return answerPurge(exchange, site.name, facts.url, options.purge)
-  if (plan.kind === 'answer') return withoutSurrogates(finishAnswer(rules, facts, plan.answer))
+  const finish = (answer: Answer) => {
+    exchange.mayCompress = mayCompress(rules.rules.compression, facts, answer)
+    return withoutSurrogates(finishAnswer(rules, facts, answer))
+  }
+  if (plan.kind === 'answer') return finish(plan.answer)
   const { pool, wish, onOriginAnswer } = plan
   const url = originUrl(pool.origins[0]!.url, facts.url)
   const wanted = { url, path: facts.url, headers: facts.headers, pool, wish, onOriginAnswer, onInformational }
-  return withoutSurrogates(finishAnswer(rules, facts, await ask(exchange, site, wanted, options)))
+  return finish(await ask(exchange, site, wanted, options))
 }
 
 interface Wanted {
