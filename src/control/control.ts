@@ -7,6 +7,7 @@ import type { Engine, Fabric, Seal } from '#/core/ports.ts'
 import type { BlobHash, ProgramName, Snapshot } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
 import { changeProgram, findReferences, type ProgramChange, type References, removeProgram } from './change-program.ts'
+import { changeProgramSite, type ProgramSiteChange } from './change-program-site.ts'
 import { changeSecrets, type SecretChange } from './change-secrets.ts'
 import { changeSite, putSite, removeSite, type SiteChange, type SiteWish } from './change-sites.ts'
 import { createForgetting } from './forget-objects.ts'
@@ -68,6 +69,8 @@ export interface Control {
   siteAdd(wish: SiteWish): Promise<SiteRecord>
   siteChange(name: string, change: SiteChange): Promise<SiteRecord>
   siteRemove(name: string): Promise<void>
+  /** The same for the site of a program. */
+  programSiteChange(name: ProgramName, change: ProgramSiteChange): Promise<void>
   readonly services: Services
   /** Every blob that a version names: modules, assets' manifests and the files in these. */
   blobsInUse(): AsyncIterable<BlobHash>
@@ -108,6 +111,7 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     siteAdd: (wish) => putSite(office, wish),
     siteChange: (name, change) => changeSite(office, name, change),
     siteRemove: (name) => removeSite(office, name),
+    programSiteChange: (name, change) => changeProgramSite(office, name, change),
     services: createServices(office),
     blobsInUse: () => blobsInUse(office),
     sweep: (alsoInUse) =>

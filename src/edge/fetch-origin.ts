@@ -66,6 +66,7 @@ async function fetchByRules(
     exchange.mayCompress = mayCompress(rules.rules.compression, facts, answer)
     return withoutSurrogates(finishAnswer(rules, facts, answer))
   }
+  exchange.finishPage = finish
   if (plan.kind === 'answer') return finish(plan.answer)
   const { pool, wish, onOriginAnswer } = plan
   const url = originUrl(pool.origins[0]!.url, facts.url)

@@ -65,7 +65,7 @@ async function answerSite(exchange: AcceptedExchange, reply: Reply, ports: Handl
   if (site === undefined)
     throw new EdgeError('no_such_site', `No site on this platform is called ${exchange.host || '(no name)'}.`)
   exchange.site = site.name
-  exchange.errorPages = site.errorPages
+  exchange.ofSite = site
   const instead = ports.siteAnswers.before(site, exchange, reply)
   const answer = instead ?? (await answerTarget(exchange, reply, site, snapshot, ports))
   return ports.siteAnswers.after(site, exchange, answer)
@@ -126,7 +126,7 @@ export function refuse(
   exchange: AcceptedExchange,
   reply: Reply,
   error: EdgeError,
-  ports: Pick<HandlePorts, 'pop' | 'debug' | 'draining' | 'unreadBodyBytes'>,
+  ports: Pick<HandlePorts, 'pop' | 'debug' | 'draining' | 'unreadBodyBytes' | 'siteAnswers'>,
 ): void {
   exchange.error = error
   if (reply.headSent || error.code === 'client_gone') {
@@ -137,8 +137,9 @@ export function refuse(
   const facts = { id: exchange.id, pop: ports.pop.id, host: exchange.host }
   try {
     const page =
-      customPage(error, exchange.errorPages) ?? errorPage(error, headerValue(exchange.headers, 'accept'), facts)
-    respond(exchange, reply, page, ports)
+      customPage(error, exchange.ofSite?.errorPages) ?? errorPage(error, headerValue(exchange.headers, 'accept'), facts)
+    const finished = exchange.finishPage?.(page) ?? page
+    respond(exchange, reply, ports.siteAnswers.page(exchange.ofSite, exchange, finished), ports)
   } catch {
     // The connection went away under the page; the error recorded is the first one.
     reply.cut()
