@@ -39,6 +39,8 @@ export async function fetchOrigin(
   headers.push('via', `${exchange.httpVersion} rimward`, 'x-forwarded-host', exchange.host)
   if (asksForTrailers(exchange.headers)) headers.push('te', 'trailers')
   const rules = readyRules(site)
+  // Fastly's services and their origins know the client by this name.
+  if (rules !== undefined) headers.push('fastly-client-ip', exchange.connection.client.address)
   if (rules !== undefined) return fetchByRules(exchange, site, { rules, headers, onInformational }, options)
   const { path } = exchange
   if (exchange.method === 'PURGE' && options.purge !== undefined)
