@@ -79,6 +79,32 @@ test('one fetch serves every coding, each encoded from the same object', async (
   assert.equal(origin.seen('/page').length, 1)
 })
 
+test('what is not worth it, or must not be changed, passes as the origin sent it', async (t) => {
+  const { origin, curl } = await startSite(t)
+  const rows: [string, number, Record<string, string>, string][] = [
+    ['/small', 200, { 'content-type': 'text/html', 'content-length': '5' }, 'small'],
+    ['/image', 200, { 'content-type': 'image/png' }, page],
+    ['/kept', 200, { 'content-type': 'text/html', 'cache-control': 'max-age=60, no-transform' }, page],
+    ['/digest', 200, { 'content-type': 'text/html', 'content-digest': 'sha-256=:AA==:' }, page],
+    ['/failed', 500, { 'content-type': 'text/html' }, page],
+  ]
+  for (const [path, status, headers, body] of rows) {
+    origin.on(path, (_asked, answer) =>
+      answer.writeHead(status, { 'cache-control': 'max-age=60', etag: '"strong"', ...headers }).end(body),
+    )
+    for (const _ of ['cold', 'hot']) {
+      const got = await curl(path, ...accept('gzip, br, zstd'))
+      assert.deepEqual([got.status, got.headers.get('content-encoding'), got.body], [status, undefined, body], path)
+      assert.equal(got.headers.get('etag'), '"strong"')
+    }
+  }
+  for (const status of [403, 404]) {
+    origin.on(`/${status}`, (_asked, answer) => answer.writeHead(status, { 'content-type': 'text/html' }).end(page))
+    const got = await curl(`/${status}`, ...accept('gzip, br, zstd'))
+    assert.deepEqual([got.headers.get('content-encoding'), got.body], ['zstd', page])
+  }
+})
+
 test('a large object is encoded once for each coding, kept, and gone with a purge', { timeout: 60_000 }, async (t) => {
   const { node, origin, curl } = await startSite(t)
   // The first lies in memory, the second on disk alone.
