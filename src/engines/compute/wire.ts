@@ -85,15 +85,18 @@ class SocketLine implements Line {
     held.settle = resolve
     held.reject = reject
     held.onNote = onNote
-    if (this.#cut) reject(new CallFailure('cut', 'The cell is gone.'))
-    else {
+    if (body === 'stream') held.outgoing = this.#outBody(held)
+    const { outgoing } = held
+    if (this.#cut) {
+      outgoing?.cut('The cell is gone.')
+      reject(new CallFailure('cut', 'The cell is gone.'))
+    } else {
       this.#own.set(id, held)
-      if (body === 'stream') held.outgoing = this.#outBody(held)
       this.#send(held, frameType.call, head, body)
     }
     return {
       reply: promise,
-      out: held.outgoing,
+      out: outgoing,
       note: (note) => this.#send(held, frameType.note, note, null),
       cancel: () => this.#cancelOwn(held),
     }
