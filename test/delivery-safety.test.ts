@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { type TestContext, test } from 'node:test'
-import { poisonNames } from '#/cache/cache-key.ts'
+import { poisonNames } from '#/http/poison-names.ts'
 import { host, say, startDelivery } from './support/delivery.ts'
 
 const fresh = { 'cache-control': 'max-age=60' }

@@ -3,6 +3,7 @@ import type { CacheKeyShape } from '#/core/cache-policy.ts'
 import type { HeaderList } from '#/core/exchange.ts'
 import type { EgressRequest } from '#/core/ports.ts'
 import { headerValues } from '#/http/header-list.ts'
+import { poisonNames } from '#/http/poison-names.ts'
 
 export interface KeyParts {
   readonly by: EgressRequest['by']
@@ -125,35 +126,6 @@ function shapeFields(headers: HeaderList, { headers: names, cookies }: CacheKeyS
   }
   return text
 }
-
-/**
- * Fields that naive origins build their answers from although no cache keys on them. A site's clients do not get them
- * through to a shared answer; what a program sends itself becomes part of its key.
- */
-export const poisonNames: ReadonlySet<string> = new Set([
-  'forwarded',
-  'x-forwarded-scheme',
-  'x-forwarded-ssl',
-  'x-forwarded-port',
-  'x-forwarded-prefix',
-  'x-forwarded-path',
-  'x-forwarded-server',
-  'x-forwarded-uri',
-  'x-forwarded-by',
-  'x-host',
-  'x-http-host-override',
-  'x-original-host',
-  'x-original-url',
-  'x-rewrite-url',
-  'x-override-url',
-  'x-http-destinationurl',
-  'x-http-method',
-  'x-http-method-override',
-  'x-method-override',
-  'x-backend-host',
-  'x-proxy-url',
-  'front-end-https',
-])
 
 /** Also what the edge itself sets for sites, which a program may set as it likes. */
 const programPoison: ReadonlySet<string> = new Set([...poisonNames, 'host', 'x-forwarded-host', 'x-forwarded-proto'])

@@ -120,6 +120,7 @@ export function createFlight(plan: FlightPlan, parts: FlightParts): Flight {
     method: 'GET',
     headers: originFields(request.headers, {
       keyed: ask.policy.key?.headers,
+      written: ask.wish.writtenFields,
       fromClient: 'site' in request.by,
       validate,
       ...(rest ? { range: rest } : ask.ranges !== undefined && { range: null }),

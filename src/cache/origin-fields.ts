@@ -1,6 +1,6 @@
 /** What the origin is asked where the answer may be kept for others than the one who asks. */
 import type { HeaderList } from '#/core/exchange.ts'
-import { poisonNames } from './cache-key.ts'
+import { poisonNames } from '#/http/poison-names.ts'
 import { addressesOnly, loopWithoutHosts, viaWithoutNames } from './client-fields.ts'
 import type { StoredPolicy } from './may-store.ts'
 import { conditionalNames } from './preconditions.ts'
@@ -9,6 +9,8 @@ import { normalEncodings } from './vary-key.ts'
 export interface OriginFieldsOptions {
   /** Fields on which the site keys pass although they are known to poison. */
   readonly keyed: readonly string[] | undefined
+  /** Fields that the site's rules write, so that they are not the client's. */
+  readonly written?: readonly string[] | undefined
   /** The request of a site's client, not of a program. */
   readonly fromClient: boolean
   /** Validate this (RFC 9111 §4.3.1). */
@@ -29,7 +31,8 @@ export function originFields(headers: HeaderList, options: OriginFieldsOptions):
     if (conditionalNames.has(name)) continue
     if (dropRange && (name === 'range' || name === 'if-range')) continue
     const value = name === 'accept-encoding' ? normalEncodings(headers[index + 1]!) : headers[index + 1]!
-    const isOwn = !options.fromClient || options.keyed?.includes(name) === true
+    const { fromClient, keyed, written } = options
+    const isOwn = !fromClient || keyed?.includes(name) === true || written?.includes(name) === true
     const sent = isOwn ? value : harmless(name, value)
     if (sent !== undefined) list.push(headers[index]!, sent)
   }

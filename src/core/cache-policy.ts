@@ -53,6 +53,8 @@ export interface CacheWish {
   /** Do not look up, but store. */
   readonly refresh?: boolean
   readonly staleIfError?: Seconds
+  /** Request fields that the site's own rules write: they reach the origin although clients' would not. */
+  readonly writtenFields?: readonly string[]
 }
 
 /** What must go; the schemes of URLs and prefixes do not matter. `soft` marks stale instead, so that stale-while-revalidate and stale-if-error go on serving. */

@@ -11,6 +11,7 @@ import type { Site, Target } from '#/core/snapshot.ts'
 import type { AcceptedExchange } from './accepted.ts'
 import { finishAnswer, planFetch, type ReadyRules, readyRules, ruleFacts } from './apply-rules.ts'
 import { addCacheHeaders } from './cache-headers.ts'
+import { removeField } from './change-headers.ts'
 import { mayCompress } from './compression-rules.ts'
 import { answerPurge, type PurgePort } from './purge-request.ts'
 import { forwardedHeaders, type Pop } from './request-headers.ts'
@@ -60,6 +61,8 @@ async function fetchByRules(
   { rules, headers, onInformational }: ByRules,
   options: OriginOptions,
 ): Promise<Answer> {
+  const { written } = rules.rules
+  for (const name of written) removeField(headers, name)
   const facts = ruleFacts(exchange, headers, rules.lookups, options.pop)
   const plan = planFetch(rules, facts, exchange.host)
   if (exchange.method === 'PURGE' && options.purge !== undefined)
@@ -70,7 +73,8 @@ async function fetchByRules(
   }
   exchange.finishPage = finish
   if (plan.kind === 'answer') return finish(plan.answer)
-  const { pool, wish, onOriginAnswer } = plan
+  const { pool, onOriginAnswer } = plan
+  const wish = written.length === 0 ? plan.wish : { ...plan.wish, writtenFields: written }
   const url = originUrl(pool.origins[0]!.url, facts.url)
   const wanted = { url, path: facts.url, headers: facts.headers, pool, wish, onOriginAnswer, onInformational }
   return finish(await ask(exchange, site, wanted, options))
