@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os'
 import type { ComputeCode } from '#/core/compute.ts'
 import { EdgeError, type ErrorCode, errorTable, toEdgeError } from '#/core/errors.ts'
+import type { ProgramRequest } from '#/core/ports.ts'
 import type { Deployment, Program, Snapshot } from '#/core/snapshot.ts'
 import { type ComputeCell, startCell } from './cell.ts'
 import type { ComputeEngineOptions } from './engine.ts'
@@ -30,10 +31,29 @@ export interface Cells {
   close(): Promise<void>
 }
 
-interface HeldRun {
+/** A request in a cell. Its signal is made when somebody asks: most requests end without. */
+class HeldRun implements HostRun {
   readonly cell: ComputeCell
-  readonly run: HostRun
-  readonly aborter: AbortController
+  readonly program: Program
+  readonly deployment: ComputeDeployment
+  readonly request: ProgramRequest
+  #aborter: AbortController | undefined
+
+  constructor(cell: ComputeCell, run: Omit<HostRun, 'signal'>) {
+    this.cell = cell
+    this.program = run.program
+    this.deployment = run.deployment
+    this.request = run.request
+  }
+
+  get signal(): AbortSignal {
+    this.#aborter ??= new AbortController()
+    return this.#aborter.signal
+  }
+
+  end(): void {
+    this.#aborter?.abort()
+  }
 }
 
 /** A cell's place; empty until a program is first asked for. */
@@ -115,8 +135,7 @@ export function createCells(options: ComputeEngineOptions): Cells {
     },
     hold(cell, run) {
       const number = nextRun++
-      const aborter = new AbortController()
-      runs.set(number, { cell, aborter, run: { ...run, signal: aborter.signal } })
+      runs.set(number, new HeldRun(cell, run))
       cell.inFlight++
       return number
     },
@@ -198,13 +217,13 @@ function endRun(runs: Runs, number: number): void {
   if (held === undefined) return
   runs.delete(number)
   held.cell.inFlight--
-  held.aborter.abort()
+  held.end()
 }
 
 /** What a cell says without wanting an answer. */
 function hear(head: HostHead, runs: Runs, hostCalls: HostCalls): void {
   if (head.do === 'over') endRun(runs, head.run)
-  const run = runs.get(head.run)?.run
+  const run = runs.get(head.run)
   if (run !== undefined && head.do === 'print') hostCalls.print?.(run, asHead(head), silent(asHead(head)))
 }
 
@@ -227,7 +246,7 @@ function silent(head: Head): InCall {
 
 function answerCell(call: InCall, runs: Runs, hostCalls: HostCalls): void {
   const { do: name, run: number } = call.head as unknown as HostHead
-  const run = runs.get(number)?.run
+  const run = runs.get(number)
   const hostCall = Object.hasOwn(hostCalls, name) ? hostCalls[name] : undefined
   if (run === undefined || hostCall === undefined) {
     call.fail(new CallFailure('bad_request', `There is no ${run === undefined ? 'such request' : name}.`))
