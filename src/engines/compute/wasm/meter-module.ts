@@ -1,7 +1,8 @@
 import { ByteWriter, u32Length } from './byte-writer.ts'
+import { chooseChecks } from './choose-checks.ts'
 import { fail, faultsAsValues, type Outcome } from './module-fault.ts'
-import { type Memory, sectionId, type WasmModule } from './module-shape.ts'
-import { type CodeScan, handsOn } from './scan-code.ts'
+import { type Memory, sectionId, sectionOrder, type WasmModule } from './module-shape.ts'
+import type { CodeScan } from './scan-code.ts'
 
 /** The names under which a metered module imports its own memory and the word that stops it. */
 export const meterImports = { module: 'rimward', memory: 'memory', stop: 'stop' } as const
@@ -13,16 +14,16 @@ export interface MeteredModule {
   readonly bytes: Uint8Array<ArrayBuffer>
   /** What `new WebAssembly.Memory` must be given for `rimward.memory`; absent where the module has none. */
   readonly memory: { readonly initial: number; readonly maximum: number } | undefined
+  /** Names under which the mutable globals of number types are exported, in the order of their indices. */
+  readonly globals: readonly string[]
   readonly checks: number
 }
-
-/** A function of fewer bytes that calls nothing and loops nowhere is not checked: its callers are. */
-const shortBodyBytes = 256
 
 /**
  * The same module, stoppable from another thread: each loop and each function that may take long first looks at a word of
  * shared memory and traps where it is not 0. The memory that the module defines becomes an import too, so that it stays
- * memory 0 and no instruction changes; function indices stay. Custom sections that speak of offsets in code are left out.
+ * memory 0 and no instruction changes; function indices stay. Mutable globals are exported, so that they can be put back.
+ * Custom sections that speak of offsets in code are left out.
  */
 export function meterModule(module: WasmModule, scan: CodeScan, check = checkFor(module)): Outcome<MeteredModule> {
   return faultsAsValues(() => {
@@ -30,21 +31,30 @@ export function meterModule(module: WasmModule, scan: CodeScan, check = checkFor
     const memory = own === undefined ? undefined : cappedLimits(own)
     const output = new ByteWriter(module.bytes.length + (scan.stops.length + scan.entries.length) * check.length + 1024)
     output.copy(module.bytes, 0, 8)
+    const globals = globalExports(module)
     let checks = 0
-    let imported = false
+    const ours: Record<number, () => void> = {
+      [sectionId.import]: () => writeImports(output, module, memory?.initial),
+      [sectionId.memory]: () => {},
+      [sectionId.export]: () => writeExports(output, module, globals),
+      [sectionId.code]: () => {
+        checks = writeCode(output, module, scan, check)
+      },
+    }
+    const missing = [sectionId.import, sectionId.export].filter((id) => !module.sections.some((one) => one.id === id))
     for (const section of module.sections) {
-      if (section.id !== sectionId.custom && section.id !== sectionId.type && !imported) {
-        writeImports(output, module, memory?.initial)
-        imported = true
-      }
-      if (section.id === sectionId.import || section.id === sectionId.memory) continue
-      if (section.id === sectionId.code) checks = writeCode(output, module, scan, check)
+      while (missing.length > 0 && comesBefore(missing[0]!, section.id)) ours[missing.shift()!]!()
+      if (section.id in ours) ours[section.id]!()
       else if (section.name === undefined || keptSections.has(section.name))
         output.copy(module.bytes, section.start, section.end)
     }
-    if (!imported) writeImports(output, module, memory?.initial)
-    return { bytes: output.done(), memory, checks }
+    for (const id of missing) ours[id]!()
+    return { bytes: output.done(), memory, globals: globals.map((one) => one.name), checks }
   })
+}
+
+function comesBefore(id: number, other: number): boolean {
+  return other !== sectionId.custom && sectionOrder.indexOf(id) < sectionOrder.indexOf(other)
 }
 
 /** They hold no offsets of code, unlike debugging information and branch hints. */
@@ -103,6 +113,39 @@ function writeImports(output: ByteWriter, module: WasmModule, initial: number | 
   output.section(sectionId.import, content)
 }
 
+/** No export of the module begins with the prefix that is chosen. */
+function globalExports(module: WasmModule): { readonly name: string; readonly index: number }[] {
+  let prefix = 'rimward:global'
+  while (module.exports.some((one) => one.name.startsWith(prefix))) prefix += '+'
+  const imported = module.imports.filter((entry) => entry.kind === 'global').length
+  return module.globals.flatMap((global, at) =>
+    global.mutable && isNumber(global.type) ? [{ name: `${prefix}:${imported + at}`, index: imported + at }] : [],
+  )
+}
+
+/** What JavaScript can read and write without loss, but for the payload of a NaN. */
+export function isNumber(type: string): boolean {
+  return type === 'i32' || type === 'i64' || type === 'f32' || type === 'f64'
+}
+
+function writeExports(
+  output: ByteWriter,
+  module: WasmModule,
+  globals: readonly { readonly name: string; readonly index: number }[],
+): void {
+  const content = new ByteWriter(256)
+  content.u32(module.exports.length + globals.length)
+  const section = module.sections.find((entry) => entry.id === sectionId.export)
+  if (section !== undefined)
+    content.copy(module.bytes, section.content + countLength(module, section.content), section.end)
+  for (const { name, index } of globals) {
+    content.name(name)
+    content.byte(3)
+    content.u32(index)
+  }
+  output.section(sectionId.export, content)
+}
+
 /** A count may be written with more bytes than it needs, as linkers do. */
 function countLength(module: WasmModule, at: number): number {
   let length = 1
@@ -112,11 +155,12 @@ function countLength(module: WasmModule, at: number): number {
 
 function writeCode(output: ByteWriter, module: WasmModule, scan: CodeScan, check: Uint8Array): number {
   const count = module.functions.length
+  const atEntry = chooseChecks(scan)
+  const sizes = new Uint32Array(count)
   let size = u32Length(count)
   let checks = 0
-  const sizes = new Uint32Array(count)
   for (let index = 0; index < count; index++) {
-    const inBody = scan.stopsFrom[index + 1]! - scan.stopsFrom[index]! + (checkedAtEntry(module, scan, index) ? 1 : 0)
+    const inBody = scan.stopsFrom[index + 1]! - scan.stopsFrom[index]! + atEntry[index]!
     checks += inBody
     sizes[index] = module.bodies[index * 2 + 1]! - module.bodies[index * 2]! + inBody * check.length
     size += u32Length(sizes[index]!) + sizes[index]!
@@ -126,27 +170,18 @@ function writeCode(output: ByteWriter, module: WasmModule, scan: CodeScan, check
   output.u32(count)
   for (let index = 0; index < count; index++) {
     output.u32(sizes[index]!)
-    writeBody(output, module, scan, check, index)
+    let at = module.bodies[index * 2]!
+    if (atEntry[index] === 1) {
+      output.copy(module.bytes, at, scan.entries[index]!)
+      output.copy(check)
+      at = scan.entries[index]!
+    }
+    for (let stop = scan.stopsFrom[index]!; stop < scan.stopsFrom[index + 1]!; stop++) {
+      output.copy(module.bytes, at, scan.stops[stop]!)
+      output.copy(check)
+      at = scan.stops[stop]!
+    }
+    output.copy(module.bytes, at, module.bodies[index * 2 + 1]!)
   }
   return checks
-}
-
-function writeBody(output: ByteWriter, module: WasmModule, scan: CodeScan, check: Uint8Array, index: number): void {
-  let at = module.bodies[index * 2]!
-  if (checkedAtEntry(module, scan, index)) {
-    output.copy(module.bytes, at, scan.entries[index]!)
-    output.copy(check)
-    at = scan.entries[index]!
-  }
-  for (let stop = scan.stopsFrom[index]!; stop < scan.stopsFrom[index + 1]!; stop++) {
-    output.copy(module.bytes, at, scan.stops[stop]!)
-    output.copy(check)
-    at = scan.stops[stop]!
-  }
-  output.copy(module.bytes, at, module.bodies[index * 2 + 1]!)
-}
-
-function checkedAtEntry(module: WasmModule, scan: CodeScan, index: number): boolean {
-  const bytes = module.bodies[index * 2 + 1]! - module.bodies[index * 2]!
-  return bytes > shortBodyBytes || (scan.flags[index]! & handsOn.calls) !== 0
 }

@@ -121,3 +121,6 @@ export const sectionId = {
   dataCount: 12,
   tag: 13,
 } as const
+
+/** The order of sections (core specification §5.5.17); custom ones may stand anywhere. */
+export const sectionOrder: readonly number[] = [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11]

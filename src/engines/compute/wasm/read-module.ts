@@ -11,15 +11,13 @@ import {
   type Memory,
   type Section,
   sectionId,
+  sectionOrder,
   type Table,
   type WasmModule,
 } from './module-shape.ts'
 import { readCustomSections } from './read-custom.ts'
 import { readDataSegment, readElementSegment, skipExpression } from './read-segments.ts'
 import { readMemory, readMutability, readTableType, readTypeGroup, readValueType } from './read-types.ts'
-
-/** The order of sections (core specification §5.5.17); custom sections may stand anywhere. */
-const order = [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11]
 
 const kinds: readonly ExternalKind[] = ['func', 'table', 'memory', 'global', 'tag']
 
@@ -97,7 +95,7 @@ function readSections(bytes: Uint8Array): Section[] {
       sections.push({ id, start, content, end: reader.at, name: new ByteReader(bytes, content, reader.at).name() })
       continue
     }
-    const place = order.indexOf(id)
+    const place = sectionOrder.indexOf(id)
     if (place < 0) fail('malformed', start, `Section ${id} is not known.`)
     if (place <= reached) fail('malformed', start, `Section ${id} stands twice or out of order.`)
     reached = place

@@ -8,22 +8,24 @@ import { skipInstruction } from './skip-instruction.ts'
 /** What code may do besides computing, of interest to resetting and metering. */
 export type CodeUse = 'table-write' | 'element-drop' | 'data-segment' | 'memory-grow'
 
-/** How a function hands control on. */
-export const handsOn = { calls: 1 } as const
-
 /** What the instructions of a module do, function by function (defined ones, in order). Offsets are of the module. */
 export interface CodeScan {
   /** First place of each use that occurs. */
   readonly uses: ReadonlyMap<CodeUse, number>
   /** Where the instructions of each function begin, its locals left out. */
   readonly entries: Uint32Array
-  /** Bits of `handsOn`. */
-  readonly flags: Uint8Array
+  /** How many instructions each function has. */
+  readonly sizes: Uint32Array
+  /** 1 where a function calls through a table or a reference, so that nobody knows what. */
+  readonly indirect: Uint8Array
+  /** The functions called directly, one after the other as the code names them, imported ones left out. */
+  readonly callees: Uint32Array
+  /** `callees[calleesFrom[f]]` is the first of function f; one more entry ends the last. Both count defined functions. */
+  readonly calleesFrom: Uint32Array
   /** Behind each loop's header and before each bulk operation, ascending. */
   readonly stops: Uint32Array
   /** `stops[stopsFrom[f]]` is the first of function f; one more entry ends the last. */
   readonly stopsFrom: Uint32Array
-  readonly instructions: number
 }
 
 /** Instructions behind a prefix, as `skipInstruction` numbers them. */
@@ -51,14 +53,18 @@ const bulk: ReadonlySet<number> = new Set([
 /** What to do at an instruction of one byte: nothing, mostly. */
 const action = new Uint8Array(256)
 action[opcode.loop] = 1
-for (const code of [opcode.call, opcode.callIndirect, opcode.callRef]) action[code] = 2
-for (const code of [opcode.returnCall, opcode.returnCallIndirect, opcode.returnCallRef]) action[code] = 2
+for (const code of [opcode.call, opcode.returnCall]) action[code] = 2
 for (const code of [opcode.tableSet, opcode.memoryGrow]) action[code] = 3
+for (const code of [opcode.callIndirect, opcode.callRef, opcode.returnCallIndirect, opcode.returnCallRef])
+  action[code] = 4
 
 interface Progress {
   readonly uses: Map<CodeUse, number>
   readonly stops: number[]
-  instructions: number
+  readonly callees: number[]
+  /** Of the function being read. */
+  size: number
+  indirect: number
 }
 
 /**
@@ -69,19 +75,24 @@ export function scanCode(module: WasmModule): Outcome<CodeScan> {
   return faultsAsValues(() => {
     const count = module.functions.length
     const entries = new Uint32Array(count)
-    const flags = new Uint8Array(count)
+    const sizes = new Uint32Array(count)
+    const indirect = new Uint8Array(count)
     const stopsFrom = new Uint32Array(count + 1)
-    const progress: Progress = { uses: new Map(), stops: [], instructions: 0 }
+    const calleesFrom = new Uint32Array(count + 1)
+    const progress: Progress = { uses: new Map(), stops: [], callees: [], size: 0, indirect: 0 }
     for (let index = 0; index < count; index++) {
       const reader = new ByteReader(module.bytes, module.bodies[index * 2]!, module.bodies[index * 2 + 1]!)
       skipLocals(reader)
       entries[index] = reader.at
-      stopsFrom[index] = progress.stops.length
-      flags[index] = scanBody(reader, progress)
+      scanBody(reader, module.importedFunctions, progress)
+      sizes[index] = progress.size
+      indirect[index] = progress.indirect
+      stopsFrom[index + 1] = progress.stops.length
+      calleesFrom[index + 1] = progress.callees.length
     }
-    stopsFrom[count] = progress.stops.length
-    const { uses, instructions } = progress
-    return { uses, entries, flags, stops: Uint32Array.from(progress.stops), stopsFrom, instructions }
+    const stops = Uint32Array.from(progress.stops)
+    const callees = Uint32Array.from(progress.callees)
+    return { uses: progress.uses, entries, sizes, indirect, callees, calleesFrom, stops, stopsFrom }
   })
 }
 
@@ -92,21 +103,26 @@ function skipLocals(reader: ByteReader): void {
   }
 }
 
-function scanBody(reader: ByteReader, progress: Progress): number {
-  let flags = 0
+function scanBody(reader: ByteReader, importedFunctions: number, progress: Progress): void {
   let code = -1
+  progress.size = 0
+  progress.indirect = 0
   while (reader.at < reader.end) {
     const start = reader.at
     code = skipInstruction(reader)
-    progress.instructions++
+    progress.size++
     const what = code < 256 ? action[code]! : 3
     if (what === 0) continue
     if (what === 1) progress.stops.push(reader.at)
-    else if (what === 2) flags |= handsOn.calls
-    else noteUse(code, start, progress)
+    else if (what === 4) progress.indirect = 1
+    else if (what === 3) noteUse(code, start, progress)
+    else {
+      reader.at = start + 1
+      const callee = reader.u32() - importedFunctions
+      if (callee >= 0) progress.callees.push(callee)
+    }
   }
   if (code !== opcode.end) fail('malformed', reader.end, 'A function does not end with the instruction `end`.')
-  return flags
 }
 
 function noteUse(code: number, start: number, progress: Progress): void {
