@@ -1,6 +1,6 @@
 /**
  * The kernel's view of an instance's memory, by `node:ffi`: an image mapped copy-on-write over it, and the pages that were
- * written since. mmap(2), memfd_create(2), PAGEMAP_SCAN in Documentation/admin-guide/mm/pagemap.rst (Linux 6.7).
+ * written since. mmap(2), madvise(2), memfd_create(2), PAGEMAP_SCAN in Documentation/admin-guide/mm/pagemap.rst (Linux 6.7).
  */
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -11,7 +11,7 @@ const pageBytes = 4096
 /** An image that instances share: its unwritten pages lie in memory once. */
 export interface MappedImage {
   readonly bytes: Uint8Array
-  /** Lays the image over the whole memory of an instance. Undefined where the kernel refuses. */
+  /** Lays the image over the whole memory of an instance. Undefined where the kernel refuses, and after `close`. */
   map(memory: WebAssembly.Memory): MappedMemory | undefined
   /** No new mappings after this; those that exist go on. */
   close(): void
@@ -33,7 +33,7 @@ export type PageScanOutcome =
 
 export interface PageScanOptions {
   /** Written pages from which dropping them all beats copying them back. */
-  readonly remapPages: number
+  readonly dropPages: number
 }
 
 const constants = {
@@ -43,6 +43,8 @@ const constants = {
   privateFixed: 0x12,
   /** MFD_CLOEXEC | MFD_ALLOW_SEALING */
   memfd: 3,
+  /** MADV_DONTNEED: written pages of a private mapping become the file's again. */
+  dontNeed: 4,
   addSeals: 1033,
   /** F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE */
   seals: 15,
@@ -60,6 +62,7 @@ function openLibrary(ffi: Ffi) {
   const library = ffi.dlopen(null, {
     mmap: { arguments: ['u64', 'u64', 'i32', 'i32', 'i32', 'i64'], return: 'u64' },
     munmap: { arguments: ['u64', 'u64'], return: 'i32' },
+    madvise: { arguments: ['u64', 'u64', 'i32'], return: 'i32' },
     memfd_create: { arguments: ['string', 'u32'], return: 'i32' },
     ioctl: { arguments: ['i32', 'u64', 'u64'], return: 'i32' },
     fcntl: { arguments: ['i32', 'i32', 'i32'], return: 'i32' },
@@ -112,7 +115,12 @@ function openImage(kernel: Kernel, options: PageScanOptions, bytes: Uint8Array):
   const { ffi, call } = kernel
   const file = call.memfd_create('rimward-image', constants.memfd)
   if (file < 0) return undefined
-  const close = () => closeSync(file)
+  let open = true
+  // The number may name another file after this, so nothing maps it again.
+  const close = () => {
+    if (open) closeSync(file)
+    open = false
+  }
   for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at, bytes.length - at, at)
   call.fcntl(file, constants.addSeals, constants.seals)
   const address = call.mmap(0n, BigInt(bytes.length), constants.readOnly, constants.shared, file, 0n)
@@ -123,7 +131,7 @@ function openImage(kernel: Kernel, options: PageScanOptions, bytes: Uint8Array):
   const view = ffi.toArrayBuffer(address, bytes.length, false)
   unmapLater(call, view, address)
   const image = new Uint8Array(view)
-  return { bytes: image, close, map: (memory) => mapImage(kernel, options, memory, image, file) }
+  return { bytes: image, close, map: (memory) => (open ? mapImage(kernel, options, memory, image, file) : undefined) }
 }
 
 /** The mapping ends when nobody can read it any more, so that no view of it ever points nowhere. */
@@ -146,8 +154,8 @@ function mapImage(
   // Neither growth nor the collector moves the memory: it lies in a reservation that `memory`, held below, keeps.
   const base = ffi.getRawPointer(memory.buffer)
   const length = BigInt(image.length)
-  const lay = () => call.mmap(base, length, constants.readWrite, constants.privateFixed, file, 0n) !== constants.failed
-  if (!lay()) return undefined
+  const laid = call.mmap(base, length, constants.readWrite, constants.privateFixed, file, 0n)
+  if (laid === constants.failed) return undefined
   const scan = createScan(kernel, base, length)
   let bytes = new Uint8Array(memory.buffer)
   return {
@@ -162,7 +170,7 @@ function mapImage(
         const regions = scan.next(from)
         if (regions < 0) return undefined
         pages += scan.pages(regions)
-        if (pages > options.remapPages) return lay() ? pages : undefined
+        if (pages > options.dropPages) return call.madvise(base, length, constants.dontNeed) === 0 ? pages : undefined
         for (let at = 0; at < regions; at++) {
           const start = scan.start(at)
           bytes.set(image.subarray(start, scan.end(at)), start)
