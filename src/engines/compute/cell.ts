@@ -9,7 +9,7 @@ import type { Limits } from '#/core/limits.ts'
 import type { Program } from '#/core/snapshot.ts'
 import type { CellLimits } from './inside/program.ts'
 import { openLine } from './wire.ts'
-import type { InCall, Line } from './wire-messages.ts'
+import type { Head, InCall, Line } from './wire-messages.ts'
 
 export interface ComputeCell {
   readonly name: string
@@ -35,6 +35,7 @@ export interface CellOptions {
   readonly runFolder: string
   readonly limits: Limits
   readonly onCall: (call: InCall) => void
+  readonly onTell: (head: Head) => void
   readonly onLine: (line: string) => void
 }
 
@@ -63,6 +64,7 @@ export async function startCell(options: CellOptions): Promise<ComputeCell> {
       frameBytes: limits.computeFrameBytes,
       windowBytes: limits.computeWindowBytes,
       onCall: options.onCall,
+      onTell: options.onTell,
       onCut,
     })
     cut.then(() => child.kill('SIGKILL'))

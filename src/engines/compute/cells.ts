@@ -9,7 +9,7 @@ import type { HostCalls, HostRun } from './host-calls.ts'
 import { prepareModule } from './prepare-module.ts'
 import { programFacts } from './program-facts.ts'
 import { asHead, type HostHead } from './protocol.ts'
-import { CallFailure, type InCall } from './wire-messages.ts'
+import { CallFailure, type Head, type InCall } from './wire-messages.ts'
 
 export type ComputeDeployment = Deployment & { readonly compute: ComputeCode }
 
@@ -21,6 +21,8 @@ export interface Cells {
   load(cell: ComputeCell, program: Program, deployment: ComputeDeployment): Promise<void>
   /** A number for a request, under which its cell calls back until it says that the program has ended. */
   hold(cell: ComputeCell, run: Omit<HostRun, 'signal'>): number
+  /** The program has ended. */
+  release(run: number): void
   /** A cell for one proof; the caller kills it. */
   spare(): Promise<ComputeCell>
   /** Unloads what no longer serves, and tells cells of changed dictionaries. */
@@ -60,6 +62,7 @@ export function createCells(options: ComputeEngineOptions): Cells {
       runFolder: options.runFolder,
       limits,
       onCall: (call) => answerCell(call, runs, options.hostCalls),
+      onTell: (head) => hear(head as unknown as HostHead, runs, options.hostCalls),
       onLine: (line) => log('cell says', { cell: name, line }),
     })
     cells.add(cell)
@@ -117,6 +120,7 @@ export function createCells(options: ComputeEngineOptions): Cells {
       cell.inFlight++
       return number
     },
+    release: (run) => endRun(runs, run),
     spare: open,
     adopt(snapshot) {
       for (const cell of cells) refresh(cell, snapshot)
@@ -197,13 +201,32 @@ function endRun(runs: Runs, number: number): void {
   held.aborter.abort()
 }
 
+/** What a cell says without wanting an answer. */
+function hear(head: HostHead, runs: Runs, hostCalls: HostCalls): void {
+  if (head.do === 'over') endRun(runs, head.run)
+  const run = runs.get(head.run)?.run
+  if (run !== undefined && head.do === 'print') hostCalls.print?.(run, asHead(head), silent(asHead(head)))
+}
+
+/** A call whose answer nobody hears. */
+function silent(head: Head): InCall {
+  return {
+    head,
+    body: null,
+    get out(): never {
+      throw new Error('a word has no reply')
+    },
+    note() {},
+    onNote: undefined,
+    cancelled: false,
+    onCancel: undefined,
+    reply() {},
+    fail() {},
+  }
+}
+
 function answerCell(call: InCall, runs: Runs, hostCalls: HostCalls): void {
   const { do: name, run: number } = call.head as unknown as HostHead
-  if (name === 'over') {
-    endRun(runs, number)
-    call.reply({ head: {}, body: null })
-    return
-  }
   const run = runs.get(number)?.run
   const hostCall = Object.hasOwn(hostCalls, name) ? hostCalls[name] : undefined
   if (run === undefined || hostCall === undefined) {

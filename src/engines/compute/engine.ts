@@ -87,7 +87,8 @@ async function run(
     throw new EdgeError('overloaded', `${limits.computeInFlight} requests are in this program's cell.`)
   await cells.load(cell, program, deployment)
   if (request.signal.aborted) throw new EdgeError('client_gone', 'The client left.')
-  const head = runHead(deployment, cells.hold(cell, { program, deployment, request }), request)
+  const run = cells.hold(cell, { program, deployment, request })
+  const head = runHead(deployment, run, request)
   const call = cell.line.call(asHead(head), request.body === null ? null : 'stream', {
     onNote: ({ status, headers }) => request.onInformational?.(status as number, headers as string[]),
   })
@@ -95,7 +96,8 @@ async function run(
   request.signal.addEventListener('abort', call.cancel, { once: true })
   try {
     const { head: answer, body } = await call.reply
-    const { status, headers, start } = answer as unknown as AnswerHead
+    const { status, headers, start, over } = answer as unknown as AnswerHead
+    if (over === true) cells.release(run)
     return { status, headers, start, body: body instanceof InBody ? toReadable(body) : body }
   } catch (failure) {
     throw toFailure(failure, program.name)

@@ -92,6 +92,8 @@ export interface AnswerHead {
   readonly status: number
   readonly headers: HeaderList
   readonly start: 'cold' | 'warm' | 'pooled'
+  /** The program has ended with this answer. */
+  readonly over?: true
 }
 
 /** Cell → node: a call of a program, by name; see `host-calls.ts`. */

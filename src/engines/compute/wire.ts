@@ -29,6 +29,8 @@ import {
 
 export interface LineOptions {
   readonly onCall: (call: InCall) => void
+  /** A word that wants no answer. */
+  readonly onTell?: (head: Head) => void
   readonly onCut: (reason: string) => void
   /** Largest frame that is accepted, bytes. */
   readonly frameBytes: number
@@ -100,6 +102,10 @@ class SocketLine implements Line {
       note: (note) => this.#send(held, frameType.note, note, null),
       cancel: () => this.#cancelOwn(held),
     }
+  }
+
+  tell(head: Head): void {
+    this.#send(nobody, frameType.tell, head, null)
   }
 
   close(): void {
@@ -220,6 +226,10 @@ class SocketLine implements Line {
       this.#takeCall(id, payload)
       return
     }
+    if (type === frameType.tell) {
+      this.#options.onTell?.(readMessage(payload).head)
+      return
+    }
     const held = (own ? this.#own : this.#others).get(id)
     // A late frame of a call that was given up.
     if (held === undefined) return
@@ -332,6 +342,9 @@ class SocketLine implements Line {
     this.#options.onCut(reason)
   }
 }
+
+/** Stands for no call. */
+const nobody = newHeld(true, 0)
 
 function cancelHeld(held: Held, reason: string): void {
   held.outgoing?.cut(reason)
