@@ -7,7 +7,7 @@ import type { Deployment, Program, Snapshot } from '#/core/snapshot.ts'
 import { type ComputeCell, startCell } from './cell.ts'
 import type { ComputeEngineOptions } from './engine.ts'
 import type { HostCalls, HostRun } from './host-calls.ts'
-import { prepareModule } from './prepare-module.ts'
+import { createSheets } from './prepare-sheets.ts'
 import { programFacts } from './program-facts.ts'
 import { asHead, type HostHead } from './protocol.ts'
 import { CallFailure, type Head, type InCall } from './wire-messages.ts'
@@ -70,17 +70,19 @@ export function createCells(options: ComputeEngineOptions): Cells {
   const seats: (Seat | undefined)[] = new Array(Math.max(1, availableParallelism() - 1)).fill(undefined)
   const cells = new Set<ComputeCell>()
   const runs: Runs = new Map()
+  const sheetOf = createSheets(options, () => open({ checks: true }))
   let nextRun = 1
   let started = 0
   let closed = false
 
-  async function open(): Promise<ComputeCell> {
+  async function open(purpose: { readonly checks: boolean } = { checks: false }): Promise<ComputeCell> {
     if (closed) throw new EdgeError('overloaded', 'The engine is closing.')
     const name = `c${started++}`
     const cell = await startCell({
       name,
       runFolder: options.runFolder,
       limits,
+      ...purpose,
       onCall: (call) => answerCell(call, runs, options.hostCalls),
       onTell: (head) => hear(head as unknown as HostHead, runs, options.hostCalls),
       onLine: (line) => log('cell says', { cell: name, line }),
@@ -128,7 +130,7 @@ export function createCells(options: ComputeEngineOptions): Cells {
     load(cell, program, deployment) {
       const held = cell.loaded.get(deployment.id)
       if (held !== undefined) return held.ready
-      const ready = loadInto(cell, options, program, deployment)
+      const ready = loadInto(cell, options, program, deployment, sheetOf)
       cell.loaded.set(deployment.id, { ready, lookups: program.lookups })
       ready.catch(() => cell.loaded.delete(deployment.id))
       return ready
@@ -140,7 +142,7 @@ export function createCells(options: ComputeEngineOptions): Cells {
       return number
     },
     release: (run) => endRun(runs, run),
-    spare: open,
+    spare: () => open(),
     adopt(snapshot) {
       for (const cell of cells) refresh(cell, snapshot)
     },
@@ -193,11 +195,12 @@ async function loadInto(
   options: ComputeEngineOptions,
   program: Program,
   deployment: ComputeDeployment,
+  sheetOf: (code: ComputeCode) => Promise<string>,
 ): Promise<void> {
-  const module = await prepareModule(options, deployment.compute)
+  const sheet = await sheetOf(deployment.compute)
   const facts = programFacts(program, deployment, options)
   try {
-    await cell.line.call(asHead({ do: 'load', program: deployment.id, module, facts }), null).reply
+    await cell.line.call(asHead({ do: 'load', program: deployment.id, sheet, facts }), null).reply
   } catch (failure) {
     throw toFailure(failure, program.name)
   }
