@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { defaultLimits } from '#/core/limits.ts'
-import { type ImageSource, type KeptInstance, openImageSource, openKept, type ResetStrategy } from './reset-instance.ts'
+import {
+  bindImage,
+  type ImageSource,
+  type KeptInstance,
+  openBlank,
+  openImageSource,
+  type ResetStrategy,
+} from './reset-instance.ts'
 import { type RewrittenModule, rewriteModule } from './rewrite-module.ts'
 import { openPageScan, type PageScan } from './scan-pages.ts'
 import { type StateImage, takeImage } from './take-image.ts'
@@ -23,15 +30,15 @@ function imageOf(program: RewrittenModule): StateImage {
 
 function open(program: RewrittenModule, source: ImageSource): KeptInstance {
   assert.ok(program.kept.ok)
-  return openKept(
-    {
-      module: new WebAssembly.Module(program.kept.code.bytes),
-      globals: program.whole.globals,
-      maximumPages: program.whole.memory?.maximum ?? 0,
-      imports: (memory) => ({ rimward: { stop, ...(memory === undefined ? {} : { memory }) } }),
-    },
-    source,
-  )
+  const blank = openBlank({
+    module: new WebAssembly.Module(program.kept.code.bytes),
+    globals: program.whole.globals,
+    memory: program.whole.memory,
+    imports: (memory) => ({ rimward: { stop, ...(memory === undefined ? {} : { memory }) } }),
+  })
+  const kept = bindImage(blank, source)
+  assert.ok(kept !== undefined)
+  return kept
 }
 
 const opened = openPageScan({ computeDropPages: 64 })

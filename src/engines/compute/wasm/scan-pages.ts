@@ -136,9 +136,11 @@ function openImage(kernel: Kernel, limits: PageScanLimits, bytes: Uint8Array): M
 function writeUsed(file: number, bytes: Uint8Array): void {
   ftruncateSync(file, bytes.length)
   const zero = Buffer.alloc(pageBytes)
+  const isUsed = (page: number) => page < bytes.length && zero.compare(bytes, page, page + pageBytes) !== 0
   for (let page = 0; page < bytes.length; page += pageBytes) {
-    if (zero.compare(bytes, page, page + pageBytes) === 0) continue
-    for (let at = page; at < page + pageBytes; ) at += writeSync(file, bytes, at, page + pageBytes - at, at)
+    const start = page
+    while (isUsed(page)) page += pageBytes
+    for (let at = start; at < page; ) at += writeSync(file, bytes, at, page - at, at)
   }
 }
 
