@@ -14,7 +14,6 @@ export interface KeptState {
     | 'several-memories'
     | 'shared-memory'
     | 'mutable-reference'
-    | 'object-types'
   /** Byte of the module where it shows, if one place does. */
   readonly offset: number | undefined
   readonly detail: string
@@ -23,7 +22,7 @@ export interface KeptState {
 /**
  * Why an instance of this module cannot be made as good as new by restoring its memory and its numeric globals; empty
  * where it can. The rest of an instance is then constant: code, tables that nothing writes, segments that nothing drops or
- * reads after the start. Growth of the memory shows at run time; such an instance is not kept.
+ * reads after the start. Objects of the collector, which a constant may hold, `rewriteModule` refuses. Growth of the memory shows at run time; such an instance is not kept.
  */
 export function keptState(module: WasmModule, scan: CodeScan): readonly KeptState[] {
   const found: KeptState[] = []
@@ -43,7 +42,5 @@ export function keptState(module: WasmModule, scan: CodeScan): readonly KeptStat
   if (module.memories.some((memory) => memory.limits.shared)) add('shared-memory', 'The memory is shared by threads.')
   for (const { type, mutable, start } of module.globals)
     if (mutable && !isNumber(type)) add('mutable-reference', `A mutable global is of type ${type}.`, start)
-  // Objects keep their fields, and a constant may hold one.
-  if (module.types.some((type) => type.kind !== 'func')) add('object-types', 'There are struct or array types.')
   return found
 }

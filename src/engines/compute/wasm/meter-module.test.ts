@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
+import { defaultLimits } from '#/core/limits.ts'
 import { chooseChecks } from './choose-checks.ts'
 import { meterModule } from './meter-module.ts'
-import { prepareModule } from './prepare-module.ts'
 import { readModule } from './read-module.ts'
+import { rewriteModule } from './rewrite-module.ts'
 import { scanCode } from './scan-code.ts'
 import { fromWat, muchOfEverything } from './wat.fixture.ts'
 
@@ -17,7 +18,7 @@ interface Metered {
 }
 
 function metered(text: string): Metered {
-  const prepared = prepareModule(fromWat(text))
+  const prepared = rewriteModule(fromWat(text), defaultLimits)
   assert.ok(prepared.ok)
   const { whole } = prepared.value
   const stop = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true })
@@ -107,7 +108,7 @@ test('nothing that was started is stopped while the word is 0, and results are w
 
 test('indices, names and other imports stay; memory is capped', () => {
   const bytes = fromWat(muchOfEverything)
-  const prepared = prepareModule(bytes)
+  const prepared = rewriteModule(bytes, defaultLimits)
   assert.ok(prepared.ok)
   const before = prepared.value.facts
   const after = readModule(prepared.value.whole.bytes)
@@ -127,7 +128,10 @@ test('indices, names and other imports stay; memory is capped', () => {
 })
 
 test('a name that the module exports itself is left to it', () => {
-  const prepared = prepareModule(fromWat('(module (global (export "rimward:global:0") (mut i32) (i32.const 1)))'))
+  const prepared = rewriteModule(
+    fromWat('(module (global (export "rimward:global:0") (mut i32) (i32.const 1)))'),
+    defaultLimits,
+  )
   assert.ok(prepared.ok)
   assert.deepEqual(prepared.value.whole.globals, ['rimward:global+:0'])
   assert.ok(WebAssembly.validate(prepared.value.whole.bytes))
@@ -140,13 +144,36 @@ test('modules whose memory cannot be capped or restored are refused by name', ()
     ['(import "a" "b" (memory 1))', 'unsupported', /imports a memory/],
     ['(memory 1 2 shared)', 'unsupported', /shared/],
     ['(memory i64 1)', 'unsupported', /64 bits/],
+    ['(table 60000 funcref) (table 60000 funcref)', 'too-large', /120000 entries/],
+    ['(func (result i32))', 'invalid', /expected 1 elements on the stack/],
   ]
   for (const [text, fault, detail] of cases) {
-    const bytes = text.includes(') (') ? twoMemories : fromWat(`(module ${text})`)
-    const outcome = prepareModule(bytes)
+    const bytes = text.startsWith('(memory 1) (') ? twoMemories : fromWat(`(module ${text})`)
+    const outcome = rewriteModule(bytes, defaultLimits)
     assert.ok(!outcome.ok, text)
     assert.equal(outcome.fault.fault, fault, text)
     assert.match(outcome.fault.detail, detail, text)
+  }
+})
+
+test('what would be valid only with what is added is refused', () => {
+  const header = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 5, 3, 1, 0, 1]
+  const section = (id: number, ...content: number[]) => [id, content.length, ...content]
+  const empty = section(10, 1, 2, 0, 0x0b)
+  const cases: [string, number[]][] = [
+    ['a store to the stop word', section(10, 1, 10, 0, 0x41, 0, 0x41, 1, 0x36, 0x42, 1, 0, 0x0b)],
+    ['an export of the stop word', [...section(7, 1, 1, 0x61, 2, 1), ...empty]],
+    ['data in the memory of the stop word', [...empty, ...section(11, 1, 2, 1, 0x41, 0, 0x0b, 1, 1)]],
+  ]
+  for (const [what, rest] of cases) {
+    const bytes = Uint8Array.from([...header, ...rest])
+    const outcome = rewriteModule(bytes, defaultLimits)
+    assert.ok(!outcome.ok && outcome.fault.fault === 'invalid', what)
+    const module = readModule(bytes)
+    assert.ok(module.ok)
+    const scan = scanCode(module.value)
+    const whole = meterModule(module.value, scan.ok ? scan.value : assert.fail(), 2048)
+    assert.ok(whole.ok && WebAssembly.validate(whole.value.bytes), `${what}: the check is needed`)
   }
 })
 
@@ -170,7 +197,7 @@ test('functions are checked at their entry where calls could go on without end',
     const scan = scanCode(module.value)
     assert.ok(scan.ok)
     assert.deepEqual([...chooseChecks(scan.value)], expected, what)
-    const whole = meterModule(module.value, scan.value)
+    const whole = meterModule(module.value, scan.value, 2048)
     assert.ok(whole.ok)
     assert.equal(whole.value.checks, expected.filter((one) => one === 1).length, what)
   }

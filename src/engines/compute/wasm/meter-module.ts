@@ -7,9 +7,6 @@ import type { CodeScan } from './scan-code.ts'
 /** The names under which a metered module imports its own memory and the word that stops it. */
 export const meterImports = { module: 'rimward', memory: 'memory', stop: 'stop' } as const
 
-/** Pages of 64 KiB; 128 MiB is what Fastly grants a request. */
-export const maximumPages = 2048
-
 export interface MeteredModule {
   readonly bytes: Uint8Array<ArrayBuffer>
   /** What `new WebAssembly.Memory` must be given for `rimward.memory`; absent where the module has none. */
@@ -22,19 +19,21 @@ export interface MeteredModule {
 /**
  * The same module, stoppable from another thread: each loop and each function that may take long first looks at a word of
  * shared memory and traps where it is not 0. The memory that the module defines becomes an import too, so that it stays
- * memory 0 and no instruction changes; function indices stay. Mutable globals are exported, so that they can be put back.
+ * memory 0 and no instruction changes; function indices stay. It must be valid already: what it may not name it could
+ * name afterwards. Mutable globals are exported, so that they can be put back.
  * Custom sections that speak of offsets in code are left out.
  */
-export function meterModule(module: WasmModule, scan: CodeScan, check = checkFor(module)): Outcome<MeteredModule> {
+export function meterModule(module: WasmModule, scan: CodeScan, maximumPages: number): Outcome<MeteredModule> {
   return faultsAsValues(() => {
+    const check = checkFor(module)
     const own = ownMemory(module)
-    const memory = own === undefined ? undefined : cappedLimits(own)
+    const memory = own === undefined ? undefined : cappedLimits(own, maximumPages)
     const output = new ByteWriter(module.bytes.length + (scan.stops.length + scan.entries.length) * check.length + 1024)
     output.copy(module.bytes, 0, 8)
     const globals = globalExports(module)
     let checks = 0
     const ours: Record<number, () => void> = {
-      [sectionId.import]: () => writeImports(output, module, memory?.initial),
+      [sectionId.import]: () => writeImports(output, module, memory?.initial, maximumPages),
       [sectionId.memory]: () => {},
       [sectionId.export]: () => writeExports(output, module, globals),
       [sectionId.code]: () => {
@@ -79,7 +78,7 @@ function ownMemory(module: WasmModule): Memory | undefined {
   return memory
 }
 
-function cappedLimits(memory: Memory): { initial: number; maximum: number } {
+function cappedLimits(memory: Memory, maximumPages: number): { initial: number; maximum: number } {
   const { minimum, maximum } = memory.limits
   if (minimum > maximumPages)
     fail(
@@ -94,7 +93,7 @@ function cappedLimits(memory: Memory): { initial: number; maximum: number } {
  * The import asks for a power of two of pages, not above what the module declared: programs of one SDK, which differ in
  * memory only, then have the same bytes, and the compiler still knows that low addresses are within.
  */
-function writeImports(output: ByteWriter, module: WasmModule, initial: number | undefined): void {
+function writeImports(output: ByteWriter, module: WasmModule, initial: number | undefined, maximumPages: number): void {
   const content = new ByteWriter(1024)
   content.u32(module.imports.length + (initial === undefined ? 1 : 2))
   const section = module.sections.find((entry) => entry.id === sectionId.import)

@@ -5,6 +5,7 @@ export interface ModuleFault {
     | 'component'
     | 'truncated'
     | 'malformed'
+    | 'invalid'
     | 'too-large'
     | 'unknown-opcode'
     | 'memory-too-large'

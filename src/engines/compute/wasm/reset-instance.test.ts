@@ -1,39 +1,47 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type PreparedModule, prepareModule } from './prepare-module.ts'
-import { type ImageSource, type KeptInstance, openImageSource, openKept, type ResetStrategy } from './reset-instance.ts'
+import { defaultLimits } from '#/core/limits.ts'
+import {
+  bindImage,
+  type ImageSource,
+  type KeptInstance,
+  openBlank,
+  openImageSource,
+  type ResetStrategy,
+} from './reset-instance.ts'
+import { type RewrittenModule, rewriteModule } from './rewrite-module.ts'
 import { openPageScan, type PageScan } from './scan-pages.ts'
 import { type StateImage, takeImage } from './take-image.ts'
 import { fromWat } from './wat.fixture.ts'
 
 const stop = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true })
 
-function prepare(text: string): PreparedModule {
-  const prepared = prepareModule(fromWat(text))
+function prepare(text: string): RewrittenModule {
+  const prepared = rewriteModule(fromWat(text), defaultLimits)
   assert.ok(prepared.ok)
   return prepared.value
 }
 
-function imageOf(program: PreparedModule): StateImage {
+function imageOf(program: RewrittenModule): StateImage {
   const outcome = takeImage(new WebAssembly.Module(program.whole.bytes), program, stop)
   assert.ok(outcome.ok)
   return outcome.image
 }
 
-function open(program: PreparedModule, source: ImageSource): KeptInstance {
+function open(program: RewrittenModule, source: ImageSource): KeptInstance {
   assert.ok(program.kept.ok)
-  return openKept(
-    {
-      module: new WebAssembly.Module(program.kept.code.bytes),
-      globals: program.whole.globals,
-      maximumPages: program.whole.memory?.maximum ?? 0,
-      imports: (memory) => ({ rimward: { stop, ...(memory === undefined ? {} : { memory }) } }),
-    },
-    source,
-  )
+  const blank = openBlank({
+    module: new WebAssembly.Module(program.kept.code.bytes),
+    globals: program.whole.globals,
+    memory: program.whole.memory,
+    imports: (memory) => ({ rimward: { stop, ...(memory === undefined ? {} : { memory }) } }),
+  })
+  const kept = bindImage(blank, source)
+  assert.ok(kept !== undefined)
+  return kept
 }
 
-const opened = openPageScan({ dropPages: 64 })
+const opened = openPageScan({ computeDropPages: 64 })
 const scan: PageScan | undefined = opened.ok ? opened.scan : undefined
 const strategies: ResetStrategy[] = ['copy', 'compare', ...(scan === undefined ? [] : (['pages'] as const))]
 
@@ -174,17 +182,14 @@ test('what memory and numbers do not hold makes a module not resettable, with th
   }
 })
 
-test('objects of the collector make a module not resettable: a constant may hold one that changes', () => {
+test('objects of the collector are refused: no memory limit holds them, and a constant may hold one that changes', () => {
   // (module (type (struct (field (mut i32)))) (global (ref 0) (struct.new 0 (i32.const 1))))
   const bytes = [1, 5, 1, 0x5f, 1, 0x7f, 1, 6, 10, 1, 0x64, 0, 0, 0x41, 1, 0xfb, 0, 0, 0x0b]
   const module = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, ...bytes)
   assert.ok(WebAssembly.validate(module))
-  const prepared = prepareModule(module)
-  assert.ok(prepared.ok && !prepared.value.kept.ok)
-  assert.deepEqual(
-    prepared.value.kept.reasons.map((reason) => reason.why),
-    ['object-types'],
-  )
+  const prepared = rewriteModule(module, defaultLimits)
+  assert.ok(!prepared.ok && prepared.fault.fault === 'unsupported')
+  assert.match(prepared.fault.detail, /struct or array types/)
 })
 
 test('a start function that reaches out, traps or grows the memory leaves no image', () => {

@@ -26,7 +26,7 @@ export interface ImageSource {
 }
 
 /** Below this size copying everything is as quick as asking the kernel which pages differ, and needs no page faults. */
-const copyBytes = 256 * 1024
+const copyBytes = 128 * 1024
 
 /**
  * Chooses for one image: small ones are copied whole, large ones by written pages where `scan` is there, else by
@@ -44,52 +44,70 @@ export function openImageSource(state: StateImage, scan: PageScan | undefined): 
 export interface KeptParts {
   readonly module: WebAssembly.Module
   readonly globals: readonly string[]
-  readonly maximumPages: number
-  /** All imports but the memory, `rimward.stop` among them. */
+  /** Absent for a module without memory. */
+  readonly memory: { readonly initial: number; readonly maximum: number } | undefined
+  /** All imports, `rimward.memory` and `rimward.stop` among them. */
   readonly imports: (memory: WebAssembly.Memory | undefined) => WebAssembly.Imports
 }
 
-/** Opens an instance of a split module in the state of the image. Throws what instantiation throws. */
-export function openKept(parts: KeptParts, source: ImageSource): KeptInstance {
-  const { state } = source
-  const size = state.memory.length
-  const memory =
-    size === 0 ? undefined : new WebAssembly.Memory({ initial: size / 65_536, maximum: parts.maximumPages })
+/** An instance of a split module that no program's state is in yet; any program of the same code may become it, once. */
+export interface BlankInstance {
+  readonly instance: WebAssembly.Instance
+  readonly memory: WebAssembly.Memory | undefined
+  readonly globals: readonly WebAssembly.Global[]
+}
+
+/** Throws what instantiation throws. */
+export function openBlank(parts: KeptParts): BlankInstance {
+  const memory = parts.memory === undefined ? undefined : new WebAssembly.Memory(parts.memory)
   const instance = new WebAssembly.Instance(parts.module, parts.imports(memory))
-  const globals = globalsOf(instance, parts.globals)
+  return { instance, memory, globals: globalsOf(instance, parts.globals) }
+}
+
+/** Gives a blank instance the state of an image of the same size. Undefined where the kernel refuses to map it. */
+export function bindImage({ instance, memory, globals }: BlankInstance, source: ImageSource): KeptInstance | undefined {
+  const { state } = source
   const restore = memory === undefined ? () => 0 : openRestore(memory, source)
+  if (restore === undefined) return undefined
+  const putGlobals = () => {
+    for (let at = 0; at < globals.length; at++) globals[at]!.value = state.globals[at]!
+  }
+  putGlobals()
   const reset = (): ResetOutcome => {
     const bytes = restore()
     if (typeof bytes === 'string') return { ok: false, why: bytes }
-    for (let at = 0; at < globals.length; at++) globals[at]!.value = state.globals[at]!
+    putGlobals()
     return { ok: true, bytes }
   }
-  if (source.mapped === undefined && memory !== undefined) new Uint8Array(memory.buffer).set(state.memory)
-  for (let at = 0; at < globals.length; at++) globals[at]!.value = state.globals[at]!
   return { instance, memory, reset }
 }
 
 type Restore = () => number | 'memory-grew' | 'kernel-refused'
 
-function openRestore(memory: WebAssembly.Memory, { state, strategy, mapped }: ImageSource): Restore {
+function openRestore(memory: WebAssembly.Memory, { state, strategy, mapped }: ImageSource): Restore | undefined {
   const image = state.memory
-  if (mapped !== undefined) {
-    const laid = mapped.map(memory)
-    if (laid === undefined) throw new RangeError('The image cannot be laid over the memory.')
-    return () => {
-      const pages = laid.restore()
-      if (pages !== undefined) return pages * 4096
-      return memory.buffer.byteLength === image.length ? 'kernel-refused' : 'memory-grew'
-    }
-  }
+  if (memory.buffer.byteLength !== image.length) return undefined
+  if (mapped !== undefined) return restoreMapped(memory, mapped)
   const put = strategy === 'compare' ? putDifferent : putAll
   let bytes = new Uint8Array(memory.buffer)
+  bytes.set(image)
   return () => {
+    // A buffer that was detached has length 0: by growth, or by growth of nothing.
     if (bytes.length !== image.length) {
       if (memory.buffer.byteLength !== image.length) return 'memory-grew'
       bytes = new Uint8Array(memory.buffer)
     }
     return put(bytes, image)
+  }
+}
+
+function restoreMapped(memory: WebAssembly.Memory, mapped: MappedImage): Restore | undefined {
+  const laid = mapped.map(memory)
+  if (laid === undefined) return undefined
+  return () => {
+    const pages = laid.restore()
+    if (pages !== undefined) return pages * 4096
+    return memory.buffer.byteLength === mapped.bytes.length ? 'kernel-refused' : 'memory-grew'
   }
 }
 

@@ -2,9 +2,10 @@
  * The kernel's view of an instance's memory, by `node:ffi`: an image mapped copy-on-write over it, and the pages that were
  * written since. mmap(2), madvise(2), memfd_create(2), PAGEMAP_SCAN in Documentation/admin-guide/mm/pagemap.rst (Linux 6.7).
  */
-import { closeSync, openSync, writeSync } from 'node:fs'
+import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { endianness } from 'node:os'
+import type { Limits } from '#/core/limits.ts'
 
 const pageBytes = 4096
 
@@ -31,10 +32,7 @@ export type PageScanOutcome =
   /** `why` is a sentence for `rimward up`. */
   | { readonly ok: false; readonly why: string }
 
-export interface PageScanOptions {
-  /** Written pages from which dropping them all beats copying them back. */
-  readonly dropPages: number
-}
+export type PageScanLimits = Pick<Limits, 'computeDropPages'>
 
 const constants = {
   readOnly: 1,
@@ -77,7 +75,7 @@ interface Kernel {
 }
 
 /** Tries everything once, on a memory of its own. Never throws: what is missing is the outcome. */
-export function openPageScan(options: PageScanOptions): PageScanOutcome {
+export function openPageScan(limits: PageScanLimits): PageScanOutcome {
   if (process.platform !== 'linux') return { ok: false, why: `${process.platform} has no PAGEMAP_SCAN; Linux 6.7 has` }
   if (endianness() !== 'LE') return { ok: false, why: 'the processor is big-endian' }
   let kernel: Kernel
@@ -87,7 +85,7 @@ export function openPageScan(options: PageScanOptions): PageScanOutcome {
   } catch (thrown) {
     return { ok: false, why: `node:ffi or /proc/self/pagemap cannot be used: ${(thrown as Error).message}` }
   }
-  const scan: PageScan = { openImage: (bytes) => openImage(kernel, options, bytes) }
+  const scan: PageScan = { openImage: (bytes) => openImage(kernel, limits, bytes) }
   const why = tryOnce(scan)
   if (why === undefined) return { ok: true, scan }
   closeSync(kernel.pagemap)
@@ -111,7 +109,7 @@ function tryOnce(scan: PageScan): string | undefined {
   }
 }
 
-function openImage(kernel: Kernel, options: PageScanOptions, bytes: Uint8Array): MappedImage | undefined {
+function openImage(kernel: Kernel, limits: PageScanLimits, bytes: Uint8Array): MappedImage | undefined {
   const { ffi, call } = kernel
   const file = call.memfd_create('rimward-image', constants.memfd)
   if (file < 0) return undefined
@@ -121,7 +119,7 @@ function openImage(kernel: Kernel, options: PageScanOptions, bytes: Uint8Array):
     if (open) closeSync(file)
     open = false
   }
-  for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at, bytes.length - at, at)
+  writeUsed(file, bytes)
   call.fcntl(file, constants.addSeals, constants.seals)
   const address = call.mmap(0n, BigInt(bytes.length), constants.readOnly, constants.shared, file, 0n)
   if (address === constants.failed) {
@@ -131,7 +129,19 @@ function openImage(kernel: Kernel, options: PageScanOptions, bytes: Uint8Array):
   const view = ffi.toArrayBuffer(address, bytes.length, false)
   unmapLater(call, view, address)
   const image = new Uint8Array(view)
-  return { bytes: image, close, map: (memory) => (open ? mapImage(kernel, options, memory, image, file) : undefined) }
+  return { bytes: image, close, map: (memory) => (open ? mapImage(kernel, limits, memory, image, file) : undefined) }
+}
+
+/** Pages of nothing but 0 stay holes, which take no memory: more than half of a JavaScript program's image. */
+function writeUsed(file: number, bytes: Uint8Array): void {
+  ftruncateSync(file, bytes.length)
+  const zero = Buffer.alloc(pageBytes)
+  const isUsed = (page: number) => page < bytes.length && zero.compare(bytes, page, page + pageBytes) !== 0
+  for (let page = 0; page < bytes.length; page += pageBytes) {
+    const start = page
+    while (isUsed(page)) page += pageBytes
+    for (let at = start; at < page; ) at += writeSync(file, bytes, at, page - at, at)
+  }
 }
 
 /** The mapping ends when nobody can read it any more, so that no view of it ever points nowhere. */
@@ -144,7 +154,7 @@ function unmapLater(call: Kernel['call'], view: ArrayBuffer, address: bigint): v
 
 function mapImage(
   kernel: Kernel,
-  options: PageScanOptions,
+  limits: PageScanLimits,
   memory: WebAssembly.Memory,
   image: Uint8Array,
   file: number,
@@ -170,7 +180,8 @@ function mapImage(
         const regions = scan.next(from)
         if (regions < 0) return undefined
         pages += scan.pages(regions)
-        if (pages > options.dropPages) return call.madvise(base, length, constants.dontNeed) === 0 ? pages : undefined
+        if (pages > limits.computeDropPages)
+          return call.madvise(base, length, constants.dontNeed) === 0 ? pages : undefined
         for (let at = 0; at < regions; at++) {
           const start = scan.start(at)
           bytes.set(image.subarray(start, scan.end(at)), start)

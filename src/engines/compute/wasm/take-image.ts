@@ -1,5 +1,5 @@
 import { meterImports } from './meter-module.ts'
-import type { PreparedModule } from './prepare-module.ts'
+import type { RewrittenModule } from './rewrite-module.ts'
 
 /** The state of a fresh instance, after its start function. */
 export interface StateImage {
@@ -24,7 +24,7 @@ export type ImageOutcome =
  */
 export function takeImage(
   module: WebAssembly.Module,
-  { whole, facts }: Pick<PreparedModule, 'whole' | 'facts'>,
+  { whole, facts }: Pick<RewrittenModule, 'whole' | 'facts'>,
   stop: WebAssembly.Memory,
 ): ImageOutcome {
   const memory = whole.memory === undefined ? undefined : new WebAssembly.Memory(whole.memory)
