@@ -359,11 +359,6 @@ export const limitTable = {
   },
   computeIdleMs: { unit: 'ms', default: 60_000, why: 'without a request for so long a program keeps no instances' },
   computeModuleStartMs: { unit: 'ms', default: 1_000, why: "processor time of a module's start function, at deploy" },
-  computeTableEntries: {
-    unit: 'count',
-    default: 1_000_000,
-    why: 'function tables lie outside of memory; the JavaScript SDK has 7,800 entries',
-  },
   computePingMs: { unit: 'ms', default: 1_000, why: 'how often a busy cell must show that it is alive' },
   computeHangMs: {
     unit: 'ms',

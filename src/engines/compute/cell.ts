@@ -110,6 +110,7 @@ function cellLimits(limits: Limits): CellLimits {
     logBytes: limits.computeLogBytes,
     idleInstances: limits.computeIdleInstances,
     idleMs: limits.computeIdleMs,
+    dropPages: limits.computeDropPages,
   }
 }
 

@@ -30,8 +30,7 @@ const programs = new Map<string, Promise<LoadedProgram>>()
 /** When each program was asked for last, ms. */
 const lastUse = new Map<string, number>()
 const compiled = new Map<string, Promise<WebAssembly.Module>>()
-// Beyond so many written pages it is quicker to drop them all; measured in docs/decisions/.
-const pages = openPageScan({ dropPages: 1024 })
+const pages = openPageScan({ computeDropPages: limits.dropPages })
 
 const workshop: Workshop = {
   importsOf: (module) => linkImports(module, supported, turns),

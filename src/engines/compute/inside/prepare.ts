@@ -3,14 +3,14 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type PreparedSheet, preparedFolder, sheetFile } from '../prepared-files.ts'
 import type { PrepareHead } from '../protocol.ts'
-import { faultText, type PreparedModule, prepareModule } from '../wasm/prepare-module.ts'
+import { faultText, type RewrittenModule, rewriteModule } from '../wasm/rewrite-module.ts'
 import { type ImageOutcome, takeImage } from '../wasm/take-image.ts'
 import { CallFailure } from '../wire-messages.ts'
 import type { TurnWatch } from './scheduler.ts'
 
 /** Throws a `CallFailure` (`program_start_failed`) that says what is wrong with the module, and where. */
 export async function prepare(head: PrepareHead, stop: WebAssembly.Memory, watch: TurnWatch): Promise<void> {
-  const outcome = prepareModule(await readFile(head.source), head.limits)
+  const outcome = rewriteModule(await readFile(head.source), head.limits)
   if (!outcome.ok) throw refused(`The module is not accepted: ${faultText(outcome.fault)}`)
   const prepared = outcome.value
   const exported = prepared.facts.exports.map(({ name }) => name)
@@ -23,7 +23,7 @@ export async function prepare(head: PrepareHead, stop: WebAssembly.Memory, watch
 type First = { readonly image: Uint8Array; readonly values: readonly (number | bigint)[] } | { readonly why: string }
 
 /** Runs the start function, under the watch. */
-function firstState(prepared: PreparedModule, head: PrepareHead, stop: WebAssembly.Memory, watch: TurnWatch): First {
+function firstState(prepared: RewrittenModule, head: PrepareHead, stop: WebAssembly.Memory, watch: TurnWatch): First {
   if (!prepared.kept.ok) return { why: prepared.kept.reasons.map(({ detail }) => detail).join(' ') }
   watch.begin(head.startMs)
   const taken = tryImage(prepared, stop)
@@ -33,7 +33,7 @@ function firstState(prepared: PreparedModule, head: PrepareHead, stop: WebAssemb
   return { image: taken.image.memory, values: taken.image.globals }
 }
 
-function tryImage(prepared: PreparedModule, stop: WebAssembly.Memory): ImageOutcome | Error {
+function tryImage(prepared: RewrittenModule, stop: WebAssembly.Memory): ImageOutcome | Error {
   try {
     return takeImage(new WebAssembly.Module(prepared.whole.bytes), prepared, stop)
   } catch (thrown) {
@@ -42,7 +42,7 @@ function tryImage(prepared: PreparedModule, stop: WebAssembly.Memory): ImageOutc
   }
 }
 
-async function store({ folder, module }: PrepareHead, prepared: PreparedModule, first: First): Promise<PreparedSheet> {
+async function store({ folder, module }: PrepareHead, prepared: RewrittenModule, first: First): Promise<PreparedSheet> {
   const { memory, globals } = prepared.whole
   if ('why' in first || !prepared.kept.ok) {
     const code = `${module}.whole.wasm`

@@ -3,7 +3,14 @@ import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { PreparedSheet } from '../prepared-files.ts'
 import type { ProgramFacts } from '../protocol.ts'
-import { type ImageSource, type KeptInstance, openImageSource, openKept } from '../wasm/reset-instance.ts'
+import {
+  bindImage,
+  type ImageSource,
+  type KeptInstance,
+  type KeptParts,
+  openBlank,
+  openImageSource,
+} from '../wasm/reset-instance.ts'
 import type { PageScan } from '../wasm/scan-pages.ts'
 import { GuestMemory } from './memory.ts'
 
@@ -22,6 +29,7 @@ export interface CellLimits {
   /** Instances of one program that wait for their next request. */
   readonly idleInstances: number
   readonly idleMs: number
+  readonly dropPages: number
 }
 
 /** One instance with what the engine calls of it. */
@@ -111,7 +119,7 @@ function createInstances(
     }
   const globals = sheet.program.values.map((value) => (typeof value === 'number' ? value : BigInt(value.bigint)))
   const source = openImageSource({ memory: image, globals }, workshop.scan)
-  const parts = { module, globals: sheet.globals, maximumPages: sheet.memory?.maximum ?? 0, imports: importsWith }
+  const parts: KeptParts = { module, globals: sheet.globals, memory: sheet.memory, imports: importsWith }
   return createPool(parts, source, how, workshop.limits)
 }
 
@@ -121,12 +129,7 @@ interface Kept extends GuestInstance {
 }
 
 /** Instances that wait: made as new when they are taken, or before, when there is time. */
-function createPool(
-  parts: Parameters<typeof openKept>[0],
-  source: ImageSource,
-  how: () => 'cold' | 'warm',
-  limits: CellLimits,
-): Instances {
+function createPool(parts: KeptParts, source: ImageSource, how: () => 'cold' | 'warm', limits: CellLimits): Instances {
   const fresh: Kept[] = []
   const soiled: Kept[] = []
   let cleaning = false
@@ -145,7 +148,8 @@ function createPool(
         if (one === undefined) break
         if (one.kept.reset().ok) return one
       }
-      const kept = openKept(parts, source)
+      const kept = bindImage(openBlank(parts), source)
+      if (kept === undefined) throw new RangeError('the image cannot be laid over the memory')
       return { ...openGuest(kept.instance, kept.memory), kept, how: how() } as GuestInstance
     },
     give(instance, isClean) {
