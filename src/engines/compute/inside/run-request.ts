@@ -18,7 +18,7 @@ export async function runRequest(sandbox: Sandbox, turns: Turns): Promise<void> 
   clearTimeout(deadline)
   if (!sandbox.answered)
     call.fail(failure ?? new CallFailure('program_hung_up', 'The program ended without an answer.'))
-  else if (failure !== undefined) sandbox.breakAnswer(failure.message)
+  else if (failure !== undefined) sandbox.failAfterAnswer(failure.message)
   else sandbox.endWithAnswer()
   sandbox.flush()
   await sandbox.settled()
