@@ -20,7 +20,8 @@ export interface TurnWatch {
   end(): boolean
 }
 
-export function createTurns(watch: TurnWatch): Turns {
+/** `before` is told how long the next turn will probably take, ms: what waits to be sent should leave first. */
+export function createTurns(watch: TurnWatch, before: (expectedMs: number) => void = () => {}): Turns {
   const waiting: { sandbox: Sandbox; begin: () => void }[] = []
   let current: Sandbox | undefined
   let began = 0
@@ -28,6 +29,7 @@ export function createTurns(watch: TurnWatch): Turns {
   function next(): void {
     const turn = waiting.shift()
     if (turn === undefined) return
+    before(turn.sandbox.program.turnMs)
     current = turn.sandbox
     began = performance.now()
     watch.begin(turn.sandbox.cpuLeftMs)
@@ -45,6 +47,7 @@ export function createTurns(watch: TurnWatch): Turns {
       current = undefined
       const ms = performance.now() - began
       sandbox.cpuMs += ms
+      sandbox.program.turnMs += (ms - sandbox.program.turnMs) / 8
       if (watch.end()) sandbox.stopped = true
       // The other turn starts on a fresh stack.
       if (waiting.length > 0) queueMicrotask(() => current === undefined && next())
