@@ -52,6 +52,17 @@ const endless: [string, string][] = [
       (loop (local.set 1 (i64.add (local.get 1) (i64.const 1))) (br_if 0 (i32.eqz (local.get 0)))) (i32.const 7))`,
   ],
   [
+    'a loop behind a check at the entry, that reads memory',
+    `(memory 1) (func (export "run") (param i32) (result i32) (local i32) ${'(nop)'.repeat(1001)}
+      (loop (local.set 1 (i32.add (local.get 1) (i32.load (i32.const 64)))) (br_if 0 (i32.eqz (local.get 0)))) (i32.const 7))`,
+  ],
+  [
+    'a loop that writes memory and calls what it may',
+    `(memory 1) (func $leaf (param i32) (result i32) (i32.load (local.get 0)))
+     (func (export "run") (param i32) (result i32)
+      (loop (i32.store (i32.const 0) (call $leaf (i32.const 8))) (br_if 0 (i32.eqz (local.get 0)))) (i32.const 7))`,
+  ],
+  [
     'loops in loops',
     `(func (export "run") (param i32) (result i32) (local i32)
       (loop (local.set 1 (i32.const 9)) (loop (br_if 0 (local.tee 1 (i32.sub (local.get 1) (i32.const 1)))))
