@@ -94,8 +94,9 @@ function cappedLimits(memory: Memory, maximumPages: number): { initial: number; 
 }
 
 /**
- * The import asks for a power of two of pages, not above what the module declared: programs of one SDK, which differ in
- * memory only, then have the same bytes, and the compiler still knows that low addresses are within.
+ * The import asks for 0, 1, 16 or 256 pages, not above what the module declared: programs of one SDK, which differ in the
+ * size of their memory (117 to 160 pages, say), then have the same bytes, and the compiler still knows that low addresses
+ * are within.
  */
 function writeImports(output: ByteWriter, module: WasmModule, initial: number | undefined, maximumPages: number): void {
   const content = new ByteWriter(1024)
@@ -107,7 +108,7 @@ function writeImports(output: ByteWriter, module: WasmModule, initial: number | 
     content.name(meterImports.module)
     content.name(meterImports.memory)
     content.copy(Uint8Array.of(2, 1))
-    content.u32(initial === 0 ? 0 : 2 ** Math.floor(Math.log2(initial)))
+    content.u32(initial < 16 ? Math.min(initial, 1) : initial < 256 ? 16 : 256)
     content.u32(maximumPages)
   }
   content.name(meterImports.module)
