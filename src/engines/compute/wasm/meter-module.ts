@@ -60,7 +60,7 @@ function comesBefore(id: number, other: number): boolean {
 const keptSections: ReadonlySet<string> = new Set(['name', 'producers', 'target_features'])
 
 /**
- * `if (word 0 of the last memory) unreachable`. A plain load, a third cheaper than an atomic one: V8 never merges loads of
+ * `if (word 0 of the last memory) unreachable`. A plain load, cheaper than an atomic one: V8 never merges loads of
  * a WebAssembly memory nor moves them out of loops (`NotLoadEliminable` in its turboshaft-graph-interface.cc). The tests
  * stop loops of several shapes as both of its compilers make them.
  */
