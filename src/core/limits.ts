@@ -352,6 +352,13 @@ export const limitTable = {
     default: 16,
     why: "requests in a program's own cell before another cell takes the next",
   },
+  computeIdleInstances: {
+    unit: 'count',
+    default: 16,
+    why: 'of one program in one cell that wait for requests; 8 MB each for JavaScript',
+  },
+  computeIdleMs: { unit: 'ms', default: 60_000, why: 'without a request for so long a program keeps no instances' },
+  computeModuleStartMs: { unit: 'ms', default: 1_000, why: "processor time of a module's start function, at deploy" },
   computePingMs: { unit: 'ms', default: 1_000, why: 'how often a busy cell must show that it is alive' },
   computeHangMs: {
     unit: 'ms',
