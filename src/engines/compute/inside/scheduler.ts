@@ -9,6 +9,8 @@ export interface Turns {
   current(): Sandbox | undefined
   /** Queues a turn: `begin` must lead into the program at once, synchronously or by resolving what it waits for. */
   take(sandbox: Sandbox, begin: () => void): void
+  /** The program of this turn must not run on. */
+  halt(): void
   /** The program of the turn waits or has ended. Returns the turn's length in ms. */
   end(sandbox: Sandbox): number
 }
@@ -16,8 +18,10 @@ export interface Turns {
 export interface TurnWatch {
   /** The longest that this turn may take, ms. */
   begin(budgetMs: number): void
-  /** True when the turn was stopped. */
+  /** True when the turn was stopped because its time was over. */
   end(): boolean
+  /** The program of this turn must not run on: it traps at its next check, whatever it catches. */
+  halt(): void
 }
 
 /** `before` is told how long the next turn will probably take, ms: what waits to be sent should leave first. */
@@ -42,6 +46,7 @@ export function createTurns(watch: TurnWatch, before: (expectedMs: number) => vo
       waiting.push({ sandbox, begin })
       if (current === undefined) next()
     },
+    halt: () => watch.halt(),
     end(sandbox) {
       if (current !== sandbox) return 0
       current = undefined
