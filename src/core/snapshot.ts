@@ -4,6 +4,7 @@
  */
 import type { AnswerPolicy } from './answer-policy.ts'
 import type { CachePolicy } from './cache-policy.ts'
+import type { DomainCacheRules } from './cache-settings.ts'
 import type { DeliveryRules, Lookups } from './delivery-rules.ts'
 import type { ErrorPages, OriginPool } from './origin.ts'
 import type { EpochMs } from './units.ts'
@@ -20,6 +21,8 @@ export interface Snapshot {
   readonly revision: number
   readonly sites: readonly Site[]
   readonly programs: ReadonlyMap<ProgramName, Program>
+  /** For what programs fetch; longest domain first. Absent: there are none. */
+  readonly cacheRules?: readonly DomainCacheRules[]
 }
 
 /** Where requests are let in: names and routes, and what answers there. */
@@ -40,6 +43,8 @@ export interface Site {
   readonly errorPages?: ErrorPages
   /** Redirects, header rules, compression and what else is done to its answers. */
   readonly answers?: AnswerPolicy
+  /** Of the domains around its hosts, longest first; only where the target is an origin without `rules`. */
+  readonly cacheRules?: readonly DomainCacheRules[]
 }
 
 export type Target =

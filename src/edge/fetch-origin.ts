@@ -9,6 +9,7 @@ import type { Egress, EgressRequest } from '#/core/ports.ts'
 import { publicUrl } from '#/core/purge-wishes.ts'
 import type { Site, Target } from '#/core/snapshot.ts'
 import type { AcceptedExchange } from './accepted.ts'
+import { decideKeeping } from './apply-cache-rules.ts'
 import { finishAnswer, planFetch, type ReadyRules, readyRules, ruleFacts } from './apply-rules.ts'
 import { addCacheHeaders } from './cache-headers.ts'
 import { answerPurge, type PurgePort } from './purge-request.ts'
@@ -40,7 +41,12 @@ export async function fetchOrigin(
   const { path } = exchange
   if (exchange.method === 'PURGE' && options.purge !== undefined)
     return answerPurge(exchange, site.name, path, options.purge)
-  return ask(exchange, site, { url: originUrl(url, path), path, headers, pool, onInformational }, options)
+  const wanted = { url: originUrl(url, path), path, headers, pool, onInformational }
+  const kept = decideKeeping(site, exchange)
+  if (kept === undefined) return ask(exchange, site, wanted, options)
+  const { wish, onOriginAnswer, onClientAnswer } = kept
+  const answer = await ask(exchange, site, { ...wanted, wish, onOriginAnswer }, options)
+  return onClientAnswer === undefined ? answer : onClientAnswer(answer)
 }
 
 interface ByRules {
