@@ -4,10 +4,10 @@ import type { ExpressionFacts } from '#/core/expressions/request-values.ts'
 import { extensionOf } from '#/core/expressions/request-values.ts'
 import type { Site } from '#/core/snapshot.ts'
 import { isStaticExtension } from '#/core/static-files.ts'
-import type { AcceptedExchange } from './accepted.ts'
+import type { OriginExchange } from './origin-exchange.ts'
 
 /** Undefined where nothing is to be said; two fields are looked at for a site without such rules. */
-export function decideKeeping(site: Site, exchange: AcceptedExchange): CacheDecision | undefined {
+export function decideKeeping(site: Site, exchange: OriginExchange): CacheDecision | undefined {
   const files = site.cache?.staticFiles
   if (site.cacheRules === undefined && files === undefined) return undefined
   const facts = factsOf(exchange)
@@ -16,7 +16,7 @@ export function decideKeeping(site: Site, exchange: AcceptedExchange): CacheDeci
   return decisionOf({ keep: true, fittingTypesOnly: files.anyType !== true }, facts)
 }
 
-function factsOf({ method, scheme, httpVersion, host, path, headers, connection }: AcceptedExchange): ExpressionFacts {
+function factsOf({ method, scheme, httpVersion, host, path, headers, connection }: OriginExchange): ExpressionFacts {
   const { client, country } = connection
   return { method, scheme, httpVersion, host, path, headers, address: client.address, country: country ?? 'XX' }
 }

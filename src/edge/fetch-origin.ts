@@ -8,10 +8,10 @@ import type { OriginPool } from '#/core/origin.ts'
 import type { Egress, EgressRequest } from '#/core/ports.ts'
 import { publicUrl } from '#/core/purge-wishes.ts'
 import type { Site, Target } from '#/core/snapshot.ts'
-import type { AcceptedExchange } from './accepted.ts'
 import { decideKeeping } from './apply-cache-rules.ts'
 import { finishAnswer, planFetch, type ReadyRules, readyRules, ruleFacts } from './apply-rules.ts'
 import { addCacheHeaders } from './cache-headers.ts'
+import type { OriginExchange } from './origin-exchange.ts'
 import { answerPurge, type PurgePort } from './purge-request.ts'
 import { forwardedHeaders, type Pop } from './request-headers.ts'
 
@@ -27,7 +27,7 @@ export interface OriginOptions {
  * it, without its port: no cache key has one, and what an origin builds from it would reach other clients.
  */
 export async function fetchOrigin(
-  exchange: AcceptedExchange,
+  exchange: OriginExchange,
   site: Site,
   { url, pool }: Extract<Target, { readonly kind: 'origin' }>,
   options: OriginOptions,
@@ -56,7 +56,7 @@ interface ByRules {
 }
 
 async function fetchByRules(
-  exchange: AcceptedExchange,
+  exchange: OriginExchange,
   site: Site,
   { rules, headers, onInformational }: ByRules,
   options: OriginOptions,
@@ -84,7 +84,7 @@ interface Wanted {
 }
 
 async function ask(
-  exchange: AcceptedExchange,
+  exchange: OriginExchange,
   site: Site,
   { url, path, headers, pool, wish, onOriginAnswer, onInformational }: Wanted,
   { egress }: OriginOptions,
