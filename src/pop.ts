@@ -176,6 +176,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     assets,
     egress: programEgress,
     programCache: egress.programs,
+    purge: egress.purge,
     traces,
     limits,
     clock,

@@ -6,6 +6,7 @@ import type { AnswerPolicy } from './answer-policy.ts'
 import type { CachePolicy } from './cache-policy.ts'
 import type { DomainCacheRules } from './cache-settings.ts'
 import type { DeliveryRules, Lookups } from './delivery-rules.ts'
+import type { FrontCache } from './front-cache.ts'
 import type { ErrorPages, OriginPool } from './origin.ts'
 import type { EpochMs } from './units.ts'
 
@@ -82,6 +83,8 @@ export interface Deployment {
   readonly bindings: readonly Binding[]
   readonly assets?: AssetsDeployment
   readonly limits: { readonly cpuMs?: number }
+  /** The shared cache stands in front of its default export. */
+  readonly frontCache?: FrontCache
   /** Processor time its proof took to start, ms; absent when it was never proven. */
   readonly startupMs?: number
 }
