@@ -5,6 +5,7 @@
 import type { AnswerPolicy } from './answer-policy.ts'
 import type { CachePolicy } from './cache-policy.ts'
 import type { DomainCacheRules } from './cache-settings.ts'
+import type { ComputeCode } from './compute.ts'
 import type { DeliveryRules, Lookups } from './delivery-rules.ts'
 import type { FrontCache } from './front-cache.ts'
 import type { ErrorPages, OriginPool } from './origin.ts'
@@ -60,6 +61,8 @@ export interface Program {
   readonly rollout: readonly { readonly deployment: Deployment; readonly percent: number }[]
   /** Durable Object classes with storage of their own. Storage belongs to the program, not to a deployment. */
   readonly objects: readonly ObjectNamespace[]
+  /** Dictionaries and address lists of a service, by name: they change without a new deployment. */
+  readonly lookups?: Lookups
 }
 
 /** One class of Durable Objects; its data lives under `key`, which survives a rename of the class. */
@@ -78,8 +81,10 @@ export interface Deployment {
   readonly number: number
   readonly createdAt: EpochMs
   readonly tag?: string
-  /** Absent for a program that is only assets. */
+  /** Absent for a program that is only assets, and where `compute` is. */
   readonly code?: ProgramCode
+  /** A WebAssembly program of Fastly Compute, run by the engine of that name instead of workerd. */
+  readonly compute?: ComputeCode
   readonly bindings: readonly Binding[]
   readonly assets?: AssetsDeployment
   readonly limits: { readonly cpuMs?: number }

@@ -27,16 +27,17 @@ export async function runCached(
   options: RunOptions & { readonly egress: Pick<Egress, 'fetch'> },
 ): Promise<Answer> {
   const { engine, pop, limits } = options
-  const { scheme, authority, path, signal } = exchange
+  const { scheme, authority, path, signal, id, client, connection, httpVersion, headers: received } = exchange
   const cf = requestCf(exchange, pop)
 
   /** Asked when the cache needs an answer, also behind a stale one when the client has left. */
   async function answeredBy(asked: EgressRequest): Promise<ProgramAnswer> {
     const started = performance.now()
     const { method, headers, signal, onInformational } = asked
-    const request = { method, scheme, authority, path, headers, body: null, cf, wantsUpgrade: false, signal }
+    const { serverAddress } = connection
     const answer = await engine.run(program, deployment, {
-      ...request,
+      ...{ method, scheme, authority, path, headers, body: null, cf, wantsUpgrade: false, signal },
+      ...{ id, client, serverAddress, httpVersion, received },
       ...(onInformational !== undefined && { onInformational }),
     })
     exchange.start = answer.start
