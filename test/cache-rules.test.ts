@@ -116,14 +116,16 @@ test('cache rules decide what is kept, for how long and under which key', { time
   await t.test('browser_ttl', async () => {
     origin.on('/browser', say({ ...hour, expires: 'Mon, 01 Jan 2035 00:00:00 GMT' }))
     origin.on('/silent', say(silent))
+    origin.on('/browser-private', say({ ...silent, 'cache-control': 'private, max-age=5' }))
     await setRules(site, [
-      ['http.request.uri.path eq "/browser"', { browser_ttl: { mode: 'override_origin', default: 30 } }],
+      ['starts_with(http.request.uri.path, "/browser")', { browser_ttl: { mode: 'override_origin', default: 30 } }],
       ['http.request.uri.path eq "/silent"', { cache: true, browser_ttl: { mode: 'bypass_by_default' } }],
     ])
     const { said, first, second } = await twice('/browser')
     assert.equal(said, 'MISS HIT')
     for (const { headers } of [first, second])
       assert.deepEqual([headers['cache-control'], headers.expires], ['max-age=30', undefined])
+    assert.equal((await twice('/browser-private')).second.headers['cache-control'], 'private, max-age=5')
     assert.equal((await twice('/silent')).second.headers['cache-control'], 'no-store')
   })
 

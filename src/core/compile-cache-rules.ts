@@ -144,11 +144,17 @@ function withhold(answer: Answer, wanted: { readonly statedOnly: boolean; readon
   return silent || !fits ? { ...answer, withheld: true } : answer
 }
 
-function toldClient(answer: Answer, { clientTtl, keepStrongTags }: CacheSettings): Answer {
+function toldClient(answer: Answer, { clientTtl, keepStrongTags, ttl }: CacheSettings): Answer {
   const tag = headerValue(answer.headers, 'etag')
   const verbatim = keepStrongTags === true && tag?.startsWith('"') === true
-  const headers = toldHeaders(answer, clientTtl)
+  // What is for one person stays so for everybody on the way, unless the site shares it against its word anyway.
+  const personal = ttl?.mode !== 'override' && isPersonal(answer.headers)
+  const headers = personal ? answer.headers : toldHeaders(answer, clientTtl)
   return verbatim ? { ...answer, headers, verbatim } : { ...answer, headers }
+}
+
+function isPersonal(headers: HeaderList): boolean {
+  return /(?:^|,)\s*(?:private|no-store)\b/i.test(headerValues(headers, 'cache-control') ?? '')
 }
 
 function toldHeaders({ headers, status }: Answer, told: CacheSettings['clientTtl']): HeaderList {
