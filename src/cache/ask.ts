@@ -52,11 +52,11 @@ export function isBypassed({ bypass, policy }: CacheWish, url: string): boolean 
 type AskedRequest = Pick<EgressRequest, 'by' | 'method' | 'headers' | 'cache' | 'publicUrl'> &
   Partial<Pick<EgressRequest, 'url'>>
 
-export function readAsk(request: AskedRequest): Ask {
+/** `url`: where it is known to be canonical already. */
+export function readAsk(request: AskedRequest, url = canonicalUrl(request.publicUrl ?? request.url!)): Ask {
   const wish = request.cache ?? noWish
   const policy = wish.policy ?? noPolicy
   const { headers } = request
-  const url = canonicalUrl(request.publicUrl ?? request.url!)
   const scope = scopeOf(request.by)
   return {
     key: cacheKey({ by: request.by, url, headers, shape: policy.key, given: wish.key }),

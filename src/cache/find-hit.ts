@@ -17,7 +17,7 @@ export function findHit(request: HitRequest, parts: CachedParts): EgressAnswer |
   const { changed, headers, cache } = request
   if (cache !== undefined && (isBypassed(cache, request.publicUrl) || cache.refresh === true)) return undefined
   if (cache?.policy?.key?.headers?.some((name) => changed.has(name.toLowerCase()))) return undefined
-  const ask = readAsk(request)
+  const ask = readAsk(request, request.publicUrl)
   const found = parts.store.peek(ask.key)
   if (found === undefined || isSelectedBy(found, changed)) return undefined
   const { best, gone } = choose(found, ask, parts.purges, parts.limits)

@@ -7,6 +7,7 @@ import type { Socket } from 'node:net'
 import { AcceptedExchange, abandon, type Connection } from './accepted.ts'
 import { createHeadTail, FastReply, type HeadTail } from './fast-reply.ts'
 import type { Front } from './front.ts'
+import { InPlaceSocket } from './read-in-place.ts'
 import { type HostMemo, type ScannedHead, scanHead } from './scan-head.ts'
 
 export interface FastHttp1 {
@@ -73,6 +74,7 @@ export class FastConnection {
     this.#connection = connection
     this.#shared = shared
     socket.on('data', this.#onData)
+    if (socket instanceof InPlaceSocket) socket.onBytes = this.#onData
     socket.on('end', this.#onEnd)
     socket.on('drain', this.#onDrain)
     socket.on('timeout', this.#onTimeout)
@@ -174,6 +176,7 @@ export class FastConnection {
     const { socket } = this
     this.#shared.open.delete(this)
     socket.off('data', this.#onData)
+    if (socket instanceof InPlaceSocket) socket.onBytes = undefined
     socket.off('end', this.#onEnd)
     socket.off('drain', this.#onDrain)
     socket.off('timeout', this.#onTimeout)
