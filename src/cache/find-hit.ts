@@ -6,12 +6,12 @@ import type { EgressAnswer, HitRequest } from '#/core/ports.ts'
 import { StoredUse } from '#/core/stored-use.ts'
 import type { EpochMs } from '#/core/units.ts'
 import { headerValue } from '#/http/header-list.ts'
-import { answerStored, headersOf } from './answer-stored.ts'
+import { answerStored } from './answer-stored.ts'
 import { type Ask, isBypassed, readAsk } from './ask.ts'
 import { cacheStatus } from './cache-status.ts'
 import { choose } from './choose.ts'
 import { type CachedParts, countUse } from './fetch-cached.ts'
-import { mayReuse, policyOf } from './may-reuse.ts'
+import { ageOf, mayReuse, policyOf } from './may-reuse.ts'
 import { notModified } from './preconditions.ts'
 import type { StoredAnswer } from './store.ts'
 
@@ -33,23 +33,16 @@ export function findHit(request: HitRequest, parts: CachedParts): EgressAnswer |
   const told = { outcome: 'hit', ttlMs: reuse.ttlMs, hits } as const
   const body = isWholeAnswer(ask, stored, now) ? stored.bytes() : undefined
   if (body === undefined || body.length > parts.limits.compressWholeBytes) return answerStored(stored, ask, now, told)
-  const fields = headersOf(head, ask, now)
-  fields.push('content-length', String(body.length))
-  return new StoredUse({
-    status: 200,
-    headers: fields,
-    body,
-    cacheStatus: cacheStatus(told),
-    cacheOutcome: 'hit',
-    cacheHits: hits,
-    fixed: head.headers,
-  })
+  const age = String(Math.floor(ageOf(head, now) / 1000))
+  return new StoredUse({ fixed: head.headers, age, cacheStatus: cacheStatus(told), cacheHits: hits, body })
 }
 
-/** Neither HEAD, nor a part, nor what the client has already. */
+/** Neither HEAD, nor a part, nor what the client has already, nor what only those who debug see. */
 function isWholeAnswer({ method, headers }: Ask, { head, bodyBytes }: StoredAnswer, now: EpochMs): boolean {
   if (method !== 'GET' || head.status !== 200 || head.partial !== undefined || bodyBytes === 0) return false
-  return headerValue(headers, 'range') === undefined && !notModified(headers, policyOf(head), now)
+  const policy = policyOf(head)
+  if (policy.surrogate !== undefined && headerValue(headers, 'fastly-debug') !== undefined) return false
+  return headerValue(headers, 'range') === undefined && !notModified(headers, policy, now)
 }
 
 /** Fields that reach the origin changed cannot be compared with what stands in the client's request. */
