@@ -29,7 +29,7 @@ export class StoredUse implements EgressAnswer {
 
   constructor({ fixed, age, cacheStatus, cacheHits, body }: StoredUseParts) {
     this.headers = fixed.slice()
-    this.headers.push('age', age, 'content-length', String(body.length))
+    this.headers.push('content-length', String(body.length), 'age', age)
     this.body = body
     this.cacheStatus = cacheStatus
     this.cacheHits = cacheHits
@@ -39,6 +39,16 @@ export class StoredUse implements EgressAnswer {
 
   get fixed(): HeaderList {
     return this.#fixed
+  }
+
+  /** The stored answer's bytes in another form, whose fields are `fixed`; what was said behind them stays. */
+  withBody(fixed: HeaderList, body: Uint8Array): StoredUse {
+    const { age, cacheStatus, cacheHits } = this
+    const use = new StoredUse({ fixed, age, cacheStatus, cacheHits, body })
+    // Behind the fixed fields stand length and age.
+    for (let index = this.#fixed.length + 4; index < this.headers.length; index++)
+      use.headers.push(this.headers[index]!)
+    return use
   }
 
   /** Whether this very object came from the cache's constructor. */
