@@ -27,6 +27,7 @@ export function createBudget(burst: number, perSecond: number): Budget {
 
 export interface Recent {
   add(number: number): void
+  delete(number: number): void
   has(number: number): boolean
 }
 
@@ -38,6 +39,7 @@ export function createRecent(limit: number): Recent {
       numbers.add(number)
       if (numbers.size > limit) numbers.delete(numbers.values().next().value!)
     },
+    delete: (number) => void numbers.delete(number),
     has: (number) => numbers.has(number),
   }
 }

@@ -182,7 +182,9 @@ export class H2Streams implements StreamHost {
       return streamFault(tooLong ? h2Error.protocol : h2Error.flowControl, 'more than declared or allowed')
     }
     stream.receive(bytes, frameLength)
-    return ended ? this.#endRequest(stream) : undefined
+    if (ended) return this.#endRequest(stream)
+    if (stream.sentEnd && stream.wantsNoMore && this.#isTooMuch(stream)) this.#stopBody(stream)
+    return undefined
   }
 
   #onLateData(id: number, frameLength: number): Fault | undefined {
@@ -204,6 +206,8 @@ export class H2Streams implements StreamHost {
     if (!this.#resets.spend(performance.now())) return connectionFault(h2Error.calm, 'too many streams reset')
     const stream = this.#streams.get(id)
     if (stream !== undefined) this.#remove(stream, { lost: true })
+    // Frames behind our own reset may have been on their way; behind the client's nothing may follow (§5.1).
+    else this.#resetLately.delete(id)
     return undefined
   }
 
@@ -260,6 +264,7 @@ export class H2Streams implements StreamHost {
     if (this.#goingAway || this.over) return
     this.#goingAway = true
     this.queue(numbersFrame(frameType.goaway, 0, this.#lastStream, h2Error.none))
+    for (const stream of [...this.#streams.values()]) if (stream.sentEnd) this.#stopBody(stream)
     if (this.#streams.size === 0) this.#end()
   }
 
@@ -370,12 +375,21 @@ export class H2Streams implements StreamHost {
     return true
   }
 
+  /** The rest of a small body is awaited and dropped: clients take an end better than a reset behind an answer (§8.1). */
   answered(stream: H2Stream): void {
     if (stream.remoteEnded) this.#remove(stream, { lost: false })
-    else if (stream.wantsNoMore) {
-      this.#queueReset(stream.id, h2Error.none)
-      this.#remove(stream, { lost: false })
-    } else stream.source?.resume()
+    else if (stream.wantsNoMore && (this.#goingAway || this.#isTooMuch(stream))) this.#stopBody(stream)
+    else stream.source?.resume()
+  }
+
+  #isTooMuch(stream: H2Stream): boolean {
+    const { unreadBodyBytes } = this.#front.limits
+    return stream.received > unreadBodyBytes || (stream.declared ?? 0) - stream.received > unreadBodyBytes
+  }
+
+  #stopBody(stream: H2Stream): void {
+    this.#queueReset(stream.id, h2Error.none)
+    this.#remove(stream, { lost: false })
   }
 
   // ─── Time ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -70,7 +70,17 @@ const rules: readonly (readonly [string, readonly Buffer[], string])[] = [
   ],
   ['5.1.1 an even stream', [get(2)], 'goaway 1'],
   ['5.1.1 a stream left out before', [wait(5), get(3)], 'goaway 1'],
-  ['5.3.1 a stream that depends on itself', [frame(priority, 0, 1, [0, 0, 0, 1, 1])], 'mark'],
+  ['5.3.1 a stream that depends on itself', [frame(priority, 0, 1, [0, 0, 0, 1, 1])], 'goaway 1'],
+  [
+    '5.3.1 a request that depends on itself',
+    [frame(headers, both | 32, 1, Buffer.concat([Buffer.from([0, 0, 0, 1, 1]), getBlock]))],
+    'goaway 1',
+  ],
+  [
+    '5.3.1 a request that depends on another',
+    [frame(headers, both | 32, 3, Buffer.concat([Buffer.from([0, 0, 0, 1, 1]), getBlock]))],
+    'end 3',
+  ],
   ['6.1 DATA on stream 0', [frame(data, 0, 0, [1])], 'goaway 1'],
   ['6.1 padding', [post(1), frame(data, endStream | padded, 1, [2, 65, 0, 0])], 'end 1'],
   ['6.1 more padding than payload', [post(1), frame(data, endStream | padded, 1, [3, 65, 0])], 'goaway 1'],

@@ -166,7 +166,8 @@ class H2Connection {
         return this.#onReset(stream, payload)
       case frameType.priority:
         if (stream === 0) return connectionFault(h2Error.protocol, 'PRIORITY on stream 0')
-        return this.#spend() ?? (payload.length === 5 ? undefined : connectionFault(h2Error.frameSize, 'PRIORITY'))
+        if (payload.length !== 5) return connectionFault(h2Error.frameSize, 'PRIORITY')
+        return this.#spend() ?? dependsOnItself(payload, stream)
       case frameType.push:
         return connectionFault(h2Error.protocol, 'clients do not push')
       case frameType.goaway:
@@ -200,6 +201,8 @@ class H2Connection {
     if (fragment === undefined) return connectionFault(h2Error.protocol, 'more padding than payload')
     if ((flags & flag.priority) !== 0) {
       if (fragment.length < 5) return connectionFault(h2Error.frameSize, 'HEADERS without its priority')
+      const fault = dependsOnItself(fragment, stream)
+      if (fault !== undefined) return fault
       fragment = fragment.subarray(5)
     }
     if ((flags & flag.endHeaders) !== 0) return this.#streams.onBlock(stream, flags, fragment)
@@ -264,4 +267,10 @@ class H2Connection {
     if (now - began > headersTimeoutMs || halfFrame) this.#socket.destroy()
     else this.#streams.endIfStuck(now)
   }
+}
+
+/** RFC 7540 §5.3.1, which RFC 9113 leaves to old clients; for the connection, since the stream may not be open (§5.4.1). */
+function dependsOnItself(priority: Buffer, stream: number): Fault | undefined {
+  const parent = priority.readUInt32BE(0) & 0x7fff_ffff
+  return parent === stream ? connectionFault(h2Error.protocol, 'a stream that depends on itself') : undefined
 }
