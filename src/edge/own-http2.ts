@@ -5,6 +5,7 @@
 import type { Socket } from 'node:net'
 import type { Connection } from './accepted.ts'
 import type { Front } from './front.ts'
+import { type Blocks, createBlocks } from './h2-blocks.ts'
 import { createBudget } from './h2-budget.ts'
 import {
   connectionFault,
@@ -32,6 +33,7 @@ export interface OwnHttp2 extends Http2 {
 export function createOwnHttp2(front: Front): OwnHttp2 {
   const { limits } = front
   const open = new Set<H2Connection>()
+  const blocks = createBlocks()
   const shortest = Math.min(
     limits.headersTimeoutMs,
     limits.keepAliveTimeoutMs,
@@ -47,7 +49,7 @@ export function createOwnHttp2(front: Front): OwnHttp2 {
   ).unref()
   return {
     adopt(socket, connection) {
-      const one = new H2Connection(front, socket, connection)
+      const one = new H2Connection(front, socket, connection, blocks)
       open.add(one)
       socket.on('close', () => open.delete(one))
     },
@@ -78,12 +80,12 @@ class H2Connection {
   #block: Block | undefined
   #lastData = performance.now()
 
-  constructor(front: Front, socket: Socket, connection: Connection) {
+  constructor(front: Front, socket: Socket, connection: Connection, blocks: Blocks) {
     this.#front = front
     this.#socket = socket
     const { limits } = front
-    this.#streams = new H2Streams(front, socket, connection, this.#control)
-    this.#streams.queue(
+    this.#streams = new H2Streams(front, socket, connection, { control: this.#control, blocks })
+    this.#streams.sender.queue(
       settingsFrame([
         [setting.streams, limits.streamsPerConnection],
         [setting.window, this.#streams.streamWindow],
@@ -94,7 +96,7 @@ class H2Connection {
     connection.endGracefully = () => this.#streams.goAway()
     socket.on('data', this.#onChunk)
     socket.on('end', () => socket.destroySoon())
-    socket.on('drain', () => this.#streams.onDrain())
+    socket.on('drain', () => this.#streams.sender.onDrain())
     socket.on('close', () => this.#streams.loseAll())
     socket.resume()
   }
@@ -236,15 +238,15 @@ class H2Connection {
     const before = this.#streams.peer.window
     const fault = readSettings(payload, this.#streams.peer)
     if (fault !== undefined) return fault
-    this.#streams.queue(settingsAck)
-    return this.#streams.changeWindows(this.#streams.peer.window - before)
+    this.#streams.sender.queue(settingsAck)
+    return this.#streams.sender.changeWindows(this.#streams.peer.window - before)
   }
 
   #onPing(flags: number, stream: number, payload: Buffer): Fault | undefined {
     if (stream !== 0) return connectionFault(h2Error.protocol, 'PING on a stream')
     if (payload.length !== 8) return connectionFault(h2Error.frameSize, 'PING has eight bytes')
     const spent = this.#spend()
-    if (spent === undefined && (flags & flag.ack) === 0) this.#streams.queue(pingAck(payload))
+    if (spent === undefined && (flags & flag.ack) === 0) this.#streams.sender.queue(pingAck(payload))
     return spent
   }
 
