@@ -105,6 +105,8 @@ export const setting = {
   window: 4,
   frameBytes: 5,
   listBytes: 6,
+  /** RFC 8441 §3. */
+  connectProtocol: 8,
 } as const
 
 /** What a client may tell us that matters to us. */

@@ -8,7 +8,9 @@ import { headerValue } from '#/http/header-list.ts'
 import { type AcceptedExchange, clientGone } from './accepted.ts'
 import { areFieldsSound } from './check-fields.ts'
 import { flag, h2Error } from './h2-frames.ts'
+import { createTunnel } from './h2-tunnel.ts'
 import { declaredLength } from './http1-reply.ts'
+import { joinWebSocket } from './join-websocket.ts'
 import { pump, type Sink } from './pump.ts'
 import type { Reply } from './reply.ts'
 import type { RequestBody } from './request-body.ts'
@@ -43,6 +45,8 @@ export class H2Stream implements Reply, Sink {
   destroyed = false
   /** The client's side is finished: END_STREAM came. */
   remoteEnded = false
+  /** An extended CONNECT (RFC 8441). */
+  asksForWebSocket = false
   declared: number | undefined
   received = 0
   exchange: AcceptedExchange | undefined
@@ -118,6 +122,7 @@ export class H2Stream implements Reply, Sink {
   }
 
   sendWhole(status: number, _statusText: string | undefined, headers: HeaderList, body: Uint8Array | null): void {
+    this.#refuseAsWebSocket(status)
     this.#begin(headers)
     if (body === null || body.length === 0) {
       this.#host.sendHead(this.id, flag.endStream, status, headers)
@@ -139,14 +144,27 @@ export class H2Stream implements Reply, Sink {
     headers: HeaderList,
     body: Readable,
   ): Promise<number> {
+    if (this.asksForWebSocket && status < 300) body.on('error', () => {}).destroy()
+    this.#refuseAsWebSocket(status)
     this.#begin(headers)
     this.#host.sendHead(this.id, 0, status, headers)
     return pump(body, this, { declared: declaredLength(headers), onStall() {} })
   }
 
-  async switchProtocols(_headers: HeaderList, upgraded: Duplex): Promise<number> {
-    upgraded.destroy()
-    throw new EdgeError('program_exception', 'HTTP/2 has no 101 (RFC 9113 §8.6).')
+  /** RFC 8441 §5: 200 says what 101 does, and `Sec-WebSocket-Accept` has no place. */
+  async switchProtocols(headers: HeaderList, upgraded: Duplex): Promise<number> {
+    const { exchange } = this
+    if (this.destroyed || exchange === undefined) {
+      upgraded.destroy()
+      throw clientGone()
+    }
+    const fields: HeaderList = []
+    for (let index = 0; index < headers.length; index += 2)
+      if (headers[index]!.toLowerCase() !== 'sec-websocket-accept') fields.push(headers[index]!, headers[index + 1]!)
+    this.#begin(fields)
+    this.#host.sendHead(this.id, 0, 200, fields)
+    const tunnel = createTunnel(this, (code) => this.#host.resetStream(this, code))
+    return joinWebSocket(tunnel, upgraded, exchange.connection)
   }
 
   closeAfter(): void {
@@ -155,6 +173,12 @@ export class H2Stream implements Reply, Sink {
 
   cut(): void {
     if (!this.destroyed) this.#host.resetStream(this, h2Error.internal)
+  }
+
+  /** A page with 200 would be taken for the WebSocket itself (RFC 8441 §5). */
+  #refuseAsWebSocket(status: number): void {
+    if (this.asksForWebSocket && status < 300)
+      throw new EdgeError('bad_request', `What answers here is no WebSocket: it answered ${status}.`)
   }
 
   #begin(headers: HeaderList): void {

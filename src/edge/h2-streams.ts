@@ -2,6 +2,7 @@
  * The streams of one HTTP/2 connection: which are open, what each may send and receive (RFC 9113 §5.1, §5.2), and the
  * bytes on their way out.
  */
+import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { EdgeError } from '#/core/errors.ts'
 import type { HeaderList } from '#/core/exchange.ts'
@@ -11,7 +12,7 @@ import { AcceptedExchange, type Connection, noHead } from './accepted.ts'
 import type { Front } from './front.ts'
 import type { Blocks } from './h2-blocks.ts'
 import { type Budget, createBudget, createRecent } from './h2-budget.ts'
-import { areTrailersSound, readFields, readRequest } from './h2-fields.ts'
+import { areTrailersSound, type Pseudo, readFields, readRequest, websocketFields } from './h2-fields.ts'
 import {
   connectionFault,
   defaultWindow,
@@ -27,6 +28,9 @@ import { H2Stream, type StreamHost } from './h2-stream.ts'
 import { createReceiveWindow } from './h2-window.ts'
 import { endAndLinger } from './linger.ts'
 import { createRequestBody, type RequestBody } from './request-body.ts'
+
+/** Of a request whose fields could not be kept. */
+const noPseudo: Pseudo = { method: '', scheme: '', authority: undefined, path: '', protocol: undefined }
 
 export interface StreamsOptions {
   readonly control: Budget
@@ -113,7 +117,7 @@ export class H2Streams implements StreamHost {
 
   #accept(id: number, read: ReturnType<typeof readFields>, ended: boolean, tooLarge: boolean): Fault | undefined {
     const { limits } = this.#front
-    const pseudo = read?.pseudo ?? { method: '', scheme: '', authority: undefined, path: '' }
+    const pseudo = read?.pseudo ?? noPseudo
     const headers = read?.headers ?? []
     const expect = headerValue(headers, 'expect')?.toLowerCase()
     const head = readRequest(pseudo, headers, { limits, ended, tooLarge, expect })
@@ -124,23 +128,30 @@ export class H2Streams implements StreamHost {
     const stream = new H2Stream(id, this, { send: this.peer.window, receive: this.streamWindow }, !ended)
     stream.declared = declared
     this.#streams.set(id, stream)
-    const body = refusal !== undefined || ended ? null : this.#bodyOf(stream, declared, expect !== undefined)
+    const joins = refusal === undefined && pseudo.protocol !== undefined
+    stream.asksForWebSocket = joins
+    stream.wantsNoMore = joins
+    const hasBody = refusal === undefined && !ended && !joins
     const exchange = new AcceptedExchange(this.#connection, {
       startedAt: this.#front.clock(),
       startedTick: this.#lastActive,
-      method: pseudo.method,
+      method: joins ? 'GET' : pseudo.method,
       httpVersion: '2',
-      headers,
+      headers: joins ? websocketFields(headers, randomBytes(16).toString('base64')) : headers,
       head: head instanceof EdgeError ? { ...noHead, path: pseudo.path } : head,
-      body,
+      body: hasBody ? this.#bodyOf(stream, declared, expect !== undefined) : null,
     })
+    this.#serve(exchange, stream, refusal)
+    return undefined
+  }
+
+  #serve(exchange: AcceptedExchange, stream: H2Stream, refusal: EdgeError | undefined): void {
     stream.exchange = exchange
     if (refusal !== undefined) this.#front.refuse(exchange, stream, refusal)
     else {
       this.#connection.live.push(exchange)
       this.#front.serve(exchange, stream)
     }
-    return undefined
   }
 
   #bodyOf(stream: H2Stream, declaredBytes: number | undefined, continues: boolean): RequestBody {

@@ -36,6 +36,10 @@ import {
   window,
 } from './h2.fixture.ts'
 
+const connect = (method: string, ...more: readonly Buffer[]) =>
+  frame(headers, both, 1, Buffer.concat([literal(':method', method), ...more]))
+const extended = [literal(':protocol', 'websocket'), literal(':scheme', 'http'), literal(':path', '/')]
+
 /** Section and rule, frames behind the preface and SETTINGS, the last thing told before the mark or the end. */
 const rules: readonly (readonly [string, readonly Buffer[], string])[] = [
   ['a plain request', [get(1)], 'end 1'],
@@ -179,6 +183,12 @@ const rules: readonly (readonly [string, readonly Buffer[], string])[] = [
     [frame(headers, both, 1, Buffer.concat([getBlock.subarray(0, 2), literal('x', 'y'), getBlock.subarray(2)]))],
     'reset 1 1',
   ],
+  ['8.3.1 CONNECT with a path', [connect('CONNECT', literal(':path', '/'), authority)], 'reset 1 1'],
+  ['8.5 CONNECT to a host', [connect('CONNECT', authority)], 'answer 1'],
+  ['8441 4 a protocol without CONNECT', [connect('GET', ...extended, authority)], 'reset 1 1'],
+  ['8441 4 a protocol without an authority', [connect('CONNECT', ...extended)], 'reset 1 1'],
+  ['8441 4 a protocol without a path', [connect('CONNECT', ...extended.slice(0, 2), authority)], 'reset 1 1'],
+  ['8441 5 a WebSocket that ends with its head', [connect('CONNECT', ...extended, authority)], 'end 1'],
   ['8.3.1 two paths', [get(1, literal(':path', '/'))], 'reset 1 1'],
   ['8.3.1 no path', [frame(headers, both, 1, Buffer.concat([Buffer.from([0x82, 0x86]), authority]))], 'reset 1 1'],
   ['8.3.1 no method', [frame(headers, both, 1, getBlock.subarray(1))], 'reset 1 1'],

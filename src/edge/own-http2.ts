@@ -90,6 +90,7 @@ class H2Connection {
         [setting.streams, limits.streamsPerConnection],
         [setting.window, this.#streams.streamWindow],
         [setting.listBytes, limits.headerBytes + limits.urlBytes],
+        [setting.connectProtocol, 1],
       ]),
     )
     this.#streams.openWindow()
