@@ -19,6 +19,7 @@ export class H2Out {
   #block: Buffer = nothing
   #used = 0
   #scheduled = false
+  #reading = false
   #blockedSince: number | undefined
 
   /** `onTurn` is called after each write by turn, for bytes that waited for room. */
@@ -35,7 +36,7 @@ export class H2Out {
       this.#block = this.#blocks.take(bytes)
     }
     this.#used += bytes
-    if (!this.#scheduled) this.#schedule()
+    if (!this.#scheduled && !this.#reading) this.#schedule()
     return this.#block
   }
 
@@ -49,6 +50,19 @@ export class H2Out {
       this.flush()
       this.#write(frame, undefined)
     } else this.reserve(frame.length).set(frame, this.#used - frame.length)
+  }
+
+  /** What is queued from here on, while bytes of the client are read, waits for `read`. */
+  reading(): void {
+    this.#reading = true
+  }
+
+  /** `answered`: nothing more will be queued for what was read, so it leaves at once. */
+  read({ answered }: { readonly answered: boolean }): void {
+    this.#reading = false
+    if (this.#used === 0 || this.#scheduled) return
+    if (answered) this.flush()
+    else this.#schedule()
   }
 
   /**

@@ -68,6 +68,15 @@ export class H2Sender {
     this.#out.flush()
   }
 
+  reading(): void {
+    this.#out.reading()
+  }
+
+  /** What was read is dealt with; without streams that are open nothing else is to come for now. */
+  read(): void {
+    this.#out.read({ answered: this.#streams.size === 0 })
+  }
+
   get blockedSince(): number | undefined {
     return this.#out.blockedSince
   }
@@ -113,8 +122,12 @@ export class H2Sender {
   // ─── Frames ──────────────────────────────────────────────────────────────────────────────────────────────────
 
   sendHead(stream: number, flags: number, status: number, headers: HeaderList): void {
+    this.sendBlock(stream, flags, headBlock(status, headers))
+  }
+
+  /** A block as Latin-1 text. */
+  sendBlock(stream: number, flags: number, block: string): void {
     if (this.over) return
-    const block = headBlock(status, headers)
     // Every client takes frames so large (§4.2).
     for (let from = 0; from < block.length; from += frameBytes) {
       const piece = block.length <= frameBytes ? block : block.slice(from, from + frameBytes)

@@ -5,6 +5,7 @@ import { type Duplex, Readable } from 'node:stream'
 import { EdgeError } from '#/core/errors.ts'
 import type { HeaderList } from '#/core/exchange.ts'
 import { headerValue } from '#/http/header-list.ts'
+import { fieldsBlock, headBlock } from '#/http/hpack.ts'
 import { type AcceptedExchange, clientGone } from './accepted.ts'
 import { areFieldsSound } from './check-fields.ts'
 import { flag, h2Error } from './h2-frames.ts'
@@ -20,6 +21,7 @@ export interface StreamHost {
   /** The Date field's value for now. */
   date(): string
   sendHead(stream: number, flags: number, status: number, headers: HeaderList): void
+  sendBlock(stream: number, flags: number, block: string): void
   /** Sends what windows allow of the stream's waiting bytes. */
   sendWaiting(stream: H2Stream): void
   resetStream(stream: H2Stream, code: number): void
@@ -132,10 +134,23 @@ export class H2Stream implements Reply, Sink {
       return
     }
     this.#host.sendHead(this.id, 0, status, headers)
-    this.waiting.push(body)
+    this.#sendBody(body)
+  }
+
+  #sendBody(body: Uint8Array): void {
+    if (body.length > 0) this.waiting.push(body)
     this.waitingBytes = body.length
     this.ended = true
     this.#host.sendWaiting(this)
+  }
+
+  /** `lines` are those of HTTP/1, and the same string for the same answer: they become a block once. */
+  sendFixed(lines: string, headers: HeaderList, from: number, body: Uint8Array): void {
+    if (this.destroyed || this.headSent) throw clientGone()
+    this.#refuseAsWebSocket(200)
+    this.headSent = true
+    this.#host.sendBlock(this.id, 0, fixedBlock(lines) + fieldsBlock(headers, from))
+    this.#sendBody(body)
   }
 
   async sendStream(
@@ -234,4 +249,23 @@ export class H2Stream implements Reply, Sink {
     }
     if (lost || !this.remoteEnded) this.source?.destroy()
   }
+}
+
+/** Heads of stored answers, a few hundred bytes each; one that is asked for again soon is written anew cheaply. */
+const fixedBlocksKept = 1_000
+const fixedBlocks = new Map<string, string>()
+
+function fixedBlock(lines: string): string {
+  const known = fixedBlocks.get(lines)
+  if (known !== undefined) return known
+  const fields: string[] = []
+  for (const line of lines.split('\r\n')) {
+    const colon = line.indexOf(': ')
+    if (colon > 0) fields.push(line.slice(0, colon), line.slice(colon + 2))
+  }
+  // One piece of text: what is joined from many is joined anew by each who reads it.
+  const block = Buffer.from(headBlock(200, fields), 'latin1').toString('latin1')
+  if (fixedBlocks.size === fixedBlocksKept) fixedBlocks.clear()
+  fixedBlocks.set(lines, block)
+  return block
 }

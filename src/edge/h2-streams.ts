@@ -307,6 +307,10 @@ export class H2Streams implements StreamHost {
     this.sender.sendHead(stream, flags, status, headers)
   }
 
+  sendBlock(stream: number, flags: number, block: string): void {
+    this.sender.sendBlock(stream, flags, block)
+  }
+
   sendWaiting(stream: H2Stream): void {
     this.sender.sendWaiting(stream)
   }

@@ -104,8 +104,11 @@ class H2Connection {
 
   /** A bug on one connection is that connection's end, not the process's. */
   readonly #onChunk = (chunk: Buffer): void => {
+    const { sender } = this.#streams
     try {
+      sender.reading()
       this.#read(chunk)
+      sender.read()
     } catch {
       this.#streams.fail(connectionFault(h2Error.internal, 'a bug of ours'))
     }

@@ -183,8 +183,14 @@ const shortLengths: readonly string[] = Array.from({ length: 127 }, (_, length) 
  */
 export function headBlock(status: number, headers: readonly string[]): string {
   const known = statusIndexes.get(status)
-  let text = known === undefined ? `\x08${stringOf(String(status))}` : String.fromCharCode(0x80 | known)
-  for (let index = 0; index < headers.length; index += 2) {
+  const text = known === undefined ? `\x08${stringOf(String(status))}` : String.fromCharCode(0x80 | known)
+  return text + fieldsBlock(headers, 0)
+}
+
+/** The fields from index `from` on, as a part of such a block. */
+export function fieldsBlock(headers: readonly string[], from: number): string {
+  let text = ''
+  for (let index = from; index < headers.length; index += 2) {
     const name = headers[index]!
     const value = headers[index + 1]!
     const length = value.length < 127 ? shortLengths[value.length]! : integer(0, 7, value.length)
