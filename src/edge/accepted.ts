@@ -34,16 +34,17 @@ export interface Connection {
 }
 
 const pool = Buffer.alloc(8 * 512)
-let used = pool.length
+let digits = ''
+let used = 0
 
 /** 16 hex digits; unique, not secret. */
 export function newId(): string {
-  if (used === pool.length) {
-    randomFillSync(pool)
+  if (used === digits.length) {
+    digits = randomFillSync(pool).toString('hex')
     used = 0
   }
-  used += 8
-  return pool.toString('hex', used - 8, used)
+  used += 16
+  return digits.slice(used - 16, used)
 }
 
 export interface ExchangeStart {

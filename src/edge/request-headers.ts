@@ -33,6 +33,9 @@ const replaced: ReadonlySet<string> = new Set([
   'cdn-loop',
 ])
 
+/** What an origin does not get, or not as the client sent it. */
+export const changedOnTheWay: ReadonlySet<string> = new Set([...replaced, ...hopByHop, 'via', 'traceparent'])
+
 const loopName = 'rimward'
 
 /**

@@ -3,9 +3,11 @@
  */
 import { EdgeError } from '#/core/errors.ts'
 import type { Answer, HeaderList } from '#/core/exchange.ts'
+import { StoredUse } from '#/core/stored-use.ts'
 import { connectionNames, hopByHop } from '#/http/header-list.ts'
 import type { AcceptedExchange } from './accepted.ts'
 import { checkFields } from './check-fields.ts'
+import { fixedLines } from './fixed-fields.ts'
 import type { Reply } from './reply.ts'
 import { type Pop, rayOf } from './request-headers.ts'
 
@@ -23,6 +25,7 @@ export function respond(
   answer: Answer,
   options: RespondOptions,
 ): Promise<void> | undefined {
+  if (sendFixed(exchange, reply, answer, options)) return undefined
   const joins = answer.status === 101 && answer.upgraded !== undefined && exchange.wantsUpgrade
   if (!joins && !(answer.status >= 200 && answer.status <= 599)) {
     answer.upgraded?.destroy()
@@ -53,6 +56,26 @@ export function respond(
   return reply.sendStream(status, statusText, headers, body).then((bytes) => {
     exchange.bytesOut = bytes
   })
+}
+
+/** A hit in memory: what is the same each time was looked at when it came first. */
+function sendFixed(exchange: AcceptedExchange, reply: Reply, answer: Answer, options: RespondOptions): boolean {
+  const fixed = StoredUse.fixedOf(answer)
+  const { body, headers, status } = answer
+  if (fixed === undefined || reply.sendFixed === undefined || options.debug) return false
+  if (!(body instanceof Uint8Array) || status !== 200 || exchange.method !== 'GET') return false
+  const lines = fixedLines(fixed, ours)
+  if (lines === undefined) return false
+  addOurs(headers, exchange, options)
+  exchange.status = status
+  if (closesAfter(exchange, options)) reply.closeAfter()
+  reply.sendFixed(lines, headers, fixed.length, body)
+  exchange.bytesOut = body.length
+  return true
+}
+
+function addOurs(list: HeaderList, exchange: AcceptedExchange, { pop }: RespondOptions): void {
+  list.push('x-served-by', pop.id, 'cf-ray', rayOf(exchange.id, pop))
 }
 
 function checkedHeaders(exchange: AcceptedExchange, answer: Answer, options: RespondOptions): HeaderList {
@@ -121,7 +144,7 @@ function responseHeaders(exchange: AcceptedExchange, answer: Answer, options: Re
     } else list.push(headers[index]!, headers[index + 1]!)
   }
   if (length !== undefined && /^\d{1,15}$/.test(length)) list.push('content-length', length)
-  list.push('x-served-by', options.pop.id, 'cf-ray', rayOf(exchange.id, options.pop))
+  addOurs(list, exchange, options)
   if (options.debug) addDiagnostics(list, exchange)
   return list
 }
