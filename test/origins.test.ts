@@ -139,9 +139,12 @@ test('events arrive one by one, and early hints before the answer', async (t) =>
   assert.equal(String((await once(response, 'data'))[0]), 'data: 2\n\n')
   response.destroy()
   const hinted = ask('events', '/hints').end()
-  const [information] = await once(hinted, 'information')
+  // Both are listened for at once: they may arrive in one packet.
+  const [[information], [page]] = (await Promise.all([once(hinted, 'information'), once(hinted, 'response')])) as [
+    [IncomingMessage],
+    [IncomingMessage],
+  ]
   assert.deepEqual([information.statusCode, information.headers.link], [103, '</a.css>; rel=preload'])
-  const [page] = (await once(hinted, 'response')) as [IncomingMessage]
   assert.equal(page.statusCode, 200)
   page.resume()
 })

@@ -4,7 +4,7 @@
  */
 import type { Readable } from 'node:stream'
 import type { CacheWish, PurgeWish } from './cache-policy.ts'
-import type { Answer, HeaderList } from './exchange.ts'
+import type { Answer, Client, Exchange, HeaderList } from './exchange.ts'
 import type { OriginConnection, OriginPool } from './origin.ts'
 import type { BlobHash, Deployment, ObjectNamespace, Program, ProgramName, Sealed, Snapshot } from './snapshot.ts'
 import type { EpochMs, Milliseconds } from './units.ts'
@@ -90,6 +90,8 @@ export interface Fabric {
 
 export interface KvValue {
   readonly value: Uint8Array
+  /** Of the record that was read; grows with each write of the key. Absent on what is put. */
+  readonly revision?: Revision
   /** Serialized JSON. */
   readonly metadata?: string
   readonly expiresAt?: EpochMs
@@ -110,11 +112,37 @@ export interface KvPage {
 /** Key-value namespaces behind Workers KV and Compute's KV stores. Values over the inline size lie in blobs. */
 export interface KvStores {
   get(store: string, key: string): Promise<KvValue | undefined>
-  put(store: string, key: string, value: KvValue): Promise<void>
-  delete(store: string, key: string): Promise<void>
+  /** With `expect` (0: only where there is no such key), the new revision, or `undefined` when it did not hold. */
+  put(
+    store: string,
+    key: string,
+    value: KvValue,
+    options?: { readonly expect?: Revision },
+  ): Promise<Revision | undefined>
+  /** Returns whether a key was there. */
+  delete(store: string, key: string): Promise<boolean>
   list(store: string, options: { prefix?: string; cursor?: string; limit: number }): Promise<KvPage>
   /** Removes every key of the namespace. */
   clear(store: string): Promise<void>
+}
+
+/** Short texts by key, for Compute's config stores; what was acknowledged is read by the next request. */
+export interface ConfigStores {
+  get(store: string, key: string): Promise<string | undefined>
+}
+
+/** Secrets by name, for Compute's secret stores: sealed at rest, opened only for the program that links the store. */
+export interface SecretStores {
+  get(store: string, name: string): Promise<Uint8Array | undefined>
+}
+
+/** Networks with an action, for Compute's ACLs. */
+export interface AccessLists {
+  /** The entry with the longest prefix that covers the address. */
+  lookup(
+    store: string,
+    address: string,
+  ): Promise<{ readonly prefix: string; readonly action: 'ALLOW' | 'BLOCK' } | undefined>
 }
 
 /** Secrets at rest: AES-256-GCM under a key that lies beside the data (`D/secret.key`, mode 0600). */
@@ -136,6 +164,14 @@ export interface ProgramRequest {
   readonly body: Readable | null
   /** Serialized `request.cf`. */
   readonly cf: string
+  /** 16 hex digits, as in the log. */
+  readonly id: string
+  readonly client: Client
+  /** Address of the socket that the client reached. */
+  readonly serverAddress: string
+  readonly httpVersion: Exchange['httpVersion']
+  /** Fields as the client sent them, hop-by-hop ones too. */
+  readonly received: HeaderList
   readonly wantsUpgrade: boolean
   readonly signal: AbortSignal
   /** Interim answers, 103 above all (RFC 8297). */

@@ -4,6 +4,7 @@
  */
 import type { AnswerPolicy } from './answer-policy.ts'
 import type { CachePolicy } from './cache-policy.ts'
+import type { ComputeCode } from './compute.ts'
 import type { DeliveryRules, Lookups } from './delivery-rules.ts'
 import type { ErrorPages, OriginPool } from './origin.ts'
 import type { EpochMs } from './units.ts'
@@ -54,6 +55,8 @@ export interface Program {
   readonly rollout: readonly { readonly deployment: Deployment; readonly percent: number }[]
   /** Durable Object classes with storage of their own. Storage belongs to the program, not to a deployment. */
   readonly objects: readonly ObjectNamespace[]
+  /** Dictionaries and address lists of a service, by name: they change without a new deployment. */
+  readonly lookups?: Lookups
 }
 
 /** One class of Durable Objects; its data lives under `key`, which survives a rename of the class. */
@@ -72,8 +75,10 @@ export interface Deployment {
   readonly number: number
   readonly createdAt: EpochMs
   readonly tag?: string
-  /** Absent for a program that is only assets. */
+  /** Absent for a program that is only assets, and where `compute` is. */
   readonly code?: ProgramCode
+  /** A WebAssembly program of Fastly Compute, run by the engine of that name instead of workerd. */
+  readonly compute?: ComputeCode
   readonly bindings: readonly Binding[]
   readonly assets?: AssetsDeployment
   readonly limits: { readonly cpuMs?: number }

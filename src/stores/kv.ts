@@ -49,20 +49,21 @@ export function createKvStores({ fabric, limits, clock }: KvParts): SweptKvStore
         if (entry === undefined) return undefined
         const record = decodeRecord(entry.value)
         const value = record.kind === 'inline' ? record.value : await fabric.blobs.get(record.hash)
-        if (value !== undefined) return withHead(value, record.metadata, entry)
+        if (value !== undefined) return { ...withHead(value, record.metadata, entry), revision: entry.revision }
       }
       throw new EdgeError('internal', `The value of the key "${key}" is missing from the blobs.`)
     },
 
-    async put(store, key, value) {
+    async put(store, key, value, options = {}) {
       throwIf(refuseKey(key, limits) ?? refuseValue(value.value.byteLength, value.metadata, limits))
       const record = encodeRecord(await storeValue(store, key, value))
-      await keysOf(store).put(key, record, value.expiresAt === undefined ? {} : { expiresAt: value.expiresAt })
+      const expires = value.expiresAt === undefined ? {} : { expiresAt: value.expiresAt }
+      return keysOf(store).put(key, record, { ...options, ...expires })
     },
 
     async delete(store, key) {
       throwIf(refuseKey(key, limits))
-      await keysOf(store).delete(key)
+      return keysOf(store).delete(key)
     },
 
     async list(store, { prefix = '', cursor, limit }) {

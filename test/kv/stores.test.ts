@@ -39,15 +39,18 @@ test('values small and large come back, with metadata, until they expire', async
     await kv.put('s', `${size}`, { ...large(size % 251, size), metadata: '{"a":1}', expiresAt })
     const found = (await kv.get('s', `${size}`))!
     assert.ok(Buffer.alloc(size, size % 251).equals(found.value))
-    assert.deepEqual({ ...found, value: null }, { value: null, metadata: '{"a":1}', expiresAt })
+    const { revision } = found
+    assert.deepEqual({ ...found, value: null }, { value: null, metadata: '{"a":1}', expiresAt, revision })
   }
-  await kv.put('s', 'stays', value('v'))
-  assert.deepEqual(Object.keys((await kv.get('s', 'stays'))!), ['value'])
+  const written = await kv.put('s', 'stays', value('v'))
+  assert.deepEqual(Object.keys((await kv.get('s', 'stays'))!), ['value', 'revision'])
+  assert.equal(await kv.put('s', 'stays', value('never'), { expect: 0 }), undefined)
+  assert.equal((await kv.get('s', 'stays'))!.revision, written)
   assert.equal(await kv.get('another', 'stays'), undefined)
   time.now += 60_000
   for (const size of sizes) assert.equal(await kv.get('s', `${size}`), undefined)
-  await kv.delete('s', 'stays')
-  await kv.delete('s', 'stays')
+  assert.equal(await kv.delete('s', 'stays'), true)
+  assert.equal(await kv.delete('s', 'stays'), false)
   assert.equal(await kv.get('s', 'stays'), undefined)
 })
 

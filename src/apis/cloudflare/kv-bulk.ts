@@ -117,6 +117,6 @@ function requireCount(count: number, most: number, verb: string): void {
   if (count > most) throw new VendorError(400, 10033, `${verb}: 'You gave ${count} keys; ${most} is the most.'`)
 }
 
-async function inGroups<Item>(items: readonly Item[], work: (item: Item) => Promise<void>): Promise<void> {
+async function inGroups<Item>(items: readonly Item[], work: (item: Item) => Promise<unknown>): Promise<void> {
   for (let at = 0; at < items.length; at += together) await Promise.all(items.slice(at, at + together).map(work))
 }

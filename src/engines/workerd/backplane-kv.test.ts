@@ -14,8 +14,8 @@ function oneStore(content: Record<string, KvValue> = {}): KvStores & { content: 
   return {
     content: map,
     get: async (_store, key) => map.get(key),
-    put: async (_store, key, value) => void map.set(key, value),
-    delete: async (_store, key) => void map.delete(key),
+    put: async (_store, key, value) => map.set(key, value).size,
+    delete: async (_store, key) => map.delete(key),
     clear: async () => map.clear(),
     async list(_store, { limit, cursor = '', prefix = '' }) {
       const keys = [...map.keys()].filter((name) => name > cursor && name.startsWith(prefix)).sort()

@@ -105,6 +105,11 @@ export async function openStage(
         headers: [],
         body: null,
         cf: '{"colo":"TST"}',
+        id: '0123456789abcdef',
+        client: { address: '192.0.2.1', port: 40_000 },
+        serverAddress: '192.0.2.2',
+        httpVersion: '1.1',
+        received: [],
         wantsUpgrade: false,
         signal: new AbortController().signal,
         ...request,
@@ -178,8 +183,8 @@ function memoryKv(): KvStores {
   const of = (store: string) => stores.get(store) ?? stores.set(store, new Map()).get(store)!
   return {
     get: async (store, key) => of(store).get(key),
-    put: async (store, key, value) => void of(store).set(key, value),
-    delete: async (store, key) => void of(store).delete(key),
+    put: async (store, key, value) => of(store).set(key, value).size,
+    delete: async (store, key) => of(store).delete(key),
     clear: async (store) => of(store).clear(),
     async list(store, { prefix = '', cursor = '', limit }) {
       const all = [...of(store)].filter(([name]) => name.startsWith(prefix) && name > cursor).sort()

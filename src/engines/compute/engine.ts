@@ -1,0 +1,105 @@
+/** The Compute engine: WebAssembly programs of Fastly Compute in cells, processes apart from those that hold connections. */
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { EdgeError } from '#/core/errors.ts'
+import type { Limits } from '#/core/limits.ts'
+import type { Blobs, Engine, ProgramAnswer, ProgramRequest, Proof } from '#/core/ports.ts'
+import type { Deployment, Program } from '#/core/snapshot.ts'
+import type { Clock } from '#/core/units.ts'
+import { type Cells, type ComputeDeployment, createCells, toFailure } from './cells.ts'
+import type { HostCalls } from './host-calls.ts'
+import { runHead } from './program-facts.ts'
+import { type AnswerHead, asHead } from './protocol.ts'
+import { InBody, pumpInto, toReadable } from './wire-body.ts'
+
+export interface ComputeEngineOptions {
+  /** Lasting, and derived: prepared modules. */
+  readonly folder: string
+  /** Sockets; short path, emptied at start. */
+  readonly runFolder: string
+  readonly blobs: Blobs
+  readonly limits: Limits
+  readonly clock: Clock
+  readonly pop: { readonly id: string; readonly country: string }
+  readonly customer: string
+  readonly log: (message: string, facts?: object) => void
+  readonly hostCalls: HostCalls
+}
+
+export interface ComputeEngine extends Engine {
+  /** What runs now, for figures. */
+  cells(): readonly { readonly pid: number; readonly inFlight: number }[]
+}
+
+/** Starts no process before the first program is asked for. */
+export async function createComputeEngine(options: ComputeEngineOptions): Promise<ComputeEngine> {
+  await mkdir(join(options.folder, 'modules'), { recursive: true })
+  const cells = createCells(options)
+  return {
+    cells: () => cells.open,
+    run: (program, deployment, request) => run(cells, options.limits, program, needCompute(deployment), request),
+    warm(program, deployment) {
+      cells
+        .pick(deployment.id)
+        .then((cell) => cells.load(cell, program, needCompute(deployment)))
+        .catch(() => {})
+    },
+    prove: (program, deployment) => prove(cells, { ...program, rollout: [] }, needCompute(deployment)),
+    async adopt(snapshot) {
+      cells.adopt(snapshot)
+    },
+    async forget() {},
+    close: () => cells.close(),
+  }
+}
+
+function needCompute(deployment: Deployment): ComputeDeployment {
+  if (deployment.compute === undefined)
+    throw new EdgeError('internal', `${deployment.program} is not a Compute program.`)
+  return deployment as ComputeDeployment
+}
+
+/** A module that compiles and links in a cell of its own may serve. */
+async function prove(cells: Cells, program: Program, deployment: ComputeDeployment): Promise<Proof> {
+  const cell = await cells.spare()
+  const began = performance.now()
+  try {
+    await cells.load(cell, program, deployment)
+    return { ok: true, exports: [], startupMs: performance.now() - began }
+  } catch (failure) {
+    if (failure instanceof EdgeError && failure.code === 'program_start_failed')
+      return { ok: false, message: failure.message }
+    throw failure
+  } finally {
+    cell.kill()
+  }
+}
+
+async function run(
+  cells: Cells,
+  limits: Limits,
+  program: Program,
+  deployment: ComputeDeployment,
+  request: ProgramRequest,
+): Promise<ProgramAnswer> {
+  const cell = await cells.pick(deployment.id)
+  if (cell.inFlight >= limits.computeInFlight)
+    throw new EdgeError('overloaded', `${limits.computeInFlight} requests are in this program's cell.`)
+  await cells.load(cell, program, deployment)
+  if (request.signal.aborted) throw new EdgeError('client_gone', 'The client left.')
+  const run = cells.hold(cell, { program, deployment, request })
+  const head = runHead(deployment, run, request)
+  const call = cell.line.call(asHead(head), request.body === null ? null : 'stream', {
+    onNote: ({ status, headers }) => request.onInformational?.(status as number, headers as string[]),
+  })
+  if (request.body !== null) pumpInto(call.out!, request.body)
+  request.signal.addEventListener('abort', call.cancel, { once: true })
+  try {
+    const { head: answer, body } = await call.reply
+    const { status, headers, start, over } = answer as unknown as AnswerHead
+    if (over === true) cells.release(run)
+    return { status, headers, start, body: body instanceof InBody ? toReadable(body) : body }
+  } catch (failure) {
+    throw toFailure(failure, program.name)
+  }
+}
