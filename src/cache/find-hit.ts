@@ -4,17 +4,19 @@
  */
 import type { EgressAnswer, HitRequest } from '#/core/ports.ts'
 import { StoredUse } from '#/core/stored-use.ts'
-import { answerStored, headersOf } from './answer-stored.ts'
-import { isBypassed, readAsk } from './ask.ts'
+import type { EpochMs } from '#/core/units.ts'
+import { headerValue } from '#/http/header-list.ts'
+import { answerStored } from './answer-stored.ts'
+import { type Ask, isBypassed, readAsk } from './ask.ts'
 import { cacheStatus } from './cache-status.ts'
 import { choose } from './choose.ts'
 import { type CachedParts, countUse } from './fetch-cached.ts'
-import { mayReuse, policyOf } from './may-reuse.ts'
+import { ageOf, mayReuse, policyOf } from './may-reuse.ts'
 import { notModified } from './preconditions.ts'
 import type { StoredAnswer } from './store.ts'
 
 export function findHit(request: HitRequest, parts: CachedParts): EgressAnswer | undefined {
-  const { changed, headers, cache } = request
+  const { changed, cache } = request
   if (cache !== undefined && (isBypassed(cache, request.publicUrl) || cache.refresh === true)) return undefined
   if (cache?.policy?.key?.headers?.some((name) => changed.has(name.toLowerCase()))) return undefined
   const ask = readAsk(request, request.publicUrl)
@@ -29,20 +31,18 @@ export function findHit(request: HitRequest, parts: CachedParts): EgressAnswer |
   if (reuse.kind !== 'fresh') return undefined
   const hits = countUse(stored, parts)
   const told = { outcome: 'hit', ttlMs: reuse.ttlMs, hits } as const
-  const body = ask.method === 'GET' && head.status === 200 && ask.range === undefined ? stored.bytes() : undefined
-  if (body === undefined || body.length === 0 || head.partial !== undefined) return answerStored(stored, ask, now, told)
-  if (notModified(headers, policyOf(head), now)) return answerStored(stored, ask, now, told)
-  const fields = headersOf(head, ask, now)
-  fields.push('content-length', String(body.length))
-  return new StoredUse({
-    status: 200,
-    headers: fields,
-    body,
-    cacheStatus: cacheStatus(told),
-    cacheOutcome: 'hit',
-    cacheHits: hits,
-    fixed: head.headers,
-  })
+  const body = isWholeAnswer(ask, stored, now) ? stored.bytes() : undefined
+  if (body === undefined || body.length > parts.limits.compressWholeBytes) return answerStored(stored, ask, now, told)
+  const age = String(Math.floor(ageOf(head, now) / 1000))
+  return new StoredUse({ fixed: head.headers, age, cacheStatus: cacheStatus(told), cacheHits: hits, body })
+}
+
+/** Neither HEAD, nor a part, nor what the client has already, nor what only those who debug see. */
+function isWholeAnswer({ method, headers }: Ask, { head, bodyBytes }: StoredAnswer, now: EpochMs): boolean {
+  if (method !== 'GET' || head.status !== 200 || head.partial !== undefined || bodyBytes === 0) return false
+  const policy = policyOf(head)
+  if (policy.surrogate !== undefined && headerValue(headers, 'fastly-debug') !== undefined) return false
+  return headerValue(headers, 'range') === undefined && !notModified(headers, policy, now)
 }
 
 /** Fields that reach the origin changed cannot be compared with what stands in the client's request. */

@@ -8,7 +8,7 @@ import { AcceptedExchange, abandon, type Connection } from './accepted.ts'
 import { createHeadTail, FastReply, type HeadTail } from './fast-reply.ts'
 import type { Front } from './front.ts'
 import { InPlaceSocket } from './read-in-place.ts'
-import { type HostMemo, type ScannedHead, scanHead } from './scan-head.ts'
+import { type FieldsMemo, type ScannedHead, scanHead } from './scan-head.ts'
 
 export interface FastHttp1 {
   /** Serves a socket of which nothing was read, or whose first bytes were put back. */
@@ -56,7 +56,7 @@ export class FastConnection {
   readonly isEncrypted: boolean
   readonly #connection: Connection
   readonly #shared: Shared
-  readonly #memo: HostMemo = { authority: '', host: '' }
+  readonly #memo: FieldsMemo = { text: '', fields: undefined }
   /** Bytes that are no request yet, as Latin-1. */
   #text = ''
   #busy = false

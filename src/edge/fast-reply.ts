@@ -57,12 +57,10 @@ export class FastReply implements Reply {
     this.#finish()
   }
 
-  sendFixed(lines: string, headers: HeaderList, from: number, body: Uint8Array): void {
+  sendFixed(head: string, body: Uint8Array): void {
     const { socket, tail } = this.#connection
     if (this.headSent || !socket.writable) throw clientGone()
     this.headSent = true
-    let head = okLine + lines
-    for (let index = from; index < headers.length; index += 2) head += `${headers[index]}: ${headers[index + 1]}\r\n`
     this.#write(head + (this.#closes ? tail.close : tail.keep), body)
     this.#finish()
   }
@@ -128,7 +126,6 @@ export class FastReply implements Reply {
   }
 }
 
-const okLine = 'HTTP/1.1 200 OK\r\n'
 const statusLines = new Map<number, string>()
 
 /** One line a status: at most 500 of them exist. */

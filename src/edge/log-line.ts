@@ -26,17 +26,39 @@ export interface LogLine {
   readonly cause: string | undefined
 }
 
-/** What `JSON.stringify` writes, with a line end, in a third of its time: the names are known, most values are plain. */
+/**
+ * What `JSON.stringify` writes, with a line end, in a third of its time: the names are known, our own words and tokens need
+ * no look, and who answered is mostly the one who answered before.
+ */
 export function formatLine(line: LogLine): string {
-  return `{"time":${quoted(line.time)},"id":${quoted(line.id)},"pop":${quoted(line.pop)}${
-    optional('site', line.site) + optional('program', line.program) + optional('deployment', line.deployment)
-  },"client":${quoted(line.client)}${optional('country', line.country)},"method":${quoted(line.method)},"scheme":${quoted(
-    line.scheme,
-  )},"host":${quoted(line.host)},"path":${quoted(line.path)},"httpVersion":${quoted(line.httpVersion)},"status":${
-    line.status
-  },"bytesIn":${line.bytesIn},"bytesOut":${line.bytesOut},"durationMs":${line.durationMs}${
-    optional('cache', line.cache) + optional('start', line.start) + optional('error', line.error)
-  }${optional('detail', line.detail)}${optional('cause', line.cause)}}\n`
+  const client = `,"client":${quoted(line.client)}${word('country', line.country)},"method":"${line.method}"`
+  const asked = `,"scheme":"${line.scheme}","host":${quoted(line.host)},"path":${quoted(line.path)}`
+  const size = `,"bytesIn":${line.bytesIn},"bytesOut":${line.bytesOut},"durationMs":${line.durationMs}`
+  const how = `${word('cache', line.cache)}${word('start', line.start)}`
+  const failure = line.error === undefined ? '' : failureOf(line)
+  return `{"time":"${line.time}","id":"${line.id}"${placeOf(line)}${client}${asked},"httpVersion":"${line.httpVersion}","status":${line.status}${size}${how}${failure}}\n`
+}
+
+type Place = Pick<LogLine, 'pop' | 'site' | 'program' | 'deployment'>
+
+let last: Place = { pop: '', site: undefined, program: undefined, deployment: undefined }
+let lastText = ',"pop":""'
+
+function placeOf({ pop, site, program, deployment }: LogLine): string {
+  if (pop !== last.pop || site !== last.site || program !== last.program || deployment !== last.deployment) {
+    last = { pop, site, program, deployment }
+    lastText = `,"pop":${quoted(pop)}${optional('site', site)}${optional('program', program)}${optional('deployment', deployment)}`
+  }
+  return lastText
+}
+
+function failureOf({ error, detail, cause }: LogLine): string {
+  return `${word('error', error)}${optional('detail', detail)}${optional('cause', cause)}`
+}
+
+/** One of our own words, which means itself in JSON. */
+function word(name: string, value: string | undefined): string {
+  return value === undefined ? '' : `,"${name}":"${value}"`
 }
 
 function optional(name: string, value: string | undefined): string {

@@ -25,9 +25,9 @@ test('a line is what JSON.stringify would write', () => {
   const texts = ['', ' ', '"', '\\', 'a"b\\c', '\u0000\u001f\u007f', 'é', '日本', '\ud800', '/a?q=%22', '[x]^`{|}~!#']
   for (const text of texts)
     for (const change of [
-      { path: text, host: text, client: text, method: text },
-      { site: text, program: text, deployment: text, country: text, cache: text, start: text },
-      { error: text, detail: text, cause: text },
+      { path: text, host: text, client: text },
+      { pop: text, site: text, program: text, deployment: text, country: 'DE', cache: 'hit', start: 'cold' },
+      { error: 'internal', detail: text, cause: text },
     ])
       assert.deepEqual(JSON.parse(formatLine(aLine(change))), JSON.parse(JSON.stringify(aLine(change))), text)
   assert.equal(formatLine(aLine()), `${JSON.stringify(aLine())}\n`)

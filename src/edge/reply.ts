@@ -12,10 +12,10 @@ export interface Reply {
   /** Head and body in one go; `body` null for none. `headers` is the transport's to keep. */
   sendWhole(status: number, statusText: string | undefined, headers: HeaderList, body: Uint8Array | null): void
   /**
-   * As `sendWhole` with 200, where most of the head is written out already: `lines` (with the date), then `headers` from
-   * index `from` on, which are sound. Absent where a head is no text.
+   * As `sendWhole`, where the head is written out already, Date and length included: all but what is said of the
+   * connection and the empty line. Absent where a head is no text.
    */
-  sendFixed?(lines: string, headers: HeaderList, from: number, body: Uint8Array): void
+  sendFixed?(head: string, body: Uint8Array): void
   /** Resolves with the bytes sent; rejects with an `EdgeError` when either side broke off. */
   sendStream(status: number, statusText: string | undefined, headers: HeaderList, body: Readable): Promise<number>
   /** Joins the client with the program's connection until either ends; resolves with the bytes sent to the client. */

@@ -82,8 +82,16 @@ export function forwardedHeaders(exchange: AcceptedExchange, pop: Pop, requestLo
 
 /** `CF-Ray`: the exchange's id and the point of presence. */
 export function rayOf(id: string, pop: Pop): string {
-  return `${id}-${pop.id.toUpperCase()}`
+  if (pop.id !== rayPop) {
+    rayPop = pop.id
+    rayEnd = `-${pop.id.toUpperCase()}`
+  }
+  return id + rayEnd
 }
+
+/** One process is one point of presence. */
+let rayPop = ''
+let rayEnd = '-'
 
 function countedLoop(value: string, requestLoops: number): string {
   const passes = value.split(',').filter((part) => part.trim().split(';')[0]!.trim().toLowerCase() === loopName).length

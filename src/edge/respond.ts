@@ -7,7 +7,7 @@ import { StoredUse } from '#/core/stored-use.ts'
 import { connectionNames, hopByHop } from '#/http/header-list.ts'
 import type { AcceptedExchange } from './accepted.ts'
 import { checkFields } from './check-fields.ts'
-import { fixedLines } from './fixed-fields.ts'
+import { fixedHead, fixedRest } from './fixed-head.ts'
 import type { Reply } from './reply.ts'
 import { type Pop, rayOf } from './request-headers.ts'
 
@@ -60,22 +60,14 @@ export function respond(
 
 /** A hit in memory: what is the same each time was looked at when it came first. */
 function sendFixed(exchange: AcceptedExchange, reply: Reply, answer: Answer, options: RespondOptions): boolean {
-  const fixed = StoredUse.fixedOf(answer)
-  const { body, headers, status } = answer
-  if (fixed === undefined || reply.sendFixed === undefined || options.debug) return false
-  if (!(body instanceof Uint8Array) || status !== 200 || exchange.method !== 'GET') return false
-  const lines = fixedLines(fixed, ours)
-  if (lines === undefined) return false
-  addOurs(headers, exchange, options)
-  exchange.status = status
+  if (reply.sendFixed === undefined || options.debug || exchange.method !== 'GET' || !StoredUse.is(answer)) return false
+  const head = fixedHead(answer, ours, options.pop.id)
+  if (head === undefined) return false
+  exchange.status = answer.status
   if (closesAfter(exchange, options)) reply.closeAfter()
-  reply.sendFixed(lines, headers, fixed.length, body)
-  exchange.bytesOut = body.length
+  reply.sendFixed(head + fixedRest(answer, rayOf(exchange.id, options.pop)), answer.body)
+  exchange.bytesOut = answer.body.length
   return true
-}
-
-function addOurs(list: HeaderList, exchange: AcceptedExchange, { pop }: RespondOptions): void {
-  list.push('x-served-by', pop.id, 'cf-ray', rayOf(exchange.id, pop))
 }
 
 function checkedHeaders(exchange: AcceptedExchange, answer: Answer, options: RespondOptions): HeaderList {
@@ -144,7 +136,7 @@ function responseHeaders(exchange: AcceptedExchange, answer: Answer, options: Re
     } else list.push(headers[index]!, headers[index + 1]!)
   }
   if (length !== undefined && /^\d{1,15}$/.test(length)) list.push('content-length', length)
-  addOurs(list, exchange, options)
+  list.push('x-served-by', options.pop.id, 'cf-ray', rayOf(exchange.id, options.pop))
   if (options.debug) addDiagnostics(list, exchange)
   return list
 }
