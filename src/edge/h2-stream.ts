@@ -5,9 +5,10 @@ import { type Duplex, Readable } from 'node:stream'
 import { EdgeError } from '#/core/errors.ts'
 import type { HeaderList } from '#/core/exchange.ts'
 import { headerValue } from '#/http/header-list.ts'
-import { fieldsBlock, headBlock } from '#/http/hpack.ts'
+import { fieldsBlock } from '#/http/hpack.ts'
 import { type AcceptedExchange, clientGone } from './accepted.ts'
 import { areFieldsSound } from './check-fields.ts'
+import { fieldsOfLines, fixedBlock } from './h2-fixed-head.ts'
 import { flag, h2Error } from './h2-frames.ts'
 import { createTunnel } from './h2-tunnel.ts'
 import { declaredLength } from './http1-reply.ts'
@@ -144,12 +145,12 @@ export class H2Stream implements Reply, Sink {
     this.#host.sendWaiting(this)
   }
 
-  /** `lines` are those of HTTP/1, and the same string for the same answer: they become a block once. */
-  sendFixed(lines: string, headers: HeaderList, from: number, body: Uint8Array): void {
+  /** `head` becomes a block once. */
+  sendFixed(head: string, rest: string, body: Uint8Array): void {
     if (this.destroyed || this.headSent) throw clientGone()
     this.#refuseAsWebSocket(200)
     this.headSent = true
-    this.#host.sendBlock(this.id, 0, fixedBlock(lines) + fieldsBlock(headers, from))
+    this.#host.sendBlock(this.id, 0, fixedBlock(head) + fieldsBlock(fieldsOfLines(rest, 0), 0))
     this.#sendBody(body)
   }
 
@@ -249,23 +250,4 @@ export class H2Stream implements Reply, Sink {
     }
     if (lost || !this.remoteEnded) this.source?.destroy()
   }
-}
-
-/** Heads of stored answers, a few hundred bytes each; one that is asked for again soon is written anew cheaply. */
-const fixedBlocksKept = 1_000
-const fixedBlocks = new Map<string, string>()
-
-function fixedBlock(lines: string): string {
-  const known = fixedBlocks.get(lines)
-  if (known !== undefined) return known
-  const fields: string[] = []
-  for (const line of lines.split('\r\n')) {
-    const colon = line.indexOf(': ')
-    if (colon > 0) fields.push(line.slice(0, colon), line.slice(colon + 2))
-  }
-  // One piece of text: what is joined from many is joined anew by each who reads it.
-  const block = Buffer.from(headBlock(200, fields), 'latin1').toString('latin1')
-  if (fixedBlocks.size === fixedBlocksKept) fixedBlocks.clear()
-  fixedBlocks.set(lines, block)
-  return block
 }
