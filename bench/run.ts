@@ -15,6 +15,7 @@ import { findGenerator } from './load.ts'
 import type { BenchRow, BenchTable } from './row.ts'
 import { cacheStore } from './rows/cache-store.ts'
 import { deploy } from './rows/deploy.ts'
+import { h2Rows } from './rows/h2-hit.ts'
 import { hitRows } from './rows/hits.ts'
 import { workersCold, workersColdTls } from './rows/workers-cold.ts'
 import { workersIdle } from './rows/workers-idle.ts'
@@ -28,6 +29,7 @@ const allRows: readonly BenchRow[] = [
   workersIdle,
   deploy,
   ...hitRows,
+  ...h2Rows,
   cacheStore,
 ]
 

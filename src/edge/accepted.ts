@@ -25,6 +25,8 @@ export interface Connection {
   readonly live: AcceptedExchange[]
   /** HTTP/1: a request was refused or misread here; whatever bytes follow it are not requests any more. */
   ending: boolean
+  /** Makes each WebSocket say that this end goes away; made with the first. */
+  webSockets: Set<() => void> | undefined
   /** Set on HTTP/2: GOAWAY, then the end when the last stream is done. */
   endGracefully?: () => void
   /** Ends the connection when what was written to it is out. */

@@ -136,6 +136,7 @@ function adoptByNode(server: Server, socket: Socket): void {
 }
 
 function endIdle(connection: Connections['all'] extends ReadonlySet<infer One> ? One : never): void {
+  for (const goAway of connection.webSockets ?? []) goAway()
   if (connection.endGracefully !== undefined) connection.endGracefully()
   else if (connection.live.length === 0) connection.endSoon()
 }

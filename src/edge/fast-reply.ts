@@ -57,11 +57,11 @@ export class FastReply implements Reply {
     this.#finish()
   }
 
-  sendFixed(head: string, body: Uint8Array): void {
+  sendFixed(head: string, rest: string, body: Uint8Array): void {
     const { socket, tail } = this.#connection
     if (this.headSent || !socket.writable) throw clientGone()
     this.headSent = true
-    this.#write(head + (this.#closes ? tail.close : tail.keep), body)
+    this.#write(head + rest + (this.#closes ? tail.close : tail.keep), body)
     this.#finish()
   }
 

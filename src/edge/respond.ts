@@ -65,7 +65,7 @@ function sendFixed(exchange: AcceptedExchange, reply: Reply, answer: Answer, opt
   if (head === undefined) return false
   exchange.status = answer.status
   if (closesAfter(exchange, options)) reply.closeAfter()
-  reply.sendFixed(head + fixedRest(answer, rayOf(exchange.id, options.pop)), answer.body)
+  reply.sendFixed(head, fixedRest(answer, rayOf(exchange.id, options.pop)), answer.body)
   exchange.bytesOut = answer.body.length
   return true
 }
