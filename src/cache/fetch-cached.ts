@@ -46,7 +46,7 @@ export async function fetchCached(request: EgressRequest, ask: Ask, parts: Cache
   switch (reuse.kind) {
     case 'fresh':
       return withCodings(
-        answerStored(stored, ask, now, { outcome: 'hit', ttlMs: reuse.ttlMs, hits: use(stored, parts) }),
+        answerStored(stored, ask, now, { outcome: 'hit', ttlMs: reuse.ttlMs, hits: countUse(stored, parts) }),
         stored,
         parts,
       )
@@ -56,7 +56,7 @@ export async function fetchCached(request: EgressRequest, ask: Ask, parts: Cache
         outcome: first ? 'stale' : 'updating',
         ttlMs: reuse.ttlMs,
         detail: 'stale-while-revalidate',
-        hits: use(stored, parts),
+        hits: countUse(stored, parts),
       }
       return withCodings(answerStored(stored, ask, now, told), stored, parts)
     }
@@ -69,7 +69,8 @@ export async function fetchCached(request: EgressRequest, ask: Ask, parts: Cache
   }
 }
 
-function use({ head }: StoredAnswer, { uses }: CachedParts): number {
+/** How often the answer was used, this time included. */
+export function countUse({ head }: StoredAnswer, { uses }: CachedParts): number {
   const times = (uses.get(head) ?? 0) + 1
   uses.set(head, times)
   return times
@@ -277,7 +278,13 @@ function answerKept(
 ): EgressAnswer {
   const now = parts.clock()
   const ttlMs = ttlOf(stored.head, now, staleSince)
-  const asked = { forwarded, ttlMs, collapsed, hits: use(stored, parts), ...(status && { forwardedStatus: status }) }
+  const asked = {
+    forwarded,
+    ttlMs,
+    collapsed,
+    hits: countUse(stored, parts),
+    ...(status && { forwardedStatus: status }),
+  }
   const told: Told =
     why === 'validated'
       ? { ...asked, outcome: 'revalidated', stored: true }

@@ -10,6 +10,7 @@ import { changeProgram, findReferences, type ProgramChange, type References, rem
 import { changeProgramSite, type ProgramSiteChange } from './change-program-site.ts'
 import { changeSecrets, type SecretChange } from './change-secrets.ts'
 import { changeSite, putSite, removeSite, type SiteChange, type SiteWish } from './change-sites.ts'
+import { type DomainRulesRecord, type DomainRulesWish, setDomainRules } from './domain-rules.ts'
 import { createForgetting } from './forget-objects.ts'
 import { openLedger } from './ledger.ts'
 import { heldProgram, heldVersion, type Office } from './office.ts'
@@ -72,6 +73,9 @@ export interface Control {
   /** The same for the site of a program. */
   programSiteChange(name: ProgramName, change: ProgramSiteChange): Promise<void>
   readonly services: Services
+  domainRules(): readonly DomainRulesRecord[]
+  /** Undefined removes them. */
+  setDomainRules(domain: string, wish: DomainRulesWish | undefined): Promise<void>
   /** Every blob that a version names: modules, assets' manifests and the files in these. */
   blobsInUse(): AsyncIterable<BlobHash>
   /** Removes blobs that neither a version nor `alsoInUse` (other rooms' records) names. */
@@ -113,6 +117,8 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     siteRemove: (name) => removeSite(office, name),
     programSiteChange: (name, change) => changeProgramSite(office, name, change),
     services: createServices(office),
+    domainRules: () => [...ledger.state.domains.values()].map((held) => held.record),
+    setDomainRules: (domain, wish) => setDomainRules(office, domain, wish),
     blobsInUse: () => blobsInUse(office),
     sweep: (alsoInUse) =>
       sweepBlobs({

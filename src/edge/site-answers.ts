@@ -61,7 +61,7 @@ export function createSiteAnswers({ limits, httpsPort }: SiteAnswersOptions): Si
       if (answer.status === 101) return answer
       const changed = withRules(answers, exchange, answer)
       if (answers?.earlyHints !== 'off') hints.learn(exchange, changed.status, changed.headers)
-      return answers?.compression === 'off' ? changed : compressor.encode(changed, exchange)
+      return answers?.compression === 'off' || answer.verbatim === true ? changed : compressor.encode(changed, exchange)
     },
   }
 }
