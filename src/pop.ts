@@ -19,6 +19,7 @@ import { createProgramOutput } from '#/control/program-output.ts'
 import { createTraces } from '#/control/traces.ts'
 import { programFirst } from '#/core/asset-routing.ts'
 import { EdgeError } from '#/core/errors.ts'
+import { joinEngines } from '#/core/join-engines.ts'
 import { defaultLimits } from '#/core/limits.ts'
 import type { OriginPool } from '#/core/origin.ts'
 import type { Fabric } from '#/core/ports.ts'
@@ -29,6 +30,7 @@ import { createLocate } from '#/edge/locate.ts'
 import { createLog, type LogOptions } from '#/edge/log.ts'
 import { createMetrics } from '#/edge/metrics.ts'
 import { createRequestTraces } from '#/edge/request-traces.ts'
+import { createComputeEngine } from '#/engines/compute/engine.ts'
 import { createWorkerdEngine } from '#/engines/workerd/engine.ts'
 import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
 import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
@@ -100,6 +102,7 @@ export async function startPop(options: PopOptions): Promise<RunningPop> {
 
 async function start(options: PopOptions, closer: ReturnType<typeof createCloser>): Promise<RunningPop> {
   const { data, pop, token } = options
+  const place = { id: pop.id, country: pop.country ?? 'XX' }
   const limits = defaultLimits
   const clock = Date.now
   const version = await readVersion()
@@ -167,7 +170,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
   const runFolder = await openRunFolder(data)
   closer.add(() => rm(runFolder, { recursive: true, force: true }))
   await mkdir(join(data, 'engine'), { recursive: true })
-  const engine = await createWorkerdEngine({
+  const workers = await createWorkerdEngine({
     folder: join(data, 'engine'),
     runFolder: join(runFolder, 'cells'),
     blobs: fabric.blobs,
@@ -182,7 +185,20 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     log: say,
     ownCells: openOwnEngine,
   })
-  closer.add(() => engine.close())
+  closer.add(() => workers.close())
+  const compute = await createComputeEngine({
+    folder: join(data, 'engine', 'compute'),
+    runFolder: join(runFolder, 'compute'),
+    blobs: fabric.blobs,
+    limits,
+    clock,
+    pop: place,
+    customer: accountId,
+    log: say,
+    hostCalls: {},
+  })
+  closer.add(() => compute.close())
+  const engine = joinEngines(workers, compute)
 
   // A change in, a new Snapshot out.
   const control = await createControl({
@@ -231,7 +247,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     }),
     limits,
     clock,
-    pop: { id: pop.id, country: pop.country ?? 'XX' },
+    pop: place,
     debug: options.debug,
     locate: await createLocate({ limit: limits.locatedAddresses }),
   })

@@ -340,6 +340,22 @@ export const limitTable = {
     default: 3_600_000,
     why: 'a blob is stored before a record names it: longer than any upload',
   },
+  // Compute: WebAssembly programs.
+  computeCpuMs: { unit: 'ms', default: 50, why: 'processor time of one request, as Fastly grants it' },
+  computeWallMs: { unit: 'ms', default: 120_000, why: 'longest life of one request of a program, as at Fastly' },
+  computeMemoryPages: { unit: 'count', default: 2048, why: '128 MiB of 64 KiB pages, as at Fastly' },
+  computeHandles: { unit: 'count', default: 1024, why: 'requests, bodies and stores that one request holds at once' },
+  computeBodyBytes: { unit: 'bytes', default: 64 * MiB, why: 'of one body that a program builds in our memory' },
+  computeFetches: { unit: 'count', default: 32, why: 'backend requests of one request, as at Fastly' },
+  computeFrameBytes: { unit: 'bytes', default: 64 * MiB, why: 'above the largest value of a KV store (25 MiB)' },
+  computeWindowBytes: { unit: 'bytes', default: 256 * KiB, why: 'of one body on its way between node and cell' },
+  computeLogBytes: { unit: 'bytes', default: 16 * KiB, why: 'longest line of a program; the rest is cut' },
+  computeInFlight: {
+    unit: 'count',
+    default: 1024,
+    why: 'requests in one cell; each holds an instance of up to 128 MiB',
+  },
+  computeStartMs: { unit: 'ms', default: 10_000, why: 'a cell starts in 0.1 s; a busy machine gets patience' },
 } as const satisfies Record<string, LimitRow>
 
 export type LimitName = keyof typeof limitTable

@@ -4,7 +4,7 @@
  */
 import type { Readable } from 'node:stream'
 import type { CacheWish, PurgeWish } from './cache-policy.ts'
-import type { Answer, HeaderList } from './exchange.ts'
+import type { Answer, Client, Exchange, HeaderList } from './exchange.ts'
 import type { OriginConnection, OriginPool } from './origin.ts'
 import type { BlobHash, Deployment, ObjectNamespace, Program, ProgramName, Sealed, Snapshot } from './snapshot.ts'
 import type { EpochMs, Milliseconds } from './units.ts'
@@ -164,6 +164,14 @@ export interface ProgramRequest {
   readonly body: Readable | null
   /** Serialized `request.cf`. */
   readonly cf: string
+  /** 16 hex digits, as in the log. */
+  readonly id: string
+  readonly client: Client
+  /** Address of the socket that the client reached. */
+  readonly serverAddress: string
+  readonly httpVersion: Exchange['httpVersion']
+  /** Fields as the client sent them, hop-by-hop ones too. */
+  readonly received: HeaderList
   readonly wantsUpgrade: boolean
   readonly signal: AbortSignal
   /** Interim answers, 103 above all (RFC 8297). */

@@ -13,6 +13,8 @@ import type { RequestBody } from './request-body.ts'
 /** What is the same for all exchanges of one connection, so that it is found out once. */
 export interface Connection {
   readonly client: Client
+  /** Address of our socket. */
+  readonly serverAddress: string
   readonly scheme: 'http' | 'https'
   /** ISO 3166 code; undefined where nobody knows. */
   readonly country: string | undefined

@@ -76,6 +76,7 @@ export function createConnections({ limits, metrics, locate, country }: Connecti
           port: socket.remotePort ?? 0,
           ...(scheme === 'https' && { tls: tlsOf(socket as TLSSocket) }),
         },
+        serverAddress: plainAddress(socket.localAddress ?? ''),
         scheme,
         country: place,
         network,

@@ -2,7 +2,7 @@
  * Hands an exchange to the engine.
  */
 import type { Readable } from 'node:stream'
-import type { Answer, HeaderList } from '#/core/exchange.ts'
+import type { Answer, Client, HeaderList } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Engine, ProgramRequest } from '#/core/ports.ts'
 import type { Deployment, Program } from '#/core/snapshot.ts'
@@ -41,6 +41,9 @@ class ExchangeRequest implements ProgramRequest {
   readonly headers: HeaderList
   readonly body: Readable | null
   readonly cf: string
+  readonly id: string
+  readonly httpVersion: '1.0' | '1.1' | '2'
+  readonly received: HeaderList
   readonly wantsUpgrade: boolean
   readonly onInformational: (status: number, headers: HeaderList) => void
   readonly #exchange: AcceptedExchange
@@ -53,9 +56,20 @@ class ExchangeRequest implements ProgramRequest {
     this.headers = forwardedHeaders(exchange, pop, limits.requestLoops)
     this.body = exchange.body
     this.cf = requestCf(exchange, pop)
+    this.id = exchange.id
+    this.httpVersion = exchange.httpVersion
+    this.received = exchange.headers
     this.wantsUpgrade = exchange.wantsUpgrade
     this.onInformational = (status, headers) => reply.informational(status, headers)
     this.#exchange = exchange
+  }
+
+  get client(): Client {
+    return this.#exchange.client
+  }
+
+  get serverAddress(): string {
+    return this.#exchange.connection.serverAddress
   }
 
   /** Made only when the engine asks. */

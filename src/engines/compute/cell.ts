@@ -1,0 +1,111 @@
+/** One process that runs Compute programs, and the line to it. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdirSync, rmSync } from 'node:fs'
+import { createServer, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { EdgeError } from '#/core/errors.ts'
+import type { Limits } from '#/core/limits.ts'
+import type { CellLimits } from './inside/program.ts'
+import { openLine } from './wire.ts'
+import type { InCall, Line } from './wire-messages.ts'
+
+export interface ComputeCell {
+  readonly name: string
+  readonly pid: number
+  readonly line: Line
+  /** Ids of the deployments it has loaded, or is loading. */
+  readonly loaded: Map<string, Promise<void>>
+  /** Requests in it. */
+  inFlight: number
+  readonly gone: Promise<string>
+  kill(): void
+}
+
+export interface CellOptions {
+  readonly name: string
+  /** For its socket: short (< 80 bytes), existing. */
+  readonly runFolder: string
+  readonly limits: Limits
+  readonly onCall: (call: InCall) => void
+  readonly onLine: (line: string) => void
+}
+
+const entry = fileURLToPath(new URL('inside/cell.ts', import.meta.url))
+
+/** Resolves when the cell has called back. Rejects with `program_start_failed`. */
+export async function startCell(options: CellOptions): Promise<ComputeCell> {
+  const { name, limits } = options
+  mkdirSync(options.runFolder, { recursive: true, mode: 0o700 })
+  const path = join(options.runFolder, `${name}.s`)
+  rmSync(path, { force: true })
+  const server = createServer()
+  const connected = new Promise<Socket>((resolve) => server.once('connection', resolve))
+  server.listen(path)
+  const flags = ['--disable-warning=ExperimentalWarning', `--wasm-max-mem-pages=${limits.computeMemoryPages}`]
+  const child = spawn(process.execPath, [...flags, entry, path, JSON.stringify(cellLimits(limits))], {
+    env: {},
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  for (const stream of [child.stdout!, child.stderr!]) tellLines(stream, options.onLine)
+  const gone = exitOf(child)
+  try {
+    const socket = await Promise.race([connected, failure(gone), timeout(limits.computeStartMs)])
+    const { promise: cut, resolve: onCut } = Promise.withResolvers<string>()
+    const line = openLine(socket, {
+      frameBytes: limits.computeFrameBytes,
+      windowBytes: limits.computeWindowBytes,
+      onCall: options.onCall,
+      onCut,
+    })
+    cut.then(() => child.kill('SIGKILL'))
+    return { name, pid: child.pid!, line, loaded: new Map(), inFlight: 0, gone, kill: () => void child.kill('SIGKILL') }
+  } catch (error) {
+    child.kill('SIGKILL')
+    throw error
+  } finally {
+    server.close()
+    rmSync(path, { force: true })
+  }
+}
+
+function cellLimits(limits: Limits): CellLimits {
+  return {
+    cpuMs: limits.computeCpuMs,
+    wallMs: limits.computeWallMs,
+    handles: limits.computeHandles,
+    bodyBytes: limits.computeBodyBytes,
+    fetches: limits.computeFetches,
+    headerBytes: limits.headerBytes,
+    urlBytes: limits.urlBytes,
+    frameBytes: limits.computeFrameBytes,
+    windowBytes: limits.computeWindowBytes,
+    logBytes: limits.computeLogBytes,
+  }
+}
+
+function exitOf(child: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    child.once('close', (code, signal) => resolve(signal === null ? `exited with code ${code}` : `killed by ${signal}`))
+    child.once('error', (error) => resolve(error.message))
+  })
+}
+
+async function failure(gone: Promise<string>): Promise<never> {
+  throw new EdgeError('program_start_failed', `The cell ended before it was ready: ${await gone}.`)
+}
+
+function timeout(ms: number): Promise<never> {
+  return new Promise((_, reject) => {
+    setTimeout(() => reject(new EdgeError('program_start_failed', `The cell was not ready in ${ms} ms.`)), ms).unref()
+  })
+}
+
+function tellLines(stream: NodeJS.ReadableStream, tell: (line: string) => void): void {
+  let rest = ''
+  stream.setEncoding('utf8').on('data', (text: string) => {
+    const lines = (rest + text).split('\n')
+    rest = lines.pop()!.slice(-4096)
+    for (const line of lines) tell(line)
+  })
+}

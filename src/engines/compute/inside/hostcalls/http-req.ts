@@ -1,0 +1,62 @@
+/** `fastly_http_req`: requests as programs build, read and send them. */
+import type { HostcallModule } from '../hostcall.ts'
+import { GuestRequest } from '../messages.ts'
+import type { Sandbox } from '../sandbox.ts'
+import { refuse, status } from '../status.ts'
+import { fieldCalls } from './fields-calls.ts'
+
+/** Handles of the client's request and its body: the same ones however often it is asked for. */
+export function downstream(sandbox: Sandbox): { readonly request: number; readonly body: number } {
+  sandbox.downstream ??= {
+    request: sandbox.handles.add(sandbox.request),
+    body: sandbox.handles.add(sandbox.requestBody),
+  }
+  return sandbox.downstream
+}
+
+const requestOf = (sandbox: Sandbox, handle: number) => sandbox.handles.get(handle, GuestRequest)
+
+/** Token of RFC 9110 §5.6.2. */
+const method = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}$/
+
+export const httpReq: HostcallModule = {
+  name: 'fastly_http_req',
+  calls: {
+    ...fieldCalls((sandbox, handle) => requestOf(sandbox, handle).headers),
+    body_downstream_get(sandbox, requestOut: number, bodyOut: number) {
+      const { request, body } = downstream(sandbox)
+      sandbox.memory.u32(requestOut, request)
+      sandbox.memory.u32(bodyOut, body)
+    },
+    new(sandbox, out: number) {
+      sandbox.memory.u32(out, sandbox.handles.add(new GuestRequest()))
+    },
+    close(sandbox, handle: number) {
+      sandbox.handles.take(handle, GuestRequest)
+    },
+    method_get(sandbox, handle: number, buffer: number, capacity: number, written: number) {
+      sandbox.memory.give(requestOf(sandbox, handle).method, buffer, capacity, written)
+    },
+    method_set(sandbox, handle: number, pointer: number, length: number) {
+      const name = sandbox.memory.latin1(pointer, length)
+      if (!method.test(name)) refuse(status.httpInvalid, 'not a method')
+      requestOf(sandbox, handle).method = name
+    },
+    uri_get(sandbox, handle: number, buffer: number, capacity: number, written: number) {
+      sandbox.memory.give(requestOf(sandbox, handle).uri, buffer, capacity, written)
+    },
+    uri_set(sandbox, handle: number, pointer: number, length: number) {
+      if (length >>> 0 > sandbox.limits.urlBytes) refuse(status.invalidArgument, 'the URL is too long')
+      const uri = sandbox.memory.text(pointer, length)
+      if (!URL.canParse(uri) && !uri.startsWith('/')) refuse(status.httpInvalid, 'not a URL')
+      requestOf(sandbox, handle).uri = uri
+    },
+    version_get(sandbox, handle: number, out: number) {
+      sandbox.memory.u32(out, requestOf(sandbox, handle).version)
+    },
+    version_set(sandbox, handle: number, version: number) {
+      if (version < 0 || version > 4) refuse(status.invalidArgument)
+      requestOf(sandbox, handle).version = version
+    },
+  },
+}

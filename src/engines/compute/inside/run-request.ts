@@ -1,0 +1,66 @@
+/** One request: takes an instance, runs it in turns, and says how it ended. */
+import { CallFailure } from '../wire-messages.ts'
+import type { GuestInstance } from './program.ts'
+import { GuestExit, type Sandbox } from './sandbox.ts'
+import type { Turns } from './scheduler.ts'
+
+/** Never rejects: what goes wrong is told to the client, where it has no answer yet. */
+export async function runRequest(sandbox: Sandbox, turns: Turns): Promise<void> {
+  const { program, call, limits } = sandbox
+  const deadline = setTimeout(() => sandbox.end('time'), limits.wallMs)
+  call.onCancel = () => sandbox.end('client_gone')
+  let instance: GuestInstance | undefined
+  let failure: CallFailure | undefined
+  try {
+    instance = program.take()
+    sandbox.memory = instance.memory
+    sandbox.start = instance.how
+    await start(sandbox, instance, turns)
+  } catch (thrown) {
+    failure = explain(sandbox, thrown)
+  }
+  clearTimeout(deadline)
+  if (instance !== undefined) program.give(instance, failure === undefined)
+  if (!sandbox.answered)
+    call.fail(failure ?? new CallFailure('program_hung_up', 'The program ended without an answer.'))
+  else if (failure !== undefined) sandbox.breakAnswer(failure.message)
+  await sandbox.settled()
+  sandbox.finish()
+}
+
+function start(sandbox: Sandbox, instance: GuestInstance, turns: Turns): Promise<void> {
+  return new Promise((resolve, reject) => {
+    turns.take(sandbox, () => {
+      // Its last turn ends where it ends.
+      instance.start().then(
+        () => {
+          turns.end(sandbox)
+          resolve()
+        },
+        (thrown) => {
+          turns.end(sandbox)
+          if (thrown instanceof GuestExit && thrown.code === 0 && !sandbox.over) resolve()
+          else reject(thrown)
+        },
+      )
+    })
+  })
+}
+
+/** The named failure behind what came out of the program. */
+function explain(sandbox: Sandbox, thrown: unknown): CallFailure {
+  const { limits, program } = sandbox
+  const { name } = program.facts
+  if (sandbox.stopped)
+    return new CallFailure('program_exceeded_limits', `${name} used more than ${limits.cpuMs} ms of processor time.`)
+  if (sandbox.endReason === 'time')
+    return new CallFailure('program_exceeded_limits', `${name} ran longer than ${limits.wallMs / 1000} s.`)
+  if (sandbox.endReason === 'client_gone') return new CallFailure('client_gone', 'The client left.')
+  if (thrown instanceof GuestExit)
+    return new CallFailure('program_exception', `${name} exited with code ${thrown.code}.`)
+  if (thrown instanceof WebAssembly.RuntimeError || thrown instanceof RangeError)
+    return new CallFailure('program_exception', `${name} trapped: ${thrown.message}.`)
+  if (thrown instanceof WebAssembly.LinkError)
+    return new CallFailure('program_start_failed', `${name} cannot start: ${thrown.message}`)
+  return new CallFailure('internal', `${name} failed: ${(thrown as Error)?.stack ?? String(thrown)}`)
+}

@@ -1,0 +1,136 @@
+/** One request in one instance: what host calls act on. Everything of it is gone when the request is over. */
+
+import type { RunHead } from '../protocol.ts'
+import type { InCall, Line } from '../wire-messages.ts'
+import { GuestBody } from './bodies.ts'
+import { Handles } from './handles.ts'
+import type { GuestMemory } from './memory.ts'
+import { GuestRequest, httpVersion } from './messages.ts'
+import type { CellLimits, LoadedProgram } from './program.ts'
+
+/** Why a program was ended from outside. */
+export type EndReason = 'cpu' | 'time' | 'client_gone' | 'memory'
+
+/** Thrown through the program's frames: by `proc_exit`, and where it must not go on. */
+export class GuestExit extends Error {
+  readonly code: number
+  constructor(code: number) {
+    super(`exit ${code}`)
+    this.name = 'GuestExit'
+    this.code = code
+  }
+}
+
+export class Sandbox {
+  readonly program: LoadedProgram
+  readonly line: Line
+  readonly call: InCall
+  readonly run: RunHead
+  readonly limits: CellLimits
+  readonly handles: Handles
+  /** Set when an instance takes the request. */
+  memory!: GuestMemory
+  readonly startedAt = performance.now()
+  cpuMs = 0
+  /** The watch stopped its turn. */
+  stopped = false
+  endReason: EndReason | undefined
+  /** It has answered the client (`send_downstream`). */
+  answered = false
+  /** How its instance came to be; for the answer's head. */
+  start: 'cold' | 'warm' | 'pooled' = 'cold'
+  /** Backend requests so far. */
+  fetches = 0
+  readonly request: GuestRequest
+  readonly requestBody: GuestBody
+  /** Handles of the client's request and its body, made when the program asks. */
+  downstream: { readonly request: number; readonly body: number } | undefined
+  /** Breaks off the host call that the program waits in. */
+  wake: (() => void) | undefined
+  readonly #endings: (() => void)[] = []
+  readonly #tasks: Promise<void>[] = []
+  readonly #lines = { stdout: '', stderr: '' }
+
+  constructor(parts: {
+    readonly program: LoadedProgram
+    readonly line: Line
+    readonly call: InCall
+    readonly run: RunHead
+    readonly limits: CellLimits
+  }) {
+    this.program = parts.program
+    this.line = parts.line
+    this.call = parts.call
+    this.run = parts.run
+    this.limits = parts.limits
+    this.handles = new Handles(parts.limits.handles)
+    const { run } = parts
+    this.request = new GuestRequest()
+    this.request.method = run.method
+    this.request.uri = run.uri
+    this.request.version = httpVersion[run.client.httpVersion]
+    this.request.headers.list = [...run.headers]
+    this.request.downstream = true
+    this.requestBody = new GuestBody(parts.limits.bodyBytes, parts.call.body)
+  }
+
+  get over(): boolean {
+    return this.endReason !== undefined
+  }
+
+  get cpuLeftMs(): number {
+    return Math.max(1, this.limits.cpuMs - this.cpuMs)
+  }
+
+  /** The program must not go on: what it waits for ends now. */
+  end(reason: EndReason): void {
+    if (this.endReason !== undefined) return
+    this.endReason = reason
+    this.wake?.()
+  }
+
+  /** A function was called that the platform does not know: once a name, to the program's own log. */
+  noteUnknown(name: string): void {
+    this.print('stderr', `host call ${name} is not supported`)
+  }
+
+  /** A line of the program's output, to the log and to who listens (`fastly log-tail`). */
+  print(stream: string, message: string): void {
+    this.line.call({ do: 'print', run: this.run.run, stream, message }, null).reply.catch(() => {})
+  }
+
+  /** Bytes written to stdout or stderr: told line by line, the rest at the end of the request. */
+  output(stream: 'stdout' | 'stderr', bytes: Uint8Array): void {
+    const text = this.#lines[stream] + Buffer.from(bytes).toString('utf8')
+    const lines = text.split('\n')
+    this.#lines[stream] = lines.pop()!.slice(0, this.limits.logBytes)
+    for (const line of lines) this.print(stream, line)
+  }
+
+  /** The request is not over before this has ended: bodies that still stream after the program's end. */
+  lasts(task: Promise<void>): void {
+    this.#tasks.push(task)
+  }
+
+  /** Resolves when everything that the program left running has ended. */
+  async settled(): Promise<void> {
+    for (const stream of ['stdout', 'stderr'] as const)
+      if (this.#lines[stream] !== '') this.output(stream, Buffer.from('\n'))
+    await Promise.all(this.#tasks)
+  }
+
+  /** The program failed after its answer began: the client must see a broken body, not a short one. */
+  breakAnswer(reason: string): void {
+    this.call.out.fail(reason)
+  }
+
+  /** Runs when the request is over, however it ended: calls to the node are given up, streams cut. */
+  onEnd(ending: () => void): void {
+    this.#endings.push(ending)
+  }
+
+  finish(): void {
+    for (const ending of this.#endings.splice(0)) ending()
+    this.line.call({ do: 'over', run: this.run.run }, null).reply.catch(() => {})
+  }
+}

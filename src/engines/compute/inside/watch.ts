@@ -1,0 +1,65 @@
+/**
+ * Stops programs that do not stop themselves. The program's turn runs on the cell's main thread; a second thread sees that
+ * it has used its processor time and sets the word that the program's code checks in every loop (`wasm/meter-module.ts`):
+ * then just this program traps.
+ */
+import { readFileSync } from 'node:fs'
+import { Worker } from 'node:worker_threads'
+import type { TurnWatch } from './scheduler.ts'
+
+/** Words of the shared memory. The first is the one that programs read. */
+export const word = { stop: 0, state: 1, budgetMs: 2, asleep: 3 } as const
+/** In `state`: 0 no turn; n > 0 turn n; -n turn n is being stopped, -n with `stop` set it was. */
+
+/** `memory` is the one that modules import as `rimward.stop`. */
+export function startWatch(memory: WebAssembly.Memory): TurnWatch & { close(): void } {
+  const words = new Int32Array(memory.buffer as unknown as SharedArrayBuffer)
+  const worker = new Worker(new URL('watch-thread.ts', import.meta.url), { workerData: memory.buffer, env: {} })
+  worker.unref()
+  let turn = 0
+  return {
+    begin(budgetMs) {
+      turn = turn === 0x3fff_ffff ? 1 : turn + 1
+      words[word.budgetMs] = Math.ceil(budgetMs)
+      Atomics.store(words, word.state, turn)
+      if (Atomics.load(words, word.asleep) === 1) Atomics.notify(words, word.state)
+    },
+    end() {
+      if (Atomics.compareExchange(words, word.state, turn, 0) === turn) return false
+      // The watch has begun to stop this very turn: it sets the flag within microseconds.
+      while (Atomics.load(words, word.stop) === 0);
+      Atomics.store(words, word.stop, 0)
+      Atomics.store(words, word.state, 0)
+      return true
+    },
+    close: () => void worker.terminate(),
+  }
+}
+
+/** The thread's whole life: sleeps while there is no turn, else looks every few milliseconds. */
+export function watchTurns(words: Int32Array, options: { readonly tickMs: number; readonly pid: number }): never {
+  let seen = 0
+  let cpuAtSight = 0
+  for (;;) {
+    const state = Atomics.load(words, word.state)
+    if (state <= 0) {
+      Atomics.store(words, word.asleep, 1)
+      Atomics.wait(words, word.state, state, state === 0 ? Number.POSITIVE_INFINITY : options.tickMs)
+      Atomics.store(words, word.asleep, 0)
+      continue
+    }
+    if (state !== seen) {
+      seen = state
+      cpuAtSight = cpuMs(options.pid)
+    } else if (cpuMs(options.pid) - cpuAtSight >= words[word.budgetMs]!) {
+      if (Atomics.compareExchange(words, word.state, state, -state) === state) Atomics.store(words, word.stop, 1)
+    }
+    Atomics.wait(words, word.state, state, options.tickMs)
+  }
+}
+
+/** Processor time of the main thread, ms: so that a busy machine ends nobody early. */
+function cpuMs(pid: number): number {
+  const [nanoseconds] = readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'latin1').split(' ', 1) as [string]
+  return Number(nanoseconds) / 1e6
+}

@@ -1,0 +1,93 @@
+/** What the node and a Compute cell say to each other: heads of calls on their line. */
+import type { HeaderList } from '#/core/exchange.ts'
+import type { Head } from './wire-messages.ts'
+
+/** Facts about the client, for `fastly_http_downstream`. */
+export interface ClientFacts {
+  readonly address: string
+  readonly port: number
+  /** Of this node's socket. */
+  readonly serverAddress: string
+  readonly httpVersion: '1.0' | '1.1' | '2'
+  readonly tls?: {
+    /** OpenSSL's name, e.g. `TLSv1.3`. */
+    readonly version: string
+    readonly cipher: string
+    readonly serverName?: string
+    /** Raw ClientHello, base64. */
+    readonly clientHello?: string
+    readonly ja3?: string
+    readonly ja4?: string
+  }
+}
+
+/** Node → cell: makes a program ready. The reply comes when its code is compiled. */
+export interface LoadHead {
+  readonly do: 'load'
+  /** Deployment. */
+  readonly program: string
+  /** Path of the prepared module. */
+  readonly module: string
+  readonly facts: ProgramFacts
+}
+
+/** What a program may know and reach. */
+export interface ProgramFacts {
+  readonly name: string
+  readonly service: { readonly id: string; readonly version: number }
+  readonly customer: string
+  readonly pop: string
+  readonly region: string
+  readonly hostname: string
+  readonly backends: readonly BackendFacts[]
+  /** Name → kind; the node knows which store it is. */
+  readonly stores: readonly { readonly kind: 'kv' | 'config' | 'secret' | 'access-list'; readonly name: string }[]
+  readonly logs: readonly string[]
+  readonly dictionaries: Readonly<Record<string, Readonly<Record<string, string>>>>
+}
+
+/** A backend as `fastly_backend` describes it. */
+export interface BackendFacts {
+  readonly name: string
+  readonly host: string
+  readonly port: number
+  readonly tls: boolean
+  readonly overrideHost?: string
+  readonly connectTimeoutMs: number
+  readonly firstByteTimeoutMs: number
+  readonly betweenBytesTimeoutMs: number
+}
+
+/** Node → cell: one request. The reply is the program's answer; it may come long before the program ends. */
+export interface RunHead {
+  readonly do: 'run'
+  readonly program: string
+  /** The node's number of this request: the cell names it in its own calls. */
+  readonly run: number
+  /** As in `cf-ray` and the log. */
+  readonly requestId: string
+  readonly method: string
+  readonly uri: string
+  readonly headers: HeaderList
+  readonly client: ClientFacts
+  /** Names of fields as the client wrote them, in order. */
+  readonly originalNames: readonly string[]
+}
+
+/** The reply to `run`. */
+export interface AnswerHead {
+  readonly status: number
+  readonly headers: HeaderList
+  readonly start: 'cold' | 'warm' | 'pooled'
+}
+
+/** Cell → node: a call of a program, by name; see `host-calls.ts`. */
+export interface HostHead {
+  readonly do: string
+  readonly run: number
+}
+
+/** The typed heads are plain JSON. */
+export function asHead(head: object): Head {
+  return head as Head
+}

@@ -1,0 +1,63 @@
+/** What goes over a line between a node and a Compute cell, as both ends see it. */
+import type { InBody, OutBody } from './wire-body.ts'
+
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json | undefined }
+export type Head = { readonly [name: string]: Json | undefined }
+
+/** `'stream'`: the bytes follow through `out`. */
+export type SentBody = Uint8Array | null | 'stream'
+
+export interface Message {
+  readonly head: Head
+  readonly body: InBody | Uint8Array | null
+}
+
+export interface Reply {
+  readonly head: Head
+  readonly body: SentBody
+}
+
+/** A call that this side started. */
+export interface OutCall {
+  /** Rejects with a `CallFailure`. */
+  readonly reply: Promise<Message>
+  /** There when the body was `'stream'`. */
+  readonly out: OutBody | undefined
+  note(head: Head): void
+  /** Nobody wants the reply any more, nor the rest of its body. */
+  cancel(): void
+}
+
+/** A call that the other side started. */
+export interface InCall extends Message {
+  /** For the stream of a reply whose body is `'stream'`. */
+  readonly out: OutBody
+  note(head: Head): void
+  onNote: ((head: Head) => void) | undefined
+  /** Set when the other side has given up, or the line is cut. */
+  cancelled: boolean
+  onCancel: (() => void) | undefined
+  reply(reply: Reply): void
+  fail(failure: CallFailure): void
+}
+
+/** A failure that crosses the line: `code` is an `ErrorCode` or `'cut'` when the line itself broke. */
+export class CallFailure extends Error {
+  readonly code: string
+  constructor(code: string, message: string) {
+    super(message)
+    this.name = 'CallFailure'
+    this.code = code
+  }
+}
+
+export interface Line {
+  call(
+    head: Head,
+    body: SentBody,
+    options?: { readonly onNote?: (head: Head) => void; readonly onSent?: () => void },
+  ): OutCall
+  /** Calls in flight, started by this side. */
+  readonly pending: number
+  close(): void
+}
