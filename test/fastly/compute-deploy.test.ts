@@ -3,21 +3,14 @@ import assert from 'node:assert/strict'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { type ComputePlatform, startComputePlatform } from '../support/compute-platform.ts'
-import { type ForFastly, fastly } from '../support/fastly.ts'
+import { forCli, startComputePlatform } from '../support/compute-platform.ts'
+import { fastly } from '../support/fastly.ts'
 
 /** A module with one function, without imports: what matters here is what becomes of it. */
 export const smallModule = Buffer.from(
   '0061736d01000000' + '010401600000' + '03020100' + '070a01065f737461727400' + '00' + '0a040102000b',
   'hex',
 )
-
-export const forCli = ({ data, token, url }: ComputePlatform): ForFastly => ({
-  data,
-  token,
-  addresses: { api: url },
-  output: () => '',
-})
 
 async function project(folder: string, manifest: string, module: Uint8Array = smallModule): Promise<string> {
   await mkdir(folder, { recursive: true })

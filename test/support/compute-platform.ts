@@ -20,6 +20,7 @@ import { openItemStores } from '#/stores/item-stores.ts'
 import { createKvStores } from '#/stores/kv.ts'
 import { createAccessLists, createConfigStores, createSecretVault } from '#/stores/program-stores.ts'
 import { openSeal } from '#/stores/seal.ts'
+import type { ForFastly } from './fastly.ts'
 import { temporaryFolder } from './node.ts'
 
 export interface ComputePlatform {
@@ -93,6 +94,14 @@ export async function startComputePlatform(
     },
   }
 }
+
+/** As the CLI is pointed at it. */
+export const forCli = ({ data, token, url }: ComputePlatform): ForFastly => ({
+  data,
+  token,
+  addresses: { api: url },
+  output: () => '',
+})
 
 /** The types of Node know no WebAssembly. */
 const { WebAssembly } = globalThis as unknown as {

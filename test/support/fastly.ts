@@ -18,16 +18,9 @@ export interface ForFastly {
   readonly output: () => string
 }
 
-/**
- * Asks no questions and, being quiet, does not wait for word of a newer release of itself. Fails the test with its whole
- * output when it fails and `mayFail` is not set.
- */
-export async function fastly(
-  node: ForFastly,
-  args: readonly string[],
-  options: { readonly mayFail?: boolean; readonly cwd?: string; readonly input?: string } = {},
-): Promise<Ran> {
-  const env = {
+/** How the CLI is started for a node; it asks no questions, and being quiet, does not wait for word of a newer release. */
+export function fastlyProcess(node: ForFastly, args: readonly string[], cwd: string = node.data) {
+  const env: NodeJS.ProcessEnv = {
     ...process.env,
     HOME: node.data,
     XDG_CONFIG_HOME: node.data,
@@ -38,9 +31,19 @@ export async function fastly(
     FASTLY_USE_API_SIGNING_KEY: '1',
     FASTLY_WASM_METADATA_DISABLE: 'true',
   }
-  const ran = await run(binary(), [...args, '--non-interactive', '--quiet'], {
-    cwd: options.cwd ?? node.data,
-    env,
+  return { command: binary(), args: [...args, '--non-interactive', '--quiet'], cwd, env }
+}
+
+/** Fails the test with the CLI's whole output when it fails and `mayFail` is not set. */
+export async function fastly(
+  node: ForFastly,
+  args: readonly string[],
+  options: { readonly mayFail?: boolean; readonly cwd?: string; readonly input?: string } = {},
+): Promise<Ran> {
+  const started = fastlyProcess(node, args, options.cwd)
+  const ran = await run(started.command, started.args, {
+    cwd: started.cwd,
+    env: started.env,
     ...(options.input !== undefined && { input: options.input }),
   })
   if (ran.code !== 0 && options.mayFail !== true)

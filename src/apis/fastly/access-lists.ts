@@ -43,7 +43,7 @@ export function accessListRoutes({ compute: { items, accessLists }, limits }: Fa
   routes.get(`${path}/:store`, (c) => c.json(storeView(find(c))))
   routes.delete(`${path}/:store`, async (c) => {
     if (!(await items.remove('access-list', c.req.param('store')))) throw noStore(label)
-    return c.body(null, 204)
+    return c.json({ status: 'ok' })
   })
   routes.get(`${path}/:store/entry/:address`, async (c) => {
     const { id } = find(c)
@@ -71,7 +71,7 @@ export function accessListRoutes({ compute: { items, accessLists }, limits }: Fa
       return { op, key: networkOf(prefix), value: action ?? '' }
     })
     settled(await items.edit('access-list', id, changes), label, limits)
-    return c.body(null, 204)
+    return c.json({}, 202)
   })
   return routes
 }

@@ -67,7 +67,7 @@ const shared = ['domain', 'backend', 'healthcheck', 'dictionary']
 const notOfPrograms = Object.fromEntries(
   partKinds
     .filter(({ path }) => !shared.includes(path))
-    .map(({ path, label }) => [path, `A ${label} is a rule of delivery services; in Compute services it is`] as const),
+    .map(({ path, label }) => [path, `In Compute services a ${label} is`] as const),
 )
 const { logging: _logging, resource: _resource, ...others } = refusedKinds
 
@@ -76,7 +76,7 @@ export const computeParts: PartSet = {
   refused: {
     ...others,
     ...notOfPrograms,
-    settings: 'The settings of delivery services are in Compute services',
+    settings: 'In Compute services settings of delivery are',
     'logging/:kind': 'Log endpoints of kinds other than https and syslog are',
   },
   documents: {},
