@@ -355,6 +355,17 @@ export const limitTable = {
     default: 1024,
     why: 'requests in one cell; each holds an instance of up to 128 MiB',
   },
+  computeSpread: {
+    unit: 'count',
+    default: 16,
+    why: "requests in a program's own cell before another cell takes the next",
+  },
+  computePingMs: { unit: 'ms', default: 1_000, why: 'how often a busy cell must show that it is alive' },
+  computeHangMs: {
+    unit: 'ms',
+    default: 5_000,
+    why: 'silence after which a cell is killed; the watch stops programs long before',
+  },
   computeStartMs: { unit: 'ms', default: 10_000, why: 'a cell starts in 0.1 s; a busy machine gets patience' },
 } as const satisfies Record<string, LimitRow>
 

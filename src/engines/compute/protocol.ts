@@ -31,6 +31,19 @@ export interface LoadHead {
   readonly facts: ProgramFacts
 }
 
+/** Node → cell: no new request will come for this program. */
+export interface UnloadHead {
+  readonly do: 'unload'
+  readonly program: string
+}
+
+/** Node → cell: what requests from now on find in dictionaries. */
+export interface DictionariesHead {
+  readonly do: 'dictionaries'
+  readonly program: string
+  readonly dictionaries: ProgramFacts['dictionaries']
+}
+
 /** What a program may know and reach. */
 export interface ProgramFacts {
   readonly name: string
@@ -79,6 +92,8 @@ export interface AnswerHead {
   readonly status: number
   readonly headers: HeaderList
   readonly start: 'cold' | 'warm' | 'pooled'
+  /** The program has ended with this answer. */
+  readonly over?: true
 }
 
 /** Cell → node: a call of a program, by name; see `host-calls.ts`. */

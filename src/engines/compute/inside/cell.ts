@@ -3,7 +3,7 @@
  * the node by one line on a unix socket. Usage: `node cell.ts SOCKET LIMITS` (JSON of `CellLimits`).
  */
 import { connect } from 'node:net'
-import type { LoadHead, RunHead } from '../protocol.ts'
+import type { DictionariesHead, LoadHead, RunHead, UnloadHead } from '../protocol.ts'
 import { asHead } from '../protocol.ts'
 import { openLine } from '../wire.ts'
 import { CallFailure, type InCall } from '../wire-messages.ts'
@@ -35,11 +35,17 @@ const line = openLine(socket, {
 })
 
 function take(call: InCall): void {
-  const head = call.head as unknown as LoadHead | RunHead | { do: 'ping' } | { do: 'unload'; program: string }
+  const head = call.head as unknown as LoadHead | RunHead | UnloadHead | DictionariesHead | { readonly do: 'ping' }
   if (head.do === 'run') run(call, head)
   else if (head.do === 'load') load(call, head)
   else if (head.do === 'unload') {
     programs.delete(head.program)
+    call.reply({ head: {}, body: null })
+  } else if (head.do === 'dictionaries') {
+    programs.get(head.program)?.then(
+      (program) => program.setDictionaries(head.dictionaries),
+      () => {},
+    )
     call.reply({ head: {}, body: null })
   } else call.reply({ head: asHead({ memory: process.memoryUsage().rss }), body: null })
 }

@@ -28,6 +28,7 @@ export interface GuestInstance {
 export interface LoadedProgram {
   readonly id: string
   readonly facts: ProgramFacts
+  setDictionaries(dictionaries: ProgramFacts['dictionaries']): void
   /** Throws what instantiation throws: the program's fault. */
   take(): GuestInstance
   /** `clean`: it ran to its end, so that its memory may be made fresh for the next request. */
@@ -38,15 +39,21 @@ export interface LoadedProgram {
 export async function loadProgram(
   id: string,
   file: string,
-  facts: ProgramFacts,
+  given: ProgramFacts,
   importsOf: (module: WebAssembly.Module) => WebAssembly.Imports,
 ): Promise<LoadedProgram> {
   const module = await WebAssembly.compile(await readFile(file))
   const imports = importsOf(module)
+  let facts = given
   let used = false
   return {
     id,
-    facts,
+    get facts() {
+      return facts
+    },
+    setDictionaries(dictionaries) {
+      facts = { ...facts, dictionaries }
+    },
     take() {
       const instance = new WebAssembly.Instance(module, imports)
       const { memory, _start } = instance.exports

@@ -24,6 +24,8 @@ export async function runRequest(sandbox: Sandbox, turns: Turns): Promise<void> 
   if (!sandbox.answered)
     call.fail(failure ?? new CallFailure('program_hung_up', 'The program ended without an answer.'))
   else if (failure !== undefined) sandbox.breakAnswer(failure.message)
+  else sandbox.endWithAnswer()
+  sandbox.flush()
   await sandbox.settled()
   sandbox.finish()
 }
