@@ -6,16 +6,16 @@ export function refusedRoutes(): Hono {
   const routes = new Hono()
   const refuse = (path: string, what: string) =>
     routes.all(path, () => {
-      throw new FastlyError(400, 'Bad request', `${what} not supported by Rimward.`)
+      throw new FastlyError(400, 'Bad request', what)
     })
   routes.all('/enabled-products/*', (c) => {
     const product = /^\/enabled-products\/v1\/([a-z0-9_-]{1,60})/.exec(c.req.path)?.[1] ?? 'unknown'
     throw new FastlyError(400, 'Bad request', `The product '${product}' is not supported by Rimward.`)
   })
-  refuse('/stats/*', 'Historical statistics are not kept; /metrics has counters. They are')
-  refuse('/metrics/domains/*', 'The domain inspector is')
-  refuse('/metrics/origins/*', 'The origin inspector is')
-  refuse('/domain-management/*', 'Domains without a service are')
-  refuse('/tls/*', 'TLS subscriptions are')
+  refuse('/stats/*', 'Historical statistics are not kept by Rimward; its /metrics has counters.')
+  refuse('/metrics/domains/*', 'The domain inspector is not supported by Rimward.')
+  refuse('/metrics/origins/*', 'The origin inspector is not supported by Rimward.')
+  refuse('/domain-management/*', 'Domains without a service are not supported by Rimward.')
+  refuse('/tls/*', 'TLS subscriptions are not supported by Rimward; see «rimward cert».')
   return routes
 }
