@@ -175,7 +175,8 @@ async function deploy(folder: string | undefined, flags: DeployFlags, terminal: 
 async function deployProgram(path: string, flags: DeployFlags, terminal: Terminal): Promise<void> {
   if (flags.env !== undefined) throw new Complaint('--env is for Workers; give --config with the other fastly.toml.')
   const read = readManifest(path)
-  const manifest = { ...read, name: flags.name ?? read.name }
+  // Another name is another service.
+  const manifest = flags.name === undefined ? read : { ...read, name: flags.name, serviceId: undefined }
   const module = readModule(manifest, terminal)
   const size = `${(module.length / 1024).toFixed(1)} KiB of WebAssembly`
   const { name } = manifest
