@@ -34,6 +34,8 @@ export interface CellOptions {
   /** For its socket: short (< 80 bytes), existing. */
   readonly runFolder: string
   readonly limits: Limits
+  /** It compiles modules that nobody has checked: everything is validated at once, not when it is first called. */
+  readonly checks: boolean
   readonly onCall: (call: InCall) => void
   readonly onTell: (head: Head) => void
   readonly onLine: (line: string) => void
@@ -51,6 +53,7 @@ export async function startCell(options: CellOptions): Promise<ComputeCell> {
   const connected = new Promise<Socket>((resolve) => server.once('connection', resolve))
   server.listen(path)
   const flags = ['--disable-warning=ExperimentalWarning', `--wasm-max-mem-pages=${limits.computeMemoryPages}`]
+  if (!options.checks) flags.push('--wasm-lazy-validation')
   const child = spawn(process.execPath, [...flags, entry, path, JSON.stringify(cellLimits(limits))], {
     env: {},
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -105,6 +108,9 @@ function cellLimits(limits: Limits): CellLimits {
     frameBytes: limits.computeFrameBytes,
     windowBytes: limits.computeWindowBytes,
     logBytes: limits.computeLogBytes,
+    idleInstances: limits.computeIdleInstances,
+    idleMs: limits.computeIdleMs,
+    dropPages: limits.computeDropPages,
   }
 }
 

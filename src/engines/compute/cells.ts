@@ -2,11 +2,12 @@
 import { availableParallelism } from 'node:os'
 import type { ComputeCode } from '#/core/compute.ts'
 import { EdgeError, type ErrorCode, errorTable, toEdgeError } from '#/core/errors.ts'
+import type { ProgramRequest } from '#/core/ports.ts'
 import type { Deployment, Program, Snapshot } from '#/core/snapshot.ts'
 import { type ComputeCell, startCell } from './cell.ts'
 import type { ComputeEngineOptions } from './engine.ts'
 import type { HostCalls, HostRun } from './host-calls.ts'
-import { prepareModule } from './prepare-module.ts'
+import { createSheets } from './prepare-sheets.ts'
 import { programFacts } from './program-facts.ts'
 import { asHead, type HostHead } from './protocol.ts'
 import { CallFailure, type Head, type InCall } from './wire-messages.ts'
@@ -30,10 +31,29 @@ export interface Cells {
   close(): Promise<void>
 }
 
-interface HeldRun {
+/** A request in a cell. Its signal is made when somebody asks: most requests end without. */
+class HeldRun implements HostRun {
   readonly cell: ComputeCell
-  readonly run: HostRun
-  readonly aborter: AbortController
+  readonly program: Program
+  readonly deployment: ComputeDeployment
+  readonly request: ProgramRequest
+  #aborter: AbortController | undefined
+
+  constructor(cell: ComputeCell, run: Omit<HostRun, 'signal'>) {
+    this.cell = cell
+    this.program = run.program
+    this.deployment = run.deployment
+    this.request = run.request
+  }
+
+  get signal(): AbortSignal {
+    this.#aborter ??= new AbortController()
+    return this.#aborter.signal
+  }
+
+  end(): void {
+    this.#aborter?.abort()
+  }
 }
 
 /** A cell's place; empty until a program is first asked for. */
@@ -50,17 +70,19 @@ export function createCells(options: ComputeEngineOptions): Cells {
   const seats: (Seat | undefined)[] = new Array(Math.max(1, availableParallelism() - 1)).fill(undefined)
   const cells = new Set<ComputeCell>()
   const runs: Runs = new Map()
+  const sheetOf = createSheets(options, () => open({ checks: true }))
   let nextRun = 1
   let started = 0
   let closed = false
 
-  async function open(): Promise<ComputeCell> {
+  async function open(purpose: { readonly checks: boolean } = { checks: false }): Promise<ComputeCell> {
     if (closed) throw new EdgeError('overloaded', 'The engine is closing.')
     const name = `c${started++}`
     const cell = await startCell({
       name,
       runFolder: options.runFolder,
       limits,
+      ...purpose,
       onCall: (call) => answerCell(call, runs, options.hostCalls),
       onTell: (head) => hear(head as unknown as HostHead, runs, options.hostCalls),
       onLine: (line) => log('cell says', { cell: name, line }),
@@ -108,20 +130,19 @@ export function createCells(options: ComputeEngineOptions): Cells {
     load(cell, program, deployment) {
       const held = cell.loaded.get(deployment.id)
       if (held !== undefined) return held.ready
-      const ready = loadInto(cell, options, program, deployment)
+      const ready = loadInto(cell, options, program, deployment, sheetOf)
       cell.loaded.set(deployment.id, { ready, lookups: program.lookups })
       ready.catch(() => cell.loaded.delete(deployment.id))
       return ready
     },
     hold(cell, run) {
       const number = nextRun++
-      const aborter = new AbortController()
-      runs.set(number, { cell, aborter, run: { ...run, signal: aborter.signal } })
+      runs.set(number, new HeldRun(cell, run))
       cell.inFlight++
       return number
     },
     release: (run) => endRun(runs, run),
-    spare: open,
+    spare: () => open(),
     adopt(snapshot) {
       for (const cell of cells) refresh(cell, snapshot)
     },
@@ -174,11 +195,12 @@ async function loadInto(
   options: ComputeEngineOptions,
   program: Program,
   deployment: ComputeDeployment,
+  sheetOf: (code: ComputeCode) => Promise<string>,
 ): Promise<void> {
-  const module = await prepareModule(options, deployment.compute)
+  const sheet = await sheetOf(deployment.compute)
   const facts = programFacts(program, deployment, options)
   try {
-    await cell.line.call(asHead({ do: 'load', program: deployment.id, module, facts }), null).reply
+    await cell.line.call(asHead({ do: 'load', program: deployment.id, sheet, facts }), null).reply
   } catch (failure) {
     throw toFailure(failure, program.name)
   }
@@ -198,13 +220,13 @@ function endRun(runs: Runs, number: number): void {
   if (held === undefined) return
   runs.delete(number)
   held.cell.inFlight--
-  held.aborter.abort()
+  held.end()
 }
 
 /** What a cell says without wanting an answer. */
 function hear(head: HostHead, runs: Runs, hostCalls: HostCalls): void {
   if (head.do === 'over') endRun(runs, head.run)
-  const run = runs.get(head.run)?.run
+  const run = runs.get(head.run)
   if (run !== undefined && head.do === 'print') hostCalls.print?.(run, asHead(head), silent(asHead(head)))
 }
 
@@ -227,7 +249,7 @@ function silent(head: Head): InCall {
 
 function answerCell(call: InCall, runs: Runs, hostCalls: HostCalls): void {
   const { do: name, run: number } = call.head as unknown as HostHead
-  const run = runs.get(number)?.run
+  const run = runs.get(number)
   const hostCall = Object.hasOwn(hostCalls, name) ? hostCalls[name] : undefined
   if (run === undefined || hostCall === undefined) {
     call.fail(new CallFailure('bad_request', `There is no ${run === undefined ? 'such request' : name}.`))

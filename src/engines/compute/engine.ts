@@ -1,6 +1,5 @@
 /** The Compute engine: WebAssembly programs of Fastly Compute in cells, processes apart from those that hold connections. */
 import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Blobs, Engine, ProgramAnswer, ProgramRequest, Proof } from '#/core/ports.ts'
@@ -33,7 +32,7 @@ export interface ComputeEngine extends Engine {
 
 /** Starts no process before the first program is asked for. */
 export async function createComputeEngine(options: ComputeEngineOptions): Promise<ComputeEngine> {
-  await mkdir(join(options.folder, 'modules'), { recursive: true })
+  await mkdir(options.folder, { recursive: true })
   const cells = createCells(options)
   return {
     cells: () => cells.open,

@@ -26,10 +26,38 @@ export interface LoadHead {
   readonly do: 'load'
   /** Deployment. */
   readonly program: string
-  /** Path of the prepared module. */
-  readonly module: string
+  /** Path of its sheet; see `prepared-files.ts`. */
+  readonly sheet: string
   readonly facts: ProgramFacts
 }
+
+/** Node → a cell of its own: makes the files of a module. The reply comes when they are on disk. */
+export interface PrepareHead {
+  readonly do: 'prepare'
+  readonly module: string
+  /** Path of the module's bytes. */
+  readonly source: string
+  /** The engine's folder. */
+  readonly folder: string
+  /** Processor time of the start function. */
+  readonly startMs: number
+  readonly limits: { readonly computeMemoryPages: number; readonly computeTableEntries: number }
+}
+
+/** Node → cell: this code will be asked for. */
+export interface CompileHead {
+  readonly do: 'compile'
+  readonly code: string
+}
+
+export type CellHead =
+  | LoadHead
+  | PrepareHead
+  | CompileHead
+  | RunHead
+  | UnloadHead
+  | DictionariesHead
+  | { readonly do: 'ping' }
 
 /** Node → cell: no new request will come for this program. */
 export interface UnloadHead {

@@ -143,9 +143,10 @@ export class Sandbox {
     return true
   }
 
-  /** The program failed after its answer began: the client must see a broken body, not a short one. */
-  breakAnswer(reason: string): void {
-    this.call.out.fail(reason)
+  /** The program failed after its answer began: a whole one stands, of one that streams the client sees a broken body. */
+  failAfterAnswer(reason: string): void {
+    this.print('stderr', reason)
+    if (this.#answer === undefined) this.call.out.fail(reason)
   }
 
   /** Runs when the request is over, however it ended: calls to the node are given up, streams cut. */
