@@ -311,7 +311,11 @@ export const limitTable = {
   logKeepAliveMs: { unit: 'ms', default: 15_000, why: 'shorter than the idle time of common proxies (60 s)' },
   // Services: sites whose rules are written in versions.
   services: { unit: 'count', default: 1_000, why: 'the rules of each are held in memory, some 10 KiB' },
-  serviceVersions: { unit: 'count', default: 500, why: 'kept for going back; their heads lie in one record' },
+  serviceVersions: {
+    unit: 'count',
+    default: 500,
+    why: 'kept for going back, the oldest fall off; heads lie in one record',
+  },
   serviceParts: { unit: 'count', default: 1_000, why: 'domains, origins and rules of one version' },
   serviceVersionBytes: { unit: 'bytes', default: 2 * MiB, why: 'one document; response bodies of our own are in it' },
   serviceTables: { unit: 'count', default: 100, why: 'dictionaries and address lists of one service' },

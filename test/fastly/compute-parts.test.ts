@@ -140,3 +140,52 @@ test('log-tail shows what the program writes, as it writes it', async (t) => {
   assert.match(shown, /stdout.*a first line/)
   assert.deepEqual(platform.bugs, [])
 })
+
+test('versions beyond the cap fall off, the oldest first, never the active one', async (t) => {
+  const platform = await startComputePlatform(t, { limits: { serviceVersions: 3 } })
+  const { body } = await platform.call('POST', '/service', { body: new URLSearchParams({ name: 'p', type: 'wasm' }) })
+  const { id } = JSON.parse(body)
+  const numbers = () => platform.control.services.service(id).versions.map(({ number }) => number)
+  await platform.call('PUT', `/service/${id}/version/1/package`, { body: smallPackage })
+  await platform.call('PUT', `/service/${id}/version/1/activate`)
+  for (let n = 1; n <= 4; n++) await platform.call('PUT', `/service/${id}/version/1/clone`)
+  assert.deepEqual(numbers(), [1, 4, 5])
+  assert.equal((await platform.call('GET', `/service/${id}/version/2/package`)).status, 404)
+  assert.equal((await platform.call('GET', `/service/${id}/version/5/package`)).status, 200)
+})
+
+test('names that the CLI makes up leave the local name; names of people take it', async (t) => {
+  const platform = await startComputePlatform(t)
+  const { body } = await platform.call('POST', '/service', { body: new URLSearchParams({ name: 'p', type: 'wasm' }) })
+  const { id } = JSON.parse(body)
+  const serve = async (version: number, domain: string) => {
+    const at = `/service/${id}/version/${version}`
+    await platform.call('PUT', `${at}/package`, { body: smallPackage })
+    await platform.call('POST', `${at}/domain`, { body: new URLSearchParams({ name: domain }) })
+    await platform.call('PUT', `${at}/activate`)
+    await platform.call('PUT', `${at}/clone`)
+    return platform.control.snapshot.sites[0]!.hostnames
+  }
+  assert.deepEqual(await serve(1, 'three.small.words.edgecompute.app'), [
+    'p.localhost',
+    'three.small.words.edgecompute.app',
+  ])
+  assert.equal((await serve(2, 'p.example.test')).includes('p.localhost'), false)
+})
+
+test('calls at the same time lose nothing', async (t) => {
+  const platform = await startComputePlatform(t)
+  const { body } = await platform.call('POST', '/service', { body: new URLSearchParams({ name: 'p', type: 'wasm' }) })
+  const at = `/service/${JSON.parse(body).id}/version/1`
+  const names = Array.from({ length: 20 }, (_, n) => `b${n}`)
+  const answers = await Promise.all([
+    ...names.map((name) =>
+      platform.call('POST', `${at}/backend`, { body: new URLSearchParams({ name, address: 'o.test' }) }),
+    ),
+    ...[1, 2, 3].map(() => platform.call('PUT', `${at}/package`, { body: smallPackage })),
+  ])
+  assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200])
+  await platform.call('PUT', `${at}/activate`)
+  const { compute } = platform.control.snapshot.programs.get('p')!.rollout[0]!.deployment
+  assert.deepEqual(compute!.backends.map(({ name }) => name).sort(), names.sort())
+})

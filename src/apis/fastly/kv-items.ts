@@ -142,7 +142,7 @@ function readLine(line: string, index: number): z.infer<typeof batchLine> {
 }
 
 /** Field values are bytes, and this text is UTF-8. */
-const encodeHeader = (text: string) => Buffer.from(text.replace(/[\r\n\0]/g, ' ')).toString('latin1')
+const encodeHeader = (text: string) => Buffer.from(text.replace(/[\x00-\x08\x0a-\x1f\x7f]/g, ' ')).toString('latin1')
 const decodeHeader = (value: string) => Buffer.from(value, 'latin1').toString('utf8')
 
 const noKey = (key: string) => notFound(`There is no key '${key.slice(0, 100)}' in this KV store.`)

@@ -14,8 +14,11 @@ export function translateCompute(parts: readonly ServicePart[]): ComputeDesign {
   const [uploaded] = of('package')
   if (uploaded === undefined) throw badRequest('This version has no package. Upload one with «fastly compute update».')
   const checks = new Map(of('healthcheck').map((part) => [part.name, translateCheck(part)]))
+  const hostnames = of('domain').map(({ name }) => name)
   return {
-    hostnames: of('domain').map(({ name }) => name),
+    hostnames,
+    // The CLI's own names for services lead to Fastly, so they alone would leave a program out of reach.
+    ...(hostnames.every((name) => name.endsWith('.edgecompute.app')) && { local: true }),
     module: textOf(uploaded, 'module')!,
     bytes: numberOf(uploaded, 'module_bytes')!,
     backends: of('backend').map((part) => {

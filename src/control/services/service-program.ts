@@ -31,6 +31,8 @@ const log = z.discriminatedUnion('kind', [
 /** What a door makes of the parts of a version. */
 const meaning = {
   hostnames: z.array(z.string()),
+  /** Answers at its local name too, though it has hostnames. */
+  local: z.exactOptional(z.literal(true)),
   module: z.string(),
   bytes: z.number(),
   backends: origins,
@@ -87,10 +89,18 @@ export function buildServiceProgram(placed: Placed, made: ProgramDesign, lookups
 }
 
 /** `suffix` as in `localhost`: a service without a domain answers below it. */
+export function programHostnames(
+  name: string,
+  { hostnames, local }: Pick<ComputeDesign, 'hostnames' | 'local'>,
+  suffix: string,
+): readonly string[] {
+  return hostnames.length === 0 || local ? [`${name}.${suffix}`, ...hostnames] : hostnames
+}
+
 export function buildProgramServiceSite(name: string, made: ProgramDesign, suffix: string): Site {
   return {
     name,
-    hostnames: made.hostnames.length > 0 ? made.hostnames : [`${name}.${suffix}`],
+    hostnames: programHostnames(name, made, suffix),
     routes: [],
     target: { kind: 'program', program: name },
   }

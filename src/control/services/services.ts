@@ -12,7 +12,7 @@ import { activateProgram } from './activate-program.ts'
 import { createTables, type ServiceTables } from './change-tables.ts'
 import { type HeldService, type ServiceChange, siteNameOf } from './held-services.ts'
 import { newId } from './new-id.ts'
-import type { ComputeDesign } from './service-program.ts'
+import { type ComputeDesign, programHostnames } from './service-program.ts'
 import type { ServiceDesign, ServicePart, ServiceRecord, ServiceVersionHead } from './service-records.ts'
 import { createServiceVersions, type PartsChange, type ServiceVersions } from './service-versions.ts'
 
@@ -179,21 +179,26 @@ export function hostnamesOf(
   { hostnameSuffix }: ServiceOffice,
   { name, live, program }: ServiceRecord,
 ): readonly string[] {
-  const hostnames = (live ?? program)?.hostnames ?? []
-  return hostnames.length === 0 ? [`${siteNameOf(name)}.${hostnameSuffix}`] : hostnames
+  return programHostnames(siteNameOf(name), program ?? { hostnames: live?.hostnames ?? [] }, hostnameSuffix)
 }
 
 async function addVersion(office: ServiceOffice, id: string, comment: string, parts: readonly ServicePart[]) {
   const { record } = office.held(id)
   const now = office.clock()
   const number = (record.versions.at(-1)?.number ?? 0) + 1
-  if (record.versions.length >= office.limits.serviceVersions)
-    throw new Refusal('too_many', `'${record.name}' has ${office.limits.serviceVersions} versions already.`)
+  const fallen = record.versions.filter((one) => one.number !== record.active).slice(0, tooMany(office, record))
   const head = { number, comment, locked: false, createdAt: now, modifiedAt: now }
   // What the end of the process left of a version without a head is written over.
   await office.versions.edit(id, number, () => ({ parts, result: undefined }))
-  await office.write({ id, record: { ...record, modifiedAt: now, versions: [...record.versions, head] } })
+  const versions = [...record.versions.filter((one) => !fallen.includes(one)), head]
+  await office.write({ id, record: { ...record, modifiedAt: now, versions } })
+  await office.versions.drop(id, fallen)
   return head
+}
+
+/** How many of the oldest versions fall off, so that one more fits. */
+function tooMany({ limits }: ServiceOffice, { versions }: ServiceRecord): number {
+  return Math.max(0, versions.length + 1 - limits.serviceVersions)
 }
 
 async function changeHead(
