@@ -13,6 +13,7 @@ import { createRimwardApi } from '#/apis/rimward/app.ts'
 import { certificateRoutes } from '#/apis/rimward/certificates.ts'
 import { viewControl } from '#/apis/rimward/control-view.ts'
 import { egressRoutes } from '#/apis/rimward/egress.ts'
+import { withOutput } from '#/apis/rimward/output-traces.ts'
 import { ownPurgeRoutes } from '#/apis/rimward/purge.ts'
 import type { Addresses } from '#/apis/rimward/schemas.ts'
 import type { AssetUploads } from '#/control/assets-uploads.ts'
@@ -83,7 +84,7 @@ export function createApi(options: ApiOptions): Api {
   })
   const own = createRimwardApi({
     control: viewControl(control),
-    traces,
+    traces: withOutput(traces, options.compute.output),
     origins: options.origins,
     egressRules: egressRoutes({ rules: options.rules }),
     certificates: certificateRoutes({ certificates: options.certificates, limits }),
