@@ -53,9 +53,9 @@ export function createFastlyApi(deps: FastlyApiDeps): Hono {
 
   app.route('/', accountRoutes(deps))
   app.route('/', purgeRoutes(deps))
+  app.route('/', computeServiceRoutes(deps))
   app.route('/', serviceRoutes(deps))
   app.route('/', versionRoutes(deps))
-  app.route('/', computeServiceRoutes(deps))
   app.route('/', settingsRoutes(deps))
   app.route('/', tableRoutes(deps))
   app.route('/', partRoutes(deps))
