@@ -240,6 +240,8 @@ export interface EgressRequest {
   readonly client?: string
   /** The address that the client asked for, when `url` is an origin's: cache keys and purges go by it. */
   readonly publicUrl?: string
+  /** Answers in an origin's stead, whenever the cache needs an answer. */
+  readonly answeredBy?: (request: EgressRequest) => Promise<Answer>
   /** Changes what the origin said before the cache sees it: header rules, times to live. Called once an origin answer. */
   readonly onOriginAnswer?: (answer: Answer) => Answer
   /** Interim answers, 103 above all (RFC 8297). */

@@ -8,9 +8,10 @@ import type { OriginPool } from '#/core/origin.ts'
 import type { Egress, EgressRequest } from '#/core/ports.ts'
 import { publicUrl } from '#/core/purge-wishes.ts'
 import type { Site, Target } from '#/core/snapshot.ts'
-import type { AcceptedExchange } from './accepted.ts'
+import { decideKeeping } from './apply-cache-rules.ts'
 import { finishAnswer, planFetch, type ReadyRules, readyRules, ruleFacts } from './apply-rules.ts'
 import { addCacheHeaders } from './cache-headers.ts'
+import type { OriginExchange } from './origin-exchange.ts'
 import { answerPurge, type PurgePort } from './purge-request.ts'
 import { forwardedHeaders, type Pop } from './request-headers.ts'
 
@@ -26,7 +27,7 @@ export interface OriginOptions {
  * it, without its port: no cache key has one, and what an origin builds from it would reach other clients.
  */
 export async function fetchOrigin(
-  exchange: AcceptedExchange,
+  exchange: OriginExchange,
   site: Site,
   { url, pool }: Extract<Target, { readonly kind: 'origin' }>,
   options: OriginOptions,
@@ -40,7 +41,12 @@ export async function fetchOrigin(
   const { path } = exchange
   if (exchange.method === 'PURGE' && options.purge !== undefined)
     return answerPurge(exchange, site.name, path, options.purge)
-  return ask(exchange, site, { url: originUrl(url, path), path, headers, pool, onInformational }, options)
+  const wanted = { url: originUrl(url, path), path, headers, pool, onInformational }
+  const kept = decideKeeping(site, exchange)
+  if (kept === undefined) return ask(exchange, site, wanted, options)
+  const { wish, onOriginAnswer, onClientAnswer } = kept
+  const answer = await ask(exchange, site, { ...wanted, wish, onOriginAnswer }, options)
+  return onClientAnswer === undefined ? answer : onClientAnswer(answer)
 }
 
 interface ByRules {
@@ -50,7 +56,7 @@ interface ByRules {
 }
 
 async function fetchByRules(
-  exchange: AcceptedExchange,
+  exchange: OriginExchange,
   site: Site,
   { rules, headers, onInformational }: ByRules,
   options: OriginOptions,
@@ -78,7 +84,7 @@ interface Wanted {
 }
 
 async function ask(
-  exchange: AcceptedExchange,
+  exchange: OriginExchange,
   site: Site,
   { url, path, headers, pool, wish, onOriginAnswer, onInformational }: Wanted,
   { egress }: OriginOptions,

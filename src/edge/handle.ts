@@ -18,6 +18,7 @@ import type { Reply } from './reply.ts'
 import type { Pop } from './request-headers.ts'
 import type { RequestTraces } from './request-traces.ts'
 import { respond } from './respond.ts'
+import { mayBeCached, runCached } from './run-cached.ts'
 import { runProgram } from './run-program.ts'
 import type { SiteAnswers } from './site-answers.ts'
 
@@ -101,6 +102,8 @@ function run(
 ): Promise<Answer> {
   exchange.program = picked.program.name
   exchange.deployment = picked.deployment.id
+  const { frontCache } = picked.deployment
+  if (frontCache !== undefined && mayBeCached(exchange)) return runCached(exchange, reply, picked, frontCache, ports)
   return runProgram(exchange, reply, picked, ports)
 }
 

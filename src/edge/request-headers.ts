@@ -4,7 +4,7 @@
 import { EdgeError } from '#/core/errors.ts'
 import type { HeaderList } from '#/core/exchange.ts'
 import { connectionNames, hopByHop } from '#/http/header-list.ts'
-import type { AcceptedExchange } from './accepted.ts'
+import type { OriginExchange } from './origin-exchange.ts'
 
 export interface Pop {
   readonly id: string
@@ -39,7 +39,7 @@ const loopName = 'rimward'
  * A new list: end-to-end fields (RFC 9110 §7.6.1), then Cloudflare's `cf-*` and the forwarding fields. Throws
  * `request_loop` when the request came through us `requestLoops` times already (RFC 8586).
  */
-export function forwardedHeaders(exchange: AcceptedExchange, pop: Pop, requestLoops: number): HeaderList {
+export function forwardedHeaders(exchange: OriginExchange, pop: Pop, requestLoops: number): HeaderList {
   const { headers, connection } = exchange
   const { address } = connection.client
   const named = connectionNames(headers)

@@ -6,6 +6,7 @@ import { accountRoutes } from './account.ts'
 import { computeServiceRoutes } from './compute-services.ts'
 import { configStoreRoutes } from './config-stores.ts'
 import type { FastlyApiDeps } from './deps.ts'
+import { directorRoutes } from './directors.ts'
 import { FastlyError, fail, notFound, toFastlyError } from './errors.ts'
 import { kvStoreRoutes } from './kv-stores.ts'
 import { logTailRoutes } from './log-tail.ts'
@@ -58,6 +59,7 @@ export function createFastlyApi(deps: FastlyApiDeps): Hono {
   app.route('/', versionRoutes(deps))
   app.route('/', settingsRoutes(deps))
   app.route('/', tableRoutes(deps))
+  app.route('/', directorRoutes(deps))
   app.route('/', partRoutes(deps))
   app.route('/', configStoreRoutes(deps))
   app.route('/', kvStoreRoutes(deps))
