@@ -248,6 +248,14 @@ export interface EgressRequest {
   readonly onInformational?: (status: number, headers: HeaderList) => void
 }
 
+/** A GET or HEAD without a body, as the client sent it. */
+export interface HitRequest extends Pick<EgressRequest, 'by' | 'method' | 'headers' | 'cache'> {
+  /** As `publicUrl` of `purge-wishes.ts` writes it. */
+  readonly publicUrl: string
+  /** Lower-case names of fields that an origin gets otherwise than they stand here: these select no hit. */
+  readonly changed: ReadonlySet<string>
+}
+
 /** An answer that may have come through the shared cache. */
 export interface EgressAnswer extends Answer {
   /** Value of our member of `Cache-Status` (RFC 9211 §2); absent when the cache was not asked. */
@@ -266,6 +274,8 @@ export type CacheOutcome = 'hit' | 'miss' | 'expired' | 'stale' | 'updating' | '
  */
 export interface SharedCache extends Egress {
   fetch(request: EgressRequest): Promise<EgressAnswer>
+  /** At once, where a fresh answer lies in memory. Undefined says nothing: `fetch` finds out. */
+  hit(request: HitRequest): EgressAnswer | undefined
   purge(wishes: readonly PurgeWish[]): Promise<void>
 }
 

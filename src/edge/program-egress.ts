@@ -96,5 +96,6 @@ async function fetchByRules(
   }
   if (site.target.kind !== 'origin') return egress.fetch(request)
   const options = { egress: asked, purge: undefined, pop, limits }
-  return fetchOrigin(exchange, site, site.target, options, request.onInformational)
+  const informational = request.onInformational ?? (() => {})
+  return fetchOrigin(exchange, site, site.target, options, { informational })
 }

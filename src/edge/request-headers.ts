@@ -33,6 +33,9 @@ const replaced: ReadonlySet<string> = new Set([
   'cdn-loop',
 ])
 
+/** What an origin does not get, or not as the client sent it. */
+export const changedOnTheWay: ReadonlySet<string> = new Set([...replaced, ...hopByHop, 'via', 'traceparent'])
+
 const loopName = 'rimward'
 
 /**
@@ -79,8 +82,16 @@ export function forwardedHeaders(exchange: OriginExchange, pop: Pop, requestLoop
 
 /** `CF-Ray`: the exchange's id and the point of presence. */
 export function rayOf(id: string, pop: Pop): string {
-  return `${id}-${pop.id.toUpperCase()}`
+  if (pop.id !== rayPop) {
+    rayPop = pop.id
+    rayEnd = `-${pop.id.toUpperCase()}`
+  }
+  return id + rayEnd
 }
+
+/** One process is one point of presence. */
+let rayPop = ''
+let rayEnd = '-'
 
 function countedLoop(value: string, requestLoops: number): string {
   const passes = value.split(',').filter((part) => part.trim().split(';')[0]!.trim().toLowerCase() === loopName).length
