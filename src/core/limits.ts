@@ -337,6 +337,27 @@ export const limitTable = {
     default: 1024,
     why: 'requests in one cell; each holds an instance of up to 128 MiB',
   },
+  computeRateEntries: {
+    unit: 'count',
+    default: 65_536,
+    why: 'entries of rate counters, 300 bytes each; oldest go first',
+  },
+  computeRateKeyBytes: {
+    unit: 'bytes',
+    default: 1024,
+    why: 'a counter and an entry of it; addresses and keys are short',
+  },
+  computeLogQueueBytes: {
+    unit: 'bytes',
+    default: MiB,
+    why: 'lines that wait for one log endpoint; later ones are lost',
+  },
+  computeLogBatchBytes: { unit: 'bytes', default: 64 * KiB, why: 'one request or write to a log endpoint' },
+  computeLogFlushMs: { unit: 'ms', default: 1000, why: 'lines wait so long for others to go with them' },
+  computeLogAttempts: { unit: 'count', default: 5, why: 'a batch is tried for half a minute, the pause doubling' },
+  computeLogSendMs: { unit: 'ms', default: 10_000, why: 'a log endpoint that takes longer has failed' },
+  computeLogIdleMs: { unit: 'ms', default: 60_000, why: 'a syslog connection without lines is closed' },
+  computeDevices: { unit: 'count', default: 100_000, why: 'user agents in the file of devices, held in memory' },
   computeStartMs: { unit: 'ms', default: 10_000, why: 'a cell starts in 0.1 s; a busy machine gets patience' },
 } as const satisfies Record<string, LimitRow>
 

@@ -29,6 +29,8 @@ export interface CellOptions {
   readonly limits: Limits
   readonly onCall: (call: InCall) => void
   readonly onLine: (line: string) => void
+  /** The cell tells which host calls are made. */
+  readonly tellCalls: boolean
 }
 
 const entry = fileURLToPath(new URL('inside/cell.ts', import.meta.url))
@@ -43,7 +45,7 @@ export async function startCell(options: CellOptions): Promise<ComputeCell> {
   const connected = new Promise<Socket>((resolve) => server.once('connection', resolve))
   server.listen(path)
   const flags = ['--disable-warning=ExperimentalWarning', `--wasm-max-mem-pages=${limits.computeMemoryPages}`]
-  const child = spawn(process.execPath, [...flags, entry, path, JSON.stringify(cellLimits(limits))], {
+  const child = spawn(process.execPath, [...flags, entry, path, JSON.stringify(cellLimits(options))], {
     env: {},
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -69,7 +71,7 @@ export async function startCell(options: CellOptions): Promise<ComputeCell> {
   }
 }
 
-function cellLimits(limits: Limits): CellLimits {
+function cellLimits({ limits, tellCalls }: CellOptions): CellLimits {
   return {
     cpuMs: limits.computeCpuMs,
     wallMs: limits.computeWallMs,
@@ -81,6 +83,7 @@ function cellLimits(limits: Limits): CellLimits {
     frameBytes: limits.computeFrameBytes,
     windowBytes: limits.computeWindowBytes,
     logBytes: limits.computeLogBytes,
+    tellCalls,
   }
 }
 

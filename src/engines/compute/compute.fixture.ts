@@ -9,13 +9,14 @@ import type { ComputeCode } from '#/core/compute.ts'
 import { defaultLimits, type Limits } from '#/core/limits.ts'
 import type { Blobs, Engine, ProgramAnswer, ProgramRequest } from '#/core/ports.ts'
 import type { Deployment, Program } from '#/core/snapshot.ts'
+import { noteCalled } from './called.fixture.ts'
 import { createComputeEngine } from './engine.ts'
 import type { HostCalls } from './host-calls.ts'
 
 export interface ComputeStage {
   readonly engine: Engine
   readonly logged: object[]
-  add(name: string, wasm: Uint8Array, code?: Partial<ComputeCode>): Program
+  add(name: string, wasm: Uint8Array, code?: Partial<ComputeCode>, rest?: Pick<Program, 'lookups'>): Program
   ask(program: Program, path?: string, request?: Partial<ProgramRequest>): Promise<ProgramAnswer>
 }
 
@@ -36,6 +37,7 @@ export async function openCompute(
     customer: 'customer',
     log: (message, facts) => void logged.push({ message, ...facts }),
     hostCalls: options.hostCalls ?? {},
+    onCalled: noteCalled,
   })
   t.after(async () => {
     await engine.close()
@@ -44,7 +46,7 @@ export async function openCompute(
   return {
     engine,
     logged,
-    add(name, wasm, code = {}) {
+    add(name, wasm, code = {}, rest = {}) {
       const module = createHash('sha256').update(wasm).digest('hex')
       blobs.set(module, wasm)
       const compute: ComputeCode = {
@@ -65,7 +67,7 @@ export async function openCompute(
         limits: {},
         compute,
       }
-      return { name, rollout: [{ deployment, percent: 100 }], objects: [] }
+      return { name, rollout: [{ deployment, percent: 100 }], objects: [], ...rest }
     },
     ask: (program, path = '/', request = {}) =>
       engine.run(program, program.rollout[0]!.deployment, { ...plainRequest(path), ...request }),

@@ -27,6 +27,8 @@ export interface ComputeEngineOptions {
   readonly customer: string
   readonly log: (message: string, facts?: object) => void
   readonly hostCalls: HostCalls
+  /** Hears `module.name` of each host call that programs make, once a cell: which part of the ABI is in use. */
+  readonly onCalled?: (name: string) => void
 }
 
 type ComputeDeployment = Deployment & { readonly compute: ComputeCode }
@@ -87,7 +89,8 @@ function createCells(options: ComputeEngineOptions): Cells {
       name,
       runFolder: options.runFolder,
       limits,
-      onCall: (call) => answerCell(call, runs, options.hostCalls),
+      tellCalls: options.onCalled !== undefined,
+      onCall: (call) => answerCell(call, runs, options),
       onLine: (line) => log('cell says', { cell: name, line }),
     })
   }
@@ -248,10 +251,19 @@ function endRun(runs: Map<number, HeldRun>, number: number): void {
   held.aborter.abort()
 }
 
-function answerCell(call: InCall, runs: Map<number, HeldRun>, hostCalls: HostCalls): void {
+function answerCell(
+  call: InCall,
+  runs: Map<number, HeldRun>,
+  { hostCalls, onCalled }: Pick<ComputeEngineOptions, 'hostCalls' | 'onCalled'>,
+): void {
   const { do: name, run: number } = call.head as unknown as HostHead
   if (name === 'over') {
     endRun(runs, number)
+    call.reply({ head: {}, body: null })
+    return
+  }
+  if (name === 'called') {
+    onCalled?.(call.head.name as string)
     call.reply({ head: {}, body: null })
     return
   }

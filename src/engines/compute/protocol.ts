@@ -43,7 +43,8 @@ export interface ProgramFacts {
   /** Name → kind; the node knows which store it is. */
   readonly stores: readonly { readonly kind: 'kv' | 'config' | 'secret' | 'access-list'; readonly name: string }[]
   readonly logs: readonly string[]
-  readonly dictionaries: Readonly<Record<string, Readonly<Record<string, string>>>>
+  /** Names of the service's own tables; their items change without a new deployment, so the node is asked for them. */
+  readonly dictionaries: readonly string[]
 }
 
 /** A backend as `fastly_backend` describes it. */

@@ -22,7 +22,7 @@ const limits = JSON.parse(limitsText) as CellLimits
 const stop = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true })
 const watch = startWatch(stop)
 const turns = createTurns(watch)
-const supported = importsOf(hostcallModules, turns)
+const supported = importsOf(hostcallModules, turns, limits.tellCalls ? tellCalls() : undefined)
 const programs = new Map<string, Promise<LoadedProgram>>()
 
 const socket = connect(socketPath)
@@ -33,6 +33,16 @@ const line = openLine(socket, {
   // The node is gone, and with it everybody who waits for an answer.
   onCut: () => process.exit(0),
 })
+
+/** Each name once, before anything that the program does after it. */
+function tellCalls(): (name: string) => void {
+  const told = new Set<string>()
+  return (name) => {
+    if (told.has(name)) return
+    told.add(name)
+    line.call({ do: 'called', run: 0, name }, null).reply.catch(() => {})
+  }
+}
 
 function take(call: InCall): void {
   const head = call.head as unknown as LoadHead | RunHead | { do: 'ping' } | { do: 'unload'; program: string }

@@ -15,6 +15,8 @@ export interface CellLimits {
   readonly frameBytes: number
   readonly windowBytes: number
   readonly logBytes: number
+  /** Tell the node which host calls are made, each once. */
+  readonly tellCalls: boolean
 }
 
 /** One instance with what the engine calls of it. */

@@ -32,6 +32,8 @@ export class Sandbox {
   memory!: GuestMemory
   readonly startedAt = performance.now()
   cpuMs = 0
+  /** When its latest turn began, in `performance.now()`. */
+  turnBegan = 0
   /** The watch stopped its turn. */
   stopped = false
   endReason: EndReason | undefined

@@ -30,6 +30,7 @@ export function createTurns(watch: TurnWatch): Turns {
     if (turn === undefined) return
     current = turn.sandbox
     began = performance.now()
+    turn.sandbox.turnBegan = began
     watch.begin(turn.sandbox.cpuLeftMs)
     turn.begin()
   }
