@@ -9,7 +9,7 @@ export interface HostRun {
   readonly program: Program
   readonly deployment: Deployment & { readonly compute: ComputeCode }
   readonly request: ProgramRequest
-  /** Aborted when the request is over. */
+  /** Aborted when the request is over; made when it is first asked for. */
   readonly signal: AbortSignal
 }
 

@@ -49,7 +49,7 @@ export function storeCalls(parts: StoreParts): HostCalls {
         body: null,
       })),
     'kv.list': async (run, head) => withTrouble(() => list(parts, storeOf(run, 'kv', head), head)),
-    'config.get': async (run, head) => textReply(await configOf(configs, run, head)),
+    'config.get': async (run, head) => textReply(await configs.get(storeOf(run, 'config', head), textOf(head, 'key'))),
     'secret.get': async (run, head) => ({
       head: {},
       body: (await secrets.get(storeOf(run, 'secret', head), textOf(head, 'name'))) ?? null,
@@ -59,14 +59,6 @@ export function storeCalls(parts: StoreParts): HostCalls {
       return textReply(found && JSON.stringify(found))
     },
   }
-}
-
-/** A table of the service itself stands before a config store of the same name. */
-async function configOf(configs: ConfigStores, run: HostRun, head: Head): Promise<string | undefined> {
-  const tables = run.program.lookups?.tables ?? {}
-  const [name, key] = [textOf(head, 'store'), textOf(head, 'key')]
-  if (!Object.hasOwn(tables, name)) return configs.get(storeOf(run, 'config', head), key)
-  return Object.hasOwn(tables[name]!, key) ? tables[name]![key] : undefined
 }
 
 function storeOf({ deployment }: HostRun, kind: ComputeStore['kind'], head: Head): string {

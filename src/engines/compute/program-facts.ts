@@ -27,7 +27,7 @@ export function programFacts(
     backends: compute.backends.map((backend) => backendFacts(backend, place.limits)),
     stores: compute.stores.map(({ kind, name }) => ({ kind, name })),
     logs: compute.logs.map(({ name }) => name),
-    dictionaries: Object.keys(program.lookups?.tables ?? {}),
+    dictionaries: program.lookups?.tables ?? {},
   }
 }
 

@@ -1,4 +1,7 @@
-/** `fastly_config_store` and `fastly_dictionary`: short texts by key, under one space of names. */
+/**
+ * `fastly_config_store` and `fastly_dictionary`: short texts by key, under one space of names. A table of the service itself
+ * stands before a config store of the same name; this process has its items.
+ */
 import { askNode, bytesOf } from '../ask-node.ts'
 import type { Hostcall, HostcallModule } from '../hostcall.ts'
 import type { Sandbox } from '../sandbox.ts'
@@ -13,7 +16,7 @@ class ConfigStoreHandle {
 
 function exists({ program }: Sandbox, name: string): boolean {
   const { stores, dictionaries } = program.facts
-  return dictionaries.includes(name) || stores.some((store) => store.kind === 'config' && store.name === name)
+  return Object.hasOwn(dictionaries, name) || stores.some((store) => store.kind === 'config' && store.name === name)
 }
 
 const calls: Record<string, Hostcall> = {
@@ -24,12 +27,20 @@ const calls: Record<string, Hostcall> = {
     sandbox.memory.u32(out, sandbox.handles.add(new ConfigStoreHandle(text)))
     return status.ok
   },
-  async get(sandbox, handle: number, key: number, length: number, buffer: number, capacity: number, written: number) {
+  get(sandbox, handle: number, key: number, length: number, buffer: number, capacity: number, written: number) {
     const { name } = sandbox.handles.get(handle, ConfigStoreHandle)
-    const found = await askNode(sandbox, 'config.get', { store: name, key: sandbox.memory.text(key, length) })
-    if (found.body === null) return status.none
-    sandbox.memory.give(bytesOf(found), buffer, capacity, written)
-    return status.ok
+    const text = sandbox.memory.text(key, length)
+    const give = (found: Uint8Array | string | undefined) => {
+      if (found === undefined) return status.none
+      sandbox.memory.give(found, buffer, capacity, written)
+      return status.ok
+    }
+    const { dictionaries } = sandbox.program.facts
+    if (Object.hasOwn(dictionaries, name))
+      return give(Object.hasOwn(dictionaries[name]!, text) ? dictionaries[name]![text] : undefined)
+    return askNode(sandbox, 'config.get', { store: name, key: text }).then((found) =>
+      give(found.body === null ? undefined : bytesOf(found)),
+    )
   },
 }
 

@@ -40,10 +40,13 @@ export const httpResp: HostcallModule = {
       if (sandbox.answered) refuse(status.error, 'an answer was sent already')
       sandbox.answered = true
       sandbox.handles.take(responseHandle, GuestResponse)
-      const head = asHead({ status: response.status, headers: response.headers.list, start: sandbox.start })
+      const head = { status: response.status, headers: response.headers.list, start: sandbox.start }
       const whole = streaming === 1 ? undefined : body.whole()
-      sandbox.call.reply({ head, body: whole ?? 'stream' })
-      if (whole !== undefined) return void sandbox.handles.take(bodyHandle, GuestBody)
+      if (whole !== undefined) {
+        sandbox.handles.take(bodyHandle, GuestBody)
+        return sandbox.answer(head, whole)
+      }
+      sandbox.call.reply({ head: asHead(head), body: 'stream' })
       const { out } = sandbox.call
       const sent = body.pumpTo(out, streaming !== 1)
       if (streaming !== 1) {
