@@ -337,6 +337,11 @@ export const limitTable = {
     default: 1024,
     why: 'requests in one cell; each holds an instance of up to 128 MiB',
   },
+  computeLaterMs: {
+    unit: 'ms',
+    default: 10_000,
+    why: 'a request that a program sent and did not wait for goes on so long after it ended',
+  },
   computeStartMs: { unit: 'ms', default: 10_000, why: 'a cell starts in 0.1 s; a busy machine gets patience' },
 } as const satisfies Record<string, LimitRow>
 

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import type { ComputeCode } from '#/core/compute.ts'
 import { EdgeError, type ErrorCode, errorTable, toEdgeError } from '#/core/errors.ts'
+import type { Answer } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Blobs, Engine, ProgramAnswer, ProgramRequest, Proof } from '#/core/ports.ts'
 import type { Deployment, Program } from '#/core/snapshot.ts'
@@ -211,7 +212,11 @@ async function run(
     throw new EdgeError('overloaded', `${options.limits.computeInFlight} requests are in this program's cell.`)
   if (!cell.loaded.has(deployment.id)) await cells.load(cell, program, deployment)
   else await cell.loaded.get(deployment.id)
-  const head = runHead(deployment, cells.hold(cell, { program, deployment, request }), request)
+  let handedOver: Answer | undefined
+  const handOver = (answer: Answer) => {
+    handedOver = answer
+  }
+  const head = runHead(deployment, cells.hold(cell, { program, deployment, request, handOver }), request)
   const call = cell.line.call(asHead(head), request.body === null ? null : 'stream', {
     onNote: ({ status, headers }) => request.onInformational?.(status as number, headers as string[]),
   })
@@ -221,6 +226,7 @@ async function run(
   try {
     const { head: answer, body } = await call.reply
     const { status, headers, start } = answer as unknown as AnswerHead
+    if (handedOver !== undefined) return { ...handedOver, start }
     return { status, headers, start, body: body instanceof InBody ? toReadable(body) : body }
   } catch (failure) {
     throw toFailure(failure, program.name)

@@ -1,11 +1,11 @@
 /** One request in one instance: what host calls act on. Everything of it is gone when the request is over. */
 
-import type { RunHead } from '../protocol.ts'
+import type { BackendFacts, RunHead } from '../protocol.ts'
 import type { InCall, Line } from '../wire-messages.ts'
-import { GuestBody } from './bodies.ts'
+import { GuestBody, StreamingBody } from './bodies.ts'
 import { Handles } from './handles.ts'
 import type { GuestMemory } from './memory.ts'
-import { GuestRequest, httpVersion } from './messages.ts'
+import { announcedLength, GuestRequest, httpVersion } from './messages.ts'
 import type { CellLimits, LoadedProgram } from './program.ts'
 
 /** Why a program was ended from outside. */
@@ -39,6 +39,8 @@ export class Sandbox {
   answered = false
   /** How its instance came to be; for the answer's head. */
   start: 'cold' | 'warm' | 'pooled' = 'cold'
+  /** Backends that the program described itself, by name. */
+  readonly backends = new Map<string, BackendFacts>()
   /** Backend requests so far. */
   fetches = 0
   readonly request: GuestRequest
@@ -72,6 +74,7 @@ export class Sandbox {
     this.request.headers.list = [...run.headers]
     this.request.downstream = true
     this.requestBody = new GuestBody(parts.limits.bodyBytes, parts.call.body)
+    this.requestBody.announced = announcedLength(run.headers)
   }
 
   get over(): boolean {
@@ -114,6 +117,8 @@ export class Sandbox {
 
   /** Resolves when everything that the program left running has ended. */
   async settled(): Promise<void> {
+    for (const held of this.handles.all())
+      if (held instanceof StreamingBody) held.out.fail('the program ended before it closed the body')
     for (const stream of ['stdout', 'stderr'] as const)
       if (this.#lines[stream] !== '') this.output(stream, Buffer.from('\n'))
     await Promise.all(this.#tasks)
