@@ -17,6 +17,7 @@ import { createEgressRules } from '#/control/egress-rules.ts'
 import { findKvNamespace, finishKvRemovals } from '#/control/kv-namespaces.ts'
 import { createTraces } from '#/control/traces.ts'
 import { programFirst } from '#/core/asset-routing.ts'
+import { backendSites } from '#/core/backend-sites.ts'
 import { EdgeError } from '#/core/errors.ts'
 import { joinEngines } from '#/core/join-engines.ts'
 import { defaultLimits } from '#/core/limits.ts'
@@ -30,6 +31,7 @@ import { createLog, type LogOptions } from '#/edge/log.ts'
 import { createMetrics } from '#/edge/metrics.ts'
 import { createRequestTraces } from '#/edge/request-traces.ts'
 import { createComputeEngine } from '#/engines/compute/engine.ts'
+import { computeHostCalls } from '#/engines/compute/host-table.ts'
 import { createWorkerdEngine } from '#/engines/workerd/engine.ts'
 import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
 import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
@@ -186,7 +188,13 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     pop: place,
     customer: accountId,
     log: say,
-    hostCalls: {},
+    hostCalls: computeHostCalls({
+      egress,
+      seal,
+      limits,
+      backendStates: (program) => health.states(program),
+      mayPurge: secretCheck(token),
+    }),
   })
   closer.add(() => compute.close())
   const engine = joinEngines(workers, compute)
@@ -202,7 +210,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     async adopt(snapshot) {
       await engine.adopt(snapshot)
       served = snapshot
-      health.adopt(snapshot.sites)
+      health.adopt([...snapshot.sites, ...backendSites(snapshot.programs)])
     },
   })
   for (const problem of control.problems) log.logger.error({ problem }, 'a record was left out')

@@ -138,7 +138,7 @@ function storedPolicy(
     lifetimeFrom: lifetime.why,
     initialAgeMs: initialAge(answer),
     staleWhileRevalidateMs: grace(
-      directives.staleWhileRevalidate,
+      wish.staleWhileRevalidate ?? directives.staleWhileRevalidate,
       general.staleWhileRevalidate,
       policy.staleWhileRevalidate,
     ),

@@ -53,6 +53,9 @@ export interface CacheWish {
   /** Do not look up, but store. */
   readonly refresh?: boolean
   readonly staleIfError?: Seconds
+  readonly staleWhileRevalidate?: Seconds
+  /** Stored, but never on disk. */
+  readonly memoryOnly?: boolean
 }
 
 /** What must go; the schemes of URLs and prefixes do not matter. `soft` marks stale instead, so that stale-while-revalidate and stale-if-error go on serving. */

@@ -386,6 +386,11 @@ export const limitTable = {
     default: 5_000,
     why: 'silence after which a cell is killed; the watch stops programs long before',
   },
+  computeLaterMs: {
+    unit: 'ms',
+    default: 10_000,
+    why: 'a request that a program sent and did not wait for goes on so long after it ended',
+  },
   computeStartMs: { unit: 'ms', default: 10_000, why: 'a cell starts in 0.1 s; a busy machine gets patience' },
 } as const satisfies Record<string, LimitRow>
 

@@ -37,6 +37,7 @@ class HeldRun implements HostRun {
   readonly program: Program
   readonly deployment: ComputeDeployment
   readonly request: ProgramRequest
+  readonly handOver: HostRun['handOver']
   #aborter: AbortController | undefined
 
   constructor(cell: ComputeCell, run: Omit<HostRun, 'signal'>) {
@@ -44,6 +45,7 @@ class HeldRun implements HostRun {
     this.program = run.program
     this.deployment = run.deployment
     this.request = run.request
+    this.handOver = run.handOver
   }
 
   get signal(): AbortSignal {

@@ -1,15 +1,21 @@
-/** Everything that programs in cells may ask of this node. */
+/** All that programs in cells may ask of this node. */
 import type { HostCalls } from './host-calls.ts'
 import { type FactParts, factCalls } from './host-facts.ts'
+import { type FetchCallsOptions, fetchCalls } from './host-fetch.ts'
 import { type LogParts, logCalls } from './host-logs.ts'
 import { type StoreParts, storeCalls } from './host-stores.ts'
 
-export type HostParts = StoreParts & FactParts & LogParts
+export type DataParts = StoreParts & FactParts & LogParts
 
-export function computeHostCalls(parts: HostParts): HostCalls {
-  return {
-    ...storeCalls(parts),
-    ...factCalls(parts),
-    ...logCalls(parts),
-  }
+export interface ComputeHostOptions extends FetchCallsOptions {
+  /** Stores, facts and logs; absent where a test is about none of them. */
+  readonly data?: DataParts
+}
+
+export function computeHostCalls(options: ComputeHostOptions): HostCalls {
+  return { ...fetchCalls(options), ...(options.data && dataCalls(options.data)) }
+}
+
+export function dataCalls(parts: DataParts): HostCalls {
+  return { ...storeCalls(parts), ...factCalls(parts), ...logCalls(parts) }
 }

@@ -4,7 +4,7 @@ import type { ComputeCode } from '#/core/compute.ts'
 import { defaultLimits, type Limits } from '#/core/limits.ts'
 import type { OutputLine } from '#/core/program-output.ts'
 import { type ComputeStage, openCompute } from './compute.fixture.ts'
-import { computeHostCalls } from './host-table.ts'
+import { dataCalls } from './host-table.ts'
 import type { EndpointLine } from './log-sinks.ts'
 import { createRateCounters } from './rate-counters.ts'
 import { memoryKv, memoryStores } from './stores.fixture.ts'
@@ -40,7 +40,7 @@ export async function openHost(
   const kv = memoryKv(clock)
   const printed: OutputLine[] = []
   const sunk: EndpointLine[] = []
-  const hostCalls = computeHostCalls({
+  const hostCalls = dataCalls({
     kv,
     ...memoryStores({
       config: { 'config-1': { greeting: 'good day', 'a long one': 'x'.repeat(200) } },

@@ -7,7 +7,7 @@ export class InBody {
   readonly #line: { consumed(bytes: number): void; cancelled(): void }
   #over: 'no' | 'ended' | 'broken' | 'cancelled' = 'no'
   #reason = ''
-  #waiting: (() => void) | undefined
+  readonly #waiting: (() => void)[] = []
   /** There after the end, where the sender gave some. */
   trailers: readonly string[] | undefined
 
@@ -24,9 +24,7 @@ export class InBody {
     }
     if (this.#over === 'ended') return null
     if (this.#over !== 'no') throw new Error(this.#reason)
-    return new Promise<void>((resolve) => {
-      this.#waiting = resolve
-    }).then(() => this.read())
+    return new Promise<void>((resolve) => this.#waiting.push(resolve)).then(() => this.read())
   }
 
   /** Can `read` answer at once? */
@@ -37,13 +35,7 @@ export class InBody {
   /** Calls back once `ready` is true. */
   whenReady(callback: () => void): void {
     if (this.ready) callback()
-    else {
-      const before = this.#waiting
-      this.#waiting = () => {
-        before?.()
-        callback()
-      }
-    }
+    else this.#waiting.push(callback)
   }
 
   cancel(): void {
@@ -80,11 +72,12 @@ export class InBody {
   }
 
   #wake(): void {
-    const waiting = this.#waiting
-    this.#waiting = undefined
-    waiting?.()
+    for (const resolve of this.#waiting.splice(0)) resolve()
   }
 }
+
+/** Longer writes leave in several frames. */
+const pieceBytes = 256 * 1024
 
 /** Bytes that leave. */
 export class OutBody {
@@ -94,6 +87,7 @@ export class OutBody {
   #waiting: (() => void)[] = []
   /** Set when nobody reads any more: more bytes are thrown away. */
   cutReason: string | undefined
+  /** The reader is gone, or the body was broken off: what feeds it may stop. */
   onCut: (() => void) | undefined
 
   constructor(
@@ -108,7 +102,7 @@ export class OutBody {
   write(bytes: Uint8Array): Promise<void> | undefined {
     if (this.#over || bytes.length === 0) return undefined
     this.#credit -= bytes.length
-    this.#line.data(bytes)
+    for (let at = 0; at < bytes.length; at += pieceBytes) this.#line.data(bytes.subarray(at, at + pieceBytes))
     if (this.#credit > 0) return undefined
     return new Promise((resolve) => this.#waiting.push(resolve))
   }
@@ -132,6 +126,7 @@ export class OutBody {
     if (this.#over) return
     this.#close()
     this.#line.fail(reason)
+    this.onCut?.()
   }
 
   /** @internal The line's side: the reader consumed bytes. */

@@ -1,11 +1,12 @@
 /** One request in one instance: what host calls act on. Everything of it is gone when the request is over. */
 
-import { type AnswerHead, asHead, type RunHead } from '../protocol.ts'
+import { type AnswerHead, asHead, type BackendFacts, type RunHead } from '../protocol.ts'
+
 import type { InCall, Line } from '../wire-messages.ts'
-import { GuestBody } from './bodies.ts'
+import { GuestBody, StreamingBody } from './bodies.ts'
 import { Handles } from './handles.ts'
 import type { GuestMemory } from './memory.ts'
-import { GuestRequest, httpVersion } from './messages.ts'
+import { announcedLength, GuestRequest, httpVersion } from './messages.ts'
 import type { CellLimits, LoadedProgram } from './program.ts'
 
 /** Why a program was ended from outside. */
@@ -41,6 +42,8 @@ export class Sandbox {
   answered = false
   /** How its instance came to be; for the answer's head. */
   start: 'cold' | 'warm' | 'pooled' = 'cold'
+  /** Backends that the program described itself, by name. */
+  readonly backends = new Map<string, BackendFacts>()
   /** Backend requests so far. */
   fetches = 0
   readonly request: GuestRequest
@@ -76,6 +79,7 @@ export class Sandbox {
     this.request.headers.list = [...run.headers]
     this.request.downstream = true
     this.requestBody = new GuestBody(parts.limits.bodyBytes, parts.call.body)
+    this.requestBody.announced = announcedLength(run.headers)
   }
 
   get over(): boolean {
@@ -118,9 +122,16 @@ export class Sandbox {
 
   /** Resolves when everything that the program left running has ended. */
   async settled(): Promise<void> {
+    for (const held of this.handles.all())
+      if (held instanceof StreamingBody) held.out.fail('the program ended before it closed the body')
+    this.#endLines()
+    await Promise.all(this.#tasks)
+  }
+
+  /** Lines that no newline ended are lines all the same. */
+  #endLines(): void {
     for (const stream of ['stdout', 'stderr'] as const)
       if (this.#lines[stream] !== '') this.output(stream, Buffer.from('\n'))
-    await Promise.all(this.#tasks)
   }
 
   /** The whole answer. It leaves when the program waits or ends, so that one frame may say both. */
@@ -141,6 +152,8 @@ export class Sandbox {
     if (answer === undefined || this.#tasks.length > 0) return false
     this.#answer = undefined
     this.#toldOver = true
+    // The node takes no word of a request that is over.
+    this.#endLines()
     this.call.reply({ head: asHead({ ...answer.head, over: true }), body: answer.body })
     return true
   }

@@ -2,12 +2,15 @@
 import type { HostcallModule } from '../hostcall.ts'
 import { abi } from './abi.ts'
 import { acl } from './acl.ts'
+import { asyncIo } from './async-io.ts'
+import { backend } from './backend.ts'
 import { computeRuntime } from './compute-runtime.ts'
 import { configStore, dictionary } from './config-store.ts'
 import { deviceDetection } from './device-detection.ts'
 import { erl } from './erl.ts'
 import { geo } from './geo.ts'
 import { httpBody } from './http-body.ts'
+import { httpDownstream } from './http-downstream.ts'
 import { httpReq } from './http-req.ts'
 import { httpResp } from './http-resp.ts'
 import { kvStore } from './kv-store.ts'
@@ -19,6 +22,8 @@ import { wasi } from './wasi.ts'
 export const hostcallModules: readonly HostcallModule[] = [
   abi,
   acl,
+  asyncIo,
+  backend,
   computeRuntime,
   configStore,
   deviceDetection,
@@ -26,6 +31,7 @@ export const hostcallModules: readonly HostcallModule[] = [
   erl,
   geo,
   httpBody,
+  httpDownstream,
   httpReq,
   httpResp,
   kvStore,
