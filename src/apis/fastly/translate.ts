@@ -6,6 +6,7 @@ import type { HeaderRule } from '#/core/delivery-rules.ts'
 import { badRequest } from './errors.ts'
 import { flagOf, numberOf, textOf } from './translate-fields.ts'
 import { translateHeader } from './translate-header.ts'
+import { translateLog } from './translate-log.ts'
 import { translateBackend, translateCheck, translatePools } from './translate-origin.ts'
 import {
   translateCacheSettings,
@@ -49,6 +50,10 @@ export function checkPart(part: ServicePart): void {
       return
     case 'response_object':
       translateResponse(part, alone)
+      return
+    case 'logging/https':
+    case 'logging/syslog':
+      translateLog(part)
       return
     case 'dictionary':
     case 'acl':

@@ -4,6 +4,7 @@ import type { FastlyApiDeps } from './deps.ts'
 import { notFound, toFastlyError, unsupported } from './errors.ts'
 import { readForm } from './read-form.ts'
 import { translate } from './translate.ts'
+import { translateCompute } from './translate-compute.ts'
 import { versionView } from './views.ts'
 
 /** Service and version of a call, from its path. */
@@ -52,7 +53,11 @@ export function versionRoutes({ control: { services }, limits }: FastlyApiDeps):
   })
   routes.put('/service/:service/version/:version/activate', async (c) => {
     const { service, version } = addressed(c)
-    return c.json(view(service, await services.activate(service, version, translate)))
+    const head =
+      services.service(service).kind === 'compute'
+        ? await services.activateProgram(service, version, translateCompute)
+        : await services.activate(service, version, translate)
+    return c.json(view(service, head))
   })
   routes.put('/service/:service/version/:version/deactivate', async (c) => {
     const { service, version } = addressed(c)
@@ -62,7 +67,8 @@ export function versionRoutes({ control: { services }, limits }: FastlyApiDeps):
     const { service, version } = addressed(c)
     const parts = await services.parts(service, version)
     try {
-      translate(parts)
+      if (services.service(service).kind === 'compute') translateCompute(parts)
+      else translate(parts)
     } catch (thrown) {
       const known = toFastlyError(thrown)
       if (known === undefined) throw thrown
