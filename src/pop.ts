@@ -22,22 +22,26 @@ import { backendSites } from '#/core/backend-sites.ts'
 import { EdgeError } from '#/core/errors.ts'
 import { joinEngines } from '#/core/join-engines.ts'
 import { defaultLimits } from '#/core/limits.ts'
-import type { OriginPool } from '#/core/origin.ts'
 import type { Fabric } from '#/core/ports.ts'
-import type { Site, Snapshot } from '#/core/snapshot.ts'
+import type { Snapshot } from '#/core/snapshot.ts'
 import { type Address, createEdge, type Edge } from '#/edge/edge.ts'
-import { findSite } from '#/edge/find-site.ts'
 import { createLocate } from '#/edge/locate.ts'
 import { createLog, type LogOptions } from '#/edge/log.ts'
 import { createMetrics } from '#/edge/metrics.ts'
+import { ownPool, ownSite } from '#/edge/own-sites.ts'
 import { createRequestTraces } from '#/edge/request-traces.ts'
+import { readDevices } from '#/engines/compute/devices.ts'
 import { createComputeEngine } from '#/engines/compute/engine.ts'
 import { computeHostCalls } from '#/engines/compute/host-table.ts'
+import { addLogMetrics } from '#/engines/compute/log-metrics.ts'
+import { createLogSinks } from '#/engines/compute/log-sinks.ts'
+import { createRateCounters } from '#/engines/compute/rate-counters.ts'
 import { createWorkerdEngine } from '#/engines/workerd/engine.ts'
 import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
 import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
 import { secretCheck } from '#/http/same-secret.ts'
 import { withAnswerRules } from '#/origin/answer-rules.ts'
+import { createDialer } from '#/origin/dialer.ts'
 import { createEgress } from '#/origin/egress.ts'
 import { createHealthChecks } from '#/origin/health-checks.ts'
 import { addOriginMetrics } from '#/origin/origin-metrics.ts'
@@ -45,7 +49,7 @@ import { createPoolEgress } from '#/origin/pool-egress.ts'
 import { createClientKeys } from '#/stores/client-keys.ts'
 import { openItemStores } from '#/stores/item-stores.ts'
 import { createKvStores } from '#/stores/kv.ts'
-import { createAccessLists, createSecretVault } from '#/stores/program-stores.ts'
+import { createAccessLists, createConfigStores, createSecretVault } from '#/stores/program-stores.ts'
 import { openSeal } from '#/stores/seal.ts'
 
 export interface PopOptions {
@@ -136,17 +140,16 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
   let served: Snapshot = { revision: 0, sites: [], programs: new Map() }
   let edge: Edge | undefined
   const apiAddress: Address[] = []
-  const direct = createEgress({
+  const waysOut = {
     rules,
-    seal,
     limits,
     clock,
-    ownSite: (host, path) => ownSite(served, host, path),
     ownListeners: () =>
       [edge?.addresses.http, edge?.addresses.https, ...apiAddress]
         .filter((one) => one !== undefined)
         .map(({ host, port }) => ({ address: host, port })),
-  })
+  }
+  const direct = createEgress({ ...waysOut, seal, ownSite: (host, path) => ownSite(served, host, path) })
   const health = createHealthChecks({ egress: direct, limits, clock, random: Math.random })
   addOriginMetrics({ registry: metrics.registry, states: () => health.states(), limits })
   const pools = createPoolEgress({
@@ -188,6 +191,11 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     ownCells: openOwnEngine,
   })
   closer.add(() => workers.close())
+  const locate = await createLocate({ limit: limits.locatedAddresses, folder: join(data, 'geo') })
+  const devices = await readDevices(join(data, 'devices.json'), limits)
+  const sinks = createLogSinks({ egress, dialer: createDialer(waysOut), limits, hostname: pop.id, log: say })
+  closer.add(() => sinks.close())
+  addLogMetrics({ registry: metrics.registry, sinks, limits })
   const compute = await createComputeEngine({
     folder: join(data, 'engine', 'compute'),
     runFolder: join(runFolder, 'compute'),
@@ -203,6 +211,20 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
       limits,
       backendStates: (program) => health.states(program),
       mayPurge: secretCheck(token),
+      data: {
+        kv,
+        configs: createConfigStores({ stores: items }),
+        secrets,
+        accessLists,
+        locate,
+        ...(devices && { devices }),
+        rates: createRateCounters({ limits, clock }),
+        log: say,
+        output,
+        sinks,
+        limits,
+        clock,
+      },
     }),
   })
   closer.add(() => compute.close())
@@ -257,7 +279,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     clock,
     pop: place,
     debug: options.debug,
-    locate: await createLocate({ limit: limits.locatedAddresses }),
+    locate,
   })
   closer.add(() => edge.close())
 
@@ -344,28 +366,6 @@ async function platformId(fabric: Fabric): Promise<string> {
   const bucket = fabric.bucket('platform')
   await bucket.put('id', randomBytes(16), { expect: 0 })
   return Buffer.from((await bucket.get('id'))!.value).toString('hex')
-}
-
-/** What the egress must know of a host: is it ours, and is there an origin behind it? */
-function ownSite(snapshot: Snapshot, host: string, path: string): { site: string; origin?: string } | undefined {
-  const site = findSite(snapshot, { host, path, scheme: 'http' })
-  if (site === undefined) return undefined
-  const behind = originBehind(snapshot, site, host)
-  return behind?.target.kind === 'origin' ? { site: behind.name, origin: behind.target.url } : { site: site.name }
-}
-
-/** A program on a route stands in front of the origin of the same host, where there is one. */
-function originBehind(snapshot: Snapshot, site: Site, host: string): Site | undefined {
-  if (site.target.kind === 'origin') return site
-  return snapshot.sites.find((one) => one.target.kind === 'origin' && one.hostnames.includes(host))
-}
-
-/** The origins behind a host of ours, for a program that fetches it. */
-function ownPool(snapshot: Snapshot, host: string, path: string): { site: string; pool: OriginPool } | undefined {
-  const site = findSite(snapshot, { host, path, scheme: 'http' })
-  const behind = site && originBehind(snapshot, site, host)
-  if (behind?.target.kind !== 'origin' || behind.target.pool === undefined) return undefined
-  return { site: behind.name, pool: behind.target.pool }
 }
 
 function urlOf(scheme: 'http' | 'https', { host, port }: Address): string {
