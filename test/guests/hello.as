@@ -1,4 +1,4 @@
-// What AssemblyScript programs do: the vendor's SDK has requests, dictionaries, geolocation and log endpoints.
+// What AssemblyScript programs do: the vendor's SDK has requests, dictionaries and log endpoints.
 import { Request, Response, Fastly } from '@fastly/as-compute'
 
 function main(req: Request): Response {
@@ -7,10 +7,6 @@ function main(req: Request): Response {
     const colours = new Fastly.Dictionary('colours')
     const sky = colours.get('sky')
     return text(sky ? sky : 'none')
-  }
-  if (path.endsWith('/geo')) {
-    const place = Fastly.getGeolocationForIpAddress('8.8.8.8')
-    return text(place.country_code!)
   }
   if (path.endsWith('/log')) {
     Fastly.getLogEndpoint('collector').log('from AssemblyScript')

@@ -5,7 +5,6 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -54,7 +53,7 @@ export function buildScript(name: string): Promise<Uint8Array> {
 
 /** With `@fastly/as-compute`; the source ends in `.as`, for TypeScript's compiler not to take it for its own. */
 export function buildAssemblyScript(name: string): Promise<Uint8Array> {
-  const tool = createRequire(import.meta.url).resolve('assemblyscript/bin/asc')
+  const tool = join(modules, 'assemblyscript/bin/asc')
   const versions = `${versionOf('assemblyscript')} ${versionOf('@fastly/as-compute')}`
   return cached(`asc ${versions}`, [name], async (folder, out) => {
     cpSync(join(folder, name), join(folder, 'index.ts'))

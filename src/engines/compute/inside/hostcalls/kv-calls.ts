@@ -60,12 +60,36 @@ export function storeOf(sandbox: Sandbox, handle: number): string {
   return sandbox.handles.get(handle, KvStoreHandle).name
 }
 
+/** Writes under way, by request and key: SDKs do not always wait for one before they ask for the same key. */
+const writes = new WeakMap<Sandbox, Map<string, Promise<unknown>>>()
+
+function afterWrites(sandbox: Sandbox, id: string, ask: () => Promise<Message>): Promise<Message> {
+  const before = writes.get(sandbox)?.get(id)
+  return before === undefined ? ask() : before.then(ask, ask)
+}
+
+function write(sandbox: Sandbox, store: string, key: string, ask: () => Promise<Message>): Promise<Message> {
+  const own = writes.get(sandbox) ?? new Map<string, Promise<unknown>>()
+  writes.set(sandbox, own)
+  const id = `${store}\0${key}`
+  const waits = own.has(id)
+  const written = afterWrites(sandbox, id, ask)
+  own.set(id, written)
+  const over = () => {
+    if (own.get(id) === written) own.delete(id)
+  }
+  const settled = written.then(over, over)
+  // One that has not been sent yet is sent even when the program ends before.
+  if (waits) sandbox.lasts(settled)
+  return written
+}
+
 export function lookup(sandbox: Sandbox, store: string, key: string): KvLookup {
-  return new KvLookup(askNode(sandbox, 'kv.get', { store, key }))
+  return new KvLookup(afterWrites(sandbox, `${store}\0${key}`, () => askNode(sandbox, 'kv.get', { store, key })))
 }
 
 export function remove(sandbox: Sandbox, store: string, key: string): KvDelete {
-  return new KvDelete(askNode(sandbox, 'kv.delete', { store, key }))
+  return new KvDelete(write(sandbox, store, key, () => askNode(sandbox, 'kv.delete', { store, key })))
 }
 
 export interface InsertWish {
@@ -81,8 +105,8 @@ export function insert(sandbox: Sandbox, store: string, key: string, body: Guest
   const whole = body.whole()
   const inline = whole !== undefined && whole.length <= sandbox.limits.windowBytes
   const facts = { store, key, ...wish }
-  if (inline) return new KvInsert(askNode(sandbox, 'kv.put', facts, whole))
-  return new KvInsert(sendStream(sandbox, facts, body))
+  const send = () => (inline ? askNode(sandbox, 'kv.put', facts, whole) : sendStream(sandbox, facts, body))
+  return new KvInsert(write(sandbox, store, key, send))
 }
 
 function sendStream(sandbox: Sandbox, facts: object, body: GuestBody): Promise<Message> {
