@@ -1,6 +1,6 @@
 /** A program made with the vendor's SDK for Go: stores, facts, logs, and what Go's own runtime needs. */
-// needs: go
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { test } from 'node:test'
 import { textOf } from '#/engines/compute/compute.fixture.ts'
 import { linked, openHost } from '#/engines/compute/host.fixture.ts'
@@ -20,7 +20,16 @@ const answers: readonly [path: string, answer: string][] = [
   ['/sleep', 'true true true true'],
 ]
 
-test('Go', async (t) => {
+function goIsThere(): boolean {
+  try {
+    execFileSync('go', ['version'])
+    return true
+  } catch {
+    return false
+  }
+}
+
+test('Go', { skip: goIsThere() ? false : 'there is no Go on this machine' }, async (t) => {
   const stage = await openHost(t, { limits: { computeCpuMs: 5_000 } })
   const tables = { lookups: { tables: { colours: { sky: 'blue' } }, lists: {} } }
   const program = stage.add('go', await buildGo('go'), linked, tables)
