@@ -29,6 +29,8 @@ import { createLocate } from '#/edge/locate.ts'
 import { createLog, type LogOptions } from '#/edge/log.ts'
 import { createMetrics } from '#/edge/metrics.ts'
 import { ownPool, ownSite } from '#/edge/own-sites.ts'
+import { createProgramEgress } from '#/edge/program-egress.ts'
+import { createPurgeByUrl } from '#/edge/purge-by-url.ts'
 import { createRequestTraces } from '#/edge/request-traces.ts'
 import { readDevices } from '#/engines/compute/devices.ts'
 import { createComputeEngine } from '#/engines/compute/engine.ts'
@@ -170,6 +172,13 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
   await mkdir(join(data, 'purges'), { recursive: true })
   const journal = await openPurgeJournal(join(data, 'purges'))
   const egress = createSharedCache({ next: withAnswerRules(pools), store, journal, limits, clock })
+  const programEgress = createProgramEgress({
+    egress,
+    snapshot: () => served,
+    pop: { id: pop.id, country: pop.country ?? 'XX' },
+    limits,
+    clock,
+  })
   closer.add(() => egress.close())
   closer.add(() => health.close())
   const runFolder = await openRunFolder(data)
@@ -182,8 +191,9 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     kv,
     seal,
     assets,
-    egress,
+    egress: programEgress,
     programCache: egress.programs,
+    purge: egress.purge,
     traces,
     limits,
     clock,
@@ -293,7 +303,11 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     traces,
     uploads,
     rules,
-    cache: egress,
+    cache: createPurgeByUrl({
+      cache: egress,
+      snapshot: () => served,
+      pop: { id: pop.id, country: pop.country ?? 'XX' },
+    }),
     certificates,
     metrics,
     origins: (site) => health.states(site),

@@ -157,6 +157,8 @@ export const limitTable = {
     default: 100,
     why: 'names, paths or statuses in one list of a cache policy; looked through for each request',
   },
+  cacheRules: { unit: 'count', default: 300, why: 'of one domain, asked one by one; Cloudflare allows 300' },
+  cacheRuleDomains: { unit: 'count', default: 1_000, why: 'domains with cache rules, looked through for each request' },
   // Certificates.
   certificates: { unit: 'count', default: 10_000, why: 'uploaded and from ACME; names held in memory' },
   certificateBytes: { unit: 'bytes', default: 64 * KiB, why: 'a chain and its key; ten certificates of 4096 bits fit' },

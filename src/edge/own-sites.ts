@@ -1,7 +1,7 @@
 /** Hosts of this platform as programs find them when they fetch. */
 import type { OriginPool } from '#/core/origin.ts'
-import type { Site, Snapshot } from '#/core/snapshot.ts'
-import { findSite } from './find-site.ts'
+import type { Snapshot } from '#/core/snapshot.ts'
+import { findSite, originBehind } from './find-site.ts'
 
 /** What the egress must know of a host: is it ours, and is there an origin behind it? */
 export function ownSite(snapshot: Snapshot, host: string, path: string): { site: string; origin?: string } | undefined {
@@ -9,12 +9,6 @@ export function ownSite(snapshot: Snapshot, host: string, path: string): { site:
   if (site === undefined) return undefined
   const behind = originBehind(snapshot, site, host)
   return behind?.target.kind === 'origin' ? { site: behind.name, origin: behind.target.url } : { site: site.name }
-}
-
-/** A program on a route stands in front of the origin of the same host, where there is one. */
-function originBehind(snapshot: Snapshot, site: Site, host: string): Site | undefined {
-  if (site.target.kind === 'origin') return site
-  return snapshot.sites.find((one) => one.target.kind === 'origin' && one.hostnames.includes(host))
 }
 
 /** The origins behind a host of ours, for a program that fetches it. */

@@ -1,5 +1,6 @@
 /** Packages that cannot be used: refused by name, nothing kept of them, and what serves goes on serving. */
 import assert from 'node:assert/strict'
+import { connect } from 'node:net'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { startComputePlatform } from '../support/compute-platform.ts'
@@ -156,4 +157,22 @@ test('the sweep keeps what versions name, and takes what no version names any mo
   await platform.call('DELETE', `/service/${id}`)
   await sweep()
   assert.equal(await count(), 0)
+})
+
+test('a client that breaks off in the middle of a package leaves nothing', async (t) => {
+  const platform = await startComputePlatform(t)
+  const { body } = await platform.call('POST', '/service', { body: new URLSearchParams({ name: 'p', type: 'wasm' }) })
+  const at = `/service/${JSON.parse(body).id}/version/1/package`
+  const { hostname, port } = new URL(platform.url)
+  const socket = connect(Number(port), hostname)
+  const head = [`PUT ${at} HTTP/1.1`, 'host: x', `fastly-key: ${platform.token}`, 'content-length: 1000', '', '']
+  socket.write(head.join('\r\n'))
+  socket.write(packageOf(good))
+  await new Promise((resolve) => setImmediate(resolve))
+  socket.destroy()
+  // Uploads are read one after the other: when this one is answered, the one before is over.
+  assert.equal((await platform.call('PUT', at, { body: 'no package' })).status, 400)
+  assert.equal((await platform.call('GET', at)).status, 404)
+  assert.deepEqual(await Array.fromAsync(platform.fabric.blobs.list()), [])
+  assert.deepEqual(platform.bugs, [])
 })

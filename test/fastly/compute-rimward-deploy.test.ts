@@ -138,7 +138,9 @@ test('a folder is built, its stores are filled, and it serves', async (t) => {
   await writeFile(join(folder, 'fastly.toml'), manifest.replace(/build = .*/, 'build = "exit 3"'))
   assert.match((await rimward(node, folder, ['deploy'])).output, /build command "exit 3" failed \(exit code 3\)/)
 
-  await node.stop()
+  await node.stop('SIGKILL')
   const again = await startNode(t, { data: node.data })
-  assert.equal((await again.get('my-api.localhost', '/')).text, 'first', 'it serves after a restart')
+  assert.equal((await again.get('my-api.localhost', '/')).text, 'first', 'it serves after the node was killed')
+  const kept = await again.api(`/resources/stores/config/${idOf('settings')}/item/other`)
+  assert.equal(((await kept.json()) as { item_value: string }).item_value, 'mine')
 })

@@ -6,6 +6,7 @@ import { accountRoutes } from './account.ts'
 import { computeServiceRoutes } from './compute-services.ts'
 import { configStoreRoutes } from './config-stores.ts'
 import type { FastlyApiDeps } from './deps.ts'
+import { directorRoutes } from './directors.ts'
 import { FastlyError, fail, notFound, toFastlyError } from './errors.ts'
 import { kvStoreRoutes } from './kv-stores.ts'
 import { logTailRoutes } from './log-tail.ts'
@@ -53,11 +54,12 @@ export function createFastlyApi(deps: FastlyApiDeps): Hono {
 
   app.route('/', accountRoutes(deps))
   app.route('/', purgeRoutes(deps))
+  app.route('/', computeServiceRoutes(deps))
   app.route('/', serviceRoutes(deps))
   app.route('/', versionRoutes(deps))
-  app.route('/', computeServiceRoutes(deps))
   app.route('/', settingsRoutes(deps))
   app.route('/', tableRoutes(deps))
+  app.route('/', directorRoutes(deps))
   app.route('/', partRoutes(deps))
   app.route('/', configStoreRoutes(deps))
   app.route('/', kvStoreRoutes(deps))

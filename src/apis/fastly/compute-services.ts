@@ -7,7 +7,7 @@ import { partRoutes } from './parts.ts'
 import { resourceRoutes } from './resources.ts'
 
 /** What is asked of a version itself or of its tables is the same for both types. */
-const ofVersions = /\/version\/[^/]+\/(clone|activate|deactivate|lock|validate)(\/|$)|\/info$/
+const ofVersions = /\/version\/[^/]+\/?$|\/version\/[^/]+\/(clone|activate|deactivate|lock|validate)(\/|$)|\/info$/
 
 export function computeServiceRoutes(deps: FastlyApiDeps): Hono {
   const own = new Hono()

@@ -6,10 +6,10 @@ import { badRequest } from './errors.ts'
 import { resourceTypes } from './resources.ts'
 import { numberOf, textOf } from './translate-fields.ts'
 import { translateLog } from './translate-log.ts'
-import { translateBackend, translateCheck } from './translate-origin.ts'
+import { checkClientKey, type KeyFits, translateBackend, translateCheck } from './translate-origin.ts'
 
 /** Throws a `FastlyError` naming the first part that does not fit. */
-export function translateCompute(parts: readonly ServicePart[]): ComputeDesign {
+export function translateCompute(parts: readonly ServicePart[], keyFits: KeyFits): ComputeDesign {
   const of = (kind: string) => parts.filter((part) => part.kind === kind)
   const [uploaded] = of('package')
   if (uploaded === undefined) throw badRequest('This version has no package. Upload one with «fastly compute update».')
@@ -24,6 +24,7 @@ export function translateCompute(parts: readonly ServicePart[]): ComputeDesign {
     backends: of('backend').map((part) => {
       if (textOf(part, 'request_condition') !== undefined)
         throw badRequest(`Backend '${part.name}': a program chooses its backend itself; take the condition off.`)
+      checkClientKey(part, keyFits)
       return translateBackend(part, (name) => checks.get(name))
     }) as ComputeDesign['backends'],
     stores: of('resource').map(storeOf),

@@ -1,5 +1,6 @@
 /** Versions of services. https://www.fastly.com/documentation/reference/api/services/version/ */
 import { type Context, Hono } from 'hono'
+import type { ServicePart } from '#/control/services/service-records.ts'
 import type { FastlyApiDeps } from './deps.ts'
 import { notFound, toFastlyError, unsupported } from './errors.ts'
 import { readForm } from './read-form.ts'
@@ -16,6 +17,8 @@ export function addressed(c: Context): { readonly service: string; readonly vers
 
 export function versionRoutes({ control: { services }, limits }: FastlyApiDeps): Hono {
   const routes = new Hono()
+  const toProgram = (parts: readonly ServicePart[]) => translateCompute(parts, services.keyFits)
+  const toDesign = (parts: readonly ServicePart[]) => translate(parts, services.keyFits)
   const view = (service: string, head: Parameters<typeof versionView>[1]) =>
     versionView(services.service(service), head)
 
@@ -55,8 +58,8 @@ export function versionRoutes({ control: { services }, limits }: FastlyApiDeps):
     const { service, version } = addressed(c)
     const head =
       services.service(service).kind === 'compute'
-        ? await services.activateProgram(service, version, translateCompute)
-        : await services.activate(service, version, translate)
+        ? await services.activateProgram(service, version, toProgram)
+        : await services.activate(service, version, toDesign)
     return c.json(view(service, head))
   })
   routes.put('/service/:service/version/:version/deactivate', async (c) => {
@@ -67,8 +70,8 @@ export function versionRoutes({ control: { services }, limits }: FastlyApiDeps):
     const { service, version } = addressed(c)
     const parts = await services.parts(service, version)
     try {
-      if (services.service(service).kind === 'compute') translateCompute(parts)
-      else translate(parts)
+      if (services.service(service).kind === 'compute') toProgram(parts)
+      else toDesign(parts)
     } catch (thrown) {
       const known = toFastlyError(thrown)
       if (known === undefined) throw thrown
