@@ -52,7 +52,7 @@ export async function openBackends(t: TestContext, given: Partial<Limits> = {}):
   const stage = await openCompute(t, {
     limits,
     hostCalls: computeHostCalls({
-      ...{ egress: cache, seal, limits },
+      ...{ cache, seal, limits },
       backendStates: () => states,
       mayPurge: (key) => key === 'purge-key',
     }),
