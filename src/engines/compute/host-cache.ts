@@ -76,7 +76,9 @@ export function cacheCalls(options: CacheCallsOptions): HostCalls {
     },
     'cache-advise': (run, words) => {
       const { at, status, headers, stored, override } = words as unknown as CacheAdviseHead
-      const answer = stored ? { status: stored.status, headers: core.merged([...stored.headers], headers) } : { status, headers }
+      const answer = stored
+        ? { status: stored.status, headers: core.merged([...stored.headers], headers) }
+        : { status, headers }
       const told: CacheAdvised = core.advise(keyOf(run, at), answer, override ? wishOf(override) : wishOf(asAnswered))
       return { head: asHead(told), body: null }
     },

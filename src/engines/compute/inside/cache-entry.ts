@@ -30,7 +30,7 @@ export class CacheEntry implements AsyncItem {
   #lookedAt = 0
   /** The turn that this lookup was given, until it is ended. */
   turn: number | undefined
-  /** A stale object was chosen although it may only stand in for an error. */
+  /** It is used whatever its age: the program brought it itself, or chose it in place of an error. */
   chosen = false
   /** Ranges that do not fit give nothing, instead of the whole. */
   strictRanges = false
@@ -114,7 +114,8 @@ export class CacheEntry implements AsyncItem {
   close(): void {
     if (this.turn !== undefined) this.end('cancel')
     const found = this.any
-    if (found !== undefined) tell(this.#sandbox, { do: 'cache-release', run: this.#sandbox.run.run, object: found.object })
+    if (found !== undefined)
+      tell(this.#sandbox, { do: 'cache-release', run: this.#sandbox.run.run, object: found.object })
   }
 
   end(how: CacheEndHead['how'], forMs = 0): void {
@@ -159,13 +160,16 @@ export function insertObject(
   const head: CacheInsertHead = { do: 'cache-insert', run: sandbox.run.run, ...where, written, back }
   const call = sandbox.line.call(asHead(head), 'stream')
   const entry = back ? new CacheEntry(sandbox, at, call.reply) : undefined
-  if (!back) call.reply.catch(() => {})
+  if (entry !== undefined) entry.chosen = true
+  else call.reply.catch(() => {})
   return { body: sandbox.handles.add(new StreamingBody(call.out!)), entry }
 }
 
 export function updateObject(sandbox: Sandbox, entry: CacheEntry, written: CoreCacheWrite): CacheEntry {
   const head: CacheUpdateHead = { do: 'cache-update', run: sandbox.run.run, turn: entry.takeTurn(), written }
-  return new CacheEntry(sandbox, entry.at, sandbox.line.call(asHead(head), null).reply)
+  const updated = new CacheEntry(sandbox, entry.at, sandbox.line.call(asHead(head), null).reply)
+  updated.chosen = true
+  return updated
 }
 
 /** Nanoseconds of the ABI in milliseconds. */
@@ -176,4 +180,3 @@ export function fromNs(ns: bigint): number {
 export function toNs(ms: number): bigint {
   return BigInt(Math.max(0, Math.round(ms * 1e6)))
 }
-

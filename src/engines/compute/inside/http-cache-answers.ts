@@ -27,7 +27,14 @@ export function copyRequest(request: GuestRequest): GuestRequest {
   return copy
 }
 
-const conditions = ['range', 'if-range', 'if-none-match', 'if-modified-since', 'if-match', 'if-unmodified-since'] as const
+const conditions = [
+  'range',
+  'if-range',
+  'if-none-match',
+  'if-modified-since',
+  'if-match',
+  'if-unmodified-since',
+] as const
 
 /** What the backend is asked, so that its answer can be stored: all of it, or whether a stale one still holds. */
 export function suggestedRequest(request: GuestRequest, stale: CacheObjectWords | undefined): GuestRequest {
@@ -67,12 +74,17 @@ export function foundAnswer(found: CacheObjectWords, ageMs: number, request: Gue
   if (request === undefined) return { status: written.status, headers: whole, range: undefined }
   if (written.status === 200 && holds(request, written.headers)) return { status: 304, headers, range: null }
   if (request.method === 'HEAD') return { status: written.status, headers: whole, range: null }
-  const asked = request.method === 'GET' && written.status === 200 ? headerValue(request.headers.list, 'range') : undefined
+  const asked =
+    request.method === 'GET' && written.status === 200 ? headerValue(request.headers.list, 'range') : undefined
   if (asked === undefined || length === undefined || !rangeApplies(request, written.headers))
     return { status: written.status, headers: whole, range: undefined }
   const part = decideRange(asked, length)
   if (part.kind === 'unsatisfiable')
-    return { status: 416, headers: [...headers, 'content-range', `bytes */${length}`, 'content-length', '0'], range: null }
+    return {
+      status: 416,
+      headers: [...headers, 'content-range', `bytes */${length}`, 'content-length', '0'],
+      range: null,
+    }
   if (part.kind === 'whole') return { status: written.status, headers: whole, range: undefined }
   const { start, end } = part
   const described = ['content-range', `bytes ${start}-${end}/${length}`, 'content-length', String(end - start + 1)]

@@ -56,8 +56,7 @@ function lookup(collapse: boolean) {
   return (sandbox: Sandbox, key: number, keyLength: number, mask: number, options: number): CacheEntry => {
     if ((mask & lookupBits.serviceId) !== 0) refuse(status.unsupported, 'a service has no other cache than its own')
     if ((mask & ~lookupMask) !== 0) refuse(status.unsupported, 'an unknown option of a lookup')
-    const headers =
-      (mask & lookupBits.requestHeaders) !== 0 ? headersOf(sandbox, sandbox.memory.readU32(options)) : []
+    const headers = (mask & lookupBits.requestHeaders) !== 0 ? headersOf(sandbox, sandbox.memory.readU32(options)) : []
     const entry = lookUp(sandbox, keyWords(sandbox, key, keyLength, headers), collapse)
     entry.strictRanges = (mask & lookupBits.requestedRange) !== 0
     return entry
@@ -98,7 +97,8 @@ function readWrite(sandbox: Sandbox, mask: number, at: number): Written {
     return memory.text(memory.readU32(at + offset), length)
   }
   const maxAge = memory.readU64(at)
-  if (has('edgeMaxAge') && memory.readU64(at + 64) > maxAge) refuse(status.invalidArgument, 'edge_max_age above max_age')
+  if (has('edgeMaxAge') && memory.readU64(at + 64) > maxAge)
+    refuse(status.invalidArgument, 'edge_max_age above max_age')
   const metadataLength = has('metadata') ? memory.readU32(at + 60) : 0
   if (metadataLength > longestMetadata) refuse(status.limitExceeded, 'too much metadata')
   const written = {
@@ -109,7 +109,9 @@ function readWrite(sandbox: Sandbox, mask: number, at: number): Written {
     vary: has('vary') ? words(text(12, longestKeys).toLowerCase()) : [],
     tags: has('surrogateKeys') ? words(text(40, longestKeys).toLowerCase()) : [],
     ...(has('length') && { length: Number(memory.readU64(at + 48)) }),
-    metadata: Buffer.from(memory.bytes(has('metadata') ? memory.readU32(at + 56) : 0, metadataLength)).toString('base64'),
+    metadata: Buffer.from(memory.bytes(has('metadata') ? memory.readU32(at + 56) : 0, metadataLength)).toString(
+      'base64',
+    ),
     sensitive: has('sensitive'),
     status: 200,
     headers: [],
@@ -122,7 +124,9 @@ export function words(text: string): string[] {
 }
 
 /** A fact of what was found; `none` where nothing was. */
-function fact(write: (sandbox: Sandbox, found: CacheObjectWords, entry: CacheEntry, ...where: number[]) => number | undefined) {
+function fact(
+  write: (sandbox: Sandbox, found: CacheObjectWords, entry: CacheEntry, ...where: number[]) => number | undefined,
+) {
   const call: Hostcall = (sandbox, handle: number, ...where: number[]) => {
     const entry = sandbox.handles.get(handle, CacheEntry)
     return entry.whenFound(() => give(sandbox, entry, where, write)) as never
@@ -134,12 +138,7 @@ function fact(write: (sandbox: Sandbox, found: CacheObjectWords, entry: CacheEnt
   return { call, ofReplacement }
 }
 
-function give(
-  sandbox: Sandbox,
-  entry: CacheEntry,
-  where: number[],
-  write: Parameters<typeof fact>[0],
-): number {
+function give(sandbox: Sandbox, entry: CacheEntry, where: number[], write: Parameters<typeof fact>[0]): number {
   const { found } = entry
   if (found === undefined) return status.none
   return write(sandbox, found, entry, ...where) ?? status.ok
@@ -266,7 +265,14 @@ const calls: Record<string, Hostcall> = {
     const entry = sandbox.handles.get(handle, CacheEntry)
     return entry.whenFound(() => sandbox.memory.u32(out, insertBy(sandbox, entry, mask, options, false).body))
   },
-  transaction_insert_and_stream_back(sandbox, handle: number, mask: number, options: number, out: number, back: number) {
+  transaction_insert_and_stream_back(
+    sandbox,
+    handle: number,
+    mask: number,
+    options: number,
+    out: number,
+    back: number,
+  ) {
     const entry = sandbox.handles.get(handle, CacheEntry)
     return entry.whenFound(() => {
       const inserted = insertBy(sandbox, entry, mask, options, true)
@@ -328,6 +334,10 @@ const calls: Record<string, Hostcall> = {
 export const coreCache: HostcallModule = {
   name: 'fastly_cache',
   // Each may have to wait for the lookup that its handle stands for, but these.
-  waits: new Set(Object.keys(calls).filter((name) => !/^(?:lookup|insert|transaction_lookup_async|close|close_busy|replace_insert)$/.test(name))),
+  waits: new Set(
+    Object.keys(calls).filter(
+      (name) => !/^(?:lookup|insert|transaction_lookup_async|close|close_busy|replace_insert)$/.test(name),
+    ),
+  ),
   calls,
 }

@@ -4,8 +4,8 @@ import type { CoreCacheWrite } from '#/core/core-cache.ts'
 import type { HeaderList } from '#/core/exchange.ts'
 import type { CacheAdvised, CacheAdviseHead, CacheKeyWords } from '../../cache-protocol.ts'
 import { asHead } from '../../protocol.ts'
-import { CacheEntry, fromNs, insertObject, lookUp, toNs, updateObject } from '../cache-entry.ts'
 import { GuestBody } from '../bodies.ts'
+import { CacheEntry, fromNs, insertObject, lookUp, toNs, updateObject } from '../cache-entry.ts'
 import type { Hostcall, HostcallModule } from '../hostcall.ts'
 import { cachedUrl, copyRequest, foundAnswer, storedFields, suggestedRequest } from '../http-cache-answers.ts'
 import { Fields, GuestRequest, GuestResponse } from '../messages.ts'
@@ -45,8 +45,24 @@ const entryOf = (sandbox: Sandbox, handle: number): CacheEntry & { readonly requ
 }
 
 /** `http_cache_write_options`; where its fields lie, bytes from its start. */
-const bits = { vary: 2, initialAge: 4, staleWhileRevalidate: 8, surrogateKeys: 16, length: 32, sensitive: 64, staleIfError: 128 }
-const at = { maxAge: 0, vary: 8, initialAge: 16, staleWhileRevalidate: 24, surrogateKeys: 32, length: 40, staleIfError: 48 }
+const bits = {
+  vary: 2,
+  initialAge: 4,
+  staleWhileRevalidate: 8,
+  surrogateKeys: 16,
+  length: 32,
+  sensitive: 64,
+  staleIfError: 128,
+}
+const at = {
+  maxAge: 0,
+  vary: 8,
+  initialAge: 16,
+  staleWhileRevalidate: 24,
+  surrogateKeys: 32,
+  length: 40,
+  staleIfError: 48,
+}
 const writeMask = 254
 const longestText = 16 * 1024
 
@@ -78,7 +94,14 @@ function readWrite(sandbox: Sandbox, mask: number, options: number, response: Gu
 }
 
 /** Reasons that hold for every client: the next ones need not wait for each other. */
-const uncacheable: ReadonlySet<string> = new Set(['private', 'no-store', 'set-cookie', 'vary-star', 'ttl', 'no-freshness'])
+const uncacheable: ReadonlySet<string> = new Set([
+  'private',
+  'no-store',
+  'set-cookie',
+  'vary-star',
+  'ttl',
+  'no-freshness',
+])
 
 async function advise(sandbox: Sandbox, entry: CacheEntry, response: GuestResponse): Promise<CacheAdvised> {
   const stale = response.status === 304 ? entry.any : undefined
@@ -180,12 +203,18 @@ async function give(sandbox: Sandbox, handle: number, transform: number, respons
   return status.ok
 }
 
-/** Takes the response. */
-function insert(sandbox: Sandbox, handle: number, responseHandle: number, mask: number, options: number, back: boolean) {
+/** The response is taken by the letter of the ABI; the JavaScript SDK still writes to its headers, so that its handle stays. */
+function insert(
+  sandbox: Sandbox,
+  handle: number,
+  responseHandle: number,
+  mask: number,
+  options: number,
+  back: boolean,
+) {
   const entry = entryOf(sandbox, handle)
   const written = readWrite(sandbox, mask, options, sandbox.handles.get(responseHandle, GuestResponse))
   const inserted = insertObject(sandbox, entry.at, entry.takeTurn(), written, back)
-  sandbox.handles.take(responseHandle, GuestResponse)
   if (inserted.entry !== undefined) inserted.entry.request = entry.request
   return inserted
 }
@@ -196,7 +225,6 @@ async function update(sandbox: Sandbox, handle: number, responseHandle: number, 
   await entry.whenFound(() => undefined)
   if (entry.any === undefined) refuse(status.badHandle, 'there is nothing to update')
   const updated = updateObject(sandbox, entry, written)
-  sandbox.handles.take(responseHandle, GuestResponse)
   updated.request = entry.request
   await updated.whenFound(() => undefined)
   return updated
