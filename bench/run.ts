@@ -15,7 +15,8 @@ import { findGenerator } from './load.ts'
 import type { BenchRow, BenchTable } from './row.ts'
 import { cacheStore } from './rows/cache-store.ts'
 import { deploy } from './rows/deploy.ts'
-import { frontHit, frontHitMany } from './rows/front-hit.ts'
+import { h2Rows } from './rows/h2-hit.ts'
+import { hitRows } from './rows/hits.ts'
 import { workersCold, workersColdTls } from './rows/workers-cold.ts'
 import { workersIdle } from './rows/workers-idle.ts'
 import { workersWarm } from './rows/workers-warm.ts'
@@ -27,8 +28,8 @@ const allRows: readonly BenchRow[] = [
   workersColdTls,
   workersIdle,
   deploy,
-  frontHit,
-  frontHitMany,
+  ...hitRows,
+  ...h2Rows,
   cacheStore,
 ]
 

@@ -23,12 +23,14 @@ import { joinEngines } from '#/core/join-engines.ts'
 import { defaultLimits } from '#/core/limits.ts'
 import type { OriginPool } from '#/core/origin.ts'
 import type { Fabric } from '#/core/ports.ts'
-import type { Site, Snapshot } from '#/core/snapshot.ts'
+import type { Snapshot } from '#/core/snapshot.ts'
 import { type Address, createEdge, type Edge } from '#/edge/edge.ts'
-import { findSite } from '#/edge/find-site.ts'
+import { findSite, originBehind } from '#/edge/find-site.ts'
 import { createLocate } from '#/edge/locate.ts'
 import { createLog, type LogOptions } from '#/edge/log.ts'
 import { createMetrics } from '#/edge/metrics.ts'
+import { createProgramEgress } from '#/edge/program-egress.ts'
+import { createPurgeByUrl } from '#/edge/purge-by-url.ts'
 import { createRequestTraces } from '#/edge/request-traces.ts'
 import { createComputeEngine } from '#/engines/compute/engine.ts'
 import { computeHostCalls } from '#/engines/compute/host-table.ts'
@@ -158,6 +160,13 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
   await mkdir(join(data, 'purges'), { recursive: true })
   const journal = await openPurgeJournal(join(data, 'purges'))
   const egress = createSharedCache({ next: withAnswerRules(pools), store, journal, limits, clock })
+  const programEgress = createProgramEgress({
+    egress,
+    snapshot: () => served,
+    pop: { id: pop.id, country: pop.country ?? 'XX' },
+    limits,
+    clock,
+  })
   closer.add(() => egress.close())
   closer.add(() => health.close())
   const runFolder = await openRunFolder(data)
@@ -170,8 +179,9 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     kv,
     seal,
     assets,
-    egress,
+    egress: programEgress,
     programCache: egress.programs,
+    purge: egress.purge,
     traces,
     limits,
     clock,
@@ -261,7 +271,11 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     traces,
     uploads,
     rules,
-    cache: egress,
+    cache: createPurgeByUrl({
+      cache: egress,
+      snapshot: () => served,
+      pop: { id: pop.id, country: pop.country ?? 'XX' },
+    }),
     certificates,
     metrics,
     origins: (site) => health.states(site),
@@ -342,12 +356,6 @@ function ownSite(snapshot: Snapshot, host: string, path: string): { site: string
   if (site === undefined) return undefined
   const behind = originBehind(snapshot, site, host)
   return behind?.target.kind === 'origin' ? { site: behind.name, origin: behind.target.url } : { site: site.name }
-}
-
-/** A program on a route stands in front of the origin of the same host, where there is one. */
-function originBehind(snapshot: Snapshot, site: Site, host: string): Site | undefined {
-  if (site.target.kind === 'origin') return site
-  return snapshot.sites.find((one) => one.target.kind === 'origin' && one.hostnames.includes(host))
 }
 
 /** The origins behind a host of ours, for a program that fetches it. */

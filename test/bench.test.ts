@@ -9,6 +9,7 @@ import { requestOnce } from '../bench/one-request.ts'
 import { loaderWorkerd } from '../bench/peers/workerd.ts'
 import { cpuSeconds, memoryOf, treeOf } from '../bench/processes.ts'
 import { sourceOf } from '../bench/programs.ts'
+import { readH2load } from '../bench/rows/h2-load.ts'
 import { median, quantile, show } from '../bench/statistics.ts'
 import { busyTime } from '../bench/timing-proxy.ts'
 import { putSection } from '../bench/write-page.ts'
@@ -44,6 +45,24 @@ test('our generator counts answers by status and broken connections', async (t) 
   const good: LoadResult = { ...result, statuses: { 200: 5 }, broken: 0 }
   assert.equal(badAnswers(good), undefined)
   assert.equal(badAnswers({ ...good, broken: 2 }), '2 broken connections')
+})
+
+test("h2load's report and log are read", () => {
+  const report = `
+finished in 2.00s, 20000.00 req/s, 22.00MB/s
+requests: 40000 total, 40010 started, 40000 done, 39990 succeeded, 10 failed, 3 errored, 1 timeout
+status codes: 39980 2xx, 10 3xx, 0 4xx, 10 5xx
+`
+  const log = Array.from({ length: 100 }, (_, index) => `1795423858809784\t200\t${(index + 1) * 1000}\n`).join('')
+  assert.deepEqual(readH2load(report, log), {
+    requests: 40_000,
+    seconds: 2,
+    statuses: { '2xx/3xx': 39_990, other: 10 },
+    broken: 4,
+    p50Ms: 51,
+    p99Ms: 100,
+  })
+  assert.equal(badAnswers(readH2load('nothing', '')), 'no answer')
 })
 
 test("wrk's report is read", () => {

@@ -6,10 +6,12 @@ import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { parse } from 'jsonc-parser'
+import { front } from './compatibility/front-stories.ts'
 import { areas, compatibilityPage, type Proof, type Row } from './compatibility/rows.ts'
-import { type Site, stories } from './compatibility/stories.ts'
+import { stories as others, type Site } from './compatibility/stories.ts'
 import { type RunningNode, root, startNode, temporaryFolder, wrangler } from './support/node.ts'
 
+const stories = { ...others, ...front }
 const source = join(root, 'test/compatibility')
 
 test('docs/compatibility.md is what the rows say', () => {

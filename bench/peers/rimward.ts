@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { compatibilityDate, helloSource } from '../programs.ts'
 import { launch, type Peer, type Target } from '../target.ts'
+import { authorities, type KeptPage, startPageOrigin, untilWarm } from './kept-page.ts'
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
 const bin = fileURLToPath(new URL('../../bin/rimward.mjs', import.meta.url))
@@ -20,6 +21,8 @@ export interface Node {
   readonly env: Readonly<Record<string, string>>
   /** Uploads and deploys a module Worker; it answers at NAME.localhost when this resolves. */
   deploy(name: string, source: string): Promise<void>
+  /** A plain CDN site at NAME.localhost. */
+  addSite(name: string, origin: string): Promise<void>
   stop(): Promise<void>
 }
 
@@ -60,6 +63,14 @@ export async function startNode(flags: readonly string[] = []): Promise<Node> {
       await call('PUT', `${name}?excludeScript=true&bindings_inherit=strict`, form)
       await call('POST', `${name}/subdomain`, JSON.stringify({ enabled: true }))
     },
+    async addSite(name, origin) {
+      const answer = await fetch(`${env.FASTLY_API_ENDPOINT}/rimward/v1/sites`, {
+        method: 'POST',
+        body: JSON.stringify({ name, origin }),
+        headers: { authorization: `Bearer ${env.CLOUDFLARE_API_TOKEN}`, 'content-type': 'application/json' },
+      })
+      if (!answer.ok) throw new Error(`adding the site ${name}: ${answer.status} ${await answer.text()}`)
+    },
     async stop() {
       await running.stop()
       rmSync(data, { recursive: true, force: true })
@@ -87,4 +98,29 @@ export const rimwardShared: Peer = {
   version,
   warmUpSeconds: 10,
   start: helloNode(32),
+}
+
+/** A node as users run it, with a plain site whose page lies in its cache. */
+export function rimwardCache(page: KeptPage): Peer {
+  return { name: 'rimward, whole node', version, start: () => startCache(page) }
+}
+
+async function startCache(page: KeptPage): Promise<Target> {
+  const origin = await startPageOrigin(page)
+  const node = await startNode()
+  await node.addSite('hello', `http://127.0.0.1:${origin.port}`)
+  const { hostname, port } = node.http
+  const target: Target = {
+    host: hostname,
+    port: Number(port),
+    authorities,
+    path: page.path,
+    pid: node.pid,
+    async stop() {
+      await node.stop()
+      origin.close()
+    },
+  }
+  await untilWarm(target, origin)
+  return target
 }

@@ -37,19 +37,26 @@ export function passReason(request: EgressRequest): PassReason | undefined {
   if (request.method !== 'GET' && request.method !== 'HEAD') return 'method'
   if (request.body !== null) return 'body'
   const wish = request.cache
-  if (wish === undefined) return undefined
-  if (wish.bypass === true) return 'bypass'
-  const paths = wish.policy?.bypassPaths
-  if (paths === undefined || paths.length === 0) return undefined
-  const path = pathOf(request.publicUrl ?? request.url)
-  return paths.some((pattern) => matchesPath(pattern, path)) ? 'bypass' : undefined
+  return wish !== undefined && isBypassed(wish, request.publicUrl ?? request.url) ? 'bypass' : undefined
 }
 
-export function readAsk(request: EgressRequest): Ask {
+/** Whether what was wished, or the site for this path, keeps the request away from the cache. */
+export function isBypassed({ bypass, policy }: CacheWish, url: string): boolean {
+  if (bypass === true) return true
+  const paths = policy?.bypassPaths
+  if (paths === undefined || paths.length === 0) return false
+  const path = pathOf(url)
+  return paths.some((pattern) => matchesPath(pattern, path))
+}
+
+type AskedRequest = Pick<EgressRequest, 'by' | 'method' | 'headers' | 'cache' | 'publicUrl'> &
+  Partial<Pick<EgressRequest, 'url'>>
+
+/** `url`: where it is known to be canonical already. */
+export function readAsk(request: AskedRequest, url = canonicalUrl(request.publicUrl ?? request.url!)): Ask {
   const wish = request.cache ?? noWish
   const policy = wish.policy ?? noPolicy
   const { headers } = request
-  const url = canonicalUrl(request.publicUrl ?? request.url)
   const scope = scopeOf(request.by)
   return {
     key: cacheKey({ by: request.by, url, headers, shape: policy.key, given: wish.key }),

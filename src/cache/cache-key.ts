@@ -86,7 +86,8 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
 }
 
-function shapeFields(headers: HeaderList, { headers: names, cookies }: CacheKeyShape): string {
+function shapeFields(headers: HeaderList, shape: CacheKeyShape): string {
+  const { headers: names, cookies } = shape
   let text = ''
   for (const name of names ?? []) text += `\n${name.toLowerCase()}: ${headerValues(headers, name.toLowerCase()) ?? ''}`
   if (cookies !== undefined && cookies.length > 0) {
@@ -97,6 +98,7 @@ function shapeFields(headers: HeaderList, { headers: names, cookies }: CacheKeyS
     }
     for (const name of cookies) text += `\ncookie ${name}=${sent.get(name) ?? ''}`
   }
+  for (const part of shape.parts ?? []) text += `\npart ${part}`
   return text
 }
 

@@ -51,12 +51,14 @@ export function createCoreCache(options: CoreCacheOptions): CoreCache {
 
   /** All that was not purged hard; of those that the request selects, the youngest. */
   async function look(place: string, headers: HeaderList) {
+    // Both before and after the store was asked: one may arrive in between.
+    const before = coming.get(place) ?? []
     const kept = await Promise.resolve(store.find(place)).catch(() => [] as readonly StoredAnswer[])
     const stored = kept.map((one): Candidate => ({ kind: 'stored', head: one.head, stored: one }))
     let best: Candidate | undefined
     let vary: readonly string[] = []
     let newest = Number.NEGATIVE_INFINITY
-    for (const candidate of [...stored, ...(coming.get(place) ?? [])]) {
+    for (const candidate of new Set([...stored, ...before, ...(coming.get(place) ?? [])])) {
       const { head } = candidate
       if (purges.of(head)?.hard === true) {
         if (candidate.kind === 'stored') store.remove(candidate.stored)

@@ -42,14 +42,14 @@ export async function fetchCached(request: EgressRequest, ask: Ask, parts: Cache
   const reuse = mayReuse(stored.head, ask.directives, now, staleSince)
   switch (reuse.kind) {
     case 'fresh':
-      return answerStored(stored, ask, now, { outcome: 'hit', ttlMs: reuse.ttlMs, hits: use(stored, parts) })
+      return answerStored(stored, ask, now, { outcome: 'hit', ttlMs: reuse.ttlMs, hits: countUse(stored, parts) })
     case 'while-revalidating': {
       const first = revalidateBehind(request, ask, best, parts)
       const told: Told = {
         outcome: first ? 'stale' : 'updating',
         ttlMs: reuse.ttlMs,
         detail: 'stale-while-revalidate',
-        hits: use(stored, parts),
+        hits: countUse(stored, parts),
       }
       return answerStored(stored, ask, now, told)
     }
@@ -62,7 +62,8 @@ export async function fetchCached(request: EgressRequest, ask: Ask, parts: Cache
   }
 }
 
-function use({ head }: StoredAnswer, { uses }: CachedParts): number {
+/** How often the answer was used, this time included. */
+export function countUse({ head }: StoredAnswer, { uses }: CachedParts): number {
   const times = (uses.get(head) ?? 0) + 1
   uses.set(head, times)
   return times
@@ -270,7 +271,13 @@ function answerKept(
 ): EgressAnswer {
   const now = parts.clock()
   const ttlMs = ttlOf(stored.head, now, staleSince)
-  const asked = { forwarded, ttlMs, collapsed, hits: use(stored, parts), ...(status && { forwardedStatus: status }) }
+  const asked = {
+    forwarded,
+    ttlMs,
+    collapsed,
+    hits: countUse(stored, parts),
+    ...(status && { forwardedStatus: status }),
+  }
   if (why === 'validated') return answerStored(stored, ask, now, { ...asked, outcome: 'revalidated', stored: true })
   return answerStored(stored, ask, now, { ...asked, outcome: 'stale', detail: why })
 }

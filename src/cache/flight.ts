@@ -178,7 +178,10 @@ export function createFlight(plan: FlightPlan, parts: FlightParts): Flight {
         return kept
       }
     }
-    const storing = mayStore({ status: answer.status, headers: answer.headers, requestedAt, receivedAt }, ask)
+    const storing = mayStore(
+      { status: answer.status, headers: answer.headers, requestedAt, receivedAt, withheld: answer.withheld },
+      ask,
+    )
     if (!storing.store || doomed) {
       // What the origin says now stands in the stored answer's stead, unless it says that it cannot say.
       if (basis !== undefined && answer.status < 500) parts.store.remove(basis.stored)

@@ -12,6 +12,7 @@ export interface AnswerFacts {
   readonly headers: HeaderList
   readonly requestedAt: EpochMs
   readonly receivedAt: EpochMs
+  readonly withheld?: boolean | undefined
 }
 
 export interface Lifetime {

@@ -49,6 +49,7 @@ export type StoreRefusal =
   | 'no-freshness'
   | 'ttl'
   | 'request-no-store'
+  | 'rule'
 
 export type Storing =
   | { readonly store: false; readonly why: StoreRefusal }
@@ -72,6 +73,7 @@ const understood: ReadonlySet<number> = new Set([
 export function mayStore(answer: AnswerFacts, ask: Ask): Storing {
   const { status, headers } = answer
   if (status < 200 || status === 304 || status === 416) return refuse('status')
+  if (answer.withheld === true) return refuse('rule')
   const effective = effectiveDirectives(headers)
   const { directives } = effective
   const { policy, wish } = ask

@@ -121,14 +121,9 @@ export function createProgramCache(options: ProgramCacheOptions): ProgramCache {
 /** No entry of the shared cache has such a key, and a name cannot reach into another: no URL and no name has a newline. */
 function askOf({ program, name }: ProgramCachePlace, url: string, headers: Ask['headers']): Ask {
   const by = { program }
-  const ask = readAsk({
-    ...{ by, method: 'GET', url, headers, body: null, wantsUpgrade: false, cache: { policy } },
-    signal: neverAborted,
-  })
+  const ask = readAsk({ by, method: 'GET', url, headers, cache: { policy } })
   return { ...ask, key: `c ${program}\n${encodeURIComponent(name)}\n${ask.url}`, hasAuthorization: false }
 }
-
-const neverAborted = new AbortController().signal
 
 function isFresh(head: StoredHead, now: number): boolean {
   const { lifetimeMs, staleSince } = policyOf(head)

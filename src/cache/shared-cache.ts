@@ -9,6 +9,7 @@ import type { Clock } from '#/core/units.ts'
 import { passReason, readAsk } from './ask.ts'
 import { createCoreCache } from './core-cache.ts'
 import { type CachedParts, fetchCached } from './fetch-cached.ts'
+import { findHit } from './find-hit.ts'
 import { fetchPast } from './pass.ts'
 import { createProgramCache } from './program-cache.ts'
 import { noPurgeJournal, type PurgeJournal } from './purge-journal.ts'
@@ -54,6 +55,7 @@ export function createSharedCache(options: SharedCacheOptions): SharedCache & {
       const why = passReason(request)
       return why === undefined ? fetchCached(request, readAsk(request), parts) : fetchPast(request, why, parts)
     },
+    hit: (request) => findHit(request, parts),
     async purge(wishes) {
       purges.add(wishes, clock())
       await journal.append(wishes)

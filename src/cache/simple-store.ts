@@ -92,14 +92,17 @@ export function createSimpleStore({ limitBytes }: SimpleStoreOptions): CacheStor
     }
   }
 
+  function find(key: string): readonly Held[] {
+    const list = byKey.get(key)
+    if (list === undefined) return []
+    byKey.delete(key)
+    byKey.set(key, list)
+    return list
+  }
+
   return {
-    find(key) {
-      const list = byKey.get(key)
-      if (list === undefined) return []
-      byKey.delete(key)
-      byKey.set(key, list)
-      return list
-    },
+    find,
+    peek: find,
     open,
     async refresh(stored, head) {
       if (!remove(stored)) return undefined

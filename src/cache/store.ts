@@ -57,6 +57,8 @@ export interface BodyWriter {
 export interface CacheStore {
   /** All variants and parts stored under a key. At once (no promise) where memory knows: the hit path waits for nothing. */
   find(key: string): readonly StoredAnswer[] | Promise<readonly StoredAnswer[]>
+  /** As `find`, where memory knows; undefined where it would have to read. Begins nothing. */
+  peek(key: string): readonly StoredAnswer[] | undefined
   /** `expectedBytes`: from Content-Length where known; the store may refuse (undefined) what can never fit. */
   open(head: StoredHead, expectedBytes: Bytes | undefined): BodyWriter | undefined
   /** New head, same body: after a 304 (RFC 9111 §4.3.4). Undefined when the answer is gone meanwhile. */

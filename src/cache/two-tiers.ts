@@ -174,6 +174,10 @@ export function createTwoTiers({ memory, disk, limits }: TwoTiersOptions): Cache
       if (disk.coveredBy(key, hot)) return hot
       return findBelow(key)
     },
+    peek(key) {
+      const hot = memory.find(key)
+      return hot.length > 0 && disk.coveredBy(key, hot) ? hot : undefined
+    },
     remove({ head }) {
       copies.cancel(head)
       memory.forget(head)

@@ -45,6 +45,21 @@ const encodings = ['br', 'gzip', 'zstd']
  * most eight. The same text goes to the origin, so that it decides by what the key says.
  */
 export function normalEncodings(field: string): string {
+  let normal = knownEncodings.get(field)
+  if (normal === undefined) {
+    normal = readEncodings(field)
+    if (knownEncodings.size >= encodingsKept) knownEncodings.clear()
+    if (field.length <= longestKept) knownEncodings.set(field, normal)
+  }
+  return normal
+}
+
+/** Clients have a few dozen spellings between them; whoever sends others makes room for the usual ones to come back. */
+const knownEncodings = new Map<string, string>()
+const encodingsKept = 256
+const longestKept = 128
+
+function readEncodings(field: string): string {
   const weights = new Map<string, number>()
   for (const { name, weight } of weighted(field)) weights.set(name === 'x-gzip' ? 'gzip' : name, weight)
   const any = weights.get('*') ?? 0

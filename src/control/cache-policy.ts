@@ -45,6 +45,7 @@ export const cachePolicySchema = z
       }),
     ),
     obeyRequestDirectives: z.exactOptional(z.boolean()),
+    staticFiles: z.exactOptional(z.strictObject({ anyType: z.exactOptional(z.boolean()) })),
     bypassPaths: z.exactOptional(some(z.string().regex(/^[/*][\x21-\x7e]{0,1000}$/, 'must start with "/" or "*"'))),
   })
   .describe('How the shared cache treats the site; times in seconds.') satisfies z.ZodType<CachePolicy>

@@ -9,6 +9,7 @@ import type { Clock } from '#/core/units.ts'
 import { changeProgram, findReferences, type ProgramChange, type References, removeProgram } from './change-program.ts'
 import { changeSecrets, type SecretChange } from './change-secrets.ts'
 import { changeSite, putSite, removeSite, type SiteChange, type SiteWish } from './change-sites.ts'
+import { type DomainRulesRecord, type DomainRulesWish, setDomainRules } from './domain-rules.ts'
 import { createForgetting } from './forget-objects.ts'
 import { openLedger } from './ledger.ts'
 import { heldProgram, heldVersion, type Office } from './office.ts'
@@ -69,6 +70,9 @@ export interface Control {
   siteChange(name: string, change: SiteChange): Promise<SiteRecord>
   siteRemove(name: string): Promise<void>
   readonly services: Services
+  domainRules(): readonly DomainRulesRecord[]
+  /** Undefined removes them. */
+  setDomainRules(domain: string, wish: DomainRulesWish | undefined): Promise<void>
   /** Every blob that a version names: modules, assets' manifests and the files in these. */
   blobsInUse(): AsyncIterable<BlobHash>
   /** Removes blobs that neither a version nor `alsoInUse` (other rooms' records) names. */
@@ -109,6 +113,8 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     siteChange: (name, change) => changeSite(office, name, change),
     siteRemove: (name) => removeSite(office, name),
     services: createServices(office),
+    domainRules: () => [...ledger.state.domains.values()].map((held) => held.record),
+    setDomainRules: (domain, wish) => setDomainRules(office, domain, wish),
     blobsInUse: () => blobsInUse(office),
     sweep: (alsoInUse) =>
       sweepBlobs({

@@ -6,6 +6,16 @@ import { setImmediate } from 'node:timers/promises'
 import type { Bucket, Fabric, Revision } from '#/core/ports.ts'
 import type { Program, ProgramName, Site, Snapshot } from '#/core/snapshot.ts'
 import { buildOriginSite, buildProgram, buildProgramSite } from './build-snapshot.ts'
+import {
+  applyToDomains,
+  type DomainChange,
+  domainBucket,
+  type HeldDomains,
+  loadDomains,
+  servedRules,
+  withDomainRules,
+  writeDomains,
+} from './domain-rules.ts'
 import { decodeRecord, encodeRecord, type ProgramRecord, type SiteRecord, type VersionRecord } from './records.ts'
 import { Refusal } from './refusal.ts'
 import {
@@ -38,6 +48,7 @@ export interface State {
   readonly sites: ReadonlyMap<string, HeldSite>
   /** By id. */
   readonly services: HeldServices
+  readonly domains: HeldDomains
 }
 
 /** What a decision writes; `undefined` in place of a record removes it. `serving` must hold the rollout's versions. */
@@ -49,6 +60,7 @@ export interface Change {
   }[]
   readonly sites?: readonly { readonly name: string; readonly record: SiteRecord | undefined }[]
   readonly services?: readonly ServiceChange[]
+  readonly domains?: readonly DomainChange[]
 }
 
 export interface Ledger {
@@ -86,6 +98,7 @@ export async function openLedger({ fabric, hostnameSuffix, adopt }: LedgerDeps):
     counters: fabric.bucket('control-counters'),
   }
   const ofServices = serviceBuckets(fabric)
+  const ofDomains = domainBucket(fabric)
   const problems: string[] = []
   const listeners = new Set<(snapshot: Snapshot) => void>()
   const inOrder = createQueues()
@@ -138,19 +151,21 @@ export async function openLedger({ fabric, hostnameSuffix, adopt }: LedgerDeps):
     for (const [name, held] of withoutDoubles(programs))
       programs.set(name, hold(held.record, held.revision, held.serving))
     const services = await loadServices(ofServices, hostnameSuffix, (problem) => problems.push(problem))
-    return { programs, sites, services }
+    const domains = await loadDomains(ofDomains, (problem) => problems.push(problem))
+    return { programs, sites, services, domains }
   }
 
   const build = (revision: number, state: State): Snapshot => {
     const programs = new Map<ProgramName, Program>()
     const sites: Site[] = []
+    const cacheRules = servedRules(state.domains)
     for (const held of state.programs.values()) {
       programs.set(held.record.name, held.program)
       if (held.site !== undefined) sites.push(held.site)
     }
-    for (const held of state.sites.values()) sites.push(held.site)
+    for (const held of state.sites.values()) sites.push(withDomainRules(held.site, cacheRules))
     for (const held of state.services.values()) if (held.site !== undefined) sites.push(held.site)
-    return { revision, programs, sites }
+    return { revision, programs, sites, ...(cacheRules !== undefined && { cacheRules }) }
   }
 
   let state = await load()
@@ -171,7 +186,8 @@ export async function openLedger({ fabric, hostnameSuffix, adopt }: LedgerDeps):
       if (record === undefined) sites.delete(name)
       else sites.set(name, { record, revision, site: buildOriginSite(record, hostnameSuffix) })
     }
-    return { programs, sites, services: applyToServices(state.services, change.services ?? [], hostnameSuffix) }
+    const services = applyToServices(state.services, change.services ?? [], hostnameSuffix)
+    return { programs, sites, services, domains: applyToDomains(state.domains, change.domains ?? []) }
   }
 
   const writeOne = async (bucket: Bucket, key: string, expect: Revision, value: Uint8Array | undefined) => {
@@ -199,13 +215,15 @@ export async function openLedger({ fabric, hostnameSuffix, adopt }: LedgerDeps):
       if (held !== undefined) sites.set(name, { ...held, revision })
     }
     const services = await writeServices(ofServices, state.services, next.services, change.services ?? [])
-    return { programs, sites, services }
+    const domains = await writeDomains(ofDomains, state.domains, next.domains, change.domains ?? [])
+    return { programs, sites, services, domains }
   }
 
   const commit = async (decide: (state: State) => Change) => {
     const change = decide(state)
     const next = apply(change)
-    const quiet = change.programs === undefined && change.sites === undefined && change.services !== undefined
+    const { programs, sites, domains } = change
+    const quiet = !programs && !sites && !domains && change.services !== undefined
     if (quiet && sameSites(state.services, next.services)) {
       // Drafts: nothing of it is served.
       const services = await writeServices(ofServices, state.services, next.services, change.services ?? [])

@@ -78,6 +78,7 @@ const version = z.object({
   bindings: z.array(binding),
   assets: z.exactOptional(assets),
   limits: z.object({ cpuMs: z.exactOptional(z.number()) }),
+  frontCache: z.exactOptional(z.object({ acrossVersions: z.boolean() })),
   declaredObjects: z.exactOptional(z.record(z.string(), declaredObject)),
   /** Names that the code exports, found by starting it. */
   exports: z.array(z.object({ name: z.string(), kind: z.string(), handlers: z.array(z.string()) })),
@@ -152,7 +153,7 @@ export function encodeRecord(record: VersionRecord | ProgramRecord | SiteRecord)
 
 /** The part of a version that the data plane sees. */
 export function toDeployment(record: VersionRecord): Deployment {
-  const { id, program, number, createdAt, tag, code, bindings, assets, limits, startupMs } = record
+  const { id, program, number, createdAt, tag, code, bindings, assets, limits, startupMs, frontCache } = record
   return {
     id,
     program,
@@ -164,5 +165,6 @@ export function toDeployment(record: VersionRecord): Deployment {
     ...(tag !== undefined && { tag }),
     ...(code !== undefined && { code }),
     ...(assets !== undefined && { assets }),
+    ...(frontCache !== undefined && { frontCache }),
   }
 }

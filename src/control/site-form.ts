@@ -1,5 +1,6 @@
 /** The form of a site's origins and error pages: what our own door accepts, and what a record holds of it. */
 import { X509Certificate } from 'node:crypto'
+import { createSecureContext } from 'node:tls'
 import { z } from 'zod'
 import { defaultLimits } from '#/core/limits.ts'
 import { originChoices, tlsVersions } from '#/core/origin.ts'
@@ -84,6 +85,17 @@ const tls = {
   clientCertificate: z.exactOptional(certificates),
   minTlsVersion: z.exactOptional(z.enum(tlsVersions)),
   maxTlsVersion: z.exactOptional(z.enum(tlsVersions)),
+  ciphers: z.exactOptional(
+    z.string().max(2000).refine(areCiphers, 'must be a list of cipher suites, as OpenSSL reads it'),
+  ),
+}
+
+function areCiphers(ciphers: string): boolean {
+  try {
+    return createSecureContext({ ciphers }) !== undefined
+  } catch {
+    return false
+  }
 }
 
 const connection = {

@@ -48,6 +48,7 @@ const onlyTls = [
   'clientKey',
   'minTlsVersion',
   'maxTlsVersion',
+  'ciphers',
 ] as const
 
 function checkTls(name: string, url: URL, wish: OriginWish): void {

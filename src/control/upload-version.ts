@@ -1,5 +1,6 @@
 /** A new version of a program: validated, proven to start, recorded, and, where asked, serving. */
 import { randomUUID } from 'node:crypto'
+import type { FrontCache } from '#/core/front-cache.ts'
 import type { AssetsDeployment, Binding, ObjectNamespace, ProgramCode, ProgramName } from '#/core/snapshot.ts'
 import { type BindingRequest, resolveBindings } from './bindings.ts'
 import type { Forgetting } from './forget-objects.ts'
@@ -31,6 +32,7 @@ export interface Upload {
   /** The assets of the latest version stay when there are no new ones. */
   readonly keepAssets: boolean
   readonly limits: { readonly cpuMs?: number }
+  readonly frontCache?: FrontCache
   readonly migrations?: Migrations
   readonly declaredObjects?: DeclaredObjects
   /** Settings of the program; those absent stay as they are. Applied only by a deploy. */
@@ -74,6 +76,7 @@ export async function uploadVersion(
     checkDeletedBindings(draft, change)
     if (!deploy) checkDeclaredBindings(draft, objects)
     await checkBound(office, name, draft, objects)
+    await checkFrontImports(office, draft)
     const version = await proveVersion(office, draft, objects, record.objects)
     await checkBlobs(office, version)
 
@@ -107,7 +110,7 @@ function draftVersion(
   const assets = upload.assets ?? (upload.keepAssets ? latest?.assets : undefined)
   if (upload.code === undefined && assets === undefined)
     throw new Refusal('no_code', 'The upload has neither a main module nor assets.')
-  const { code, message, tag, declaredObjects } = upload
+  const { code, message, tag, declaredObjects, frontCache } = upload
   return {
     id: randomUUID(),
     program: record.name,
@@ -122,6 +125,7 @@ function draftVersion(
       code: { ...code, modules: [...code.modules], compatibilityFlags: [...code.compatibilityFlags] },
     }),
     ...(assets !== undefined && { assets: storedAssets(assets) }),
+    ...(frontCache !== undefined && { frontCache }),
     ...(message !== undefined && { message }),
     ...(tag !== undefined && { tag }),
     ...(declaredObjects !== undefined && { declaredObjects: { ...declaredObjects } }),
@@ -209,4 +213,19 @@ async function checkBlobs(office: Office, version: VersionRecord): Promise<void>
   for (const binding of version.bindings)
     if (binding.kind === 'blob' && !(await office.pins.stillThere(office.fabric.blobs, binding.blob)))
       throw new Refusal('conflict', `The bytes of '${binding.name}' were removed while they were uploaded. Try again.`)
+}
+
+const cacheImport = /import\s*(?:[\w$]+\s*,\s*)?\{[^}]*\bcache\b[^}]*\}\s*from\s*["']cloudflare:workers["']/
+
+/** The runtime's own `cache` leads nowhere outside Cloudflare: it would be found missing only when something is purged. */
+async function checkFrontImports({ fabric }: Office, { code, frontCache }: VersionRecord): Promise<void> {
+  if (frontCache === undefined) return
+  for (const { name, kind, blob } of code?.modules ?? []) {
+    const text = kind === 'esm' ? Buffer.from((await fabric.blobs.get(blob)) ?? []).toString('utf8') : ''
+    if (cacheImport.test(text))
+      throw new Refusal(
+        'unsupported',
+        `Module '${name}' imports cache from "cloudflare:workers", which Rimward cannot give. Use ctx.cache.purge().`,
+      )
+  }
 }

@@ -22,6 +22,11 @@ export interface CachePolicy {
    * through to the origin.
    */
   readonly obeyRequestDirectives?: boolean
+  /**
+   * Files by their extension (`static-files.ts`) that say nothing themselves are kept for a usual time. A file whose
+   * Content-Type does not fit its extension is not, unless `anyType` (cache deception).
+   */
+  readonly staticFiles?: { readonly anyType?: boolean }
 }
 
 /** How requests become cache keys. Default: scheme, host, path and query as sent. */
@@ -35,6 +40,8 @@ export interface CacheKeyShape {
   readonly ignoreHost?: boolean
   readonly headers?: readonly string[]
   readonly cookies?: readonly string[]
+  /** Texts that a rule made from the request; set for one request, never kept. */
+  readonly parts?: readonly string[]
 }
 
 /** What one request asks of the shared cache, from a site's policy or from the program that fetches. */

@@ -22,6 +22,10 @@ export interface Answer {
   readonly body: Body
   /** Set when `status` is 101: the raw connection, bytes after the head first. */
   readonly upgraded?: Duplex
+  /** Goes out byte for byte: not compressed here. */
+  readonly verbatim?: boolean
+  /** A rule of the site says that the shared cache must not keep it, whatever else was wished. */
+  readonly withheld?: boolean
 }
 
 export interface Client {

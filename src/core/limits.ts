@@ -147,6 +147,8 @@ export const limitTable = {
     default: 100,
     why: 'names, paths or statuses in one list of a cache policy; looked through for each request',
   },
+  cacheRules: { unit: 'count', default: 300, why: 'of one domain, asked one by one; Cloudflare allows 300' },
+  cacheRuleDomains: { unit: 'count', default: 1_000, why: 'domains with cache rules, looked through for each request' },
   // Certificates.
   certificates: { unit: 'count', default: 10_000, why: 'uploaded and from ACME; names held in memory' },
   certificateBytes: { unit: 'bytes', default: 64 * KiB, why: 'a chain and its key; ten certificates of 4096 bits fit' },
@@ -326,6 +328,16 @@ export const limitTable = {
   computeCpuMs: { unit: 'ms', default: 50, why: 'processor time of one request, as Fastly grants it' },
   computeWallMs: { unit: 'ms', default: 120_000, why: 'longest life of one request of a program, as at Fastly' },
   computeMemoryPages: { unit: 'count', default: 2048, why: '128 MiB of 64 KiB pages, as at Fastly' },
+  computeTableEntries: {
+    unit: 'count',
+    default: 100_000,
+    why: 'of all tables of a module, 24 bytes each; the JavaScript SDK has 7,777',
+  },
+  computeDropPages: {
+    unit: 'count',
+    default: 1_024,
+    why: 'pages of 4 KiB that a request wrote; beyond, forgetting all is quicker than copying them back',
+  },
   computeHandles: { unit: 'count', default: 1024, why: 'requests, bodies and stores that one request holds at once' },
   computeBodyBytes: { unit: 'bytes', default: 64 * MiB, why: 'of one body that a program builds in our memory' },
   computeFetches: { unit: 'count', default: 32, why: 'backend requests of one request, as at Fastly' },
@@ -341,6 +353,24 @@ export const limitTable = {
     unit: 'ms',
     default: 10_000,
     why: 'a request that a program sent and did not wait for goes on so long after it ended',
+  },
+  computeSpread: {
+    unit: 'count',
+    default: 16,
+    why: "requests in a program's own cell before another cell takes the next",
+  },
+  computeIdleInstances: {
+    unit: 'count',
+    default: 16,
+    why: 'of one program in one cell that wait for requests; 8 MB each for JavaScript',
+  },
+  computeIdleMs: { unit: 'ms', default: 60_000, why: 'without a request for so long a program keeps no instances' },
+  computeModuleStartMs: { unit: 'ms', default: 1_000, why: "processor time of a module's start function, at deploy" },
+  computePingMs: { unit: 'ms', default: 1_000, why: 'how often a busy cell must show that it is alive' },
+  computeHangMs: {
+    unit: 'ms',
+    default: 5_000,
+    why: 'silence after which a cell is killed; the watch stops programs long before',
   },
   computeStartMs: { unit: 'ms', default: 10_000, why: 'a cell starts in 0.1 s; a busy machine gets patience' },
 } as const satisfies Record<string, LimitRow>

@@ -34,6 +34,8 @@ export interface OriginConnection {
   readonly clientKey?: Sealed
   readonly minTlsVersion?: TlsVersion
   readonly maxTlsVersion?: TlsVersion
+  /** OpenSSL's list of cipher suites for TLS up to 1.2, `:` between them. */
+  readonly ciphers?: string
 }
 
 /** One origin of a pool. */

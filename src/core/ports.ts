@@ -243,10 +243,20 @@ export interface EgressRequest {
   readonly client?: string
   /** The address that the client asked for, when `url` is an origin's: cache keys and purges go by it. */
   readonly publicUrl?: string
+  /** Answers in an origin's stead, whenever the cache needs an answer. */
+  readonly answeredBy?: (request: EgressRequest) => Promise<Answer>
   /** Changes what the origin said before the cache sees it: header rules, times to live. Called once an origin answer. */
   readonly onOriginAnswer?: (answer: Answer) => Answer
   /** Interim answers, 103 above all (RFC 8297). */
   readonly onInformational?: (status: number, headers: HeaderList) => void
+}
+
+/** A GET or HEAD without a body, as the client sent it. */
+export interface HitRequest extends Pick<EgressRequest, 'by' | 'method' | 'headers' | 'cache'> {
+  /** As `publicUrl` of `purge-wishes.ts` writes it. */
+  readonly publicUrl: string
+  /** Lower-case names of fields that an origin gets otherwise than they stand here: these select no hit. */
+  readonly changed: ReadonlySet<string>
 }
 
 /** An answer that may have come through the shared cache. */
@@ -269,6 +279,8 @@ export type CacheOutcome = 'hit' | 'miss' | 'expired' | 'stale' | 'updating' | '
  */
 export interface SharedCache extends Egress {
   fetch(request: EgressRequest): Promise<EgressAnswer>
+  /** At once, where a fresh answer lies in memory. Undefined says nothing: `fetch` finds out. */
+  hit(request: HitRequest): EgressAnswer | undefined
   purge(wishes: readonly PurgeWish[]): Promise<void>
 }
 

@@ -4,8 +4,10 @@
  */
 import type { AnswerPolicy } from './answer-policy.ts'
 import type { CachePolicy } from './cache-policy.ts'
+import type { DomainCacheRules } from './cache-settings.ts'
 import type { ComputeCode } from './compute.ts'
 import type { DeliveryRules, Lookups } from './delivery-rules.ts'
+import type { FrontCache } from './front-cache.ts'
 import type { ErrorPages, OriginPool } from './origin.ts'
 import type { EpochMs } from './units.ts'
 
@@ -21,6 +23,8 @@ export interface Snapshot {
   readonly revision: number
   readonly sites: readonly Site[]
   readonly programs: ReadonlyMap<ProgramName, Program>
+  /** For what programs fetch; longest domain first. Absent: there are none. */
+  readonly cacheRules?: readonly DomainCacheRules[]
 }
 
 /** Where requests are let in: names and routes, and what answers there. */
@@ -41,6 +45,8 @@ export interface Site {
   readonly errorPages?: ErrorPages
   /** Redirects, header rules, compression and what else is done to its answers. */
   readonly answers?: AnswerPolicy
+  /** Of the domains around its hosts, longest first; only where the target is an origin without `rules`. */
+  readonly cacheRules?: readonly DomainCacheRules[]
 }
 
 export type Target =
@@ -82,6 +88,8 @@ export interface Deployment {
   readonly bindings: readonly Binding[]
   readonly assets?: AssetsDeployment
   readonly limits: { readonly cpuMs?: number }
+  /** The shared cache stands in front of its default export. */
+  readonly frontCache?: FrontCache
   /** Processor time its proof took to start, ms; absent when it was never proven. */
   readonly startupMs?: number
 }

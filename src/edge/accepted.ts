@@ -25,6 +25,8 @@ export interface Connection {
   readonly live: AcceptedExchange[]
   /** HTTP/1: a request was refused or misread here; whatever bytes follow it are not requests any more. */
   ending: boolean
+  /** Makes each WebSocket say that this end goes away; made with the first. */
+  webSockets: Set<() => void> | undefined
   /** Set on HTTP/2: GOAWAY, then the end when the last stream is done. */
   endGracefully?: () => void
   /** Ends the connection when what was written to it is out. */
@@ -34,16 +36,17 @@ export interface Connection {
 }
 
 const pool = Buffer.alloc(8 * 512)
-let used = pool.length
+let digits = ''
+let used = 0
 
 /** 16 hex digits; unique, not secret. */
 export function newId(): string {
-  if (used === pool.length) {
-    randomFillSync(pool)
+  if (used === digits.length) {
+    digits = randomFillSync(pool).toString('hex')
     used = 0
   }
-  used += 8
-  return pool.toString('hex', used - 8, used)
+  used += 16
+  return digits.slice(used - 16, used)
 }
 
 export interface ExchangeStart {

@@ -9,10 +9,10 @@ import type { PoolRule } from '#/core/delivery-rules.ts'
 import type { Answer } from '#/core/exchange.ts'
 import type { OriginPool } from '#/core/origin.ts'
 import type { Site } from '#/core/snapshot.ts'
-import type { AcceptedExchange } from './accepted.ts'
 import { applyForwardedFor, applyHeaderRules, setField } from './change-headers.ts'
 import { changeOriginAnswer, ownAnswer } from './change-origin-answer.ts'
 import { compressAnswer } from './compress-answer.ts'
+import type { OriginExchange } from './origin-exchange.ts'
 import type { Pop } from './request-headers.ts'
 
 /** A site's rules, ready for requests. */
@@ -53,7 +53,7 @@ function remembered<Key extends object, Value>(
  * port, which no cache key has: what an origin builds from it must not differ between clients of one page.
  */
 export function ruleFacts(
-  exchange: AcceptedExchange,
+  exchange: Pick<OriginExchange, 'method' | 'scheme' | 'httpVersion' | 'host' | 'path' | 'connection'>,
   headers: string[],
   lookups: CompiledLookups,
   pop: Pop,

@@ -6,8 +6,10 @@ import { Readable } from 'node:stream'
 import { createBoundedCache } from '#/core/bounded-cache.ts'
 import type { Answer, Body, HeaderList } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
+import { StoredUse } from '#/core/stored-use.ts'
 import { type AcceptedCodings, type Coding, nothingSaid, parseAcceptEncoding } from '#/http/accept-encoding.ts'
-import { headerValues } from '#/http/header-list.ts'
+import { headerValue, headerValues } from '#/http/header-list.ts'
+import { codedUse } from './coded-use.ts'
 import { type CodingPlan, codedHeaders, planCoding, varyingHeaders } from './compress-plan.ts'
 import { codeStream, encodeWhole } from './compress-stream.ts'
 
@@ -41,6 +43,8 @@ export function createCompressor({ limits }: CompressorOptions): Compressor {
   const accepts = createBoundedCache<AcceptedCodings>(acceptsKept)
   const kept = createBoundedCache<Buffer>(limits.compressKeptBytes)
   const seen = new WeakMap<Uint8Array, SeenBody>()
+  /** The last plan for uses of a stored answer, by its fields. */
+  const plans = new WeakMap<HeaderList, { readonly accepted: AcceptedCodings; readonly plan: CodingPlan }>()
   let ids = 0
   let busy = 0
 
@@ -90,22 +94,36 @@ export function createCompressor({ limits }: CompressorOptions): Compressor {
     if (decode !== undefined || encode === undefined || body.length > limits.compressWholeBytes)
       return streamed(answer, Readable.from([body], { objectMode: false }), plan)
     const bytes = whole(body, encode)
-    const made = (encoded: Buffer) => withHead(answer, codedHeaders(answer.headers, encode), encoded)
+    const made = (encoded: Buffer) =>
+      StoredUse.is(answer)
+        ? codedUse(answer, encode, encoded)
+        : withHead(answer, codedHeaders(answer.headers, encode), encoded)
     return bytes instanceof Promise ? bytes.then(made) : made(bytes)
+  }
+
+  function planOf(answer: Answer, request: CompressedRequest): CodingPlan {
+    const { body, status, headers } = answer
+    const accepted = acceptedBy(request.headers)
+    const fixed = planIsKept(answer, request) ? answer.fixed : undefined
+    const before = fixed && plans.get(fixed)
+    if (before !== undefined && before.accepted === accepted) return before.plan
+    const made = planCoding({
+      method: request.method,
+      status,
+      headers,
+      bodyBytes: body === null ? 0 : body instanceof Uint8Array ? body.length : undefined,
+      accepted,
+      requestHeaders: request.headers,
+      minimumBytes: limits.compressMinimumBytes,
+    })
+    if (fixed !== undefined) plans.set(fixed, { accepted, plan: made })
+    return made
   }
 
   return {
     encode(answer, request) {
-      const { body, status, headers } = answer
-      const plan = planCoding({
-        method: request.method,
-        status,
-        headers,
-        bodyBytes: body === null ? 0 : body instanceof Uint8Array ? body.length : undefined,
-        accepted: acceptedBy(request.headers),
-        requestHeaders: request.headers,
-        minimumBytes: limits.compressMinimumBytes,
-      })
+      const { body, headers } = answer
+      const plan = planOf(answer, request)
       if (plan.kind === 'leave') return plan.vary ? withVary(answer) : answer
       if (request.method === 'HEAD' || body === null) return withHead(answer, codedHeaders(headers, plan.encode), body)
       // Decoding is not spared: the client cannot read what is there.
@@ -116,6 +134,11 @@ export function createCompressor({ limits }: CompressorOptions): Compressor {
       return { busy, keptBytes: kept.weight }
     },
   }
+}
+
+/** Besides the stored answer and what is accepted, only the client's `Cache-Control` counts. */
+function planIsKept(answer: Answer, { method, headers }: CompressedRequest): answer is StoredUse {
+  return method === 'GET' && StoredUse.is(answer) && headerValue(headers, 'cache-control') === undefined
 }
 
 type Coded = Extract<CodingPlan, { readonly kind: 'code' }>

@@ -83,6 +83,7 @@ export function createConnections({ limits, metrics, locate, country }: Connecti
         cf: undefined,
         live: [],
         ending: false,
+        webSockets: undefined,
         endSoon: () => socket.destroySoon(),
         destroy: () => socket.destroy(),
       }

@@ -8,7 +8,8 @@ import { defaultLimits, type Limits } from '#/core/limits.ts'
 import type { Assets, ProgramAnswer, ProgramRequest } from '#/core/ports.ts'
 import type { Deployment, Program, Site, Snapshot } from '#/core/snapshot.ts'
 import { createEdge, type Edge, type EdgeOptions } from './edge.ts'
-import { createLog, type LogLine } from './log.ts'
+import { createLog } from './log.ts'
+import type { LogLine } from './log-line.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 
 export type Run = (request: ProgramRequest) => ProgramAnswer | Promise<ProgramAnswer>

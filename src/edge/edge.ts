@@ -5,11 +5,12 @@ import { randomBytes } from 'node:crypto'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import type { Limits } from '#/core/limits.ts'
 import { pickDeployment } from '#/core/pick-deployment.ts'
-import type { Assets, Certificates, Egress, Engine } from '#/core/ports.ts'
+import type { Assets, Certificates, Engine } from '#/core/ports.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
 import { type Connections, createConnections } from './connections.ts'
 import { createFastHttp1 } from './fast-http1.ts'
+import type { EdgeEgress } from './fetch-origin.ts'
 import { findSiteByName } from './find-site.ts'
 import type { Front } from './front.ts'
 import { type HandlePorts, handle, refuse } from './handle.ts'
@@ -42,7 +43,7 @@ export interface EdgeOptions {
   readonly engine: Pick<Engine, 'run' | 'warm'>
   readonly assets: Assets
   readonly programFirst: ProgramFirst
-  readonly egress: Pick<Egress, 'fetch'>
+  readonly egress: EdgeEgress
   /** Absent: `PURGE` is a method like any other. */
   readonly purge?: PurgePort
   readonly certificates?: Certificates
@@ -135,6 +136,7 @@ function adoptByNode(server: Server, socket: Socket): void {
 }
 
 function endIdle(connection: Connections['all'] extends ReadonlySet<infer One> ? One : never): void {
+  for (const goAway of connection.webSockets ?? []) goAway()
   if (connection.endGracefully !== undefined) connection.endGracefully()
   else if (connection.live.length === 0) connection.endSoon()
 }
@@ -144,6 +146,7 @@ type MutableFront = Front & HandlePorts & { draining: boolean }
 function createFront(options: EdgeOptions, connections: Connections, siteAnswers: SiteAnswers): MutableFront {
   const { log, metrics, pop, limits } = options
   const recorder = createRecorder({ log, metrics, pop: pop.id })
+  const onBug = (bug: unknown) => log.logger.error({ err: bug }, 'handle')
   const front: MutableFront = {
     snapshot: options.snapshot,
     engine: options.engine,
@@ -162,14 +165,14 @@ function createFront(options: EdgeOptions, connections: Connections, siteAnswers
     random: Math.random,
     draining: false,
     unreadBodyBytes: limits.unreadBodyBytes,
-    record: recorder.record,
+    record(exchange) {
+      metrics.inFlight(-1)
+      recorder.record(exchange)
+    },
     connectionOf: connections.of,
     serve(exchange, reply) {
       metrics.inFlight(1)
-      handle(exchange, reply, front).then(
-        () => metrics.inFlight(-1),
-        (bug) => log.logger.error({ err: bug }, 'handle'),
-      )
+      handle(exchange, reply, front).catch(onBug)
     },
     refuse(exchange, reply, error) {
       metrics.refused(error.code)

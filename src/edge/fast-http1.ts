@@ -7,7 +7,8 @@ import type { Socket } from 'node:net'
 import { AcceptedExchange, abandon, type Connection } from './accepted.ts'
 import { createHeadTail, FastReply, type HeadTail } from './fast-reply.ts'
 import type { Front } from './front.ts'
-import { type HostMemo, type ScannedHead, scanHead } from './scan-head.ts'
+import { InPlaceSocket } from './read-in-place.ts'
+import { type FieldsMemo, type ScannedHead, scanHead } from './scan-head.ts'
 
 export interface FastHttp1 {
   /** Serves a socket of which nothing was read, or whose first bytes were put back. */
@@ -52,23 +53,28 @@ export class FastConnection {
   readonly socket: Socket
   readonly tail: HeadTail
   readonly stallMs: number
+  readonly isEncrypted: boolean
   readonly #connection: Connection
   readonly #shared: Shared
-  readonly #memo: HostMemo = { authority: '', host: '' }
+  readonly #memo: FieldsMemo = { text: '', fields: undefined }
   /** Bytes that are no request yet, as Latin-1. */
   #text = ''
   #busy = false
   #ending = false
   #spoke = false
+  /** `#advance` is on the stack: it goes on with the next request itself. */
+  #advancing = false
   #lastActive = performance.now()
 
   constructor(socket: Socket, connection: Connection, shared: Shared) {
     this.socket = socket
     this.tail = shared.tail
     this.stallMs = shared.front.limits.responseIdleTimeoutMs
+    this.isEncrypted = connection.scheme === 'https'
     this.#connection = connection
     this.#shared = shared
     socket.on('data', this.#onData)
+    if (socket instanceof InPlaceSocket) socket.onBytes = this.#onData
     socket.on('end', this.#onEnd)
     socket.on('drain', this.#onDrain)
     socket.on('timeout', this.#onTimeout)
@@ -107,20 +113,28 @@ export class FastConnection {
 
   /** Takes requests from the bytes until one is under way, or none is left, or the client does not read. */
   readonly #advance = (): void => {
+    this.#advancing = true
+    const goesOn = this.#takeRequests()
+    this.#advancing = false
+    if (goesOn && !this.#busy && this.socket.isPaused()) this.socket.resume()
+  }
+
+  /** False where the socket is to stay as it is: handed over, or paused until it drains. */
+  #takeRequests(): boolean {
     while (this.#text !== '' && !this.#busy && !this.#ending) {
       if (this.socket.writableNeedDrain) {
         this.socket.pause()
-        return
+        return false
       }
       const head = scanHead(this.#text, this.#shared.front.limits, this.#memo)
       if (head === undefined) {
         this.#handOver()
-        return
+        return false
       }
       this.#text = head.length === this.#text.length ? '' : this.#text.slice(head.length)
       this.#accept(head)
     }
-    if (!this.#busy && this.socket.isPaused()) this.socket.resume()
+    return true
   }
 
   #accept(head: ScannedHead): void {
@@ -153,6 +167,7 @@ export class FastConnection {
     }
     if (this.socket.writableNeedDrain) this.socket.setTimeout(this.stallMs)
     // Not at once: the exchange that was just answered is still to be recorded.
+    if (this.#advancing) return
     if (this.#text !== '' || this.socket.isPaused()) process.nextTick(this.#advance)
   }
 
@@ -161,6 +176,7 @@ export class FastConnection {
     const { socket } = this
     this.#shared.open.delete(this)
     socket.off('data', this.#onData)
+    if (socket instanceof InPlaceSocket) socket.onBytes = undefined
     socket.off('end', this.#onEnd)
     socket.off('drain', this.#onDrain)
     socket.off('timeout', this.#onTimeout)

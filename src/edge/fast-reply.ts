@@ -10,11 +10,9 @@ import { clientGone } from './accepted.ts'
 import { areFieldsSound } from './check-fields.ts'
 import type { FastConnection } from './fast-http1.ts'
 import { declaredLength } from './http1-reply.ts'
+import { createJoiner, joinedBytes } from './join-bytes.ts'
 import { pump, type Sink } from './pump.ts'
 import type { Reply } from './reply.ts'
-
-/** Up to here joining head and body costs less than writing two pieces (`writev`). */
-const oneWriteBytes = 16 * 1024
 
 /** What ends every head, its empty line included. */
 export interface HeadTail {
@@ -22,11 +20,14 @@ export interface HeadTail {
   readonly close: string
   /** The value of the Date field. */
   date(): string
+  /** One write for head and small body, where what is written is not encrypted. */
+  readonly join: ReturnType<typeof createJoiner>
 }
 
 export function createHeadTail(date: () => string, keepAliveTimeoutMs: number): HeadTail {
   return {
     date,
+    join: createJoiner(),
     keep: `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(keepAliveTimeoutMs / 1000)}\r\n\r\n`,
     close: 'Connection: close\r\n\r\n',
   }
@@ -50,17 +51,29 @@ export class FastReply implements Reply {
   }
 
   sendWhole(status: number, statusText: string | undefined, headers: HeaderList, body: Uint8Array | null): void {
-    const { socket } = this.#connection
     const head = this.#begin(status, statusText, headers, '')
-    if (body === null) socket.write(head, 'latin1')
-    else if (body.length <= oneWriteBytes) socket.write(head + latin1(body), 'latin1')
-    else {
+    if (body === null) this.#connection.socket.write(head, 'latin1')
+    else this.#write(head, body)
+    this.#finish()
+  }
+
+  sendFixed(head: string, rest: string, body: Uint8Array): void {
+    const { socket, tail } = this.#connection
+    if (this.headSent || !socket.writable) throw clientGone()
+    this.headSent = true
+    this.#write(head + rest + (this.#closes ? tail.close : tail.keep), body)
+    this.#finish()
+  }
+
+  #write(head: string, body: Uint8Array): void {
+    const { socket, isEncrypted, tail } = this.#connection
+    if (body.length > joinedBytes) {
       socket.cork()
       socket.write(head, 'latin1')
       socket.write(body)
       socket.uncork()
-    }
-    this.#finish()
+    } else if (isEncrypted) socket.write(head + latin1(body), 'latin1')
+    else tail.join(socket, head, body)
   }
 
   async sendStream(
@@ -173,7 +186,7 @@ class BodySink implements Sink {
     const before = this.#chunked ? `${this.#head}${chunk.length.toString(16)}\r\n` : this.#head
     const after = this.#chunked ? '\r\n' : ''
     this.#head = ''
-    if (chunk.length <= oneWriteBytes) return socket.write(before + latin1(chunk) + after, 'latin1')
+    if (chunk.length <= joinedBytes) return socket.write(before + latin1(chunk) + after, 'latin1')
     socket.cork()
     if (before !== '') socket.write(before, 'latin1')
     let flows = socket.write(chunk)

@@ -5,33 +5,76 @@ import type { CacheWish } from '#/core/cache-policy.ts'
 import type { Answer, HeaderList } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { OriginPool } from '#/core/origin.ts'
-import type { Egress, EgressRequest } from '#/core/ports.ts'
+import type { Egress, EgressAnswer, EgressRequest, SharedCache } from '#/core/ports.ts'
 import { publicUrl } from '#/core/purge-wishes.ts'
 import type { Site, Target } from '#/core/snapshot.ts'
-import type { AcceptedExchange } from './accepted.ts'
+import { connectionNames, headerValue } from '#/http/header-list.ts'
+import { decideKeeping } from './apply-cache-rules.ts'
 import { finishAnswer, planFetch, type ReadyRules, readyRules, ruleFacts } from './apply-rules.ts'
 import { addCacheHeaders } from './cache-headers.ts'
+import type { OriginExchange } from './origin-exchange.ts'
 import { answerPurge, type PurgePort } from './purge-request.ts'
-import { forwardedHeaders, type Pop } from './request-headers.ts'
+import type { Reply } from './reply.ts'
+import { changedOnTheWay, forwardedHeaders, type Pop } from './request-headers.ts'
+
+/** Without `hit` every request goes the way of one that asks the origin. */
+export type EdgeEgress = Pick<Egress, 'fetch'> & Partial<Pick<SharedCache, 'hit'>>
 
 export interface OriginOptions {
-  readonly egress: Pick<Egress, 'fetch'>
+  readonly egress: EdgeEgress
   readonly purge: PurgePort | undefined
   readonly pop: Pop
   readonly limits: Limits
 }
 
 /**
- * Rejects with `origin_*` or `egress_refused`. Without rules the origin's own name is the Host; the client's travels beside
- * it, without its port: no cache key has one, and what an origin builds from it would reach other clients.
+ * At once where the answer lies in memory. Rejects with `origin_*` or `egress_refused`. Without rules the origin's own name
+ * is the Host; the client's travels beside it, without its port: no cache key has one, and what an origin builds from it
+ * would reach other clients.
  */
-export async function fetchOrigin(
-  exchange: AcceptedExchange,
+export function fetchOrigin(
+  exchange: OriginExchange,
+  site: Site,
+  target: Extract<Target, { readonly kind: 'origin' }>,
+  options: OriginOptions,
+  reply: Pick<Reply, 'informational'>,
+): Answer | Promise<Answer> {
+  return findHit(exchange, site, options.egress) ?? askOrigin(exchange, site, target, options, reply)
+}
+
+/** Rules may change what is asked for, and a loop is found on the way to the origin: those take the long way. */
+function findHit(exchange: OriginExchange, site: Site, egress: EdgeEgress): Answer | undefined {
+  const { method, headers } = exchange
+  if (egress.hit === undefined || site.rules !== undefined || (method !== 'GET' && method !== 'HEAD')) return undefined
+  if (site.cacheRules !== undefined || site.cache?.staticFiles !== undefined) return undefined
+  if (exchange.body !== null || exchange.wantsUpgrade || connectionNames(headers) !== undefined) return undefined
+  if (headerValue(headers, 'cdn-loop') !== undefined) return undefined
+  const answer = egress.hit({
+    by: { site: site.name },
+    method,
+    headers,
+    publicUrl: publicUrl(exchange.scheme, exchange.host, exchange.path),
+    changed: changedOnTheWay,
+    ...(site.cache && { cache: { policy: site.cache } }),
+  })
+  return answer && withCacheHeaders(exchange, answer)
+}
+
+function withCacheHeaders(exchange: OriginExchange, answer: EgressAnswer): Answer {
+  if (answer.cacheOutcome === undefined) return answer
+  exchange.cache = answer.cacheOutcome
+  addCacheHeaders(answer)
+  return answer
+}
+
+async function askOrigin(
+  exchange: OriginExchange,
   site: Site,
   { url, pool }: Extract<Target, { readonly kind: 'origin' }>,
   options: OriginOptions,
-  onInformational?: EgressRequest['onInformational'],
+  reply: Pick<Reply, 'informational'>,
 ): Promise<Answer> {
+  const onInformational: EgressRequest['onInformational'] = (status, fields) => reply.informational(status, fields)
   const headers = forwardedHeaders(exchange, options.pop, options.limits.requestLoops)
   // RFC 9110 §7.6.3: the version in which the request came here.
   headers.push('via', `${exchange.httpVersion} rimward`, 'x-forwarded-host', exchange.host)
@@ -40,7 +83,12 @@ export async function fetchOrigin(
   const { path } = exchange
   if (exchange.method === 'PURGE' && options.purge !== undefined)
     return answerPurge(exchange, site.name, path, options.purge)
-  return ask(exchange, site, { url: originUrl(url, path), path, headers, pool, onInformational }, options)
+  const wanted = { url: originUrl(url, path), path, headers, pool, onInformational }
+  const kept = decideKeeping(site, exchange)
+  if (kept === undefined) return ask(exchange, site, wanted, options)
+  const { wish, onOriginAnswer, onClientAnswer } = kept
+  const answer = await ask(exchange, site, { ...wanted, wish, onOriginAnswer }, options)
+  return onClientAnswer === undefined ? answer : onClientAnswer(answer)
 }
 
 interface ByRules {
@@ -50,7 +98,7 @@ interface ByRules {
 }
 
 async function fetchByRules(
-  exchange: AcceptedExchange,
+  exchange: OriginExchange,
   site: Site,
   { rules, headers, onInformational }: ByRules,
   options: OriginOptions,
@@ -78,7 +126,7 @@ interface Wanted {
 }
 
 async function ask(
-  exchange: AcceptedExchange,
+  exchange: OriginExchange,
   site: Site,
   { url, path, headers, pool, wish, onOriginAnswer, onInformational }: Wanted,
   { egress }: OriginOptions,
@@ -100,12 +148,8 @@ async function ask(
     client: exchange.connection.client.address,
     ...(pool && { pool }),
   })
-  if (answer.cacheOutcome !== undefined) {
-    exchange.cache = answer.cacheOutcome
-    addCacheHeaders(answer)
-  }
   exchange.timings.origin = performance.now() - started
-  return answer
+  return withCacheHeaders(exchange, answer)
 }
 
 /** Words between an origin and its delivery network, not for clients (Edge Architecture Specification §2.3). */

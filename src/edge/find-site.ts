@@ -41,6 +41,12 @@ export function findSiteByName(snapshot: Snapshot, host: string): Site | undefin
   return findSite(snapshot, { scheme: 'https', host, path: '/' })
 }
 
+/** A program on a route stands in front of the origin of the same host, where there is one. */
+export function originBehind(snapshot: Snapshot, site: Site, host: string): Site | undefined {
+  if (site.target.kind === 'origin') return site
+  return snapshot.sites.find((one) => one.target.kind === 'origin' && one.hostnames.includes(host))
+}
+
 function matcherOf(snapshot: Snapshot): Matcher {
   let matcher = matchers.get(snapshot)
   if (matcher === undefined) {

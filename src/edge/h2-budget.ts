@@ -26,18 +26,25 @@ export function createBudget(burst: number, perSecond: number): Budget {
 }
 
 export interface Recent {
+  /** Numbers from 1. */
   add(number: number): void
+  delete(number: number): void
   has(number: number): boolean
 }
 
-/** The last `limit` numbers added. */
+/** The last `limit` numbers added: written with each stream, looked through only when a client errs. */
 export function createRecent(limit: number): Recent {
-  const numbers = new Set<number>()
+  const numbers = new Uint32Array(limit)
+  let next = 0
   return {
     add(number) {
-      numbers.add(number)
-      if (numbers.size > limit) numbers.delete(numbers.values().next().value!)
+      numbers[next] = number
+      next = next + 1 === limit ? 0 : next + 1
     },
-    has: (number) => numbers.has(number),
+    delete(number) {
+      const at = numbers.indexOf(number)
+      if (at !== -1) numbers[at] = 0
+    },
+    has: (number) => numbers.includes(number),
   }
 }

@@ -12,6 +12,8 @@ export interface Pseudo {
   scheme: string
   authority: string | undefined
   path: string
+  /** Of an extended CONNECT (RFC 8441 §4). */
+  protocol: string | undefined
 }
 
 /** No upper case (§8.2.1). */
@@ -28,22 +30,29 @@ const ofHttp1: ReadonlySet<string> = new Set([
   'upgrade',
 ])
 
-/** Separates pseudo-fields, joins cookies that were split (§8.2.3); undefined for a malformed request. */
-export function readFields(fields: readonly string[]): { pseudo: Pseudo; headers: HeaderList } | undefined {
+/**
+ * Separates pseudo-fields, joins cookies that were split (§8.2.3); undefined for a malformed request. Fields that are those
+ * of `before`, sound fields in the same place, are not looked at again: most fields of a client's requests are the same.
+ */
+export function readFields(
+  fields: readonly string[],
+  before: readonly string[],
+): { pseudo: Pseudo; headers: HeaderList } | undefined {
   const found: Partial<Record<string, string>> = {}
   const headers: HeaderList = []
   let cookie = -1
   for (let index = 0; index < fields.length; index += 2) {
     const name = fields[index]!
     const value = fields[index + 1]!
-    if (!fieldValue.test(value)) return undefined
+    const known = name === before[index] && value === before[index + 1]
+    if (!known && !fieldValue.test(value)) return undefined
     if (name.charCodeAt(0) === 58) {
       // Before all others, once each, and only those of requests (§8.3).
       if (headers.length > 0 || found[name] !== undefined || !isPseudo(name)) return undefined
       found[name] = value
       continue
     }
-    if (!fieldName.test(name) || ofHttp1.has(name) || (name === 'te' && value !== 'trailers')) return undefined
+    if (!known && !isOfRequests(name, value)) return undefined
     if (name === 'cookie' && cookie !== -1) headers[cookie] += `; ${value}`
     else {
       headers.push(name, value)
@@ -54,18 +63,25 @@ export function readFields(fields: readonly string[]): { pseudo: Pseudo; headers
   return pseudo && { pseudo, headers }
 }
 
+function isOfRequests(name: string, value: string): boolean {
+  return fieldName.test(name) && !ofHttp1.has(name) && (name !== 'te' || value === 'trailers')
+}
+
 function isPseudo(name: string): boolean {
-  return name === ':method' || name === ':scheme' || name === ':authority' || name === ':path'
+  return name === ':method' || name === ':scheme' || name === ':authority' || name === ':path' || name === ':protocol'
 }
 
 /** §8.3.1; CONNECT (§8.5) has neither scheme nor path, and is refused later in so many words. */
 function readPseudo(found: Partial<Record<string, string>>): Pseudo | undefined {
-  const { ':method': method, ':scheme': scheme, ':authority': authority, ':path': path } = found
+  const { ':method': method, ':scheme': scheme, ':authority': authority, ':path': path, ':protocol': protocol } = found
   if (method === undefined || !/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(method)) return undefined
-  if (method === 'CONNECT')
-    return scheme === undefined && path === undefined ? { method, scheme: '', authority, path: '' } : undefined
+  if (method === 'CONNECT' && protocol === undefined) {
+    const isWhole = scheme === undefined && path === undefined
+    return isWhole ? { method, scheme: '', authority, path: '', protocol } : undefined
+  }
+  if (protocol !== undefined && (method !== 'CONNECT' || authority === undefined)) return undefined
   if ((scheme !== 'http' && scheme !== 'https') || path === undefined || path === '') return undefined
-  return { method, scheme, authority, path }
+  return { method, scheme, authority, path, protocol }
 }
 
 /** Trailers are read for their form and dropped: no pseudo-fields in them (§8.1). */
@@ -91,5 +107,22 @@ export function readRequest(
   if (tooLarge) return new EdgeError('headers_too_large', 'The header fields are more or larger than allowed.')
   if (expect !== undefined && expect !== '100-continue')
     return new EdgeError('expectation_failed', 'The only expectation understood is `100-continue`.')
-  return readHttp2Head(pseudo, headers, limits, ended)
+  if (pseudo.protocol === undefined) return readHttp2Head(pseudo, headers, limits, ended)
+  if (pseudo.protocol !== 'websocket')
+    return new EdgeError('method_not_allowed', 'CONNECT is served for the protocol `websocket` alone.')
+  if (ended) return new EdgeError('bad_request', 'A WebSocket does not end with its request.')
+  const head = readHttp2Head({ ...pseudo, method: 'GET' }, headers, limits, false)
+  return head instanceof EdgeError ? head : { ...head, hasBody: false, wantsUpgrade: true }
+}
+
+/**
+ * The fields of an extended CONNECT as those of a GET with `Upgrade`, which is what programs and origins understand: with a
+ * key, which HTTP/2 has no use for (RFC 8441 §5).
+ */
+export function websocketFields(headers: HeaderList, key: string): HeaderList {
+  const fields: HeaderList = []
+  for (let index = 0; index < headers.length; index += 2)
+    if (headers[index] !== 'sec-websocket-key') fields.push(headers[index]!, headers[index + 1]!)
+  fields.push('sec-websocket-key', key)
+  return fields
 }

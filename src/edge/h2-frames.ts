@@ -105,12 +105,13 @@ export const setting = {
   window: 4,
   frameBytes: 5,
   listBytes: 6,
+  /** RFC 8441 §3. */
+  connectProtocol: 8,
 } as const
 
 /** What a client may tell us that matters to us. */
 export interface PeerSettings {
   window: number
-  frameBytes: number
 }
 
 /** Changes `peer`; a fault for values that §6.5.2 forbids. */
@@ -124,11 +125,9 @@ export function readSettings(payload: Buffer, peer: PeerSettings): Fault | undef
       if (value > largestWindow) return connectionFault(h2Error.flowControl, 'INITIAL_WINDOW_SIZE above 2^31-1')
       peer.window = value
     }
-    if (name === setting.frameBytes) {
-      if (value < frameBytes || value > 0xff_ffff)
-        return connectionFault(h2Error.protocol, 'MAX_FRAME_SIZE out of range')
-      peer.frameBytes = value
-    }
+    // No frame of ours is larger than the least that it may say: small frames let streams take turns.
+    if (name === setting.frameBytes && (value < frameBytes || value > 0xff_ffff))
+      return connectionFault(h2Error.protocol, 'MAX_FRAME_SIZE out of range')
   }
   return undefined
 }

@@ -4,21 +4,25 @@
 import { type Duplex, Readable } from 'node:stream'
 import { EdgeError } from '#/core/errors.ts'
 import type { HeaderList } from '#/core/exchange.ts'
-import { encodeHead, headBound } from '#/http/hpack.ts'
+import { headerValue } from '#/http/header-list.ts'
+import { fieldsBlock } from '#/http/hpack.ts'
 import { type AcceptedExchange, clientGone } from './accepted.ts'
 import { areFieldsSound } from './check-fields.ts'
-import { flag, frameHeadBytes, frameType, h2Error, writeFrameHead } from './h2-frames.ts'
+import { fieldsOfLines, fixedBlock } from './h2-fixed-head.ts'
+import { flag, h2Error } from './h2-frames.ts'
+import { createTunnel } from './h2-tunnel.ts'
 import { declaredLength } from './http1-reply.ts'
+import { joinWebSocket } from './join-websocket.ts'
 import { pump, type Sink } from './pump.ts'
 import type { Reply } from './reply.ts'
 import type { RequestBody } from './request-body.ts'
 
 /** What a stream needs of its connection. */
 export interface StreamHost {
-  readonly peerFrameBytes: number
   /** The Date field's value for now. */
   date(): string
-  queue(frame: Buffer): void
+  sendHead(stream: number, flags: number, status: number, headers: HeaderList): void
+  sendBlock(stream: number, flags: number, block: string): void
   /** Sends what windows allow of the stream's waiting bytes. */
   sendWaiting(stream: H2Stream): void
   resetStream(stream: H2Stream, code: number): void
@@ -32,6 +36,9 @@ const creditStep = 16 * 1024
 /** Bytes of an answer that wait for the client before its source is stopped. */
 const highWater = 64 * 1024
 
+/** Most streams have no listeners. */
+const none: (() => void)[] = []
+
 export class H2Stream implements Reply, Sink {
   readonly id: number
   readonly #host: StreamHost
@@ -41,6 +48,8 @@ export class H2Stream implements Reply, Sink {
   destroyed = false
   /** The client's side is finished: END_STREAM came. */
   remoteEnded = false
+  /** An extended CONNECT (RFC 8441). */
+  asksForWebSocket = false
   declared: number | undefined
   received = 0
   exchange: AcceptedExchange | undefined
@@ -58,8 +67,8 @@ export class H2Stream implements Reply, Sink {
   wantsNoMore = false
   #padding = 0
   #credited = 0
-  readonly #drainListeners: (() => void)[] = []
-  readonly #closeListeners: (() => void)[] = []
+  #drainListeners: (() => void)[] = none
+  #closeListeners: (() => void)[] = none
 
   constructor(
     id: number,
@@ -112,17 +121,37 @@ export class H2Stream implements Reply, Sink {
 
   informational(status: number, headers: HeaderList): void {
     if (this.headSent || this.destroyed || !areFieldsSound(headers)) return
-    this.#queueHead(status, lowerCase(headers.slice()), 0, undefined)
+    this.#host.sendHead(this.id, 0, status, headers)
   }
 
   sendWhole(status: number, _statusText: string | undefined, headers: HeaderList, body: Uint8Array | null): void {
+    this.#refuseAsWebSocket(status)
     this.#begin(headers)
     if (body === null || body.length === 0) {
-      this.#queueHead(status, headers, flag.endStream, undefined)
+      this.#host.sendHead(this.id, flag.endStream, status, headers)
       this.ended = true
       this.sentEnd = true
       this.#host.answered(this)
-    } else this.#queueHead(status, headers, 0, body)
+      return
+    }
+    this.#host.sendHead(this.id, 0, status, headers)
+    this.#sendBody(body)
+  }
+
+  #sendBody(body: Uint8Array): void {
+    if (body.length > 0) this.waiting.push(body)
+    this.waitingBytes = body.length
+    this.ended = true
+    this.#host.sendWaiting(this)
+  }
+
+  /** `head` becomes a block once. */
+  sendFixed(head: string, rest: string, body: Uint8Array): void {
+    if (this.destroyed || this.headSent) throw clientGone()
+    this.#refuseAsWebSocket(200)
+    this.headSent = true
+    this.#host.sendBlock(this.id, 0, fixedBlock(head) + fieldsBlock(fieldsOfLines(rest, 0), 0))
+    this.#sendBody(body)
   }
 
   async sendStream(
@@ -131,14 +160,27 @@ export class H2Stream implements Reply, Sink {
     headers: HeaderList,
     body: Readable,
   ): Promise<number> {
+    if (this.asksForWebSocket && status < 300) body.on('error', () => {}).destroy()
+    this.#refuseAsWebSocket(status)
     this.#begin(headers)
-    this.#queueHead(status, headers, 0, undefined)
+    this.#host.sendHead(this.id, 0, status, headers)
     return pump(body, this, { declared: declaredLength(headers), onStall() {} })
   }
 
-  async switchProtocols(_headers: HeaderList, upgraded: Duplex): Promise<number> {
-    upgraded.destroy()
-    throw new EdgeError('program_exception', 'HTTP/2 has no 101 (RFC 9113 §8.6).')
+  /** RFC 8441 §5: 200 says what 101 does, and `Sec-WebSocket-Accept` has no place. */
+  async switchProtocols(headers: HeaderList, upgraded: Duplex): Promise<number> {
+    const { exchange } = this
+    if (this.destroyed || exchange === undefined) {
+      upgraded.destroy()
+      throw clientGone()
+    }
+    const fields: HeaderList = []
+    for (let index = 0; index < headers.length; index += 2)
+      if (headers[index]!.toLowerCase() !== 'sec-websocket-accept') fields.push(headers[index]!, headers[index + 1]!)
+    this.#begin(fields)
+    this.#host.sendHead(this.id, 0, 200, fields)
+    const tunnel = createTunnel(this, (code) => this.#host.resetStream(this, code))
+    return joinWebSocket(tunnel, upgraded, exchange.connection)
   }
 
   closeAfter(): void {
@@ -149,49 +191,16 @@ export class H2Stream implements Reply, Sink {
     if (!this.destroyed) this.#host.resetStream(this, h2Error.internal)
   }
 
+  /** A page with 200 would be taken for the WebSocket itself (RFC 8441 §5). */
+  #refuseAsWebSocket(status: number): void {
+    if (this.asksForWebSocket && status < 300)
+      throw new EdgeError('bad_request', `What answers here is no WebSocket: it answered ${status}.`)
+  }
+
   #begin(headers: HeaderList): void {
     if (this.destroyed || this.headSent) throw clientGone()
     this.headSent = true
-    lowerCase(headers)
-    for (let index = 0; index < headers.length; index += 2) if (headers[index] === 'date') return
-    headers.push('date', this.#host.date())
-  }
-
-  /** Head, and the body too when it fits into one frame and the windows: one buffer, one write. */
-  #queueHead(status: number, headers: HeaderList, flags: number, body: Uint8Array | undefined): void {
-    const host = this.#host
-    const frame = Buffer.allocUnsafe(frameHeadBytes + headBound(headers))
-    const end = encodeHead(frame, frameHeadBytes, status, headers)
-    const block = end - frameHeadBytes
-    if (block <= host.peerFrameBytes) {
-      writeFrameHead(frame, 0, block, frameType.headers, flags | flag.endHeaders, this.id)
-      host.queue(frame.subarray(0, end))
-    } else this.#queueInPieces(frame.subarray(frameHeadBytes, end), flags)
-    if (body !== undefined) {
-      this.waiting.push(body)
-      this.waitingBytes += body.length
-      this.ended = true
-      host.sendWaiting(this)
-    }
-  }
-
-  /** HEADERS and CONTINUATION (§6.10). */
-  #queueInPieces(block: Buffer, flags: number): void {
-    const size = this.#host.peerFrameBytes
-    for (let at = 0; at < block.length; at += size) {
-      const piece = block.subarray(at, at + size)
-      const head = Buffer.allocUnsafe(frameHeadBytes)
-      const ends = at + size >= block.length ? flag.endHeaders : 0
-      writeFrameHead(
-        head,
-        0,
-        piece.length,
-        at === 0 ? frameType.headers : frameType.continuation,
-        at === 0 ? flags | ends : ends,
-        this.id,
-      )
-      this.#host.queue(Buffer.concat([head, piece]))
-    }
+    if (headerValue(headers, 'date') === undefined) headers.push('date', this.#host.date())
   }
 
   // ─── As a sink ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -213,20 +222,20 @@ export class H2Stream implements Reply, Sink {
   }
 
   on(event: 'drain' | 'close', listener: () => void): void {
-    const listeners = event === 'drain' ? this.#drainListeners : this.#closeListeners
-    listeners.push(listener)
+    if (event === 'drain') this.#drainListeners = [...this.#drainListeners, listener]
+    else this.#closeListeners = [...this.#closeListeners, listener]
   }
 
   off(event: 'drain' | 'close', listener: () => void): void {
-    const listeners = event === 'drain' ? this.#drainListeners : this.#closeListeners
-    const index = listeners.indexOf(listener)
-    if (index !== -1) listeners.splice(index, 1)
+    const others = (one: () => void) => one !== listener
+    if (event === 'drain') this.#drainListeners = this.#drainListeners.filter(others)
+    else this.#closeListeners = this.#closeListeners.filter(others)
   }
 
   /** Called by the connection when bytes left `waiting`. */
   progressed(): void {
     this.lastProgress = performance.now()
-    if (!this.ended && this.waitingBytes < highWater / 2) for (const listener of [...this.#drainListeners]) listener()
+    if (!this.ended && this.waitingBytes < highWater / 2) for (const listener of this.#drainListeners) listener()
   }
 
   /** The stream is over; where it is `lost` before its end, an exchange that is still live loses its client. */
@@ -236,14 +245,9 @@ export class H2Stream implements Reply, Sink {
     this.waiting = []
     this.waitingBytes = 0
     if (lost) {
-      for (const listener of [...this.#closeListeners]) listener()
+      for (const listener of this.#closeListeners) listener()
       if (this.exchange?.connection.live.includes(this.exchange)) this.exchange.fail(clientGone())
     }
     if (lost || !this.remoteEnded) this.source?.destroy()
   }
-}
-
-function lowerCase(headers: HeaderList): HeaderList {
-  for (let index = 0; index < headers.length; index += 2) headers[index] = headers[index]!.toLowerCase()
-  return headers
 }

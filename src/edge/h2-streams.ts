@@ -2,46 +2,48 @@
  * The streams of one HTTP/2 connection: which are open, what each may send and receive (RFC 9113 §5.1, §5.2), and the
  * bytes on their way out.
  */
+import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { EdgeError } from '#/core/errors.ts'
+import type { HeaderList } from '#/core/exchange.ts'
 import { headerValue } from '#/http/header-list.ts'
 import { createHpackDecoder } from '#/http/hpack.ts'
 import { AcceptedExchange, type Connection, noHead } from './accepted.ts'
 import type { Front } from './front.ts'
+import type { Blocks } from './h2-blocks.ts'
 import { type Budget, createBudget, createRecent } from './h2-budget.ts'
-import { areTrailersSound, readFields, readRequest } from './h2-fields.ts'
+import { areTrailersSound, type Pseudo, readFields, readRequest, websocketFields } from './h2-fields.ts'
 import {
   connectionFault,
   defaultWindow,
   type Fault,
   flag,
-  frameBytes,
-  frameHeadBytes,
   frameType,
   h2Error,
-  largestWindow,
-  numbersFrame,
   type PeerSettings,
   streamFault,
-  writeFrameHead,
 } from './h2-frames.ts'
-import { createH2Out, type H2Out } from './h2-out.ts'
+import { H2Sender } from './h2-send.ts'
 import { H2Stream, type StreamHost } from './h2-stream.ts'
 import { createReceiveWindow } from './h2-window.ts'
 import { endAndLinger } from './linger.ts'
 import { createRequestBody, type RequestBody } from './request-body.ts'
 
-const framesATurn = 4
+/** Of a request whose fields could not be kept. */
+const noPseudo: Pseudo = { method: '', scheme: '', authority: undefined, path: '', protocol: undefined }
+
+export interface StreamsOptions {
+  readonly control: Budget
+  readonly blocks: Blocks
+}
 
 export class H2Streams implements StreamHost {
   readonly streamWindow = 256 * 1024
-  readonly peer: PeerSettings = { window: defaultWindow, frameBytes }
-  /** Nothing is read or sent any more. */
-  over = false
+  readonly peer: PeerSettings = { window: defaultWindow }
+  readonly sender: H2Sender
   readonly #front: Front
   readonly #socket: Socket
   readonly #connection: Connection
-  readonly #control: Budget
   /** RFC 9113 §10.5: streams that one side resets, whichever (CVE-2023-44487, CVE-2025-8671). */
   readonly #resets = createBudget(200, 33)
   readonly #hpack: ReturnType<typeof createHpackDecoder>
@@ -50,20 +52,17 @@ export class H2Streams implements StreamHost {
   readonly #resetLately = createRecent(200)
   readonly #closedLately = createRecent(200)
   #lastStream = 0
-  #sendWindow = defaultWindow
-  readonly #receiveWindow = createReceiveWindow((frame) => this.queue(frame))
-  readonly #out: H2Out
-  /** Streams have bytes that only wait for the socket, not for a window. */
-  #held = false
+  #lastFields: readonly string[] = []
+  readonly #receiveWindow = createReceiveWindow((frame) => this.sender.queue(frame))
   #goingAway = false
   #lastActive = performance.now()
 
-  constructor(front: Front, socket: Socket, connection: Connection, control: Budget) {
+  constructor(front: Front, socket: Socket, connection: Connection, { control, blocks }: StreamsOptions) {
     this.#front = front
     this.#socket = socket
     this.#connection = connection
-    this.#control = control
-    this.#out = createH2Out(socket, this.#onTurn)
+    const onAnswered = (stream: H2Stream) => this.answered(stream)
+    this.sender = new H2Sender({ socket, blocks, streams: this.#streams, control, onAnswered })
     const { limits } = front
     this.#hpack = createHpackDecoder({
       tableBytes: 4096,
@@ -72,9 +71,9 @@ export class H2Streams implements StreamHost {
     })
   }
 
-  get peerFrameBytes(): number {
-    // Small frames let streams take turns.
-    return Math.min(this.peer.frameBytes, frameBytes)
+  /** Nothing is read or sent any more. */
+  get over(): boolean {
+    return this.sender.over
   }
 
   date(): string {
@@ -97,7 +96,8 @@ export class H2Streams implements StreamHost {
     // Streams that were reset may still have work behind them: `live` counts that.
     if (this.#goingAway || this.#streams.size >= most || this.#connection.live.length >= most)
       return streamFault(h2Error.refusedStream, 'too many streams')
-    const read = readFields(decoded.fields)
+    const read = readFields(decoded.fields, this.#lastFields)
+    if (read !== undefined) this.#lastFields = decoded.fields
     if (read === undefined && !decoded.tooLarge) return streamFault(h2Error.protocol, 'malformed fields')
     return this.#accept(id, read, ended, decoded.tooLarge)
   }
@@ -117,7 +117,7 @@ export class H2Streams implements StreamHost {
 
   #accept(id: number, read: ReturnType<typeof readFields>, ended: boolean, tooLarge: boolean): Fault | undefined {
     const { limits } = this.#front
-    const pseudo = read?.pseudo ?? { method: '', scheme: '', authority: undefined, path: '' }
+    const pseudo = read?.pseudo ?? noPseudo
     const headers = read?.headers ?? []
     const expect = headerValue(headers, 'expect')?.toLowerCase()
     const head = readRequest(pseudo, headers, { limits, ended, tooLarge, expect })
@@ -128,23 +128,30 @@ export class H2Streams implements StreamHost {
     const stream = new H2Stream(id, this, { send: this.peer.window, receive: this.streamWindow }, !ended)
     stream.declared = declared
     this.#streams.set(id, stream)
-    const body = refusal !== undefined || ended ? null : this.#bodyOf(stream, declared, expect !== undefined)
+    const joins = refusal === undefined && pseudo.protocol !== undefined
+    stream.asksForWebSocket = joins
+    stream.wantsNoMore = joins
+    const hasBody = refusal === undefined && !ended && !joins
     const exchange = new AcceptedExchange(this.#connection, {
       startedAt: this.#front.clock(),
       startedTick: this.#lastActive,
-      method: pseudo.method,
+      method: joins ? 'GET' : pseudo.method,
       httpVersion: '2',
-      headers,
+      headers: joins ? websocketFields(headers, randomBytes(16).toString('base64')) : headers,
       head: head instanceof EdgeError ? { ...noHead, path: pseudo.path } : head,
-      body,
+      body: hasBody ? this.#bodyOf(stream, declared, expect !== undefined) : null,
     })
+    this.#serve(exchange, stream, refusal)
+    return undefined
+  }
+
+  #serve(exchange: AcceptedExchange, stream: H2Stream, refusal: EdgeError | undefined): void {
     stream.exchange = exchange
     if (refusal !== undefined) this.#front.refuse(exchange, stream, refusal)
     else {
       this.#connection.live.push(exchange)
       this.#front.serve(exchange, stream)
     }
-    return undefined
   }
 
   #bodyOf(stream: H2Stream, declaredBytes: number | undefined, continues: boolean): RequestBody {
@@ -182,7 +189,9 @@ export class H2Streams implements StreamHost {
       return streamFault(tooLong ? h2Error.protocol : h2Error.flowControl, 'more than declared or allowed')
     }
     stream.receive(bytes, frameLength)
-    return ended ? this.#endRequest(stream) : undefined
+    if (ended) return this.#endRequest(stream)
+    if (stream.sentEnd && stream.wantsNoMore && this.#isTooMuch(stream)) this.#stopBody(stream)
+    return undefined
   }
 
   #onLateData(id: number, frameLength: number): Fault | undefined {
@@ -204,6 +213,8 @@ export class H2Streams implements StreamHost {
     if (!this.#resets.spend(performance.now())) return connectionFault(h2Error.calm, 'too many streams reset')
     const stream = this.#streams.get(id)
     if (stream !== undefined) this.#remove(stream, { lost: true })
+    // Frames behind our own reset may have been on their way; behind the client's nothing may follow (§5.1).
+    else this.#resetLately.delete(id)
     return undefined
   }
 
@@ -223,8 +234,8 @@ export class H2Streams implements StreamHost {
   /** GOAWAY with its reason (§5.4.1), then the end. */
   fail(fault: Fault): void {
     if (this.over) return
-    this.queue(numbersFrame(frameType.goaway, 0, this.#lastStream, fault.code))
-    this.#out.flush()
+    this.sender.queueNumbers(frameType.goaway, 0, this.#lastStream, fault.code)
+    this.sender.flush()
     this.loseAll()
     // Who floods us is not listened to any longer.
     if (fault.code === h2Error.calm) this.#socket.destroySoon()
@@ -237,7 +248,7 @@ export class H2Streams implements StreamHost {
   }
 
   #queueReset(id: number, code: number): void {
-    this.queue(numbersFrame(frameType.reset, id, code))
+    this.sender.queueNumbers(frameType.reset, id, code)
     this.#resetLately.add(id)
   }
 
@@ -251,7 +262,7 @@ export class H2Streams implements StreamHost {
   }
 
   loseAll(): void {
-    this.over = true
+    this.sender.over = true
     for (const stream of [...this.#streams.values()]) this.#remove(stream, { lost: true })
   }
 
@@ -259,13 +270,14 @@ export class H2Streams implements StreamHost {
   goAway(): void {
     if (this.#goingAway || this.over) return
     this.#goingAway = true
-    this.queue(numbersFrame(frameType.goaway, 0, this.#lastStream, h2Error.none))
+    this.sender.queueNumbers(frameType.goaway, 0, this.#lastStream, h2Error.none)
+    for (const stream of [...this.#streams.values()]) if (stream.sentEnd) this.#stopBody(stream)
     if (this.#streams.size === 0) this.#end()
   }
 
   #end(): void {
-    this.#out.flush()
-    this.over = true
+    this.sender.flush()
+    this.sender.over = true
     this.#socket.destroySoon()
   }
 
@@ -277,112 +289,54 @@ export class H2Streams implements StreamHost {
 
   credit(stream: H2Stream, bytes: number): void {
     stream.receiveWindow += bytes
-    this.queue(numbersFrame(frameType.window, stream.id, bytes))
+    this.sender.queueNumbers(frameType.window, stream.id, bytes)
     this.#receiveWindow.credit(bytes)
   }
 
   onWindow(id: number, increment: number): Fault | undefined {
-    if (id === 0) {
-      if (increment === 0) return connectionFault(h2Error.protocol, 'a window of nothing')
-      this.#sendWindow += increment
-      if (this.#sendWindow > largestWindow) return connectionFault(h2Error.flowControl, 'a window above 2^31-1')
-      this.#sendAll()
-      return undefined
-    }
+    if (id === 0) return this.sender.openWindow(increment)
     if (id > this.#lastStream || id % 2 === 0)
       return connectionFault(h2Error.protocol, 'WINDOW_UPDATE on an idle stream')
     const stream = this.#streams.get(id)
-    if (stream === undefined) return undefined
-    if (increment === 0) return streamFault(h2Error.protocol, 'a window of nothing')
-    stream.sendWindow += increment
-    if (stream.sendWindow > largestWindow) return streamFault(h2Error.flowControl, 'a window above 2^31-1')
-    this.sendWaiting(stream)
-    return undefined
-  }
-
-  /** A new SETTINGS_INITIAL_WINDOW_SIZE holds for streams already open too (§6.9.2). */
-  changeWindows(change: number): Fault | undefined {
-    if (change === 0) return undefined
-    for (const stream of this.#streams.values()) {
-      stream.sendWindow += change
-      if (stream.sendWindow > largestWindow) return connectionFault(h2Error.flowControl, 'a window above 2^31-1')
-    }
-    if (change > 0) this.#sendAll()
-    return undefined
+    return stream && this.sender.openStreamWindow(stream, increment)
   }
 
   // ─── On the way out ──────────────────────────────────────────────────────────────────────────────────────────
 
-  queue(frame: Buffer): void {
-    if (!this.over) this.#out.queue(frame)
+  sendHead(stream: number, flags: number, status: number, headers: HeaderList): void {
+    this.sender.sendHead(stream, flags, status, headers)
   }
 
-  readonly #onTurn = (): void => {
-    if (this.#held && !this.#socket.writableNeedDrain) this.#sendAll()
-  }
-
-  onDrain(): void {
-    this.#out.drained()
-    this.#sendAll()
+  sendBlock(stream: number, flags: number, block: string): void {
+    this.sender.sendBlock(stream, flags, block)
   }
 
   sendWaiting(stream: H2Stream): void {
-    for (let frames = 0; frames < framesATurn; frames++) if (!this.#sendOne(stream)) return
-    this.#held = true
+    this.sender.sendWaiting(stream)
   }
 
-  /** One frame of each stream in turn, while windows and the socket allow. */
-  #sendAll(): void {
-    this.#held = false
-    for (let progress = true; progress; ) {
-      progress = false
-      for (const stream of [...this.#streams.values()]) if (this.#sendOne(stream)) progress = true
-    }
-  }
-
-  #sendOne(stream: H2Stream): boolean {
-    if (stream.destroyed || stream.sentEnd || !stream.headSent) return false
-    if (stream.waitingBytes === 0 && !stream.ended) return false
-    if (!this.#out.hasRoom || this.over) {
-      this.#held = true
-      return false
-    }
-    const first = stream.waiting[0]
-    const size = Math.min(first?.length ?? 0, this.peerFrameBytes, stream.sendWindow, this.#sendWindow)
-    if (first !== undefined && size <= 0) return false
-    if (first !== undefined) {
-      if (size === first.length) stream.waiting.shift()
-      else stream.waiting[0] = first.subarray(size)
-      stream.waitingBytes -= size
-      stream.sendWindow -= size
-      this.#sendWindow -= size
-    }
-    const ends = stream.ended && stream.waitingBytes === 0
-    const frame = Buffer.allocUnsafe(frameHeadBytes + size)
-    writeFrameHead(frame, 0, size, frameType.data, ends ? flag.endStream : 0, stream.id)
-    if (first !== undefined) frame.set(size === first.length ? first : first.subarray(0, size), frameHeadBytes)
-    this.queue(frame)
-    // A client that takes what it asked for updates its windows for it.
-    this.#control.earn(2)
-    stream.sentEnd = ends
-    if (ends) this.answered(stream)
-    else stream.progressed()
-    return true
-  }
-
+  /** The rest of a small body is awaited and dropped: clients take an end better than a reset behind an answer (§8.1). */
   answered(stream: H2Stream): void {
     if (stream.remoteEnded) this.#remove(stream, { lost: false })
-    else if (stream.wantsNoMore) {
-      this.#queueReset(stream.id, h2Error.none)
-      this.#remove(stream, { lost: false })
-    } else stream.source?.resume()
+    else if (stream.wantsNoMore && (this.#goingAway || this.#isTooMuch(stream))) this.#stopBody(stream)
+    else stream.source?.resume()
+  }
+
+  #isTooMuch(stream: H2Stream): boolean {
+    const { unreadBodyBytes } = this.#front.limits
+    return stream.received > unreadBodyBytes || (stream.declared ?? 0) - stream.received > unreadBodyBytes
+  }
+
+  #stopBody(stream: H2Stream): void {
+    this.#queueReset(stream.id, h2Error.none)
+    this.#remove(stream, { lost: false })
   }
 
   // ─── Time ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   endIfStuck(now: number): void {
     const { keepAliveTimeoutMs, responseIdleTimeoutMs, bodyIdleTimeoutMs } = this.#front.limits
-    const { blockedSince } = this.#out
+    const { blockedSince } = this.sender
     if (blockedSince !== undefined && now - blockedSince > responseIdleTimeoutMs) {
       this.#socket.destroy()
       return

@@ -4,12 +4,12 @@
 import { EdgeError, toEdgeError } from '#/core/errors.ts'
 import type { Answer } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
-import type { Assets, Certificates, Egress, Engine } from '#/core/ports.ts'
+import type { Assets, Certificates, Engine } from '#/core/ports.ts'
 import type { Site, Snapshot } from '#/core/snapshot.ts'
 import { headerValue } from '#/http/header-list.ts'
 import { type AcceptedExchange, leave } from './accepted.ts'
 import { answerChallenge } from './answer-challenge.ts'
-import { fetchOrigin } from './fetch-origin.ts'
+import { type EdgeEgress, fetchOrigin } from './fetch-origin.ts'
 import { findSite } from './find-site.ts'
 import { customPage, errorPage } from './pages.ts'
 import { type Picked, type ProgramFirst, pickTarget } from './pick-target.ts'
@@ -18,6 +18,7 @@ import type { Reply } from './reply.ts'
 import type { Pop } from './request-headers.ts'
 import type { RequestTraces } from './request-traces.ts'
 import { respond } from './respond.ts'
+import { mayBeCached, runCached } from './run-cached.ts'
 import { runProgram } from './run-program.ts'
 import type { SiteAnswers } from './site-answers.ts'
 
@@ -26,7 +27,7 @@ export interface HandlePorts {
   readonly engine: Pick<Engine, 'run' | 'warm'>
   readonly assets: Assets
   readonly programFirst: ProgramFirst
-  readonly egress: Pick<Egress, 'fetch'>
+  readonly egress: EdgeEgress
   /** Absent: `PURGE` is a method like any other. */
   readonly purge: PurgePort | undefined
   readonly certificates: Certificates | undefined
@@ -47,8 +48,11 @@ export interface HandlePorts {
 export async function handle(exchange: AcceptedExchange, reply: Reply, ports: HandlePorts): Promise<void> {
   const span = ports.traces?.begin(exchange)
   try {
-    const answer = (await answerChallenge(exchange, ports.certificates)) ?? (await answerSite(exchange, reply, ports))
-    await respond(exchange, reply, answer, ports)
+    // Nothing is awaited where the value is at hand: a hit in memory is answered before this function returns.
+    let answer = answerChallenge(exchange, ports.certificates) ?? answerSite(exchange, reply, ports)
+    if (answer instanceof Promise) answer = (await answer) ?? (await answerSite(exchange, reply, ports))
+    const sending = respond(exchange, reply, answer, ports)
+    if (sending !== undefined) await sending
   } catch (thrown) {
     refuse(exchange, reply, exchange.fault ?? toEdgeError(thrown), ports)
   } finally {
@@ -59,7 +63,7 @@ export async function handle(exchange: AcceptedExchange, reply: Reply, ports: Ha
   }
 }
 
-async function answerSite(exchange: AcceptedExchange, reply: Reply, ports: HandlePorts): Promise<Answer> {
+function answerSite(exchange: AcceptedExchange, reply: Reply, ports: HandlePorts): Answer | Promise<Answer> {
   const snapshot = ports.snapshot()
   const site = findSite(snapshot, exchange)
   if (site === undefined)
@@ -67,7 +71,8 @@ async function answerSite(exchange: AcceptedExchange, reply: Reply, ports: Handl
   exchange.site = site.name
   exchange.errorPages = site.errorPages
   const instead = ports.siteAnswers.before(site, exchange, reply)
-  const answer = instead ?? (await answerTarget(exchange, reply, site, snapshot, ports))
+  const answer = instead ?? answerTarget(exchange, reply, site, snapshot, ports)
+  if (answer instanceof Promise) return answer.then((given) => ports.siteAnswers.after(site, exchange, given))
   return ports.siteAnswers.after(site, exchange, answer)
 }
 
@@ -85,7 +90,7 @@ function answerTarget(
     case 'assets':
       return answerFromAssets(exchange, reply, picked, ports)
     case 'origin':
-      return fetchOrigin(exchange, site, picked, ports, (status, headers) => reply.informational(status, headers))
+      return fetchOrigin(exchange, site, picked, ports, reply)
     case 'redirect':
       return { status: picked.status, headers: ['location', picked.location], body: null }
   }
@@ -101,6 +106,8 @@ function run(
 ): Promise<Answer> {
   exchange.program = picked.program.name
   exchange.deployment = picked.deployment.id
+  const { frontCache } = picked.deployment
+  if (frontCache !== undefined && mayBeCached(exchange)) return runCached(exchange, reply, picked, frontCache, ports)
   return runProgram(exchange, reply, picked, ports)
 }
 

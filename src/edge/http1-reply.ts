@@ -6,9 +6,10 @@ import type { Duplex, Readable } from 'node:stream'
 import { EdgeError } from '#/core/errors.ts'
 import type { HeaderList } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
-import { clientGone } from './accepted.ts'
+import { type Connection, clientGone } from './accepted.ts'
+import { joinWebSocket } from './join-websocket.ts'
 import { endAndLinger } from './linger.ts'
-import { join, pump } from './pump.ts'
+import { pump } from './pump.ts'
 import type { Reply } from './reply.ts'
 
 /**
@@ -17,16 +18,22 @@ import type { Reply } from './reply.ts'
  */
 const oneWriteBytes = 8 * 1024
 
+/** What a request that asked for another protocol leaves behind. */
+export interface Upgrade {
+  readonly connection: Connection
+  /** Bytes that came behind the request. */
+  readonly head: Buffer
+}
+
 export class Http1Reply implements Reply {
   readonly #response: ServerResponse
   readonly #limits: Limits
-  /** Bytes that came behind an upgrade request; undefined when the request asked for none. */
-  readonly #upgradeHead: Buffer | undefined
+  readonly #upgrade: Upgrade | undefined
 
-  constructor(response: ServerResponse, limits: Limits, upgradeHead?: Buffer) {
+  constructor(response: ServerResponse, limits: Limits, upgrade?: Upgrade) {
     this.#response = response
     this.#limits = limits
-    this.#upgradeHead = upgradeHead
+    this.#upgrade = upgrade
   }
 
   get headSent(): boolean {
@@ -75,7 +82,7 @@ export class Http1Reply implements Reply {
 
   async switchProtocols(headers: HeaderList, upgraded: Duplex): Promise<number> {
     const socket = this.#response.socket
-    if (socket === null || this.#upgradeHead === undefined || socket.destroyed) {
+    if (socket === null || this.#upgrade === undefined || socket.destroyed) {
       upgraded.destroy()
       throw new EdgeError('client_gone', 'The client is no longer there to switch protocols.')
     }
@@ -87,9 +94,10 @@ export class Http1Reply implements Reply {
       head += `${field}\r\n`
     }
     socket.write(`${head}\r\n`, 'latin1')
-    if (this.#upgradeHead.length > 0) socket.unshift(this.#upgradeHead)
+    const { head: early, connection } = this.#upgrade
+    if (early.length > 0) socket.unshift(early)
     socket.setTimeout(0)
-    return join(socket, upgraded)
+    return joinWebSocket(socket, upgraded, connection)
   }
 
   closeAfter(): void {

@@ -63,7 +63,8 @@ function accept(front: Front, request: IncomingMessage, response: ServerResponse
     readHead({ method, target: url, httpVersion, scheme: connection.scheme, headers: rawHeaders }, front.limits)
   const refusal = read instanceof EdgeError ? read : busy(front, connection)
   const head = read instanceof EdgeError ? { ...noHead, path: url } : read
-  const reply = new Http1Reply(response, front.limits, options?.upgradeHead)
+  const upgrade = options?.upgradeHead && { connection, head: options.upgradeHead }
+  const reply = new Http1Reply(response, front.limits, upgrade)
   const onStart = options?.continues ? () => response.writeContinue() : undefined
   const exchange = new AcceptedExchange(connection, {
     startedAt: front.clock(),

@@ -6,6 +6,7 @@ import type { Limits } from '#/core/limits.ts'
 import type { Connection } from './accepted.ts'
 import type { Connections } from './connections.ts'
 import type { Http2 } from './http2.ts'
+import { readInPlace } from './read-in-place.ts'
 
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
 
@@ -23,7 +24,8 @@ export interface ListenOptions {
 
 /** Not yet listening. */
 export function createCleartextListener({ http1, http2, connections, limits }: ListenOptions): Server {
-  return createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+  return createServer({ noDelay: true, allowHalfOpen: true, pauseOnConnect: true }, (accepted) => {
+    const socket = readInPlace(accepted)
     if (!connections.admit(socket)) return
     connections.silent.add(socket)
     // A client that never speaks is not kept.

@@ -5,6 +5,7 @@ import { renameSync, statSync } from 'node:fs'
 import ipaddr from 'ipaddr.js'
 import pino, { type DestinationStream, type Logger } from 'pino'
 import type { Limits } from '#/core/limits.ts'
+import { formatLine, type LogLine } from './log-line.ts'
 
 export interface LogOptions {
   readonly to: 'stderr' | { readonly file: string } | { write(line: string): void }
@@ -17,32 +18,6 @@ export interface LogOptions {
   readonly query?: 'full' | 'names' | 'none'
   /** `network` keeps /24 of IPv4 and /48 of IPv6 addresses. Default `full`. */
   readonly address?: 'full' | 'network'
-}
-
-/** Field names and order of one line; absent fields are left out. No header field is ever logged. */
-export interface LogLine {
-  readonly time: string
-  readonly id: string
-  readonly pop: string
-  readonly site: string | undefined
-  readonly program: string | undefined
-  readonly deployment: string | undefined
-  client: string
-  readonly country: string | undefined
-  readonly method: string
-  readonly scheme: string
-  readonly host: string
-  path: string
-  readonly httpVersion: string
-  readonly status: number
-  readonly bytesIn: number
-  readonly bytesOut: number
-  readonly durationMs: number
-  readonly cache: string | undefined
-  readonly start: string | undefined
-  readonly error: string | undefined
-  readonly detail: string | undefined
-  readonly cause: string | undefined
 }
 
 export interface Log {
@@ -71,7 +46,7 @@ export function createLog(options: LogOptions): Log {
       if (line.error === undefined && sample < 1 && !sampled(line.id, sample)) return
       if (query !== 'full') line.path = redactQuery(line.path, query)
       if (address !== 'full') line.client = networkOf(line.client)
-      destination.write(`${JSON.stringify(line)}\n`)
+      destination.write(formatLine(line))
     },
     logger: pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination as DestinationStream),
     get dropped() {

@@ -10,18 +10,21 @@ import {
   type Client,
   continuation,
   data,
+  endHeaders,
   endStream,
   type Frame,
   frame,
   get,
   getBlock,
   headers,
+  literal,
   mark,
   number,
   ping,
   post,
   preface,
   priority,
+  reset,
   set,
   settings,
   speak,
@@ -152,6 +155,47 @@ test('a request body that nobody reads stops at the window; one that is read goe
   assert.equal(frames.find(({ type }) => type === data)!.payload.toString(), String(24 * 16_384))
 })
 
+test('a body that nobody asked for is awaited while it is small, and stopped when it is not', async (t) => {
+  const { port } = await start(t, { limits: { unreadBodyBytes: 100 }, run: () => hello() })
+  const begin = [preface, frame(settings, 0, 0), post(1), post(3)]
+  const { socket, frames } = speak(t, port, ...begin)
+  await until(() => told(frames).includes('end 1') && told(frames).includes('end 3'))
+  socket.write(Buffer.concat([frame(data, 0, 1, Buffer.alloc(60)), frame(data, 0, 3, Buffer.alloc(60))]))
+  socket.write(Buffer.concat([frame(data, 0, 1, Buffer.alloc(60)), frame(data, endStream, 3), mark]))
+  await until(() => told(frames).includes('mark'))
+  assert.deepEqual(
+    told(frames).filter((one) => one.startsWith('reset')),
+    ['reset 1 0'],
+  )
+  // What was on its way when we reset is ignored; behind the client's own reset nothing may come.
+  socket.write(Buffer.concat([frame(data, 0, 1, [1]), frame(reset, 0, 1, number(8)), frame(data, 0, 1, [1])]))
+  await until(() => told(frames).includes('reset 1 5'))
+})
+
+test('a declared body that is too large to be awaited is stopped at once', async (t) => {
+  const { port } = await start(t, { limits: { unreadBodyBytes: 100 }, run: () => hello() })
+  const large = post(1, literal('content-length', '101'))
+  const { frames } = speak(t, port, preface, frame(settings, 0, 0), large, post(3, literal('content-length', '100')))
+  await until(() => told(frames).includes('end 3') && told(frames).includes('reset 1 0'))
+  assert.ok(!told(frames).some((one) => one.startsWith('reset 3')))
+})
+
+test('drain: a stream that has its answer does not wait for the rest of its body', async (t) => {
+  const { edge, port } = await start(t, { limits: { drainMs: 60_000 }, run: () => hello() })
+  const { frames } = speak(t, port, preface, frame(settings, 0, 0), post(1))
+  await until(() => told(frames).includes('end 1'))
+  await edge.drain()
+  await until(() => told(frames).includes('reset 1 0'))
+})
+
+test('more connections with answers under way than there are blocks of memory for', async (t) => {
+  const body = Buffer.alloc(20_000, 'x')
+  const { port } = await start(t, { run: () => hello({ body }) })
+  const clients = Array.from({ length: 100 }, () => speak(t, port, preface, frame(settings, 0, 0), get(1), get(3)))
+  await until(() => clients.every(({ frames }) => told(frames).includes('end 1') && told(frames).includes('end 3')))
+  for (const { frames } of clients) assert.deepEqual([bytesOf(frames, 1), bytesOf(frames, 3)], [20_000, 20_000])
+})
+
 test('DATA beyond the window of a stream resets it', async (t) => {
   const { port } = await start(t, { run: () => new Promise(() => {}) })
   const piece = frame(data, 0, 1, Buffer.alloc(16_384))
@@ -212,7 +256,19 @@ test('random frames never do more than end their connection, and never with a bu
   const any = () => {
     const type = random(11)
     const stream = random(3) === 0 ? 0 : random(9)
-    const known = [get(1 + random(4) * 2), post(1 + random(4) * 2), frame(data, endStream, 1 + random(8), [1])]
+    const joining = Buffer.concat([
+      literal(':method', 'CONNECT'),
+      literal(':protocol', 'websocket'),
+      getBlock.subarray(1),
+    ])
+    const known = [
+      get(1 + random(4) * 2),
+      post(1 + random(4) * 2),
+      frame(data, endStream, 1 + random(8), [1]),
+      frame(headers, endHeaders, 1 + random(4) * 2, joining),
+      frame(reset, 0, 1 + random(4) * 2, number(random(12))),
+      set(random(10), random(3) === 0 ? random(100_000) : 65_535),
+    ]
     if (random(3) === 0) return known[random(known.length)]!
     const length = type === ping ? 8 : type === window ? 4 : random(30)
     return frame(type, random(256), stream, Buffer.from(Array.from({ length }, () => random(256))))

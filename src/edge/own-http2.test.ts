@@ -36,6 +36,10 @@ import {
   window,
 } from './h2.fixture.ts'
 
+const connect = (method: string, ...more: readonly Buffer[]) =>
+  frame(headers, both, 1, Buffer.concat([literal(':method', method), ...more]))
+const extended = [literal(':protocol', 'websocket'), literal(':scheme', 'http'), literal(':path', '/')]
+
 /** Section and rule, frames behind the preface and SETTINGS, the last thing told before the mark or the end. */
 const rules: readonly (readonly [string, readonly Buffer[], string])[] = [
   ['a plain request', [get(1)], 'end 1'],
@@ -70,7 +74,17 @@ const rules: readonly (readonly [string, readonly Buffer[], string])[] = [
   ],
   ['5.1.1 an even stream', [get(2)], 'goaway 1'],
   ['5.1.1 a stream left out before', [wait(5), get(3)], 'goaway 1'],
-  ['5.3.1 a stream that depends on itself', [frame(priority, 0, 1, [0, 0, 0, 1, 1])], 'mark'],
+  ['5.3.1 a stream that depends on itself', [frame(priority, 0, 1, [0, 0, 0, 1, 1])], 'goaway 1'],
+  [
+    '5.3.1 a request that depends on itself',
+    [frame(headers, both | 32, 1, Buffer.concat([Buffer.from([0, 0, 0, 1, 1]), getBlock]))],
+    'goaway 1',
+  ],
+  [
+    '5.3.1 a request that depends on another',
+    [frame(headers, both | 32, 3, Buffer.concat([Buffer.from([0, 0, 0, 1, 1]), getBlock]))],
+    'end 3',
+  ],
   ['6.1 DATA on stream 0', [frame(data, 0, 0, [1])], 'goaway 1'],
   ['6.1 padding', [post(1), frame(data, endStream | padded, 1, [2, 65, 0, 0])], 'end 1'],
   ['6.1 more padding than payload', [post(1), frame(data, endStream | padded, 1, [3, 65, 0])], 'goaway 1'],
@@ -169,6 +183,12 @@ const rules: readonly (readonly [string, readonly Buffer[], string])[] = [
     [frame(headers, both, 1, Buffer.concat([getBlock.subarray(0, 2), literal('x', 'y'), getBlock.subarray(2)]))],
     'reset 1 1',
   ],
+  ['8.3.1 CONNECT with a path', [connect('CONNECT', literal(':path', '/'), authority)], 'reset 1 1'],
+  ['8.5 CONNECT to a host', [connect('CONNECT', authority)], 'answer 1'],
+  ['8441 4 a protocol without CONNECT', [connect('GET', ...extended, authority)], 'reset 1 1'],
+  ['8441 4 a protocol without an authority', [connect('CONNECT', ...extended)], 'reset 1 1'],
+  ['8441 4 a protocol without a path', [connect('CONNECT', ...extended.slice(0, 2), authority)], 'reset 1 1'],
+  ['8441 5 a WebSocket that ends with its head', [connect('CONNECT', ...extended, authority)], 'end 1'],
   ['8.3.1 two paths', [get(1, literal(':path', '/'))], 'reset 1 1'],
   ['8.3.1 no path', [frame(headers, both, 1, Buffer.concat([Buffer.from([0x82, 0x86]), authority]))], 'reset 1 1'],
   ['8.3.1 no method', [frame(headers, both, 1, getBlock.subarray(1))], 'reset 1 1'],

@@ -5,6 +5,7 @@
 import type { Socket } from 'node:net'
 import type { Connection } from './accepted.ts'
 import type { Front } from './front.ts'
+import { type Blocks, createBlocks } from './h2-blocks.ts'
 import { createBudget } from './h2-budget.ts'
 import {
   connectionFault,
@@ -32,6 +33,7 @@ export interface OwnHttp2 extends Http2 {
 export function createOwnHttp2(front: Front): OwnHttp2 {
   const { limits } = front
   const open = new Set<H2Connection>()
+  const blocks = createBlocks()
   const shortest = Math.min(
     limits.headersTimeoutMs,
     limits.keepAliveTimeoutMs,
@@ -47,7 +49,7 @@ export function createOwnHttp2(front: Front): OwnHttp2 {
   ).unref()
   return {
     adopt(socket, connection) {
-      const one = new H2Connection(front, socket, connection)
+      const one = new H2Connection(front, socket, connection, blocks)
       open.add(one)
       socket.on('close', () => open.delete(one))
     },
@@ -78,31 +80,35 @@ class H2Connection {
   #block: Block | undefined
   #lastData = performance.now()
 
-  constructor(front: Front, socket: Socket, connection: Connection) {
+  constructor(front: Front, socket: Socket, connection: Connection, blocks: Blocks) {
     this.#front = front
     this.#socket = socket
     const { limits } = front
-    this.#streams = new H2Streams(front, socket, connection, this.#control)
-    this.#streams.queue(
+    this.#streams = new H2Streams(front, socket, connection, { control: this.#control, blocks })
+    this.#streams.sender.queue(
       settingsFrame([
         [setting.streams, limits.streamsPerConnection],
         [setting.window, this.#streams.streamWindow],
         [setting.listBytes, limits.headerBytes + limits.urlBytes],
+        [setting.connectProtocol, 1],
       ]),
     )
     this.#streams.openWindow()
     connection.endGracefully = () => this.#streams.goAway()
     socket.on('data', this.#onChunk)
     socket.on('end', () => socket.destroySoon())
-    socket.on('drain', () => this.#streams.onDrain())
+    socket.on('drain', () => this.#streams.sender.onDrain())
     socket.on('close', () => this.#streams.loseAll())
     socket.resume()
   }
 
   /** A bug on one connection is that connection's end, not the process's. */
   readonly #onChunk = (chunk: Buffer): void => {
+    const { sender } = this.#streams
     try {
+      sender.reading()
       this.#read(chunk)
+      sender.read()
     } catch {
       this.#streams.fail(connectionFault(h2Error.internal, 'a bug of ours'))
     }
@@ -166,7 +172,8 @@ class H2Connection {
         return this.#onReset(stream, payload)
       case frameType.priority:
         if (stream === 0) return connectionFault(h2Error.protocol, 'PRIORITY on stream 0')
-        return this.#spend() ?? (payload.length === 5 ? undefined : connectionFault(h2Error.frameSize, 'PRIORITY'))
+        if (payload.length !== 5) return connectionFault(h2Error.frameSize, 'PRIORITY')
+        return this.#spend() ?? dependsOnItself(payload, stream)
       case frameType.push:
         return connectionFault(h2Error.protocol, 'clients do not push')
       case frameType.goaway:
@@ -200,6 +207,8 @@ class H2Connection {
     if (fragment === undefined) return connectionFault(h2Error.protocol, 'more padding than payload')
     if ((flags & flag.priority) !== 0) {
       if (fragment.length < 5) return connectionFault(h2Error.frameSize, 'HEADERS without its priority')
+      const fault = dependsOnItself(fragment, stream)
+      if (fault !== undefined) return fault
       fragment = fragment.subarray(5)
     }
     if ((flags & flag.endHeaders) !== 0) return this.#streams.onBlock(stream, flags, fragment)
@@ -233,15 +242,15 @@ class H2Connection {
     const before = this.#streams.peer.window
     const fault = readSettings(payload, this.#streams.peer)
     if (fault !== undefined) return fault
-    this.#streams.queue(settingsAck)
-    return this.#streams.changeWindows(this.#streams.peer.window - before)
+    this.#streams.sender.queue(settingsAck)
+    return this.#streams.sender.changeWindows(this.#streams.peer.window - before)
   }
 
   #onPing(flags: number, stream: number, payload: Buffer): Fault | undefined {
     if (stream !== 0) return connectionFault(h2Error.protocol, 'PING on a stream')
     if (payload.length !== 8) return connectionFault(h2Error.frameSize, 'PING has eight bytes')
     const spent = this.#spend()
-    if (spent === undefined && (flags & flag.ack) === 0) this.#streams.queue(pingAck(payload))
+    if (spent === undefined && (flags & flag.ack) === 0) this.#streams.sender.queue(pingAck(payload))
     return spent
   }
 
@@ -264,4 +273,10 @@ class H2Connection {
     if (now - began > headersTimeoutMs || halfFrame) this.#socket.destroy()
     else this.#streams.endIfStuck(now)
   }
+}
+
+/** RFC 7540 §5.3.1, which RFC 9113 leaves to old clients; for the connection, since the stream may not be open (§5.4.1). */
+function dependsOnItself(priority: Buffer, stream: number): Fault | undefined {
+  const parent = priority.readUInt32BE(0) & 0x7fff_ffff
+  return parent === stream ? connectionFault(h2Error.protocol, 'a stream that depends on itself') : undefined
 }

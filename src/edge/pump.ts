@@ -1,7 +1,7 @@
 /**
  * Moves bytes from a source to a client no faster than the client reads.
  */
-import type { Duplex, Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import { EdgeError } from '#/core/errors.ts'
 import { clientGone } from './accepted.ts'
 
@@ -91,35 +91,4 @@ export function pump(source: Readable, target: Sink, options: PumpOptions): Prom
     source.on('data', onData)
   }
   return promise
-}
-
-/** Joins two connections byte for byte until either ends; resolves with the bytes that went to `client`. */
-export function join(client: Duplex, upstream: Duplex): Promise<number> {
-  const { promise, resolve } = Promise.withResolvers<number>()
-  let bytes = 0
-
-  function over(): void {
-    letGo(client)
-    letGo(upstream)
-    resolve(bytes)
-  }
-  upstream.on('data', (chunk: Uint8Array) => {
-    bytes += chunk.length
-  })
-  for (const side of [client, upstream]) {
-    side.on('error', over)
-    side.on('close', over)
-  }
-  upstream.pipe(client)
-  client.pipe(upstream)
-  return promise
-}
-
-/** Ends a connection after what was written to it is out. */
-function letGo(side: Duplex): void {
-  if (side.writableFinished || side.destroyed) side.destroy()
-  else {
-    side.once('finish', () => side.destroy())
-    side.end()
-  }
 }

@@ -6,7 +6,7 @@ import type { Answer } from '#/core/exchange.ts'
 import { publicUrl } from '#/core/purge-wishes.ts'
 import { headerValue } from '#/http/header-list.ts'
 import { tokenOf } from '#/http/same-secret.ts'
-import type { AcceptedExchange } from './accepted.ts'
+import type { OriginExchange } from './origin-exchange.ts'
 
 /** Handed over in `pop.ts`; without it `PURGE` is a method like any other. */
 export interface PurgePort {
@@ -17,7 +17,7 @@ export interface PurgePort {
 
 /** Answers as Fastly does: 401 without a token, 403 with a wrong one. `url` is the path as the rules of the site leave it. */
 export async function answerPurge(
-  exchange: AcceptedExchange,
+  exchange: OriginExchange,
   site: string,
   url: string,
   { purge, mayPurge }: PurgePort,
@@ -38,6 +38,6 @@ function json(status: number, body: object): Answer {
   return { status, headers, body: Buffer.from(`${JSON.stringify(body)}\n`) }
 }
 
-function purgeId({ id, startedAt }: AcceptedExchange): string {
+function purgeId({ id, startedAt }: OriginExchange): string {
   return `${Math.floor(startedAt / 1000)}-${id}`
 }

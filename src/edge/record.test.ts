@@ -9,12 +9,29 @@ import { defaultLimits } from '#/core/limits.ts'
 import { headerValue } from '#/http/header-list.ts'
 import { rawExchange, startEdge } from './edge.fixture.ts'
 import { createLocate } from './locate.ts'
-import { createLog, type LogLine, networkOf, redactQuery } from './log.ts'
+import { createLog, networkOf, redactQuery } from './log.ts'
+import { formatLine, type LogLine } from './log-line.ts'
 import { createMetrics } from './metrics.ts'
 import { createRequestTraces, parseTraceparent } from './request-traces.ts'
 
 const aLine = (change: Partial<LogLine> = {}) =>
-  ({ id: '00000000aaaaaaaa', path: '/a?token=x&y', client: '192.0.2.77', status: 200, ...change }) as LogLine
+  ({
+    ...{ time: '2026-11-23T10:00:00.000Z', id: '00000000aaaaaaaa', pop: 'fra', client: '192.0.2.77', method: 'GET' },
+    ...{ scheme: 'http', host: 'a.test', path: '/a?token=x&y', httpVersion: '1.1', status: 200 },
+    ...{ bytesIn: 0, bytesOut: 5, durationMs: 0.125, ...change },
+  }) as LogLine
+
+test('a line is what JSON.stringify would write', () => {
+  const texts = ['', ' ', '"', '\\', 'a"b\\c', '\u0000\u001f\u007f', 'é', '日本', '\ud800', '/a?q=%22', '[x]^`{|}~!#']
+  for (const text of texts)
+    for (const change of [
+      { path: text, host: text, client: text },
+      { pop: text, site: text, program: text, deployment: text, country: 'DE', cache: 'hit', start: 'cold' },
+      { error: 'internal', detail: text, cause: text },
+    ])
+      assert.deepEqual(JSON.parse(formatLine(aLine(change))), JSON.parse(JSON.stringify(aLine(change))), text)
+  assert.equal(formatLine(aLine()), `${JSON.stringify(aLine())}\n`)
+})
 
 test('what is redacted is not in the line', () => {
   assert.equal(redactQuery('/a?token=secret&page=2&flag', 'names'), '/a?token=*&page=*&flag')

@@ -11,6 +11,12 @@ export interface Reply {
   informational(status: number, headers: HeaderList): void
   /** Head and body in one go; `body` null for none. `headers` is the transport's to keep. */
   sendWhole(status: number, statusText: string | undefined, headers: HeaderList, body: Uint8Array | null): void
+  /**
+   * As `sendWhole`, where the head is written out already, Date and length included: all but what is said of the
+   * connection and the empty line. `head`, from the status line on, is the same string in answer after answer; `rest` are
+   * the fields that are this answer's own. Absent where a head is no text.
+   */
+  sendFixed?(head: string, rest: string, body: Uint8Array): void
   /** Resolves with the bytes sent; rejects with an `EdgeError` when either side broke off. */
   sendStream(status: number, statusText: string | undefined, headers: HeaderList, body: Readable): Promise<number>
   /** Joins the client with the program's connection until either ends; resolves with the bytes sent to the client. */

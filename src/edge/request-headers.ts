@@ -4,7 +4,7 @@
 import { EdgeError } from '#/core/errors.ts'
 import type { HeaderList } from '#/core/exchange.ts'
 import { connectionNames, hopByHop } from '#/http/header-list.ts'
-import type { AcceptedExchange } from './accepted.ts'
+import type { OriginExchange } from './origin-exchange.ts'
 
 export interface Pop {
   readonly id: string
@@ -33,13 +33,16 @@ const replaced: ReadonlySet<string> = new Set([
   'cdn-loop',
 ])
 
+/** What an origin does not get, or not as the client sent it. */
+export const changedOnTheWay: ReadonlySet<string> = new Set([...replaced, ...hopByHop, 'via', 'traceparent'])
+
 const loopName = 'rimward'
 
 /**
  * A new list: end-to-end fields (RFC 9110 §7.6.1), then Cloudflare's `cf-*` and the forwarding fields. Throws
  * `request_loop` when the request came through us `requestLoops` times already (RFC 8586).
  */
-export function forwardedHeaders(exchange: AcceptedExchange, pop: Pop, requestLoops: number): HeaderList {
+export function forwardedHeaders(exchange: OriginExchange, pop: Pop, requestLoops: number): HeaderList {
   const { headers, connection } = exchange
   const { address } = connection.client
   const named = connectionNames(headers)
@@ -79,8 +82,16 @@ export function forwardedHeaders(exchange: AcceptedExchange, pop: Pop, requestLo
 
 /** `CF-Ray`: the exchange's id and the point of presence. */
 export function rayOf(id: string, pop: Pop): string {
-  return `${id}-${pop.id.toUpperCase()}`
+  if (pop.id !== rayPop) {
+    rayPop = pop.id
+    rayEnd = `-${pop.id.toUpperCase()}`
+  }
+  return id + rayEnd
 }
+
+/** One process is one point of presence. */
+let rayPop = ''
+let rayEnd = '-'
 
 function countedLoop(value: string, requestLoops: number): string {
   const passes = value.split(',').filter((part) => part.trim().split(';')[0]!.trim().toLowerCase() === loopName).length

@@ -3,9 +3,11 @@
  */
 import { EdgeError } from '#/core/errors.ts'
 import type { Answer, HeaderList } from '#/core/exchange.ts'
+import { StoredUse } from '#/core/stored-use.ts'
 import { connectionNames, hopByHop } from '#/http/header-list.ts'
 import type { AcceptedExchange } from './accepted.ts'
 import { checkFields } from './check-fields.ts'
+import { fixedHead, fixedRest } from './fixed-head.ts'
 import type { Reply } from './reply.ts'
 import { type Pop, rayOf } from './request-headers.ts'
 
@@ -23,6 +25,7 @@ export function respond(
   answer: Answer,
   options: RespondOptions,
 ): Promise<void> | undefined {
+  if (sendFixed(exchange, reply, answer, options)) return undefined
   const joins = answer.status === 101 && answer.upgraded !== undefined && exchange.wantsUpgrade
   if (!joins && !(answer.status >= 200 && answer.status <= 599)) {
     answer.upgraded?.destroy()
@@ -53,6 +56,18 @@ export function respond(
   return reply.sendStream(status, statusText, headers, body).then((bytes) => {
     exchange.bytesOut = bytes
   })
+}
+
+/** A hit in memory: what is the same each time was looked at when it came first. */
+function sendFixed(exchange: AcceptedExchange, reply: Reply, answer: Answer, options: RespondOptions): boolean {
+  if (reply.sendFixed === undefined || options.debug || exchange.method !== 'GET' || !StoredUse.is(answer)) return false
+  const head = fixedHead(answer, ours, options.pop.id)
+  if (head === undefined) return false
+  exchange.status = answer.status
+  if (closesAfter(exchange, options)) reply.closeAfter()
+  reply.sendFixed(head, fixedRest(answer, rayOf(exchange.id, options.pop)), answer.body)
+  exchange.bytesOut = answer.body.length
+  return true
 }
 
 function checkedHeaders(exchange: AcceptedExchange, answer: Answer, options: RespondOptions): HeaderList {

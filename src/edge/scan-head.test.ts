@@ -11,7 +11,7 @@ import { defaultLimits } from '#/core/limits.ts'
 import { readHead } from './read-head.ts'
 import { type ScannedHead, scanHead } from './scan-head.ts'
 
-const scan = (text: string, limits = defaultLimits) => scanHead(text, limits, { authority: '', host: '' })
+const scan = (text: string, limits = defaultLimits) => scanHead(text, limits, { text: '', fields: undefined })
 
 const host = 'Host: hello.localhost\r\n'
 
@@ -96,6 +96,22 @@ test('limits are those of the other reader', () => {
     if (!read) assert.equal(head, undefined, text)
     else assert.ok(head !== undefined && !(asReadByRules(head, limits) instanceof EdgeError), text)
   }
+})
+
+test('what a connection remembers changes nothing', () => {
+  const memo = { text: '', fields: undefined }
+  const others = ['', 'X: 1\r\n', 'X: 2\r\n', 'Connection: close\r\n'].flatMap((field) => [
+    `GET /a HTTP/1.1\r\n${host}${field}\r\n`,
+    `GET /a HTTP/1.1\r\n${host}${field}\r\nGET /b HTTP/1.1\r\n${host}\r\n`,
+    `HEAD /b HTTP/1.1\r\n${host}${field}\r\nX`,
+    `GET /c HTTP/1.1\r\n${host}${field}\r`,
+    `GET /c HTTP/1.1\r\n${host}${field}Y: z\r\n\r\n`,
+  ])
+  for (const text of [...others, ...foreign.map(([, one]) => one)])
+    for (const primer of others) {
+      scanHead(primer, defaultLimits, memo)
+      assert.deepEqual(scanHead(text, defaultLimits, memo), scan(text), text)
+    }
 })
 
 function asReadByRules(head: ScannedHead, limits = defaultLimits): ReturnType<typeof readHead> {

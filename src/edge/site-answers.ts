@@ -56,7 +56,7 @@ export function createSiteAnswers({ limits, httpsPort }: SiteAnswersOptions): Si
         if (headers !== answer.headers) changed = { ...answer, headers }
       }
       if (answers?.earlyHints !== 'off') hints.learn(exchange, changed.status, changed.headers)
-      return answers?.compression === 'off' ? changed : compressor.encode(changed, exchange)
+      return answers?.compression === 'off' || answer.verbatim === true ? changed : compressor.encode(changed, exchange)
     },
   }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createHpackDecoder, encodeHead, headBound } from './hpack.ts'
+import { createHpackDecoder, headBlock } from './hpack.ts'
 import { decodeHuffman, huffmanLengths } from './hpack-huffman.ts'
 
 const options = { tableBytes: 4096, listBytes: 100_000, listCount: 1000 }
@@ -131,12 +131,25 @@ test('entries leave when the table is full or made smaller, and a list may only 
 })
 
 test('what is encoded is decoded', () => {
+  const long = 'y'.repeat(126)
   const headers = ['content-type', 'text/html', 'x-long', 'y'.repeat(70_000), 'set-cookie', 'ä=1', 'empty', '']
+  headers.push('www-authenticate', long, `${long}z`, `${long}zz`, 'x'.repeat(300), long)
   for (const status of [200, 304, 103, 599]) {
-    const target = Buffer.alloc(headBound(headers))
-    const block = target.subarray(0, encodeHead(target, 0, status, headers))
+    const block = Buffer.from(headBlock(status, headers), 'latin1')
     assert.deepEqual(createHpackDecoder(options).decode(block)?.fields, [':status', String(status), ...headers])
   }
+  assert.deepEqual(
+    createHpackDecoder(options).decode(Buffer.from(headBlock(200, ['ETag', '"A"', 'X-Ä', 'b']), 'latin1'))?.fields,
+    [':status', '200', 'etag', '"A"', 'x-ä', 'b'],
+  )
+  const names = Array.from({ length: 2_000 }, (_, index) => [`x-${index}`, 'v']).flat()
+  const listed = createHpackDecoder({ ...options, listBytes: 1e9, listCount: 3_000 })
+  for (let round = 0; round < 2; round++)
+    assert.deepEqual(listed.decode(Buffer.from(headBlock(200, names), 'latin1'))?.fields.slice(2), names)
+})
+
+test('cookies set are never indexed, by any hop', () => {
+  assert.equal(Buffer.from(headBlock(200, ['Set-Cookie', 'a']), 'latin1')[1]! & 0xf0, 0x10)
 })
 
 test('random bytes never do more than fail', () => {

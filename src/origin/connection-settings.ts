@@ -87,13 +87,13 @@ function connectionOnly(one: OriginConnection): unknown[] {
   return [
     [one.connectTimeoutMs, one.firstByteTimeoutMs, one.betweenBytesTimeoutMs, one.maxConnections, one.keepAliveMs],
     [one.maxUse, one.maxLifetimeMs, one.sniHostname, one.certificateHostname, one.checkCertificate],
-    [one.caCertificate, one.clientCertificate, one.clientKey, one.minTlsVersion, one.maxTlsVersion],
+    [one.caCertificate, one.clientCertificate, one.clientKey, one.minTlsVersion, one.maxTlsVersion, one.ciphers],
   ]
 }
 
 function tlsOptions(one: OriginConnection, usual: object, seal: Pick<Seal, 'open'> | undefined): object {
   const { caCertificate, certificateHostname, checkCertificate, clientCertificate, clientKey } = one
-  const { minTlsVersion, maxTlsVersion } = one
+  const { minTlsVersion, maxTlsVersion, ciphers } = one
   if (clientKey !== undefined && seal === undefined) throw new Error('client certificates need a seal')
   return {
     ...usual,
@@ -109,6 +109,7 @@ function tlsOptions(one: OriginConnection, usual: object, seal: Pick<Seal, 'open
     ...(maxTlsVersion !== undefined && { maxVersion: nodeName(maxTlsVersion) }),
     // OpenSSL has no cipher for versions before 1.2 at its usual level.
     ...((minTlsVersion === '1.0' || minTlsVersion === '1.1') && { ciphers: 'DEFAULT@SECLEVEL=0' }),
+    ...(ciphers !== undefined && { ciphers }),
   }
 }
 

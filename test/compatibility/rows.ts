@@ -105,6 +105,18 @@ const runtime: Area = {
       'ignored, as at Cloudflare where they do not apply',
       { check: 'fetch-cf-hints' },
     ),
+    differs(
+      'Workers Cache: `cache.enabled`, `cross_version_cache`, `ctx.cache.purge()`',
+      'in front of the default export; service bindings and `ctx.exports` go past it',
+      { story: 'cache in front' },
+    ),
+    refused('Workers Cache for a named entrypoint', 'by name, at deploy', {
+      config: { cache: { enabled: true }, exports: { Api: { type: 'worker', cache: { enabled: true } } } },
+      says: /default export only/,
+    }),
+    refused('`import { cache } from "cloudflare:workers"`', 'by name, at deploy: use `ctx.cache`', {
+      story: 'cache import is refused',
+    }),
     refused('`connect()` (TCP sockets)', 'throws: it comes with Hyperdrive', { check: 'connect' }),
   ],
 }

@@ -22,7 +22,7 @@ type Story = (site: Site) => Promise<void>
 
 const hosts = ['compat.localhost', 'compat-objects.localhost']
 
-function small(site: Site, name: string, code: string, config: Record<string, unknown> = {}): string {
+export function small(site: Site, name: string, code: string, config: Record<string, unknown> = {}): string {
   const path = join(site.folder, name)
   mkdirSync(path, { recursive: true })
   writeFileSync(join(path, 'index.js'), code)

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
+import { fastly } from '../support/fastly.ts'
 import { type RunningNode, startNode, until } from '../support/node.ts'
 
 const host = 'cached.example.test'
@@ -91,4 +92,45 @@ test('what a service says of caching is what the cache does', async (t) => {
   await until(async () => (await from()) === 'two', 'requests leave the sick origin alone')
   one.state.up = true
   await until(async () => (await from()) === 'one,two', 'requests go to the origin again')
+})
+
+test('a purge by URL finds what a rule has moved: by the API, by the CLI and by PURGE', async (t) => {
+  const origin = await startOrigin(t, 'moved')
+  const node = await startNode(t)
+  const { id } = await api(node, 'POST', '/service', { name: 'moved', type: 'vcl' })
+  const at = `/service/${id}/version/1`
+  const parts: [string, Record<string, string>][] = [
+    ['domain', { name: host }],
+    ['backend', { name: 'one', address: '127.0.0.1', port: String(origin.port) }],
+    [
+      'header',
+      {
+        name: 'move',
+        type: 'request',
+        action: 'regex',
+        dst: 'url',
+        src: 'req.url',
+        regex: '^/old/',
+        substitution: '/new/',
+      },
+    ],
+    ['cache_settings', { name: 'all', action: 'cache', ttl: '600' }],
+  ]
+  for (const [kind, fields] of parts) await api(node, 'POST', `${at}/${kind}`, fields)
+  await api(node, 'PUT', `${at}/activate`)
+  const purges: [string, () => Promise<unknown>][] = [
+    ['the API', () => api(node, 'POST', `/purge/${host}/old/a?b=1`)],
+    ['the CLI', () => fastly(node, ['service', 'purge', '--service-id', id, '--url', `https://${host}/old/a?b=1`])],
+    ['PURGE', () => node.get(host, '/old/a?b=1', { method: 'PURGE', headers: { 'fastly-key': node.token } })],
+  ]
+  for (const [how, purge] of purges) {
+    await node.get(host, '/old/a?b=1')
+    assert.equal((await node.get(host, '/old/a?b=1')).headers['x-cache'], 'HIT', how)
+    const before = origin.counts.get('/new/a?b=1')
+    await purge()
+    assert.equal((await node.get(host, '/old/a?b=1')).headers['x-cache'], 'MISS', how)
+    assert.equal(origin.counts.get('/new/a?b=1'), before! + 1, how)
+  }
+  // Purges are swept behind their acknowledgement: their journal is written until the node has stopped.
+  await node.stop('SIGTERM')
 })

@@ -6,6 +6,7 @@ import { addressRoutes } from './addresses.ts'
 import type { CloudflareApiDeps } from './deps.ts'
 import { fail } from './envelope.ts'
 import { doorError, toVendorError } from './errors.ts'
+import { rulesetRoutes } from './rulesets.ts'
 import { scriptRoutes } from './scripts.ts'
 import { secretRoutes } from './secrets.ts'
 import { versionRoutes } from './versions.ts'
@@ -47,6 +48,7 @@ export function createCloudflareApi(deps: CloudflareApiDeps): Hono {
   app.route('/', versionRoutes(deps))
   app.route('/', secretRoutes(deps))
   app.route('/', addressRoutes(deps))
+  app.route('/', rulesetRoutes(deps))
   for (const routes of [deps.kvRoutes, deps.assetsRoutes, deps.tailsRoutes, deps.purgeRoutes])
     if (routes !== undefined) app.route('/', routes)
 

@@ -115,7 +115,14 @@ const uploads: [what: string, init: RequestInit, status: number, code: number, m
   ['limits.subrequests', upload({ ...main, limits: { subrequests: 5 } }), 400, 10501, /limits\.cpu_ms/],
   ['targeted placement', upload({ ...main, placement: { mode: 'targeted', region: 'x' } }), 400, 10501, /placement/],
   ['a preview alias', upload({ ...main, annotations: { 'workers/alias': 'pr1' } }), 400, 10501, /preview aliases/],
-  ['cache in front', upload({ ...main, cache_options: { enabled: true } }), 400, 10501, /cache/],
+  ['cache in front', upload({ ...main, cache_options: { enabled: true, ttl: 5 } }), 400, 10501, /cross_version_cache/],
+  [
+    'cache in front of an entrypoint',
+    upload({ ...main, exports: { Api: { type: 'worker', cache: { enabled: true } } } }),
+    400,
+    10501,
+    /exports\.Api.*default export only/,
+  ],
   [
     'a workflow in exports',
     upload({ ...main, exports: { Wf: { type: 'workflow', name: 'wf' } } }),

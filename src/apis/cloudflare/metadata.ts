@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import type { MigrationStep, Migrations } from '#/control/object-classes.ts'
 import type { DeclaredObjects } from '#/control/records.ts'
+import type { FrontCache } from '#/core/front-cache.ts'
 import type { Binding } from '#/core/snapshot.ts'
 import type { EpochMs } from '#/core/units.ts'
 import { doorError } from './errors.ts'
@@ -54,12 +55,12 @@ const schema = z.strictObject({
   tags: z.array(z.string().max(200)).max(100).nullish(),
   observability: z.record(z.string(), z.unknown()).nullish(),
   usage_model: z.enum(['standard', 'bundled', 'unbound']).nullish(),
+  cache_options: z.strictObject({ enabled: z.boolean(), cross_version_cache: z.boolean().optional() }).nullish(),
   // Harmless at their defaults.
   logpush: z.union([z.literal(false), z.null()]).optional(),
   tail_consumers: nothing.optional(),
   streaming_tail_consumers: nothing.optional(),
   containers: nothing.optional(),
-  cache_options: z.strictObject({ enabled: z.literal(false), cross_version_cache: z.boolean().optional() }).nullish(),
   // Hints.
   placement: z.strictObject({ mode: z.enum(['smart', 'off']).optional(), hint: z.string().optional() }).nullish(),
   code_update_strategy: z.record(z.string(), z.unknown()).nullish(),
@@ -73,7 +74,7 @@ const advice: Record<string, string> = {
   streaming_tail_consumers:
     "tail Workers do not run here yet; use 'wrangler tail', and remove streaming_tail_consumers",
   containers: 'containers do not run here; remove them',
-  cache_options: 'the cache in front of a Worker is not there yet; remove cache or set enabled to false',
+  cache_options: 'only cache.enabled and cache.cross_version_cache are supported',
   placement: 'a program runs where its request arrives; remove placement, or set its mode to "off"',
   limits: 'only limits.cpu_ms (1 to 300000) is supported; remove the other limits',
   annotations: 'only the annotations workers/message and workers/tag are supported; preview aliases are not',
@@ -93,6 +94,7 @@ export interface Metadata {
   /** As written. */
   readonly assets: Readonly<Record<string, unknown>> | undefined
   readonly cpuMs: number | undefined
+  readonly frontCache: FrontCache | undefined
   readonly message: string | undefined
   readonly tag: string | undefined
   readonly tags: readonly string[] | undefined
@@ -119,6 +121,7 @@ export function readMetadata(text: string, now: EpochMs): Metadata {
     keepAssets: raw.keep_assets,
     assets: raw.assets ?? undefined,
     cpuMs: raw.limits?.cpu_ms ?? undefined,
+    frontCache: readFrontCache(raw),
     message: raw.annotations['workers/message'],
     tag: raw.annotations['workers/tag'],
     tags: raw.tags ?? undefined,
@@ -193,7 +196,7 @@ const declaredObject = z.union([
     .strictObject({ state: z.literal('renamed'), renamed_to: z.string().min(1) })
     .transform(({ state, renamed_to }) => ({ state, to: renamed_to })),
 ])
-const declaredWorker = z.strictObject({ cache: z.strictObject({ enabled: z.literal(false) }).optional() })
+const declaredWorker = z.strictObject({ cache: z.strictObject({ enabled: z.boolean() }).optional() })
 
 /** `exports`: entries for Durable Object classes, and for entrypoints without settings of their own. */
 function readExports(raw: Record<string, Record<string, unknown>>): DeclaredObjects | undefined {
@@ -201,8 +204,10 @@ function readExports(raw: Record<string, Record<string, unknown>>): DeclaredObje
   for (const [name, { type, ...entry }] of Object.entries(raw)) {
     const refuse = (why: string) => doorError('unsupported', `exports.${name} is not supported as given: ${why}.`)
     if (type === 'worker') {
-      if (!declaredWorker.safeParse(entry).success)
-        throw refuse('the cache in front of an entrypoint is not there yet; remove it')
+      const worker = declaredWorker.safeParse(entry)
+      if (!worker.success) throw refuse(firstIssue(worker.error))
+      if (name !== 'default' && worker.data.cache?.enabled === true)
+        throw refuse('the cache stands in front of the default export only; set enabled to false, or remove it')
       continue
     }
     if (type === 'workflow') throw refuse('workflows are not there yet; remove the entry')
@@ -216,6 +221,18 @@ function readExports(raw: Record<string, Record<string, unknown>>): DeclaredObje
     declared[name] = read.data
   }
   return Object.keys(declared).length === 0 ? undefined : declared
+}
+
+/** An entry for the default export has the last word. */
+function readFrontCache({ cache_options: given, exports }: z.infer<typeof schema>): FrontCache | undefined {
+  const own =
+    exports?.default?.type === 'worker' ? declaredWorker.safeParse(withoutType(exports.default)).data : undefined
+  const enabled = own?.cache?.enabled ?? given?.enabled ?? false
+  return enabled ? { acrossVersions: given?.cross_version_cache ?? false } : undefined
+}
+
+function withoutType({ type: _, ...entry }: Record<string, unknown>): Record<string, unknown> {
+  return entry
 }
 
 function keptBindings(types: readonly string[]): Binding['kind'][] {
@@ -232,6 +249,10 @@ function notesOn(raw: z.infer<typeof schema>): string[] {
   const notes: string[] = []
   if (raw.placement?.mode === 'smart')
     notes.push('placement.mode "smart" has no effect: a program runs where its request arrives.')
+  if (raw.cache_options?.enabled === true)
+    notes.push(
+      'The cache stands in front of the default export for requests from outside; service bindings go past it.',
+    )
   if (raw.code_update_strategy != null)
     notes.push('code_update_strategy has no effect: Durable Objects move to new code at once.')
   if (raw.package_dependencies != null) notes.push('package_dependencies are not used.')

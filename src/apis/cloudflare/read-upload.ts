@@ -141,7 +141,7 @@ async function toUpload(
   )
   const code = toCode(metadata, files, bound)
   const assets = metadata.assets && (await toAssets(program, metadata, deps))
-  const { migrations, declaredObjects, message, tag, tags, observability, cpuMs } = metadata
+  const { migrations, declaredObjects, message, tag, tags, observability, cpuMs, frontCache } = metadata
   return {
     bindings,
     keep: metadata.keep,
@@ -149,6 +149,7 @@ async function toUpload(
     limits: cpuMs === undefined ? {} : { cpuMs },
     source: 'wrangler',
     ...(code !== undefined && { code }),
+    ...(frontCache !== undefined && { frontCache }),
     ...(assets !== undefined && { assets }),
     ...(migrations !== undefined && { migrations }),
     ...(declaredObjects !== undefined && { declaredObjects }),

@@ -16,7 +16,7 @@ function annotationsOf({ message, tag, source }: { message?: string; tag?: strin
 
 /** One version, as `GET …/versions/ID` shows it. */
 export function versionView(version: VersionRecord) {
-  const { code, limits } = version
+  const { code, limits, frontCache } = version
   const handlers = version.exports.filter((one) => one.kind === 'handlers' && one.name === 'default')
   const named = version.exports.filter((one) => one.name !== 'default')
   return {
@@ -47,6 +47,9 @@ export function versionView(version: VersionRecord) {
         ...(limits.cpuMs !== undefined && { limits: { cpu_ms: limits.cpuMs } }),
       },
     },
+    ...(frontCache !== undefined && {
+      cache_options: { enabled: true, cross_version_cache: frontCache.acrossVersions },
+    }),
     startup_time_ms: Math.round(version.startupMs),
   }
 }

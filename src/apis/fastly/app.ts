@@ -3,6 +3,7 @@ import { Hono } from 'hono'
 import { secretCheck, tokenOf } from '#/http/same-secret.ts'
 import { accountRoutes } from './account.ts'
 import type { FastlyApiDeps } from './deps.ts'
+import { directorRoutes } from './directors.ts'
 import { FastlyError, fail, notFound, toFastlyError } from './errors.ts'
 import { partRoutes } from './parts.ts'
 import { purgeRoutes } from './purge.ts'
@@ -49,6 +50,7 @@ export function createFastlyApi(deps: FastlyApiDeps): Hono {
   app.route('/', versionRoutes(deps))
   app.route('/', settingsRoutes(deps))
   app.route('/', tableRoutes(deps))
+  app.route('/', directorRoutes(deps))
   app.route('/', partRoutes(deps))
   app.all('*', (c) => {
     throw unknownCall(c.req.method, c.req.path)

@@ -11,6 +11,8 @@ export interface Field {
   readonly type: 'text' | 'number' | 'flag'
   readonly otherwise: FieldValue
   readonly only?: readonly string[]
+  /** Kept sealed, and never shown: a private key. */
+  readonly sealed?: true
 }
 
 export interface PartKind {
@@ -44,9 +46,9 @@ const backend: PartKind = {
     ssl_cert_hostname: text(null),
     ssl_sni_hostname: text(null),
     ssl_ca_cert: text(null),
-    ssl_client_cert: only(text(null)),
-    ssl_client_key: only(text(null)),
-    ssl_ciphers: only(text(null)),
+    ssl_client_cert: text(null),
+    ssl_client_key: { ...text(null), sealed: true },
+    ssl_ciphers: text(null),
     client_cert: only(text(null)),
     min_tls_version: text(null),
     max_tls_version: text(null),
@@ -58,7 +60,7 @@ const backend: PartKind = {
     max_conn: number(200),
     max_use: number(0),
     max_lifetime: number(0),
-    keepalive_time: only(number(null), '0'),
+    keepalive_time: number(null),
     tcp_keepalive_enable: only(flag(null), '0'),
     tcp_keepalive_interval: only(number(null)),
     tcp_keepalive_probes: only(number(null)),
@@ -70,6 +72,20 @@ const backend: PartKind = {
     request_condition: text(),
     shield: only(text(null)),
     share_key: only(text(null)),
+  },
+}
+
+const director: PartKind = {
+  path: 'director',
+  label: 'director',
+  fields: {
+    comment,
+    type: number(1),
+    quorum: number(75),
+    /** How often others are tried is the platform's (`originRetries`). */
+    retries: only(number(5), '5'),
+    capacity: only(number(null), '0', '100'),
+    shield: only(text(null)),
   },
 }
 
@@ -175,6 +191,7 @@ export const settings: PartKind = {
 export const partKinds: readonly PartKind[] = [
   domain,
   backend,
+  director,
   healthcheck,
   header,
   condition,
@@ -190,7 +207,6 @@ export const partKinds: readonly PartKind[] = [
 export const refusedKinds: Readonly<Record<string, string>> = {
   vcl: 'Custom VCL is',
   snippet: 'VCL snippets are',
-  director: 'Directors are',
   'rate-limiters': 'Rate limiters are',
   apex_redirects: 'Apex redirects are',
   resource: 'Resource links are',

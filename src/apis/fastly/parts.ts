@@ -2,10 +2,11 @@
 import { type Context, Hono } from 'hono'
 import type { ServicePart } from '#/control/services/service-records.ts'
 import type { FastlyApiDeps } from './deps.ts'
+import { followMembers, membersOf } from './directors.ts'
 import { badRequest, FastlyError, notFound, unsupported } from './errors.ts'
 import { type PartKind, partKinds, refusedDocuments, refusedKinds } from './part-kinds.ts'
 import { changedFields, newFields } from './read-fields.ts'
-import { readForm } from './read-form.ts'
+import { type Form, readForm } from './read-form.ts'
 import { checkPart } from './translate.ts'
 import { addressed } from './versions.ts'
 import { partView } from './views.ts'
@@ -52,24 +53,27 @@ const checkView = (service: string, version: number, part: ServicePart) => [part
 
 function addRoutes(routes: Hono, kind: PartKind, { control: { services }, limits, clock }: FastlyApiDeps): void {
   const path = `${base}/${kind.path}`
+  const view = (service: string, version: number, part: ServicePart, parts: Parts) =>
+    partView(service, version, part, kind.path === 'director' ? { backends: membersOf(parts, part.name) } : {})
 
   routes.get(path, async (c) => {
     const { service, version } = addressed(c)
     const parts = await services.parts(service, version)
-    return c.json(parts.filter((part) => part.kind === kind.path).map((part) => partView(service, version, part)))
+    const found = parts.filter((part) => part.kind === kind.path)
+    return c.json(found.map((part) => view(service, version, part, parts)))
   })
 
   routes.post(path, async (c) => {
     const { service, version } = addressed(c)
     const form = await readForm(c, limits.fastlyApiBodyBytes)
-    const made = newPart(kind, form, clock())
+    const made = newPart(kind, sealed(kind, form, services), clock())
     const add = (part: ServicePart) =>
       services.editParts(service, version, (parts) => {
         if (parts.some(sameAs(kind, part.name))) throw duplicate(kind, part.name)
         return { parts: [...parts, part], result: part }
       })
     const table = tableKinds[kind.path as keyof typeof tableKinds]
-    if (table === undefined) return c.json(partView(service, version, await add(made)))
+    if (table === undefined) return c.json(view(service, version, await add(made), []))
     const taken = (await services.parts(service, version)).some(sameAs(kind, made.name))
     // Refused below, before a table is made for nothing.
     if (taken || services.version(service, version).locked) return c.json(await add(made))
@@ -79,12 +83,13 @@ function addRoutes(routes: Hono, kind: PartKind, { control: { services }, limits
 
   routes.get(`${path}/:name`, async (c) => {
     const { service, version } = addressed(c)
-    return c.json(partView(service, version, find(await services.parts(service, version), kind, nameOf(c))))
+    const parts = await services.parts(service, version)
+    return c.json(view(service, version, find(parts, kind, nameOf(c)), parts))
   })
 
   routes.put(`${path}/:name`, async (c) => {
     const { service, version } = addressed(c)
-    const form = await readForm(c, limits.fastlyApiBodyBytes)
+    const form = sealed(kind, await readForm(c, limits.fastlyApiBodyBytes), services)
     const changed = await services.editParts(service, version, (parts) => {
       const before = find(parts, kind, nameOf(c))
       const name = form.name ?? before.name
@@ -92,16 +97,18 @@ function addRoutes(routes: Hono, kind: PartKind, { control: { services }, limits
       const fields = { ...before.fields, ...changedFields(kind, form) }
       const after = { ...before, name, fields, modifiedAt: clock() }
       checkPart(after)
-      return replaced(parts, before, after)
+      const others = followMembers(parts, kind.path, before.name, name)
+      return { ...replaced(others, before, after), result: { part: after, parts: others } }
     })
-    return c.json(partView(service, version, changed))
+    return c.json(view(service, version, changed.part, changed.parts))
   })
 
   routes.delete(`${path}/:name`, async (c) => {
     const { service, version } = addressed(c)
     await services.editParts(service, version, (parts) => {
       const found = find(parts, kind, nameOf(c))
-      return { parts: parts.filter((part) => part !== found), result: undefined }
+      const rest = parts.filter((part) => part !== found)
+      return { parts: followMembers(rest, kind.path, found.name, undefined), result: undefined }
     })
     return c.json({ status: 'ok' })
   })
@@ -113,6 +120,15 @@ function newPart(kind: PartKind, form: Readonly<Record<string, string>>, now: nu
   const part = { kind: kind.path, name, createdAt: now, modifiedAt: now, fields: { ...newFields(kind, form) } }
   checkPart(part)
   return part
+}
+
+/** Private keys are sealed before anything is kept, drafts included. Throws a `FastlyError` for what is no key. */
+function sealed(kind: PartKind, form: Form, { sealKey }: FastlyApiDeps['control']['services']): Form {
+  const secret = Object.entries(kind.fields).filter(
+    ([name, field]) => field.sealed === true && (form[name] ?? '') !== '',
+  )
+  if (secret.length === 0) return form
+  return { ...form, ...Object.fromEntries(secret.map(([name]) => [name, sealKey(form[name]!)])) }
 }
 
 function replaced(parts: Parts, before: ServicePart, after: ServicePart) {

@@ -5,28 +5,90 @@ import type { ServicePart } from '#/control/services/service-records.ts'
 import { healthCheck, poolRecord } from '#/control/site-form.ts'
 import type { PoolRule } from '#/core/delivery-rules.ts'
 import type { HealthCheck, Origin, OriginPool } from '#/core/origin.ts'
+import type { Sealed } from '#/core/snapshot.ts'
 import { badRequest } from './errors.ts'
 import type { Resolve } from './translate.ts'
 import { every, flagOf, numberOf, textOf } from './translate-fields.ts'
 
 type CheckOf = (name: string) => HealthCheck | undefined
 
+/** Does a sealed key belong to a certificate? */
+export type KeyFits = (certificate: string, key: Sealed) => boolean
+
+export interface PoolParts {
+  readonly resolve: Resolve
+  readonly checkOf: CheckOf
+  readonly keyFits: KeyFits
+  readonly directors: readonly { readonly part: ServicePart; readonly members: readonly string[] }[]
+}
+
 /**
- * One pool for each backend with a condition; one for those without: all that share the load (`auto_loadbalance`), else the
- * first. Backends that nothing chooses stay out.
+ * A director stands where its backends stood. One pool for each director or backend with a condition; one for those without: the
+ * first director, else all backends that share the load (`auto_loadbalance`), else the first. What nothing chooses stays out.
  */
-export function translatePools(backends: readonly ServicePart[], resolve: Resolve, checkOf: CheckOf): PoolRule[] {
-  const chosen: PoolRule[] = []
+export function translatePools(backends: readonly ServicePart[], parts: PoolParts): PoolRule[] {
+  const { resolve, checkOf } = parts
+  for (const part of backends) checkClientKey(part, parts.keyFits)
+  const directed = new Set(parts.directors.flatMap(({ members }) => members))
+  const directors = parts.directors.map((one) => directorRule(one, backends, parts))
+  const chosen: { readonly rule: PoolRule; readonly at: number }[] = []
   const open: ServicePart[] = []
-  for (const part of backends) {
+  for (const [at, part] of backends.entries()) {
+    if (directed.has(part.name)) continue
     const when = every(resolve(textOf(part, 'request_condition'), 'request', part))
     if (when.when === undefined) open.push(part)
-    else chosen.push({ name: part.name, pool: poolOf([translateBackend(part, checkOf)]), ...when })
+    else chosen.push({ rule: { name: part.name, pool: poolOf([translateBackend(part, checkOf)]), ...when }, at })
   }
+  for (const one of directors) if (one.rule.when !== undefined) chosen.push(one)
+  const rules = chosen.sort((one, other) => one.at - other.at).map(({ rule }) => rule)
+  const director = directors.find(({ rule }) => rule.when === undefined)
+  if (director !== undefined) return [...rules, director.rule]
   const sharing = open.filter((part) => flagOf(part, 'auto_loadbalance'))
   const usual = sharing.length > 0 ? sharing : open.slice(0, 1)
-  if (usual.length === 0) return chosen
-  return [...chosen, { name: 'usual', pool: poolOf(usual.map((part) => translateBackend(part, checkOf))) }]
+  if (usual.length === 0) return rules
+  return [...rules, { name: 'usual', pool: poolOf(usual.map((part) => translateBackend(part, checkOf))) }]
+}
+
+/** `at`: where its first backend stands among all, by which those with conditions are ordered. */
+function directorRule(
+  { part, members }: PoolParts['directors'][number],
+  backends: readonly ServicePart[],
+  { resolve, checkOf }: PoolParts,
+): { readonly rule: PoolRule; readonly at: number } {
+  const bad = (why: string) => badRequest(`Director '${part.name}': ${why}.`)
+  const { choice, quorum } = translateDirector(part)
+  const found = backends.filter(({ name }) => members.includes(name))
+  if (found.length === 0) throw bad('it has no backends')
+  const conditions = new Set(found.map((one) => textOf(one, 'request_condition')))
+  if (conditions.size > 1) throw bad('its backends have different conditions')
+  const when = every(resolve([...conditions][0], 'request', found[0]!))
+  const origins = found.map((one) => translateBackend(one, checkOf))
+  const pool = { origins, choice, ...(quorum !== undefined && { quorum }) }
+  return { rule: { name: part.name, pool, ...when }, at: backends.indexOf(found[0]!) }
+}
+
+const choices: Readonly<Record<number, OriginPool['choice']>> = { 1: 'weighted-random', 3: 'hash', 4: 'client-hash' }
+
+/** Throws a `FastlyError` for a type or quorum that is not supported. */
+export function translateDirector(part: ServicePart): Pick<OriginPool, 'choice' | 'quorum'> {
+  const type = numberOf(part, 'type') ?? 1
+  const choice = choices[type]
+  if (choice === undefined)
+    throw badRequest(
+      `Director '${part.name}': the type ${type} is not supported; 1 (random), 3 (hash) and 4 (client) are.`,
+    )
+  const quorum = numberOf(part, 'quorum') ?? 75
+  if (quorum > 100) throw badRequest(`Director '${part.name}': the quorum is a percentage, 0 to 100.`)
+  return quorum === 0 ? { choice } : { choice, quorum }
+}
+
+function checkClientKey(part: ServicePart, keyFits: KeyFits): void {
+  const [certificate, key] = [textOf(part, 'ssl_client_cert'), textOf(part, 'ssl_client_key')]
+  const bad = (why: string) => badRequest(`Backend '${part.name}': ${why}.`)
+  if (certificate !== undefined && key === undefined) throw bad('ssl_client_cert needs ssl_client_key')
+  if (certificate === undefined && key !== undefined) throw bad('ssl_client_key needs ssl_client_cert')
+  if (certificate !== undefined && !keyFits(certificate, key!))
+    throw bad('the ssl_client_key does not belong to the ssl_client_cert')
 }
 
 const poolOf = (origins: readonly Origin[]): OriginPool => ({ origins, choice: 'weighted-random' })
@@ -50,6 +112,7 @@ export function translateBackend(part: ServicePart, checkOf: CheckOf): Origin {
     ...given('betweenBytesTimeoutMs', numberOf(part, 'between_bytes_timeout')),
     ...given('maxConnections', numberOf(part, 'max_conn')),
     ...given('maxUse', numberOf(part, 'max_use') || undefined),
+    ...given('keepAliveMs', (numberOf(part, 'keepalive_time') ?? 0) * 1000 || undefined),
     ...given('maxLifetimeMs', numberOf(part, 'max_lifetime') || undefined),
     ...(overTls && tlsOf(part)),
     ...given('healthCheck', checkName === undefined ? undefined : checkOf(checkName)),
@@ -67,6 +130,9 @@ function tlsOf(part: ServicePart): object {
     ...given('certificateHostname', textOf(part, 'ssl_cert_hostname') ?? old),
     ...(part.fields.ssl_check_cert === false && { checkCertificate: false }),
     ...given('caCertificate', textOf(part, 'ssl_ca_cert')),
+    ...given('clientCertificate', textOf(part, 'ssl_client_cert')),
+    ...given('clientKey', textOf(part, 'ssl_client_key')),
+    ...given('ciphers', textOf(part, 'ssl_ciphers')),
     ...given('minTlsVersion', textOf(part, 'min_tls_version')),
     ...given('maxTlsVersion', textOf(part, 'max_tls_version')),
   }

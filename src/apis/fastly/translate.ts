@@ -3,10 +3,17 @@ import type { ServiceDesign, ServicePart } from '#/control/services/service-reco
 import type { CachePolicy } from '#/core/cache-policy.ts'
 import { answerOf, type ConditionPhase, readCondition, readValue } from '#/core/condition.ts'
 import type { HeaderRule } from '#/core/delivery-rules.ts'
+import { membersOf } from './directors.ts'
 import { badRequest } from './errors.ts'
 import { flagOf, numberOf, textOf } from './translate-fields.ts'
 import { translateHeader } from './translate-header.ts'
-import { translateBackend, translateCheck, translatePools } from './translate-origin.ts'
+import {
+  type KeyFits,
+  translateBackend,
+  translateCheck,
+  translateDirector,
+  translatePools,
+} from './translate-origin.ts'
 import {
   translateCacheSettings,
   translateGzip,
@@ -31,6 +38,9 @@ export function checkPart(part: ServicePart): void {
   switch (part.kind) {
     case 'backend':
       translateBackend(part, () => undefined)
+      return
+    case 'director':
+      translateDirector(part)
       return
     case 'healthcheck':
       translateCheck(part)
@@ -58,7 +68,7 @@ export function checkPart(part: ServicePart): void {
 }
 
 /** Throws a `FastlyError` naming the first part that does not fit. */
-export function translate(parts: readonly ServicePart[]): ServiceDesign {
+export function translate(parts: readonly ServicePart[], keyFits: KeyFits): ServiceDesign {
   const of = (kind: string) => parts.filter((part) => part.kind === kind)
   const resolve = resolver(of('condition'), of('dictionary'), of('acl'))
   const byCondition = (kind: string) => ordered(of(kind), of('condition'))
@@ -70,7 +80,10 @@ export function translate(parts: readonly ServicePart[]): ServiceDesign {
   return {
     hostnames: of('domain').map(({ name }) => name),
     rules: {
-      pools: translatePools(byCondition('backend'), resolve, (name) => checks.get(name)),
+      pools: translatePools(byCondition('backend'), {
+        ...{ resolve, keyFits, checkOf: (name) => checks.get(name) },
+        directors: of('director').map((part) => ({ part, members: membersOf(parts, part.name) })),
+      }),
       requests: [
         ...defaultHost,
         ...byCondition('request_settings').map((part) => translateRequestSettings(part, resolve)),

@@ -1,5 +1,6 @@
 /** Versions of services. https://www.fastly.com/documentation/reference/api/services/version/ */
 import { type Context, Hono } from 'hono'
+import type { ServicePart } from '#/control/services/service-records.ts'
 import type { FastlyApiDeps } from './deps.ts'
 import { notFound, toFastlyError, unsupported } from './errors.ts'
 import { readForm } from './read-form.ts'
@@ -15,6 +16,7 @@ export function addressed(c: Context): { readonly service: string; readonly vers
 
 export function versionRoutes({ control: { services }, limits }: FastlyApiDeps): Hono {
   const routes = new Hono()
+  const toDesign = (parts: readonly ServicePart[]) => translate(parts, services.keyFits)
   const view = (service: string, head: Parameters<typeof versionView>[1]) =>
     versionView(services.service(service), head)
 
@@ -52,7 +54,7 @@ export function versionRoutes({ control: { services }, limits }: FastlyApiDeps):
   })
   routes.put('/service/:service/version/:version/activate', async (c) => {
     const { service, version } = addressed(c)
-    return c.json(view(service, await services.activate(service, version, translate)))
+    return c.json(view(service, await services.activate(service, version, toDesign)))
   })
   routes.put('/service/:service/version/:version/deactivate', async (c) => {
     const { service, version } = addressed(c)
@@ -62,7 +64,7 @@ export function versionRoutes({ control: { services }, limits }: FastlyApiDeps):
     const { service, version } = addressed(c)
     const parts = await services.parts(service, version)
     try {
-      translate(parts)
+      toDesign(parts)
     } catch (thrown) {
       const known = toFastlyError(thrown)
       if (known === undefined) throw thrown

@@ -48,9 +48,15 @@ export function detailsView(service: ServiceRecord, accountId: string): object {
   }
 }
 
-export function partView(service: string, version: number, part: ServicePart): object {
+/** Keys are never shown; that there is one is. */
+const hidden = ['ssl_client_key']
+
+export function partView(service: string, version: number, part: ServicePart, more: object = {}): object {
+  const fields = { ...part.fields }
+  for (const name of hidden) if ((fields[name] ?? '') !== '') fields[name] = '(sealed)'
   return {
-    ...part.fields,
+    ...fields,
+    ...more,
     name: part.name,
     service_id: service,
     version,

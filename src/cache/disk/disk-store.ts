@@ -136,6 +136,7 @@ export async function createDiskStore(options: DiskStoreOptions): Promise<DiskSt
       if (waiting === undefined && !index.has(hi, lo)) return none
       return collect(key, waiting ?? [], index.find(hi, lo))
     },
+    peek: () => undefined,
     holds(head) {
       const { hi, lo, variant, part } = shelf.addressOf(head)
       if (index.find(hi, lo).some((slot) => index.is(slot, variant, part))) return true

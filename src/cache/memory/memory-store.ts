@@ -178,26 +178,29 @@ export function createMemoryStore({ bytes, limits, seed = 0x52694d57 }: MemorySt
     }
   }
 
+  function find(key: string): readonly StoredAnswer[] {
+    const first = byKey.get(key)
+    if (first === undefined) return none
+    if (first.sibling === undefined) {
+      first.touch()
+      return [first]
+    }
+    const found: StoredAnswer[] = []
+    for (let entry: MemoryEntry | undefined = first; entry !== undefined; entry = entry.sibling) {
+      entry.countsUse = true
+      found.push(entry)
+    }
+    return found
+  }
+
   return {
+    find,
+    peek: find,
     objectBytes,
     put: (head, body) => put(head, body),
     forget,
     hold,
     open,
-    find(key) {
-      const first = byKey.get(key)
-      if (first === undefined) return none
-      if (first.sibling === undefined) {
-        first.touch()
-        return [first]
-      }
-      const found: StoredAnswer[] = []
-      for (let entry: MemoryEntry | undefined = first; entry !== undefined; entry = entry.sibling) {
-        entry.countsUse = true
-        found.push(entry)
-      }
-      return found
-    },
     async refresh(stored, head) {
       if (!(stored instanceof MemoryEntry) || !stored.live) return undefined
       const { hits } = stored

@@ -68,6 +68,7 @@ const inherited = {
   upload_source_maps: z.boolean().optional(),
   placement: z.looseObject({}).optional(),
   observability: z.looseObject({}).optional(),
+  cache: z.strictObject({ enabled: z.boolean(), cross_version_cache: z.boolean().optional() }).optional(),
   assets: z
     .strictObject({
       directory: z.string(),

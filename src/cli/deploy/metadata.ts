@@ -122,6 +122,7 @@ export function uploadForm(parts: UploadParts): FormData {
     limits: config.limits,
     assets: assets && assetsMetadata(config, assets),
     observability: config.observability,
+    cache_options: config.cache,
     annotations: parts.message === undefined ? undefined : { 'workers/message': parts.message },
   }
   const form = new FormData()

@@ -3,7 +3,9 @@
  * locked and serves. Activating an older one is the way back. Tables and address lists change without a version.
  * Every method that changes something throws a `Refusal` and then has changed nothing.
  */
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { compileRules } from '#/core/compile-rules.ts'
+import type { Sealed } from '#/core/snapshot.ts'
 import { checkFree, toHostname } from '../addresses.ts'
 import type { Office } from '../office.ts'
 import { Refusal } from '../refusal.ts'
@@ -43,6 +45,9 @@ export interface Services extends ServiceTables {
     translate: (parts: readonly ServicePart[]) => ServiceDesign,
   ): Promise<ServiceVersionHead>
   deactivate(id: string, number: number): Promise<ServiceVersionHead>
+  /** A private key in PEM as it is kept; throws a `Refusal` (`bad_rule`) for what is none. */
+  sealKey(pem: string): Sealed
+  keyFits(certificate: string, key: Sealed): boolean
 }
 
 /** What the parts of services share. */
@@ -88,6 +93,8 @@ export function createServices(given: Office): Services {
       }),
     activate: (id, number, translate) => office.alone(id, () => activate(office, id, number, translate)),
     deactivate: (id, number) => office.alone(id, () => deactivate(office, id, number)),
+    sealKey: (pem) => sealKey(given, pem),
+    keyFits: (certificate, key) => keyFits(given, certificate, key),
   }
   return services
 }
@@ -237,4 +244,21 @@ function headOf(record: ServiceRecord, number: number): ServiceVersionHead {
 export function checkDraft(record: ServiceRecord, number: number): void {
   if (headOf(record, number).locked || record.active === number)
     throw new Refusal('version_locked', `Version ${number} of service ${record.id} is locked and cannot be modified.`)
+}
+
+function sealKey({ seal }: Office, pem: string): Sealed {
+  try {
+    createPrivateKey(pem)
+  } catch {
+    throw new Refusal('bad_rule', 'The private key is not one in PEM without a password.')
+  }
+  return seal.seal(pem)
+}
+
+function keyFits({ seal }: Office, certificate: string, key: Sealed): boolean {
+  try {
+    return new X509Certificate(certificate).checkPrivateKey(createPrivateKey(seal.open(key)))
+  } catch {
+    return false
+  }
 }

@@ -6,19 +6,26 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
+import type { Program } from '#/core/snapshot.ts'
 import type { CellLimits } from './inside/program.ts'
 import { openLine } from './wire.ts'
-import type { InCall, Line } from './wire-messages.ts'
+import type { Head, InCall, Line } from './wire-messages.ts'
 
 export interface ComputeCell {
   readonly name: string
   readonly pid: number
   readonly line: Line
   /** Ids of the deployments it has loaded, or is loading. */
-  readonly loaded: Map<string, Promise<void>>
+  readonly loaded: Map<string, { readonly ready: Promise<void>; lookups: Program['lookups'] }>
   /** Requests in it. */
   inFlight: number
+  /** A ping is on its way. */
+  pinged: boolean
+  /** It was ended on purpose. */
+  ended: boolean
+  /** It takes no more calls: its line is cut, or it has ended. */
   readonly gone: Promise<string>
+  readonly exited: Promise<string>
   kill(): void
 }
 
@@ -27,7 +34,10 @@ export interface CellOptions {
   /** For its socket: short (< 80 bytes), existing. */
   readonly runFolder: string
   readonly limits: Limits
+  /** It compiles modules that nobody has checked: everything is validated at once, not when it is first called. */
+  readonly checks: boolean
   readonly onCall: (call: InCall) => void
+  readonly onTell: (head: Head) => void
   readonly onLine: (line: string) => void
 }
 
@@ -43,23 +53,40 @@ export async function startCell(options: CellOptions): Promise<ComputeCell> {
   const connected = new Promise<Socket>((resolve) => server.once('connection', resolve))
   server.listen(path)
   const flags = ['--disable-warning=ExperimentalWarning', `--wasm-max-mem-pages=${limits.computeMemoryPages}`]
+  if (!options.checks) flags.push('--wasm-lazy-validation')
   const child = spawn(process.execPath, [...flags, entry, path, JSON.stringify(cellLimits(limits))], {
     env: {},
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   for (const stream of [child.stdout!, child.stderr!]) tellLines(stream, options.onLine)
-  const gone = exitOf(child)
+  const exited = exitOf(child)
   try {
-    const socket = await Promise.race([connected, failure(gone), timeout(limits.computeStartMs)])
+    const socket = await Promise.race([connected, failure(exited), timeout(limits.computeStartMs)])
     const { promise: cut, resolve: onCut } = Promise.withResolvers<string>()
     const line = openLine(socket, {
       frameBytes: limits.computeFrameBytes,
       windowBytes: limits.computeWindowBytes,
       onCall: options.onCall,
+      onTell: options.onTell,
       onCut,
     })
     cut.then(() => child.kill('SIGKILL'))
-    return { name, pid: child.pid!, line, loaded: new Map(), inFlight: 0, gone, kill: () => void child.kill('SIGKILL') }
+    const cell: ComputeCell = {
+      name,
+      pid: child.pid!,
+      line,
+      loaded: new Map(),
+      inFlight: 0,
+      pinged: false,
+      ended: false,
+      gone: Promise.race([cut, exited]),
+      exited,
+      kill() {
+        cell.ended = true
+        child.kill('SIGKILL')
+      },
+    }
+    return cell
   } catch (error) {
     child.kill('SIGKILL')
     throw error
@@ -81,6 +108,9 @@ function cellLimits(limits: Limits): CellLimits {
     frameBytes: limits.computeFrameBytes,
     windowBytes: limits.computeWindowBytes,
     logBytes: limits.computeLogBytes,
+    idleInstances: limits.computeIdleInstances,
+    idleMs: limits.computeIdleMs,
+    dropPages: limits.computeDropPages,
   }
 }
 
@@ -91,8 +121,8 @@ function exitOf(child: ChildProcess): Promise<string> {
   })
 }
 
-async function failure(gone: Promise<string>): Promise<never> {
-  throw new EdgeError('program_start_failed', `The cell ended before it was ready: ${await gone}.`)
+async function failure(exited: Promise<string>): Promise<never> {
+  throw new EdgeError('program_start_failed', `The cell ended before it was ready: ${await exited}.`)
 }
 
 function timeout(ms: number): Promise<never> {

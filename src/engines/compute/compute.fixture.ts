@@ -7,14 +7,17 @@ import type { TestContext } from 'node:test'
 import loadWabt from 'wabt'
 import type { ComputeCode } from '#/core/compute.ts'
 import { defaultLimits, type Limits } from '#/core/limits.ts'
-import type { Blobs, Engine, ProgramAnswer, ProgramRequest } from '#/core/ports.ts'
+import type { Blobs, ProgramAnswer, ProgramRequest } from '#/core/ports.ts'
 import type { Deployment, Program } from '#/core/snapshot.ts'
-import { createComputeEngine } from './engine.ts'
+import { type ComputeEngine, createComputeEngine } from './engine.ts'
 import type { HostCalls } from './host-calls.ts'
 
 export interface ComputeStage {
-  readonly engine: Engine
+  readonly engine: ComputeEngine
   readonly logged: object[]
+  /** Requests in all cells. */
+  requests(): number
+  cells(): readonly { readonly pid: number; readonly inFlight: number }[]
   add(name: string, wasm: Uint8Array, code?: Partial<ComputeCode>): Program
   ask(program: Program, path?: string, request?: Partial<ProgramRequest>): Promise<ProgramAnswer>
 }
@@ -44,6 +47,8 @@ export async function openCompute(
   return {
     engine,
     logged,
+    cells: () => engine.cells(),
+    requests: () => engine.cells().reduce((sum, { inFlight }) => sum + inFlight, 0),
     add(name, wasm, code = {}) {
       const module = createHash('sha256').update(wasm).digest('hex')
       blobs.set(module, wasm)
@@ -125,4 +130,13 @@ export function program(body: string, rest = ''): string {
 export async function textOf({ body }: ProgramAnswer): Promise<string> {
   if (body === null) return ''
   return (body instanceof Uint8Array ? Buffer.from(body) : Buffer.concat(await body.toArray())).toString()
+}
+
+/** Waits for what becomes true by itself. */
+export async function until(holds: () => boolean, what: string): Promise<void> {
+  const end = performance.now() + 10_000
+  while (!holds()) {
+    if (performance.now() > end) throw new Error(`In vain: ${what}.`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
 }

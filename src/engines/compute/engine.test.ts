@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { PassThrough } from 'node:stream'
 import { test } from 'node:test'
-import { assemble, openCompute, program, textOf } from './compute.fixture.ts'
+import { assemble, openCompute, program, textOf, until } from './compute.fixture.ts'
 
 test('a program answers', async (t) => {
   const { add, ask } = await openCompute(t)
@@ -32,7 +33,7 @@ test('what fails, fails alone', async (t) => {
   const { add, ask } = await openCompute(t)
   const hello = add('hello', await assemble(program('(call $answer (i32.const 200) (i32.const 4096) (i32.const 15))')))
   for (const { what, body, rest, code, says } of failing) {
-    const broken = add('broken', await assemble(reorder(program(body, rest))))
+    const broken = add('broken', await assemble(program(body, rest)))
     await assert.rejects(ask(broken), (error: Error & { code: string }) => {
       assert.equal(error.code, code, what)
       assert.match(error.message, says)
@@ -42,7 +43,45 @@ test('what fails, fails alone', async (t) => {
   }
 })
 
-/** Imports come first in a module. */
-function reorder(text: string): string {
-  return text
-}
+/** Reads the body of the request, which never comes, and then answers. */
+const waiting = program(
+  `(drop (call $downstream (i32.const 16) (i32.const 20)))
+   (drop (call $read (i32.load (i32.const 20)) (i32.const 8192) (i32.const 100) (i32.const 24)))
+   (call $answer (i32.const 200) (i32.const 8192) (i32.load (i32.const 24)))`,
+  `(import "fastly_http_req" "body_downstream_get" (func $downstream (param i32 i32) (result i32)))
+   (import "fastly_http_body" "read" (func $read (param i32 i32 i32 i32) (result i32)))`,
+)
+
+test('a body streams in; a client that leaves and a deadline end what waits for it', async (t) => {
+  const { add, ask, requests } = await openCompute(t, { limits: { computeWallMs: 300 } })
+  const reader = add('reader', await assemble(waiting))
+  const body = new PassThrough()
+  const answered = ask(reader, '/', { method: 'POST', body })
+  body.write('late')
+  assert.equal(await textOf(await answered), 'late')
+  await until(() => requests() === 0, 'the program has ended')
+
+  const leaver = new AbortController()
+  const left = ask(reader, '/', { method: 'POST', body: new PassThrough(), signal: leaver.signal })
+  await until(() => requests() === 1, 'the request is in its cell')
+  leaver.abort()
+  await assert.rejects(left, { code: 'client_gone' })
+  await until(() => requests() === 0, 'nothing is left of it')
+
+  const late = ask(reader, '/', { method: 'POST', body: new PassThrough() })
+  await assert.rejects(late, { code: 'program_exceeded_limits', message: /longer than 0.3 s/ })
+  await until(() => requests() === 0, 'nothing is left of it')
+})
+
+test('a cell that dies fails its requests, and the next request has a new one', async (t) => {
+  const { add, ask, requests, cells } = await openCompute(t)
+  const reader = add('reader', await assemble(waiting))
+  const body = new PassThrough()
+  const cut = ask(reader, '/', { method: 'POST', body })
+  await until(() => requests() === 1, 'the request is in its cell')
+  process.kill(cells()[0]!.pid, 'SIGKILL')
+  await assert.rejects(cut, { code: 'program_hung_up' })
+  const again = new PassThrough()
+  again.end('again')
+  assert.equal(await textOf(await ask(reader, '/', { method: 'POST', body: again })), 'again')
+})

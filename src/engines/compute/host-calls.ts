@@ -10,7 +10,7 @@ export interface HostRun {
   readonly program: Program
   readonly deployment: Deployment & { readonly compute: ComputeCode }
   readonly request: ProgramRequest
-  /** Aborted when the request is over. */
+  /** Aborted when the request is over; made when it is first asked for. */
   readonly signal: AbortSignal
   /** This answer goes to the client, whatever the cell says: its connection was given to a backend. */
   readonly handOver: (answer: Answer) => void

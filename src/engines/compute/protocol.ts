@@ -26,9 +26,50 @@ export interface LoadHead {
   readonly do: 'load'
   /** Deployment. */
   readonly program: string
-  /** Path of the prepared module. */
-  readonly module: string
+  /** Path of its sheet; see `prepared-files.ts`. */
+  readonly sheet: string
   readonly facts: ProgramFacts
+}
+
+/** Node → a cell of its own: makes the files of a module. The reply comes when they are on disk. */
+export interface PrepareHead {
+  readonly do: 'prepare'
+  readonly module: string
+  /** Path of the module's bytes. */
+  readonly source: string
+  /** The engine's folder. */
+  readonly folder: string
+  /** Processor time of the start function. */
+  readonly startMs: number
+  readonly limits: { readonly computeMemoryPages: number; readonly computeTableEntries: number }
+}
+
+/** Node → cell: this code will be asked for. */
+export interface CompileHead {
+  readonly do: 'compile'
+  readonly code: string
+}
+
+export type CellHead =
+  | LoadHead
+  | PrepareHead
+  | CompileHead
+  | RunHead
+  | UnloadHead
+  | DictionariesHead
+  | { readonly do: 'ping' }
+
+/** Node → cell: no new request will come for this program. */
+export interface UnloadHead {
+  readonly do: 'unload'
+  readonly program: string
+}
+
+/** Node → cell: what requests from now on find in dictionaries. */
+export interface DictionariesHead {
+  readonly do: 'dictionaries'
+  readonly program: string
+  readonly dictionaries: ProgramFacts['dictionaries']
 }
 
 /** What a program may know and reach. */
@@ -83,6 +124,8 @@ export interface AnswerHead {
   readonly status: number
   readonly headers: HeaderList
   readonly start: 'cold' | 'warm' | 'pooled'
+  /** The program has ended with this answer. */
+  readonly over?: true
 }
 
 /** Cell → node: a call of a program, by name; see `host-calls.ts`. */

@@ -1,7 +1,17 @@
 /** Bytes of the frames of a line; see `wire.ts`. */
 import type { CallFailure, Head } from './wire-messages.ts'
 
-export const frameType = { call: 1, reply: 2, note: 3, data: 4, end: 5, fail: 6, cancel: 7, credit: 8 } as const
+export const frameType = {
+  call: 1,
+  reply: 2,
+  note: 3,
+  data: 4,
+  end: 5,
+  fail: 6,
+  cancel: 7,
+  credit: 8,
+  tell: 9,
+} as const
 export const ofReceiver = 0x80
 export const headOf = 9
 export const noBody = 0

@@ -57,6 +57,8 @@ export interface Line {
     body: SentBody,
     options?: { readonly onNote?: (head: Head) => void; readonly onSent?: () => void },
   ): OutCall
+  /** A word that nobody answers. */
+  tell(head: Head): void
   /** Calls in flight, started by this side. */
   readonly pending: number
   close(): void

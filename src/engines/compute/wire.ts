@@ -29,6 +29,8 @@ import {
 
 export interface LineOptions {
   readonly onCall: (call: InCall) => void
+  /** A word that wants no answer. */
+  readonly onTell?: (head: Head) => void
   readonly onCut: (reason: string) => void
   /** Largest frame that is accepted, bytes. */
   readonly frameBytes: number
@@ -85,18 +87,25 @@ class SocketLine implements Line {
     held.settle = resolve
     held.reject = reject
     held.onNote = onNote
-    if (this.#cut) reject(new CallFailure('cut', 'The cell is gone.'))
-    else {
+    if (body === 'stream') held.outgoing = this.#outBody(held)
+    const { outgoing } = held
+    if (this.#cut) {
+      outgoing?.cut('The cell is gone.')
+      reject(new CallFailure('cut', 'The cell is gone.'))
+    } else {
       this.#own.set(id, held)
-      if (body === 'stream') held.outgoing = this.#outBody(held)
       this.#send(held, frameType.call, head, body)
     }
     return {
       reply: promise,
-      out: held.outgoing,
+      out: outgoing,
       note: (note) => this.#send(held, frameType.note, note, null),
       cancel: () => this.#cancelOwn(held),
     }
+  }
+
+  tell(head: Head): void {
+    this.#send(nobody, frameType.tell, head, null)
   }
 
   close(): void {
@@ -217,6 +226,10 @@ class SocketLine implements Line {
       this.#takeCall(id, payload)
       return
     }
+    if (type === frameType.tell) {
+      this.#options.onTell?.(readMessage(payload).head)
+      return
+    }
     const held = (own ? this.#own : this.#others).get(id)
     // A late frame of a call that was given up.
     if (held === undefined) return
@@ -329,6 +342,9 @@ class SocketLine implements Line {
     this.#options.onCut(reason)
   }
 }
+
+/** Stands for no call. */
+const nobody = newHeld(true, 0)
 
 function cancelHeld(held: Held, reason: string): void {
   held.outgoing?.cut(reason)

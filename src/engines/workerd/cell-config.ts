@@ -6,6 +6,7 @@ import { EdgeError } from '#/core/errors.ts'
 import type { BlobHash, Deployment, ObjectNamespace, Program, ProgramName, Sealed } from '#/core/snapshot.ts'
 import { type CapnpValue, capnpText } from './capnp.ts'
 import { bindingsOf } from './cell-bindings.ts'
+import { flagsFor } from './code-bundle.ts'
 import { insideModule } from './inside-module.ts'
 
 /** What `cellConfig` needs to know. */
@@ -96,13 +97,16 @@ function addProgram(builder: CellBuilder, deployment: Deployment): void {
   if (code === undefined) throw refusal(deployment, 'has no code to run')
   const isLead = deployment === plan.deployments[0]
   const proof = plan.purpose === 'prove'
+  const front = hasFront(plan, deployment)
   const objects = isLead ? plan.program.objects : []
   builder.service(serviceOf(deployment), {
     worker: {
       ...(code.syntax === 'script' ? scriptOf(builder, deployment) : { modules: modulesOf(builder, deployment) }),
       compatibilityDate: code.compatibilityDate,
-      compatibilityFlags: [...code.compatibilityFlags],
-      bindings: bindingsOf(builder, deployment),
+      compatibilityFlags: front
+        ? flagsFor(code.compatibilityDate, code.compatibilityFlags)
+        : [...code.compatibilityFlags],
+      bindings: [...bindingsOf(builder, deployment), ...(front ? [purgeBinding(builder, deployment)] : [])],
       globalOutbound: backplane(builder, 'egress', deployment.program),
       ...(proof ? {} : { cacheApiOutbound: backplane(builder, 'cache', deployment.program) }),
       ...(objects.length === 0 ? {} : objectsIn(builder, objects)),
@@ -111,6 +115,15 @@ function addProgram(builder: CellBuilder, deployment: Deployment): void {
         : {}),
     },
   })
+}
+
+/** A cache stands in front of it, so that it gets `ctx.cache`; scripts have no `ctx`. */
+function hasFront({ purpose }: CellPlan, { frontCache, code }: Deployment): boolean {
+  return frontCache !== undefined && purpose === 'serve' && code?.syntax === 'modules'
+}
+
+function purgeBinding(builder: CellBuilder, { program }: Deployment): CapnpValue {
+  return { name: 'rimward:purge', service: backplane(builder, 'purge', program) }
 }
 
 function objectsIn(builder: CellBuilder, objects: readonly ObjectNamespace[]): Readonly<Record<string, CapnpValue>> {
@@ -145,12 +158,26 @@ function modulesOf(builder: CellBuilder, deployment: Deployment): CapnpValue[] {
     name: module.name,
     [moduleMember[module.kind]]: builder.file(`m-${module.blob}`, { blob: module.blob }),
   }))
+  if (hasFront(builder.plan, deployment)) return [...frontModules(builder, deployment, main.name), ...modules]
   if (builder.plan.purpose === 'serve') return modules
   const added = [proofMain(main.name), insideModule('describe')].map((text, index) => ({
     name: proofNames[index]!,
     esModule: builder.file(`proof-${index}`, { text }),
   }))
   return [...added, ...modules]
+}
+
+function frontModules(builder: CellBuilder, { id }: Deployment, mainModule: string): CapnpValue[] {
+  const main = JSON.stringify(`./${mainModule}`)
+  const text = `import { withCache } from './rimward-front.js'
+import * as program from ${main}
+export * from ${main}
+export default withCache(program.default ?? {})
+`
+  return [
+    { name: 'rimward-main.js', esModule: builder.file(`front-${id}`, { text }) },
+    { name: 'rimward-front.js', esModule: builder.file('front.js', { text: insideModule('front') }) },
+  ]
 }
 
 const proofNames = ['rimward-proof.js', 'rimward-describe.js'] as const

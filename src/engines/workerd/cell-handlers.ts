@@ -1,4 +1,6 @@
 /** What cells may ask of us, by kind: code, the way to another program, stores, assets, `fetch()`, traces. */
+
+import type { PurgeWish } from '#/core/cache-policy.ts'
 import type { Answer } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Assets, Egress, EgressAnswer, KvStores, ProgramCache, Seal, Trace, Traces } from '#/core/ports.ts'
@@ -9,6 +11,7 @@ import { deploymentOf, type Isolates } from './ask-cell.ts'
 import { type BackplaneHandler, textAnswer } from './backplane.ts'
 import { cacheHandler } from './backplane-cache.ts'
 import { kvHandler } from './backplane-kv.ts'
+import { purgeHandler } from './backplane-purge.ts'
 import { readCacheOptions } from './cache-options.ts'
 import type { Bundles } from './code-bundle.ts'
 import { placeProgram } from './placement.ts'
@@ -19,6 +22,7 @@ export interface HandlerDependencies {
   readonly assets: Assets
   readonly egress: Egress
   readonly programCache: ProgramCache
+  readonly purge: (wishes: readonly PurgeWish[]) => Promise<void>
   readonly traces: Traces
   readonly limits: Limits
   readonly clock: Clock
@@ -34,6 +38,7 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
   return {
     kv: kvHandler(parts),
     cache: cacheHandler(parts),
+    purge: purgeHandler(parts),
     async code({ id }) {
       const deployment = known.get(deploymentOf(id))
       if (deployment === undefined) return textAnswer(404, `There is no deployment ${id}.`)

@@ -68,6 +68,7 @@ export async function bundleCode(deployment: Deployment, sources: BundleSources)
       compatibilityDate: code.compatibilityDate,
       compatibilityFlags: flagsFor(code.compatibilityDate, code.compatibilityFlags),
       mainModule: code.mainModule,
+      front: deployment.frontCache !== undefined,
       modules: code.modules.map(({ name, kind }, index) => ({ name, kind, bytes: parts[index]!.length })),
       bindings,
     }),
@@ -85,7 +86,7 @@ export async function bundleCode(deployment: Deployment, sources: BundleSources)
 }
 
 /** The prelude writes to the importable `env`, which Workers have by default only since 2025-04-01. */
-function flagsFor(date: string, flags: readonly string[]): string[] {
+export function flagsFor(date: string, flags: readonly string[]): string[] {
   const kept = flags.filter((flag) => flag !== 'disallow_importable_env')
   if (date < '2025-04-01' && !kept.includes('allow_importable_env')) kept.push('allow_importable_env')
   return kept

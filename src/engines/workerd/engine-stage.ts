@@ -77,6 +77,7 @@ export async function openStage(
       },
       egress: { fetch: (request) => stage.egress(request), close: async () => {} },
       programCache: memoryCache(),
+      purge: async () => {},
       traces: { emit: (trace) => void traces.push(trace), wanted: (name) => traced.has(name), listen: () => () => {} },
       limits: { ...defaultLimits, ...limits },
       clock: Date.now,

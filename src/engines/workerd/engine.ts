@@ -1,5 +1,6 @@
 /** The Workers engine: shared cells for most programs, cells of their own for those that need one. */
 import { setTimeout as pause } from 'node:timers/promises'
+import type { PurgeWish } from '#/core/cache-policy.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type {
@@ -42,6 +43,8 @@ export interface WorkerdEngineOptions {
   readonly assets: Assets
   readonly egress: Egress
   readonly programCache: ProgramCache
+  /** Drops what the shared cache keeps in front of programs. */
+  readonly purge: (wishes: readonly PurgeWish[]) => Promise<void>
   readonly traces: Traces
   readonly limits: Limits
   readonly clock: Clock

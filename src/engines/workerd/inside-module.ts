@@ -17,4 +17,4 @@ export function insideModule(name: InsideModule): string {
   return stripped
 }
 
-export type InsideModule = 'describe' | 'object-forward' | 'service-forward' | 'tail'
+export type InsideModule = 'describe' | 'front' | 'object-forward' | 'service-forward' | 'tail'

@@ -9,12 +9,13 @@ const inside = join(import.meta.dirname, 'inside')
 export interface LoaderSources {
   readonly host: string
   readonly prelude: string
+  readonly front: string
 }
 
 /** Reads what runs inside, as JavaScript. Once a process. */
 export function readLoaderSources(): LoaderSources {
   const strip = (file: string) => stripTypeScriptTypes(readFileSync(join(inside, file), 'utf8'))
-  return { host: strip('host.worker.ts'), prelude: strip('prelude.worker.ts') }
+  return { host: strip('host.worker.ts'), prelude: strip('prelude.worker.ts'), front: strip('front.worker.ts') }
 }
 
 /** Files beside the configuration; `blank` is an empty folder there, which answers the heartbeat without JavaScript. */
@@ -22,6 +23,7 @@ export function loaderFiles(sources: LoaderSources): Map<string, string> {
   return new Map([
     ['host.js', sources.host],
     ['prelude.js', sources.prelude],
+    ['front.js', sources.front],
   ])
 }
 
@@ -45,6 +47,7 @@ const config :Workerd.Config = (
         (name = "EGRESS", service = "egress"),
         (name = "CELLS", workerdDebugPort = void),
         (name = "PRELUDE", text = embed "prelude.js"),
+        (name = "FRONT", text = embed "front.js"),
       ],
       cacheApiOutbound = "cache",
       globalOutbound = "backplane")),

@@ -1,5 +1,6 @@
 /** A WebSocket to a program that can be ended from our side with a code, as a version that goes away has to. */
 import { Duplex } from 'node:stream'
+import { createFrameCursor } from '#/http/websocket-cursor.ts'
 
 export interface CuttableSocket {
   /** Carries what `inner` carries, both ways. */
@@ -9,7 +10,7 @@ export interface CuttableSocket {
 }
 
 export function cuttable(inner: Duplex): CuttableSocket {
-  const frames = frameCursor()
+  const frames = createFrameCursor()
   const outer = new Duplex({
     read: () => void inner.resume(),
     write(chunk, _encoding, done) {
@@ -43,40 +44,6 @@ export function cuttable(inner: Duplex): CuttableSocket {
       outer.push(null)
       inner.removeAllListeners('data')
       inner.destroy()
-    },
-  }
-}
-
-/** Follows the frames of a server (unmasked, RFC 6455 §5.2) to know whether a new one may start here. */
-export function frameCursor(): { advance(chunk: Uint8Array): void; readonly between: boolean } {
-  const head: number[] = []
-  let payloadLeft = 0
-
-  /** Length of the payload once the head is complete, else undefined. */
-  function payloadLength(): number | undefined {
-    const short = (head[1] ?? 0) & 0x7f
-    const headBytes = short === 126 ? 4 : short === 127 ? 10 : 2
-    if (head.length < headBytes) return undefined
-    return headBytes === 2 ? short : head.slice(2).reduce((length, byte) => length * 256 + byte, 0)
-  }
-
-  return {
-    advance(chunk) {
-      let at = 0
-      while (at < chunk.length) {
-        const skipped = Math.min(payloadLeft, chunk.length - at)
-        payloadLeft -= skipped
-        at += skipped
-        if (at === chunk.length) return
-        head.push(chunk[at++]!)
-        const length = payloadLength()
-        if (length === undefined) continue
-        payloadLeft = length
-        head.length = 0
-      }
-    },
-    get between() {
-      return payloadLeft === 0 && head.length === 0
     },
   }
 }

@@ -2,15 +2,18 @@
  * The process that runs Compute programs. It holds no client connections and no secrets but those it asks for; it knows
  * the node by one line on a unix socket. Usage: `node cell.ts SOCKET LIMITS` (JSON of `CellLimits`).
  */
+import { readFile } from 'node:fs/promises'
 import { connect } from 'node:net'
-import type { LoadHead, RunHead } from '../protocol.ts'
+import type { CellHead, LoadHead, RunHead } from '../protocol.ts'
 import { asHead } from '../protocol.ts'
+import { openPageScan } from '../wasm/scan-pages.ts'
 import { openLine } from '../wire.ts'
 import { CallFailure, type InCall } from '../wire-messages.ts'
 import { importsOf } from './hostcall.ts'
 import { hostcallModules } from './hostcalls/table.ts'
 import { linkImports } from './link-imports.ts'
-import { type CellLimits, type LoadedProgram, loadProgram } from './program.ts'
+import { prepare } from './prepare.ts'
+import { type CellLimits, type LoadedProgram, loadProgram, type Workshop } from './program.ts'
 import { runRequest } from './run-request.ts'
 import { Sandbox } from './sandbox.ts'
 import { createTurns } from './scheduler.ts'
@@ -24,9 +27,27 @@ const watch = startWatch(stop)
 const turns = createTurns(watch)
 const supported = importsOf(hostcallModules, turns)
 const programs = new Map<string, Promise<LoadedProgram>>()
+/** When each program was asked for last, ms. */
+const lastUse = new Map<string, number>()
+const compiled = new Map<string, Promise<WebAssembly.Module>>()
+const pages = openPageScan({ computeDropPages: limits.dropPages })
 
-const socket = connect(socketPath)
-const line = openLine(socket, {
+const workshop: Workshop = {
+  importsOf: (module) => linkImports(module, supported, turns),
+  stop,
+  compile(file) {
+    const known = compiled.get(file)
+    if (known !== undefined) return known
+    const compiling = readFile(file).then((bytes) => WebAssembly.compile(bytes))
+    compiled.set(file, compiling)
+    compiling.catch(() => compiled.delete(file))
+    return compiling
+  },
+  scan: pages.ok ? pages.scan : undefined,
+  limits,
+}
+
+const line = openLine(connect(socketPath), {
   frameBytes: limits.frameBytes,
   windowBytes: limits.windowBytes,
   onCall: take,
@@ -34,29 +55,55 @@ const line = openLine(socket, {
   onCut: () => process.exit(0),
 })
 
+setInterval(() => {
+  const before = performance.now() - limits.idleMs
+  for (const [id, at] of lastUse)
+    if (at < before) {
+      lastUse.delete(id)
+      programs.get(id)?.then(
+        (program) => program.rest(),
+        () => {},
+      )
+    }
+}, limits.idleMs).unref()
+
 function take(call: InCall): void {
-  const head = call.head as unknown as LoadHead | RunHead | { do: 'ping' } | { do: 'unload'; program: string }
+  const head = call.head as unknown as CellHead
   if (head.do === 'run') run(call, head)
-  else if (head.do === 'load') load(call, head)
+  else if (head.do === 'load') answer(call, load(head))
+  else if (head.do === 'prepare') answer(call, prepare(head, stop, watch))
+  else if (head.do === 'compile') answer(call, workshop.compile(head.code))
   else if (head.do === 'unload') {
     programs.delete(head.program)
-    call.reply({ head: {}, body: null })
-  } else call.reply({ head: asHead({ memory: process.memoryUsage().rss }), body: null })
+    lastUse.delete(head.program)
+    answer(call, Promise.resolve())
+  } else if (head.do === 'dictionaries')
+    answer(
+      call,
+      programs.get(head.program)?.then((program) => program.setDictionaries(head.dictionaries)),
+    )
+  else
+    call.reply({ head: asHead({ memory: process.memoryUsage().rss, pages: pages.ok ? true : pages.why }), body: null })
 }
 
-function load(call: InCall, { program, module, facts }: LoadHead): void {
-  const loading = loadProgram(program, module, facts, (compiled) => linkImports(compiled, supported, stop, turns))
-  programs.set(program, loading)
-  loading.then(
+function answer(call: InCall, work: Promise<unknown> | undefined): void {
+  Promise.resolve(work).then(
     () => call.reply({ head: {}, body: null }),
     (error: Error) => {
-      programs.delete(program)
-      call.fail(new CallFailure('program_start_failed', error.message))
+      call.fail(error instanceof CallFailure ? error : new CallFailure('program_start_failed', error.message))
     },
   )
 }
 
+function load({ program, sheet, facts }: LoadHead): Promise<LoadedProgram> {
+  const loading = loadProgram(program, sheet, facts, workshop)
+  programs.set(program, loading)
+  loading.catch(() => programs.delete(program))
+  return loading
+}
+
 function run(call: InCall, head: RunHead): void {
+  lastUse.set(head.program, performance.now())
   const loading = programs.get(head.program)
   if (loading === undefined) {
     call.fail(new CallFailure('not_loaded', head.program))

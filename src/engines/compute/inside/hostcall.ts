@@ -87,6 +87,7 @@ function suspended(sandbox: Sandbox, result: Promise<unknown>, turns: Turns): Pr
         else resolve(statusOf(thrown))
       }),
   )
+  sandbox.flush()
   turns.end(sandbox)
   return promise
 }

@@ -1,6 +1,17 @@
-/** A program in this cell: its compiled module, and instances of it. */
+/** A program in this cell: its compiled code, and instances of it that are used again when they are as new. */
 import { readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { PreparedSheet } from '../prepared-files.ts'
 import type { ProgramFacts } from '../protocol.ts'
+import {
+  bindImage,
+  type ImageSource,
+  type KeptInstance,
+  type KeptParts,
+  openBlank,
+  openImageSource,
+} from '../wasm/reset-instance.ts'
+import type { PageScan } from '../wasm/scan-pages.ts'
 import { GuestMemory } from './memory.ts'
 
 /** The caps that the node gives a cell at its start; see `core/limits.ts`. */
@@ -15,6 +26,10 @@ export interface CellLimits {
   readonly frameBytes: number
   readonly windowBytes: number
   readonly logBytes: number
+  /** Instances of one program that wait for their next request. */
+  readonly idleInstances: number
+  readonly idleMs: number
+  readonly dropPages: number
 }
 
 /** One instance with what the engine calls of it. */
@@ -28,34 +43,136 @@ export interface GuestInstance {
 export interface LoadedProgram {
   readonly id: string
   readonly facts: ProgramFacts
-  /** Throws what instantiation throws: the program's fault. */
+  setDictionaries(dictionaries: ProgramFacts['dictionaries']): void
+  /** In its first state. Throws what instantiation throws. */
   take(): GuestInstance
-  /** `clean`: it ran to its end, so that its memory may be made fresh for the next request. */
+  /** `clean`: it ran to its end with no call pending, so that it may serve again once it is as new. */
   give(instance: GuestInstance, clean: boolean): void
+  /** Lets go of instances that wait. */
+  rest(): void
 }
 
-/** Compiles off this thread. Rejects with V8's words for a module that does not validate. */
+/** What a cell has once for all its programs. */
+export interface Workshop {
+  /** All imports but memories. */
+  importsOf(module: WebAssembly.Module): WebAssembly.Imports
+  readonly stop: WebAssembly.Memory
+  /** Compiled code by file: programs of one SDK version share it. */
+  compile(file: string): Promise<WebAssembly.Module>
+  readonly scan: PageScan | undefined
+  readonly limits: CellLimits
+}
+
+/** Rejects with V8's words for what it cannot compile or link. */
 export async function loadProgram(
   id: string,
-  file: string,
-  facts: ProgramFacts,
-  importsOf: (module: WebAssembly.Module) => WebAssembly.Imports,
+  sheetFile: string,
+  given: ProgramFacts,
+  workshop: Workshop,
 ): Promise<LoadedProgram> {
-  const module = await WebAssembly.compile(await readFile(file))
-  const imports = importsOf(module)
-  let used = false
+  const sheet = JSON.parse(await readFile(sheetFile, 'utf8')) as PreparedSheet
+  const beside = (name: string) => join(dirname(sheetFile), name)
+  const module = await workshop.compile(beside(sheet.program.code))
+  const image = sheet.program.kind === 'kept' ? await readFile(beside(sheet.program.image)) : undefined
+  const instances = createInstances(sheet, module, image, workshop)
+  let facts = given
   return {
     id,
-    facts,
-    take() {
-      const instance = new WebAssembly.Instance(module, imports)
-      const { memory, _start } = instance.exports
-      if (!(memory instanceof WebAssembly.Memory)) throw new WebAssembly.LinkError('it exports no memory.')
-      if (typeof _start !== 'function') throw new WebAssembly.LinkError('it exports no _start.')
-      const start = used ? 'warm' : 'cold'
-      used = true
-      return { memory: new GuestMemory(memory), start: WebAssembly.promising(_start), how: start }
+    get facts() {
+      return facts
     },
-    give() {},
+    setDictionaries(dictionaries) {
+      facts = { ...facts, dictionaries }
+    },
+    ...instances,
   }
+}
+
+type Instances = Pick<LoadedProgram, 'take' | 'give' | 'rest'>
+
+function createInstances(
+  sheet: PreparedSheet,
+  module: WebAssembly.Module,
+  image: Uint8Array | undefined,
+  workshop: Workshop,
+): Instances {
+  const imports = workshop.importsOf(module)
+  const importsWith = (memory: WebAssembly.Memory | undefined): WebAssembly.Imports => ({
+    ...imports,
+    rimward: { stop: workshop.stop, ...(memory !== undefined && { memory }) },
+  })
+  let used = false
+  const how = (): 'cold' | 'warm' => {
+    const first = !used
+    used = true
+    return first ? 'cold' : 'warm'
+  }
+  if (image === undefined || sheet.program.kind !== 'kept')
+    return {
+      take() {
+        const memory = sheet.memory && new WebAssembly.Memory(sheet.memory)
+        const instance = new WebAssembly.Instance(module, importsWith(memory))
+        return { ...openGuest(instance, memory), how: how() }
+      },
+      give() {},
+      rest() {},
+    }
+  const globals = sheet.program.values.map((value) => (typeof value === 'number' ? value : BigInt(value.bigint)))
+  const source = openImageSource({ memory: image, globals }, workshop.scan)
+  const parts: KeptParts = { module, globals: sheet.globals, memory: sheet.memory, imports: importsWith }
+  return createPool(parts, source, how, workshop.limits)
+}
+
+/** An instance that is kept, and its guest as the next request gets it. */
+interface Kept extends GuestInstance {
+  readonly kept: KeptInstance
+}
+
+/** Instances that wait: made as new when they are taken, or before, when there is time. */
+function createPool(parts: KeptParts, source: ImageSource, how: () => 'cold' | 'warm', limits: CellLimits): Instances {
+  const fresh: Kept[] = []
+  const soiled: Kept[] = []
+  let cleaning = false
+
+  function clean(): void {
+    cleaning = false
+    for (const one of soiled.splice(0)) if (one.kept.reset().ok) fresh.push(one)
+  }
+
+  return {
+    take() {
+      for (;;) {
+        const ready = fresh.pop()
+        if (ready !== undefined) return ready
+        const one = soiled.pop()
+        if (one === undefined) break
+        if (one.kept.reset().ok) return one
+      }
+      const kept = bindImage(openBlank(parts), source)
+      if (kept === undefined) throw new RangeError('the image cannot be laid over the memory')
+      return { ...openGuest(kept.instance, kept.memory), kept, how: how() } as GuestInstance
+    },
+    give(instance, isClean) {
+      if (!isClean || fresh.length + soiled.length >= limits.idleInstances) return
+      const one = instance as Kept
+      soiled.push(one.how === 'pooled' ? one : { ...one, how: 'pooled' })
+      if (cleaning) return
+      cleaning = true
+      setImmediate(clean)
+    },
+    rest() {
+      fresh.length = 0
+      soiled.length = 0
+    },
+  }
+}
+
+function openGuest(
+  instance: WebAssembly.Instance,
+  memory: WebAssembly.Memory | undefined,
+): Pick<GuestInstance, 'memory' | 'start'> {
+  const { _start } = instance.exports
+  if (memory === undefined) throw new WebAssembly.LinkError('it has no memory.')
+  if (typeof _start !== 'function') throw new WebAssembly.LinkError('it exports no _start.')
+  return { memory: new GuestMemory(memory), start: WebAssembly.promising(_start) }
 }

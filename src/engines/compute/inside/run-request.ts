@@ -6,45 +6,54 @@ import type { Turns } from './scheduler.ts'
 
 /** Never rejects: what goes wrong is told to the client, where it has no answer yet. */
 export async function runRequest(sandbox: Sandbox, turns: Turns): Promise<void> {
-  const { program, call, limits } = sandbox
+  const { call, limits } = sandbox
   const deadline = setTimeout(() => sandbox.end('time'), limits.wallMs)
   call.onCancel = () => sandbox.end('client_gone')
-  let instance: GuestInstance | undefined
   let failure: CallFailure | undefined
   try {
-    instance = program.take()
-    sandbox.memory = instance.memory
-    sandbox.start = instance.how
-    await start(sandbox, instance, turns)
+    await runProgram(sandbox, turns)
   } catch (thrown) {
     failure = explain(sandbox, thrown)
   }
   clearTimeout(deadline)
-  if (instance !== undefined) program.give(instance, failure === undefined)
   if (!sandbox.answered)
     call.fail(failure ?? new CallFailure('program_hung_up', 'The program ended without an answer.'))
-  else if (failure !== undefined) sandbox.breakAnswer(failure.message)
-  await sandbox.settled()
+  else if (failure !== undefined) sandbox.failAfterAnswer(failure.message)
+  else sandbox.endWithAnswer()
+  sandbox.flush()
+  await sandbox.settled(failure !== undefined)
   sandbox.finish()
 }
 
-function start(sandbox: Sandbox, instance: GuestInstance, turns: Turns): Promise<void> {
-  return new Promise((resolve, reject) => {
-    turns.take(sandbox, () => {
-      // Its last turn ends where it ends.
-      instance.start().then(
-        () => {
-          turns.end(sandbox)
-          resolve()
-        },
-        (thrown) => {
-          turns.end(sandbox)
-          if (thrown instanceof GuestExit && thrown.code === 0 && !sandbox.over) resolve()
-          else reject(thrown)
-        },
-      )
-    })
+/** From its first turn to its last. The instance is taken when the first turn begins, so that one may serve many in turn. */
+function runProgram(sandbox: Sandbox, turns: Turns): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const { program } = sandbox
+  let instance: GuestInstance | undefined
+  const end = (clean: boolean) => {
+    turns.end(sandbox)
+    if (instance !== undefined) program.give(instance, clean)
+  }
+  const failed = (thrown: unknown) => {
+    const exited = thrown instanceof GuestExit && thrown.code === 0 && !sandbox.over
+    end(exited)
+    if (exited) resolve()
+    else reject(thrown)
+  }
+  turns.take(sandbox, () => {
+    try {
+      instance = program.take()
+      sandbox.memory = instance.memory
+      sandbox.start = instance.how
+      instance.start().then(() => {
+        end(true)
+        resolve()
+      }, failed)
+    } catch (thrown) {
+      failed(thrown)
+    }
   })
+  return promise
 }
 
 /** The named failure behind what came out of the program. */

@@ -1,6 +1,6 @@
 /** One request in one instance: what host calls act on. Everything of it is gone when the request is over. */
 
-import type { BackendFacts, RunHead } from '../protocol.ts'
+import { type AnswerHead, asHead, type BackendFacts, type RunHead } from '../protocol.ts'
 import type { InCall, Line } from '../wire-messages.ts'
 import { GuestBody, StreamingBody } from './bodies.ts'
 import { Handles } from './handles.ts'
@@ -50,6 +50,8 @@ export class Sandbox {
   /** Breaks off the host call that the program waits in. */
   wake: (() => void) | undefined
   readonly #endings: (() => void)[] = []
+  #answer: { readonly head: AnswerHead; readonly body: Uint8Array } | undefined
+  #toldOver = false
   readonly #tasks: Promise<void>[] = []
   readonly #lines = { stdout: '', stderr: '' }
 
@@ -99,7 +101,7 @@ export class Sandbox {
 
   /** A line of the program's output, to the log and to who listens (`fastly log-tail`). */
   print(stream: string, message: string): void {
-    this.line.call({ do: 'print', run: this.run.run, stream, message }, null).reply.catch(() => {})
+    this.line.tell({ do: 'print', run: this.run.run, stream, message })
   }
 
   /** Bytes written to stdout or stderr: told line by line, the rest at the end of the request. */
@@ -115,8 +117,9 @@ export class Sandbox {
     this.#tasks.push(task)
   }
 
-  /** Resolves when everything that the program left running has ended. */
-  async settled(): Promise<void> {
+  /** Resolves when everything that the program left running has ended; where it `failed`, that ends now. */
+  async settled(failed: boolean): Promise<void> {
+    if (failed) this.#runEndings()
     for (const held of this.handles.all())
       if (held instanceof StreamingBody) held.out.fail('the program ended before it closed the body')
     for (const stream of ['stdout', 'stderr'] as const)
@@ -124,9 +127,32 @@ export class Sandbox {
     await Promise.all(this.#tasks)
   }
 
-  /** The program failed after its answer began: the client must see a broken body, not a short one. */
-  breakAnswer(reason: string): void {
-    this.call.out.fail(reason)
+  /** The whole answer. It leaves when the program waits or ends, so that one frame may say both. */
+  answer(head: AnswerHead, body: Uint8Array): void {
+    this.#answer = { head, body }
+  }
+
+  /** Lets the answer go, before the program waits. */
+  flush(): void {
+    const answer = this.#answer
+    this.#answer = undefined
+    if (answer !== undefined) this.call.reply({ head: asHead(answer.head), body: answer.body })
+  }
+
+  /** The program has ended well: true when nothing of it is left and the node was told with the answer. */
+  endWithAnswer(): boolean {
+    const answer = this.#answer
+    if (answer === undefined || this.#tasks.length > 0) return false
+    this.#answer = undefined
+    this.#toldOver = true
+    this.call.reply({ head: asHead({ ...answer.head, over: true }), body: answer.body })
+    return true
+  }
+
+  /** The program failed after its answer began: a whole one stands, of one that streams the client sees a broken body. */
+  failAfterAnswer(reason: string): void {
+    this.print('stderr', reason)
+    if (this.#answer === undefined) this.call.out.fail(reason)
   }
 
   /** Runs when the request is over, however it ended: calls to the node are given up, streams cut. */
@@ -135,7 +161,11 @@ export class Sandbox {
   }
 
   finish(): void {
+    this.#runEndings()
+    if (!this.#toldOver) this.line.tell({ do: 'over', run: this.run.run })
+  }
+
+  #runEndings(): void {
     for (const ending of this.#endings.splice(0)) ending()
-    this.line.call({ do: 'over', run: this.run.run }, null).reply.catch(() => {})
   }
 }

@@ -7,8 +7,8 @@ import { readFileSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import type { TurnWatch } from './scheduler.ts'
 
-/** Words of the shared memory. The first is the one that programs read. */
-export const word = { stop: 0, state: 1, budgetMs: 2, asleep: 3 } as const
+/** Words of the shared memory. The first is the one that programs read; `bell` never changes: waiting for it is sleeping. */
+export const word = { stop: 0, state: 1, budgetMs: 2, asleep: 3, bell: 4 } as const
 /** In `state`: 0 no turn; n > 0 turn n; -n turn n is being stopped, -n with `stop` set it was. */
 
 /** `memory` is the one that modules import as `rimward.stop`. */
@@ -22,7 +22,10 @@ export function startWatch(memory: WebAssembly.Memory): TurnWatch & { close(): v
       turn = turn === 0x3fff_ffff ? 1 : turn + 1
       words[word.budgetMs] = Math.ceil(budgetMs)
       Atomics.store(words, word.state, turn)
-      if (Atomics.load(words, word.asleep) === 1) Atomics.notify(words, word.state)
+      if (Atomics.load(words, word.asleep) === 1) {
+        Atomics.store(words, word.asleep, 0)
+        Atomics.notify(words, word.asleep)
+      }
     },
     end() {
       if (Atomics.compareExchange(words, word.state, turn, 0) === turn) return false
@@ -36,25 +39,29 @@ export function startWatch(memory: WebAssembly.Memory): TurnWatch & { close(): v
   }
 }
 
-/** The thread's whole life: sleeps while there is no turn, else looks every few milliseconds. */
+/** The thread's whole life: looks every tick, and sleeps while no program runs for a while. */
 export function watchTurns(words: Int32Array, options: { readonly tickMs: number; readonly pid: number }): never {
   let seen = 0
   let cpuAtSight = 0
+  let idleTicks = 0
   for (;;) {
     const state = Atomics.load(words, word.state)
-    if (state <= 0) {
+    idleTicks = state > 0 ? 0 : idleTicks + 1
+    if (idleTicks > 20) {
+      idleTicks = 0
       Atomics.store(words, word.asleep, 1)
-      Atomics.wait(words, word.state, state, state === 0 ? Number.POSITIVE_INFINITY : options.tickMs)
+      // A turn that began just before is seen when the next one rings, or at this look.
+      if (Atomics.load(words, word.state) <= 0) Atomics.wait(words, word.asleep, 1)
       Atomics.store(words, word.asleep, 0)
       continue
     }
-    if (state !== seen) {
+    if (state > 0 && state !== seen) {
       seen = state
       cpuAtSight = cpuMs(options.pid)
-    } else if (cpuMs(options.pid) - cpuAtSight >= words[word.budgetMs]!) {
+    } else if (state > 0 && cpuMs(options.pid) - cpuAtSight >= words[word.budgetMs]!) {
       if (Atomics.compareExchange(words, word.state, state, -state) === state) Atomics.store(words, word.stop, 1)
     }
-    Atomics.wait(words, word.state, state, options.tickMs)
+    Atomics.wait(words, word.bell, 0, options.tickMs)
   }
 }
 

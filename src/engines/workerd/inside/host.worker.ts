@@ -16,6 +16,7 @@ interface HostEnv {
   /** The same socket in proxy form: the request line holds the whole URL. */
   readonly EGRESS: Fetcher
   readonly PRELUDE: string
+  readonly FRONT: string
   /** The way to services of other cells. */
   readonly CELLS: { connect(address: string): Promise<OtherCell> }
 }
@@ -29,6 +30,8 @@ interface CodeHead {
   readonly mainModule: string
   readonly modules: readonly { name: string; kind: 'esm' | 'cjs' | 'text' | 'data' | 'json' | 'wasm'; bytes: number }[]
   readonly bindings: readonly HostBinding[]
+  /** A cache stands in front of it. */
+  readonly front: boolean
 }
 
 type HostBinding =
@@ -46,6 +49,8 @@ type IsolateId = string
 const wrapperName = 'rimward:main.js'
 const preludeName = 'rimward:prelude.js'
 const cacheName = 'rimward:cache'
+const frontName = 'rimward:front.js'
+const purgeName = 'rimward:purge'
 
 function ask(
   env: HostEnv,
@@ -99,7 +104,7 @@ async function readCode(
   }
   const programEnv: Record<string, unknown> = {}
   const wrapped: Record<string, string> = {}
-  const { Kv, Assets, Cache, Program, Egress, Tail } = ctx.exports as unknown as Exports
+  const { Kv, Assets, Cache, Purge, Program, Egress, Tail } = ctx.exports as unknown as Exports
   for (const binding of head.bindings) {
     const { name } = binding
     if (binding.kind === 'value') programEnv[name] = binding.value
@@ -120,12 +125,16 @@ async function readCode(
   // Each module of ours costs a tenth of a millisecond at the first request, so it is there only where it is needed.
   const usesPrelude = usesCaches || Object.keys(wrapped).length > 0
   if (usesPrelude) modules[preludeName] = { js: env.PRELUDE.replace("'RIMWARD_WRAPPED'", JSON.stringify(wrapped)) }
+  if (head.front) {
+    programEnv[purgeName] = Purge!({ props: { program: head.program } })
+    modules[frontName] = { js: env.FRONT }
+  }
   modules[wrapperName] = {
-    js: `${usesPrelude ? `import ${JSON.stringify(`./${preludeName}`)}` : ''}
+    js: `${head.front ? `import { withCache } from ${JSON.stringify(`./${frontName}`)}\n` : ''}${usesPrelude ? `import ${JSON.stringify(`./${preludeName}`)}` : ''}
 import * as program from ${JSON.stringify(`./${head.mainModule}`)}
 import { abortIsolate, WorkerEntrypoint } from 'cloudflare:workers'
 export * from ${JSON.stringify(`./${head.mainModule}`)}
-export default program.default ?? {}
+export default ${head.front ? 'withCache(program.default ?? {})' : 'program.default ?? {}'}
 export class RimwardControl extends WorkerEntrypoint { evict() { abortIsolate("evicted") } ready() {} }`,
   }
   return {
@@ -251,6 +260,13 @@ export class Cache extends WorkerEntrypoint<HostEnv, { program: string }> {
     own.set('rimward-kind', 'cache')
     own.set('rimward-id', this.ctx.props.program)
     return new Request(url, { method, headers: own })
+  }
+}
+
+/** `ctx.cache.purge()` of a program with a cache in front of it. */
+export class Purge extends WorkerEntrypoint<HostEnv, { program: string }> {
+  override async fetch(request: Request): Promise<Response> {
+    return ask(this.env, 'purge', this.ctx.props.program, { method: 'POST', body: await request.text() })
   }
 }
 

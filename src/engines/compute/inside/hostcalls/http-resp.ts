@@ -1,7 +1,6 @@
 /** `fastly_http_resp`: answers, of backends and to the client. */
 import type { HeaderList } from '#/core/exchange.ts'
-import { asHead } from '../../protocol.ts'
-import type { Head } from '../../wire-messages.ts'
+import { type AnswerHead, asHead } from '../../protocol.ts'
 import { GuestBody, StreamingBody } from '../bodies.ts'
 import type { HostcallModule } from '../hostcall.ts'
 import { Fields, GuestResponse } from '../messages.ts'
@@ -70,8 +69,11 @@ export const httpResp: HostcallModule = {
       sandbox.handles.take(responseHandle, GuestResponse)
       const head = answerHead(sandbox, response, streaming === 1 ? undefined : body.length)
       const whole = streaming === 1 ? undefined : body.whole()
-      sandbox.call.reply({ head, body: whole ?? 'stream' })
-      if (whole !== undefined) return void sandbox.handles.take(bodyHandle, GuestBody)
+      if (whole !== undefined) {
+        sandbox.handles.take(bodyHandle, GuestBody)
+        return sandbox.answer(head, whole)
+      }
+      sandbox.call.reply({ head: asHead(head), body: 'stream' })
       const { out } = sandbox.call
       const sent = body.pumpTo(out, streaming !== 1)
       if (streaming !== 1) {
@@ -91,7 +93,7 @@ export const httpResp: HostcallModule = {
  * Framing is ours to write unless the program took it over and wrote a length; a length that is known goes along. Where
  * there is no body by the rules of HTTP, the program's length describes what a GET would get.
  */
-function answerHead(sandbox: Sandbox, { status: code, headers, framing }: GuestResponse, length?: number): Head {
+function answerHead(sandbox: Sandbox, { status: code, headers, framing }: GuestResponse, length?: number): AnswerHead {
   const announced = headers.values('content-length')
   const bodyless = code === 204 || code === 304 || sandbox.run.method === 'HEAD'
   const manual = (framing === 1 || bodyless) && announced.length === 1 && /^\d{1,15}$/.test(announced[0]!)
@@ -102,7 +104,7 @@ function answerHead(sandbox: Sandbox, { status: code, headers, framing }: GuestR
     list.push(name, headers.list[index + 1]!)
   }
   if (!manual && !bodyless && length !== undefined) list.push('content-length', String(length))
-  return asHead({ status: code, headers: list, start: sandbox.start })
+  return { status: code, headers: list, start: sandbox.start }
 }
 
 /** The backend's answer goes to the client as it comes; where there is none, an answer that says so. */
@@ -119,7 +121,7 @@ async function answerWith(sandbox: Sandbox, pending: PendingRequest): Promise<vo
   pending.apply(response.headers, 'response')
   const head = answerHead(sandbox, response, body.length)
   const whole = body.whole()
-  sandbox.call.reply({ head, body: whole ?? 'stream' })
+  sandbox.call.reply({ head: asHead(head), body: whole ?? 'stream' })
   if (whole === undefined) await body.pumpTo(sandbox.call.out, true)
 }
 

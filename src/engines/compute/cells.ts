@@ -1,0 +1,272 @@
+/** The cells of one node: which program runs where, what is in flight in them, and what is done with one that hangs. */
+import { availableParallelism } from 'node:os'
+import type { ComputeCode } from '#/core/compute.ts'
+import { EdgeError, type ErrorCode, errorTable, toEdgeError } from '#/core/errors.ts'
+import type { ProgramRequest } from '#/core/ports.ts'
+import type { Deployment, Program, Snapshot } from '#/core/snapshot.ts'
+import { type ComputeCell, startCell } from './cell.ts'
+import type { ComputeEngineOptions } from './engine.ts'
+import type { HostCalls, HostRun } from './host-calls.ts'
+import { createSheets } from './prepare-sheets.ts'
+import { programFacts } from './program-facts.ts'
+import { asHead, type HostHead } from './protocol.ts'
+import { CallFailure, type Head, type InCall, type Reply } from './wire-messages.ts'
+
+export type ComputeDeployment = Deployment & { readonly compute: ComputeCode }
+
+export interface Cells {
+  /** Started cells, for tests and figures. */
+  readonly open: readonly ComputeCell[]
+  pick(deployment: string): Promise<ComputeCell>
+  /** Resolves when the program can run there. Rejects with `program_start_failed`. */
+  load(cell: ComputeCell, program: Program, deployment: ComputeDeployment): Promise<void>
+  /** A number for a request, under which its cell calls back until it says that the program has ended. */
+  hold(cell: ComputeCell, run: Omit<HostRun, 'signal'>): number
+  /** The program has ended. */
+  release(run: number): void
+  /** A cell for one proof; the caller kills it. */
+  spare(): Promise<ComputeCell>
+  /** Unloads what no longer serves, and tells cells of changed dictionaries. */
+  adopt(snapshot: Snapshot): void
+  close(): Promise<void>
+}
+
+/** A request in a cell. Its signal is made when somebody asks: most requests end without. */
+class HeldRun implements HostRun {
+  readonly cell: ComputeCell
+  readonly program: Program
+  readonly deployment: ComputeDeployment
+  readonly request: ProgramRequest
+  readonly handOver: HostRun['handOver']
+  #aborter: AbortController | undefined
+  #over = false
+
+  constructor(cell: ComputeCell, run: Omit<HostRun, 'signal'>) {
+    this.cell = cell
+    this.program = run.program
+    this.deployment = run.deployment
+    this.request = run.request
+    this.handOver = run.handOver
+  }
+
+  get signal(): AbortSignal {
+    this.#aborter ??= new AbortController()
+    if (this.#over) this.#aborter.abort()
+    return this.#aborter.signal
+  }
+
+  end(): void {
+    this.#over = true
+    this.#aborter?.abort()
+  }
+}
+
+/** A cell's place; empty until a program is first asked for. */
+interface Seat {
+  readonly starting: Promise<ComputeCell>
+  cell: ComputeCell | undefined
+}
+
+type Runs = Map<number, HeldRun>
+
+export function createCells(options: ComputeEngineOptions): Cells {
+  const { limits, log } = options
+  // One core is left to the node itself.
+  const seats: (Seat | undefined)[] = new Array(Math.max(1, availableParallelism() - 1)).fill(undefined)
+  const cells = new Set<ComputeCell>()
+  const runs: Runs = new Map()
+  const sheetOf = createSheets(options, () => open({ checks: true }))
+  let nextRun = 1
+  let started = 0
+  let closed = false
+
+  async function open(purpose: { readonly checks: boolean } = { checks: false }): Promise<ComputeCell> {
+    if (closed) throw new EdgeError('overloaded', 'The engine is closing.')
+    const name = `c${started++}`
+    const cell = await startCell({
+      name,
+      runFolder: options.runFolder,
+      limits,
+      ...purpose,
+      onCall: (call) => answerCell(call, runs, options.hostCalls),
+      onTell: (head) => hear(head as unknown as HostHead, runs, options.hostCalls),
+      onLine: (line) => log('cell says', { cell: name, line }),
+    })
+    cells.add(cell)
+    cell.gone.then((reason) => {
+      cells.delete(cell)
+      if (!closed && !cell.ended) log('cell lost', { cell: name, reason })
+      for (const [number, held] of runs) if (held.cell === cell) endRun(runs, number)
+    })
+    return cell
+  }
+
+  function seat(index: number): Promise<ComputeCell> {
+    const seat: Seat = { starting: open(), cell: undefined }
+    seats[index] = seat
+    const free = () => {
+      if (seats[index] === seat) seats[index] = undefined
+    }
+    seat.starting.then((cell) => {
+      seat.cell = cell
+      cell.gone.then(free)
+    }, free)
+    return seat.starting
+  }
+
+  const pinging = setInterval(() => {
+    for (const cell of cells) if (cell.inFlight > 0) ping(cell, options)
+  }, limits.computePingMs)
+  pinging.unref()
+
+  return {
+    get open() {
+      return [...cells]
+    },
+    pick(deployment) {
+      // The same program in the same cell, so that its instances are used again; a busy one shares with the others.
+      const home = Number.parseInt(deployment.slice(0, 8), 16) % seats.length || 0
+      let best = home
+      const busy = (index: number) => seats[index]?.cell?.inFlight ?? 0
+      if (busy(home) >= limits.computeSpread)
+        for (let index = 0; index < seats.length; index++) if (busy(index) < busy(best)) best = index
+      return seats[best]?.starting ?? seat(best)
+    },
+    load(cell, program, deployment) {
+      const held = cell.loaded.get(deployment.id)
+      if (held !== undefined) return held.ready
+      const ready = loadInto(cell, options, program, deployment, sheetOf)
+      cell.loaded.set(deployment.id, { ready, lookups: program.lookups })
+      ready.catch(() => cell.loaded.delete(deployment.id))
+      return ready
+    },
+    hold(cell, run) {
+      const number = nextRun++
+      runs.set(number, new HeldRun(cell, run))
+      cell.inFlight++
+      return number
+    },
+    release: (run) => endRun(runs, run),
+    spare: () => open(),
+    adopt(snapshot) {
+      for (const cell of cells) refresh(cell, snapshot)
+    },
+    async close() {
+      closed = true
+      clearInterval(pinging)
+      await Promise.allSettled(seats.map((one) => one?.starting))
+      const ending = [...cells]
+      for (const cell of ending) cell.kill()
+      await Promise.all(ending.map(({ exited }) => exited))
+    },
+  }
+}
+
+/** A cell that does not answer in time holds a program that even the watch cannot stop: it is killed with all in it. */
+function ping(cell: ComputeCell, { limits, log }: ComputeEngineOptions): void {
+  if (cell.pinged) return
+  cell.pinged = true
+  const timer = setTimeout(() => {
+    log('cell hung', { cell: cell.name, inFlight: cell.inFlight })
+    cell.kill()
+  }, limits.computeHangMs)
+  timer.unref()
+  const answered = () => {
+    clearTimeout(timer)
+    cell.pinged = false
+  }
+  cell.line.call({ do: 'ping' }, null).reply.then(answered, answered)
+}
+
+function refresh(cell: ComputeCell, snapshot: Snapshot): void {
+  const serving = new Map<string, Program>()
+  for (const program of snapshot.programs.values())
+    for (const { deployment } of program.rollout) serving.set(deployment.id, program)
+  for (const [id, held] of cell.loaded) {
+    const program = serving.get(id)
+    if (program === undefined) {
+      cell.loaded.delete(id)
+      cell.line.call(asHead({ do: 'unload', program: id }), null).reply.catch(() => {})
+    } else if (program.lookups !== held.lookups) {
+      held.lookups = program.lookups
+      const head = { do: 'dictionaries', program: id, dictionaries: program.lookups?.tables ?? {} }
+      cell.line.call(asHead(head), null).reply.catch(() => {})
+    }
+  }
+}
+
+async function loadInto(
+  cell: ComputeCell,
+  options: ComputeEngineOptions,
+  program: Program,
+  deployment: ComputeDeployment,
+  sheetOf: (code: ComputeCode) => Promise<string>,
+): Promise<void> {
+  const sheet = await sheetOf(deployment.compute)
+  const facts = programFacts(program, deployment, options)
+  try {
+    await cell.line.call(asHead({ do: 'load', program: deployment.id, sheet, facts }), null).reply
+  } catch (failure) {
+    throw toFailure(failure, program.name)
+  }
+}
+
+/** What a cell says of a failure, as the node's own. */
+export function toFailure(failure: unknown, name: string): EdgeError {
+  if (!(failure instanceof CallFailure)) return toEdgeError(failure)
+  if (failure.code in errorTable) return new EdgeError(failure.code as ErrorCode, failure.message)
+  if (failure.code === 'cut') return new EdgeError('program_hung_up', `The process of ${name} ended.`)
+  if (failure.code === 'cancelled') return new EdgeError('client_gone', 'The client left.')
+  return new EdgeError('internal', failure.message)
+}
+
+function endRun(runs: Runs, number: number): void {
+  const held = runs.get(number)
+  if (held === undefined) return
+  runs.delete(number)
+  held.cell.inFlight--
+  held.end()
+}
+
+/** What a cell says without wanting an answer. */
+function hear(head: HostHead, runs: Runs, hostCalls: HostCalls): void {
+  if (head.do === 'over') endRun(runs, head.run)
+  const run = runs.get(head.run)
+  if (run !== undefined && head.do === 'print') hostCalls.print?.(run, asHead(head), silent(asHead(head)))
+}
+
+/** A call whose answer nobody hears. */
+function silent(head: Head): InCall {
+  return {
+    head,
+    body: null,
+    get out(): never {
+      throw new Error('a word has no reply')
+    },
+    note() {},
+    onNote: undefined,
+    cancelled: false,
+    onCancel: undefined,
+    reply() {},
+    fail() {},
+  }
+}
+
+function answerCell(call: InCall, runs: Runs, hostCalls: HostCalls): void {
+  const { do: name, run: number } = call.head as unknown as HostHead
+  const run = runs.get(number)
+  const hostCall = Object.hasOwn(hostCalls, name) ? hostCalls[name] : undefined
+  if (run === undefined || hostCall === undefined) {
+    call.fail(new CallFailure('bad_request', `There is no ${run === undefined ? 'such request' : name}.`))
+    return
+  }
+  // Begun at once: what the cell says next, the end of the request above all, must find it under way.
+  const answering = new Promise<Reply | undefined>((resolve) => resolve(hostCall(run, call.head, call)))
+  answering.then(
+    (reply) => reply && call.reply(reply),
+    (thrown) => {
+      const { code, message } = thrown instanceof CallFailure ? thrown : toEdgeError(thrown)
+      call.fail(new CallFailure(code, message))
+    },
+  )
+}
