@@ -216,7 +216,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     customer: accountId,
     log: say,
     hostCalls: computeHostCalls({
-      egress,
+      cache: egress,
       seal,
       limits,
       backendStates: (program) => health.states(program),

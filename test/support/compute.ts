@@ -1,6 +1,6 @@
 /** Compute programs with real backends: the engine, the egress and the shared cache wired as in `pop.ts`. */
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -21,6 +21,8 @@ export interface BackendStage extends ComputeStage {
   readonly cache: ReturnType<typeof createSharedCache>
   /** What health checks are to have found, by backend. */
   readonly states: OriginState[]
+  /** All that the cache has written to disk so far. */
+  onDisk(): string
   /** Moves the cache's clock. */
   sleep(seconds: number): void
 }
@@ -52,7 +54,7 @@ export async function openBackends(t: TestContext, given: Partial<Limits> = {}):
   const stage = await openCompute(t, {
     limits,
     hostCalls: computeHostCalls({
-      ...{ egress: cache, seal, limits },
+      ...{ cache, seal, limits },
       backendStates: () => states,
       mayPurge: (key) => key === 'purge-key',
     }),
@@ -65,6 +67,11 @@ export async function openBackends(t: TestContext, given: Partial<Limits> = {}):
     ...stage,
     cache,
     states,
+    onDisk: () =>
+      readdirSync(folder, { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'latin1'))
+        .join(''),
     sleep(seconds) {
       now += seconds * 1000
     },
@@ -85,6 +92,8 @@ export async function openOrigin(t: TestContext, answer: RequestListener): Promi
   const asked: IncomingMessage[] = []
   const server = createServer((request: IncomingMessage, response: ServerResponse) => {
     asked.push(request)
+    // The cache's clock is not that of this machine.
+    response.sendDate = false
     answer(request, response)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

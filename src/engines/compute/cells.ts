@@ -10,7 +10,7 @@ import type { HostCalls, HostRun } from './host-calls.ts'
 import { createSheets } from './prepare-sheets.ts'
 import { programFacts } from './program-facts.ts'
 import { asHead, type HostHead } from './protocol.ts'
-import { CallFailure, type Head, type InCall } from './wire-messages.ts'
+import { CallFailure, type Head, type InCall, type Reply } from './wire-messages.ts'
 
 export type ComputeDeployment = Deployment & { readonly compute: ComputeCode }
 
@@ -39,6 +39,7 @@ class HeldRun implements HostRun {
   readonly request: ProgramRequest
   readonly handOver: HostRun['handOver']
   #aborter: AbortController | undefined
+  #over = false
 
   constructor(cell: ComputeCell, run: Omit<HostRun, 'signal'>) {
     this.cell = cell
@@ -50,10 +51,12 @@ class HeldRun implements HostRun {
 
   get signal(): AbortSignal {
     this.#aborter ??= new AbortController()
+    if (this.#over) this.#aborter.abort()
     return this.#aborter.signal
   }
 
   end(): void {
+    this.#over = true
     this.#aborter?.abort()
   }
 }
@@ -260,13 +263,13 @@ function answerCell(call: InCall, runs: Runs, hostCalls: HostCalls): void {
     call.fail(new CallFailure('bad_request', `There is no ${run === undefined ? 'such request' : name}.`))
     return
   }
-  Promise.resolve()
-    .then(() => hostCall(run, call.head, call))
-    .then(
-      (reply) => reply && call.reply(reply),
-      (thrown) => {
-        const { code, message } = thrown instanceof CallFailure ? thrown : toEdgeError(thrown)
-        call.fail(new CallFailure(code, message))
-      },
-    )
+  // Begun at once: what the cell says next, the end of the request above all, must find it under way.
+  const answering = new Promise<Reply | undefined>((resolve) => resolve(hostCall(run, call.head, call)))
+  answering.then(
+    (reply) => reply && call.reply(reply),
+    (thrown) => {
+      const { code, message } = thrown instanceof CallFailure ? thrown : toEdgeError(thrown)
+      call.fail(new CallFailure(code, message))
+    },
+  )
 }

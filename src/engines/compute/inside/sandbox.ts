@@ -1,7 +1,6 @@
 /** One request in one instance: what host calls act on. Everything of it is gone when the request is over. */
 
 import { type AnswerHead, asHead, type BackendFacts, type RunHead } from '../protocol.ts'
-
 import type { InCall, Line } from '../wire-messages.ts'
 import { GuestBody, StreamingBody } from './bodies.ts'
 import { Handles } from './handles.ts'
@@ -120,8 +119,9 @@ export class Sandbox {
     this.#tasks.push(task)
   }
 
-  /** Resolves when everything that the program left running has ended. */
-  async settled(): Promise<void> {
+  /** Resolves when everything that the program left running has ended; where it `failed`, that ends now. */
+  async settled(failed: boolean): Promise<void> {
+    if (failed) this.#runEndings()
     for (const held of this.handles.all())
       if (held instanceof StreamingBody) held.out.fail('the program ended before it closed the body')
     this.#endLines()
@@ -170,7 +170,11 @@ export class Sandbox {
   }
 
   finish(): void {
-    for (const ending of this.#endings.splice(0)) ending()
+    this.#runEndings()
     if (!this.#toldOver) this.line.tell({ do: 'over', run: this.run.run })
+  }
+
+  #runEndings(): void {
+    for (const ending of this.#endings.splice(0)) ending()
   }
 }

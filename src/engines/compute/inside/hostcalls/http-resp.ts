@@ -121,7 +121,7 @@ async function answerWith(sandbox: Sandbox, pending: PendingRequest): Promise<vo
   pending.apply(response.headers, 'response')
   const head = asHead(answerHead(sandbox, response, body.length))
   const whole = body.whole()
-  sandbox.call.reply({ head, body: whole ?? 'stream' })
+  sandbox.call.reply({ head: asHead(head), body: whole ?? 'stream' })
   if (whole === undefined) await body.pumpTo(sandbox.call.out, true)
 }
 
