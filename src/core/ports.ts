@@ -2,7 +2,6 @@
  * Contracts between the floors. A port exists where there are, or will be, two implementations; each has a contract
  * suite that every implementation runs. `pop.ts` hands them over.
  */
-import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import type { CacheWish, PurgeWish } from './cache-policy.ts'
 import type { Answer, Client, Exchange, HeaderList } from './exchange.ts'
@@ -325,22 +324,6 @@ export interface EgressRules {
 }
 
 /** Rejects with an `EdgeError` (`egress_refused`, `program_loop`, `origin_*`). Redirects are handed back, not followed. */
-export interface DialRequest {
-  /** Who asks: decides which addresses are allowed. */
-  readonly by: EgressRequest['by']
-  readonly host: string
-  readonly port: number
-  /** The server's certificate is checked against `host`. */
-  readonly tls: boolean
-  readonly signal: AbortSignal
-}
-
-/** Connections for what is not HTTP (syslog), under the same rules as every other way out. */
-export interface Dialer {
-  /** Rejects with `egress_refused`, `origin_unresolved`, `origin_refused`, `origin_timeout` or `origin_failed`. */
-  dial(request: DialRequest): Promise<Socket>
-}
-
 export interface Egress {
   fetch(request: EgressRequest): Promise<EgressAnswer>
   close(): Promise<void>

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { type TestContext, test } from 'node:test'
+import type { DialRequest } from '#/core/dialer.ts'
 import { defaultLimits } from '#/core/limits.ts'
-import type { DialRequest } from '#/core/ports.ts'
 import { createDialer } from './dialer.ts'
 
 async function listening(t: TestContext, server: Server): Promise<number> {

@@ -1,8 +1,8 @@
 /** Connections for what is not HTTP, to exactly the addresses that were checked. */
 import { connect, isIP, type LookupFunction, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
+import type { Dialer, DialRequest } from '#/core/dialer.ts'
 import { EdgeError } from '#/core/errors.ts'
-import type { Dialer, DialRequest } from '#/core/ports.ts'
 import { normalAddress } from './address-policy.ts'
 import { type CheckedAddresses, type CheckOptions, createDestinationCheck } from './check-destination.ts'
 import { parseDestination } from './destination.ts'
