@@ -1,5 +1,5 @@
 /** What this platform does with each function of the ABI, derived from the tables of host calls. */
-import { abiDifferences } from './abi-differences.ts'
+import { abiDifferences, abiRefusals } from './abi-differences.ts'
 import { abiNames } from './abi-names.ts'
 import type { HostcallModule } from './inside/hostcall.ts'
 
@@ -17,6 +17,8 @@ export function abiTable(modules: readonly HostcallModule[]): readonly AbiRow[] 
   return Object.entries(abiNames).flatMap(([module, names]) =>
     names.map((name): AbiRow => {
       const full = `${module}.${name}`
+      const refused = abiRefusals[full]
+      if (refused !== undefined) return { module, name, state: 'unsupported', note: refused }
       const note = abiDifferences[full] ?? abiDifferences[`${module}.*`]
       const noted = note === undefined ? {} : { note }
       if (!ours.has(full)) return { module, name, state: 'unsupported', ...noted }
