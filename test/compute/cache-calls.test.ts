@@ -103,3 +103,33 @@ test('the HTTP cache: keys, lookups without a turn, and a turn given up', async 
   assert.equal(outcome.u32('key length'), 32)
   assert.deepEqual([outcome.u32('state') & 0b1001, outcome.u32('turn state') & 0b1001], [0, 0b1000])
 })
+
+test('the HTTP cache: a stale answer is made fresh', async (t) => {
+  const stage = await openBackends(t)
+  const h = 'fastly_http_cache'
+  /** Times in ns: the longest age, then vary rule, initial age, how long it may be used while it is brought anew. */
+  const options = (maxAge: bigint) => ({ struct: [maxAge, 0, 0, 0n, 60n * second, 0n, 0, 0, 0n] })
+  const stale = 1 << 3
+  const calls: Call[] = [
+    ['fastly_http_req.new', out('request')],
+    ['fastly_http_req.uri_set', load('request'), 'http://shop.test/a'],
+    [`${h}.transaction_lookup`, load('request'), 0, noOptions, out('turn')],
+    ['fastly_http_resp.new', out('response')],
+    [`${h}.transaction_insert`, load('turn'), load('response'), stale, options(0n), out('body')],
+    ...fill('body', 'the page'),
+    [`${h}.transaction_lookup`, load('request'), 0, noOptions, out('turn')],
+    [`${h}.get_state`, load('turn'), out('before')],
+    ['fastly_http_resp.new', out('response')],
+    [`${h}.transaction_update`, load('turn'), load('response'), stale, options(60n * second)],
+    [`${h}.lookup`, load('request'), 0, noOptions, out('entry')],
+    [`${h}.get_state`, load('entry'), out('after')],
+    [`${h}.get_max_age_ns`, load('entry'), out('age')],
+  ]
+  const outcome = await callAll(stage, calls)
+  assert.deepEqual(
+    outcome.statuses,
+    calls.map(() => ok),
+  )
+  // found 1, usable 2, stale 4, must insert or update 8.
+  assert.deepEqual([outcome.u32('before'), outcome.u32('after'), outcome.u64('age')], [15, 3, 60n * second])
+})
