@@ -21,14 +21,13 @@ import { backendSites } from '#/core/backend-sites.ts'
 import { EdgeError } from '#/core/errors.ts'
 import { joinEngines } from '#/core/join-engines.ts'
 import { defaultLimits } from '#/core/limits.ts'
-import type { OriginPool } from '#/core/origin.ts'
 import type { Fabric } from '#/core/ports.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import { type Address, createEdge, type Edge } from '#/edge/edge.ts'
-import { findSite, originBehind } from '#/edge/find-site.ts'
 import { createLocate } from '#/edge/locate.ts'
 import { createLog, type LogOptions } from '#/edge/log.ts'
 import { createMetrics } from '#/edge/metrics.ts'
+import { ownPool, ownProgram, ownSite } from '#/edge/own-hosts.ts'
 import { createProgramEgress } from '#/edge/program-egress.ts'
 import { createPurgeByUrl } from '#/edge/purge-by-url.ts'
 import { createRequestTraces } from '#/edge/request-traces.ts'
@@ -42,6 +41,7 @@ import { withAnswerRules } from '#/origin/answer-rules.ts'
 import { createEgress } from '#/origin/egress.ts'
 import { createHealthChecks } from '#/origin/health-checks.ts'
 import { addOriginMetrics } from '#/origin/origin-metrics.ts'
+import { withOwnPrograms } from '#/origin/own-programs.ts'
 import { createPoolEgress } from '#/origin/pool-egress.ts'
 import { createKvStores } from '#/stores/kv.ts'
 import { openSeal } from '#/stores/seal.ts'
@@ -149,6 +149,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     random: Math.random,
     ownPool: (host, path) => ownPool(served, host, path),
   })
+  const programAt = (host: string, path: string) => ownProgram(served, host, path)
   const store = await createCacheStore({
     folder: join(data, 'cache'),
     memoryBytes: limits.cacheMemoryBytes,
@@ -159,7 +160,13 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
   })
   await mkdir(join(data, 'purges'), { recursive: true })
   const journal = await openPurgeJournal(join(data, 'purges'))
-  const egress = createSharedCache({ next: withAnswerRules(pools), store, journal, limits, clock })
+  const egress = createSharedCache({
+    next: withAnswerRules(withOwnPrograms(pools, { programAt, engine: () => engine, limits })),
+    store,
+    journal,
+    limits,
+    clock,
+  })
   const programEgress = createProgramEgress({
     egress,
     snapshot: () => served,
@@ -348,22 +355,6 @@ async function platformId(fabric: Fabric): Promise<string> {
   const bucket = fabric.bucket('platform')
   await bucket.put('id', randomBytes(16), { expect: 0 })
   return Buffer.from((await bucket.get('id'))!.value).toString('hex')
-}
-
-/** What the egress must know of a host: is it ours, and is there an origin behind it? */
-function ownSite(snapshot: Snapshot, host: string, path: string): { site: string; origin?: string } | undefined {
-  const site = findSite(snapshot, { host, path, scheme: 'http' })
-  if (site === undefined) return undefined
-  const behind = originBehind(snapshot, site, host)
-  return behind?.target.kind === 'origin' ? { site: behind.name, origin: behind.target.url } : { site: site.name }
-}
-
-/** The origins behind a host of ours, for a program that fetches it. */
-function ownPool(snapshot: Snapshot, host: string, path: string): { site: string; pool: OriginPool } | undefined {
-  const site = findSite(snapshot, { host, path, scheme: 'http' })
-  const behind = site && originBehind(snapshot, site, host)
-  if (behind?.target.kind !== 'origin' || behind.target.pool === undefined) return undefined
-  return { site: behind.name, pool: behind.target.pool }
 }
 
 function urlOf(scheme: 'http' | 'https', { host, port }: Address): string {

@@ -55,9 +55,14 @@ test('single host calls', async (t) => {
   for (const [name, run] of tests) await t.test(name, run)
 })
 
-async function stage(t: TestContext, body: string, answer: Parameters<typeof openOrigin>[1]) {
+async function stage(
+  t: TestContext,
+  body: string,
+  answer: Parameters<typeof openOrigin>[1],
+  other = 'http://127.0.0.1:1/',
+) {
   const origin = await openOrigin(t, answer)
-  const nobody = { name: 'nobody', url: 'http://127.0.0.1:1/', weight: 100 }
+  const nobody = { name: 'nobody', url: other, weight: 100 }
   const text = program(body, sending).replace('(global $seen', `${data} (global $seen`)
   const made = opened.add('single', await assemble(text), { backends: [origin.backend, nobody] })
   const ask = (more?: Partial<ProgramRequest>) => opened.ask(made, '/', more)
@@ -272,5 +277,23 @@ tests.push([
     const [echo] = (await answer.upgraded!.take(1).toArray()) as Buffer[]
     assert.equal(String(echo), 'ping')
     answer.upgraded!.destroy()
+  },
+])
+
+tests.push([
+  'a backend that names a site of this platform is answered by its program',
+  async (t) => {
+    const { ask, origin } = await stage(
+      t,
+      `
+    (drop (call $fetch_async (call $request) (call $body) (i32.const 5200) (i32.const 6) (i32.const 48)))
+    (drop (call $send_pending (i32.load (i32.const 48))))`,
+      (_request, response) => response.end(),
+      'http://own.test/',
+    )
+    const text = program('(call $answer (i32.const 203) (i32.const 4096) (i32.const 15))')
+    opened.sites.set('own.test', opened.add('own', await assemble(text)))
+    const answer = await ask()
+    assert.deepEqual([answer.status, await textOf(answer), origin.asked.length], [203, 'hello from wasm', 0])
   },
 ])
