@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { promisify } from 'node:util'
 import { brotliCompressSync, createGunzip } from 'node:zlib'
 import { type Origin, startOrigin } from './support/delivery.ts'
-import { type RunningNode, startNode } from './support/node.ts'
+import { type RunningNode, startNode, until } from './support/node.ts'
 
 const page = '<p>a page that says the same again and again</p>\n'.repeat(400)
 const host = 'shop.localhost'
@@ -36,7 +36,7 @@ async function startSite(t: TestContext, answers?: object): Promise<Stage> {
   const { port } = new URL(node.addresses.http)
   async function curl(path: string, ...more: string[]): Promise<Curled> {
     const args = ['-sSi', '--resolve', `${host}:${port}:127.0.0.1`, `http://${host}:${port}${path}`, ...more]
-    const { stdout } = await promisify(execFile)('curl', args)
+    const { stdout } = await promisify(execFile)('curl', args, { maxBuffer: 64 * 1024 * 1024 })
     const end = stdout.indexOf('\r\n\r\n')
     const [first, ...lines] = stdout.slice(0, end).split('\r\n')
     const pairs = lines.map((line) => line.split(/:\s*(.*)/, 2) as [string, string])
@@ -77,6 +77,89 @@ test('one fetch serves every coding, each encoded from the same object', async (
   const head = await curl('/page', '-I', '-H', 'Accept-Encoding: gzip')
   assert.deepEqual([head.headers.get('content-encoding'), head.headers.get('content-length')], ['gzip', undefined])
   assert.equal(origin.seen('/page').length, 1)
+})
+
+test('what is not worth it, or must not be changed, passes as the origin sent it', async (t) => {
+  const { origin, curl } = await startSite(t)
+  const rows: [string, number, Record<string, string>, string][] = [
+    ['/small', 200, { 'content-type': 'text/html', 'content-length': '5' }, 'small'],
+    ['/image', 200, { 'content-type': 'image/png' }, page],
+    ['/kept', 200, { 'content-type': 'text/html', 'cache-control': 'max-age=60, no-transform' }, page],
+    ['/digest', 200, { 'content-type': 'text/html', 'content-digest': 'sha-256=:AA==:' }, page],
+    ['/failed', 500, { 'content-type': 'text/html' }, page],
+  ]
+  for (const [path, status, headers, body] of rows) {
+    origin.on(path, (_asked, answer) =>
+      answer.writeHead(status, { 'cache-control': 'max-age=60', etag: '"strong"', ...headers }).end(body),
+    )
+    for (const _ of ['cold', 'hot']) {
+      const got = await curl(path, ...accept('gzip, br, zstd'))
+      assert.deepEqual([got.status, got.headers.get('content-encoding'), got.body], [status, undefined, body], path)
+      assert.equal(got.headers.get('etag'), '"strong"')
+    }
+  }
+  for (const status of [403, 404]) {
+    origin.on(`/${status}`, (_asked, answer) => answer.writeHead(status, { 'content-type': 'text/html' }).end(page))
+    const got = await curl(`/${status}`, ...accept('gzip, br, zstd'))
+    assert.deepEqual([got.headers.get('content-encoding'), got.body], ['zstd', page])
+  }
+})
+
+test('a large object is encoded once for each coding, kept, and gone with a purge', { timeout: 60_000 }, async (t) => {
+  const { node, origin, curl } = await startSite(t)
+  // The first lies in memory, the second on disk alone.
+  for (const [path, times] of [
+    ['/large', 60],
+    ['/larger', 900],
+  ] as const) {
+    let version = 1
+    const text = () => `version ${version}\n${page.repeat(times)}`
+    origin.on(path, (asked, answer) => {
+      const etag = `"v${version}"`
+      const headers = { 'content-type': 'text/css', 'cache-control': 'max-age=60', 'surrogate-key': 'large', etag }
+      if (asked.headers['if-none-match'] === etag) answer.writeHead(304, headers).end()
+      else answer.writeHead(200, headers).end(text())
+    })
+    const ask = async (field: string, coding: string) => {
+      const { status, headers, body } = await curl(path, ...accept(field))
+      assert.deepEqual([status, headers.get('content-encoding')], [200, coding], `${path} ${field}`)
+      assert.equal(body === text(), true, `${path} ${field}`)
+      return [headers.get('cf-cache-status'), headers.has('content-length') ? 'kept' : 'encoded'].join(' ')
+    }
+    const codings = [
+      ['gzip', 'gzip'],
+      ['gzip, br', 'br'],
+      ['gzip, br, zstd', 'zstd'],
+    ] as const
+    assert.equal(await ask('gzip', 'gzip'), 'MISS encoded')
+    for (const expected of ['HIT encoded', 'HIT kept', 'HIT kept'])
+      for (const [field, coding] of codings) {
+        // What was encoded is stored a moment after its last byte left.
+        if (expected === 'HIT kept')
+          await until(async () => (await ask(field, coding)) === expected, `${path} ${coding}`)
+        else assert.equal(await ask(field, coding), expected, `${path} ${coding}`)
+      }
+    assert.equal(origin.seen(path).length, 1)
+
+    // What the origin confirms keeps its codings.
+    const purge = (body: object) =>
+      node.api('/rimward/v1/purge', { method: 'POST', body: JSON.stringify({ tags: ['large'], ...body }) })
+    assert.ok((await purge({ soft: true })).ok)
+    assert.equal(await ask('gzip', 'gzip'), 'REVALIDATED kept')
+    // On disk the sweep of the purge and this refresh may meet: then the origin is asked once more.
+    await until(async () => (await ask('gzip, br', 'br')) === 'HIT kept', `${path} is fresh again`)
+    assert.deepEqual(
+      new Set(origin.seen(path).map(({ headers }) => headers['if-none-match'])),
+      new Set([undefined, '"v1"']),
+    )
+    const before = origin.seen(path).length
+
+    version = 2
+    assert.ok((await purge({})).ok)
+    assert.equal(await ask('gzip, br', 'br'), 'MISS encoded')
+    for (const [field, coding] of codings) assert.equal(await ask(field, coding), 'HIT encoded')
+    assert.equal(origin.seen(path).length, before + 1)
+  }
 })
 
 test('an origin that sends brotli to everybody is read by everybody', async (t) => {

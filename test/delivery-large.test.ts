@@ -135,3 +135,24 @@ test('a HEAD does not fetch what is too large to keep', async (t) => {
   assert.deepEqual([answer.status, fieldOf(answer, 'content-length')], [200, '1000000000'])
   await closed.opened
 })
+
+test('several ranges of what lies in segments', async (t) => {
+  const film = whole.repeat(10)
+  const { origin, fetch } = await openCache(t, { cacheSegmentBytes: 1000, cacheSegmentFromBytes: 2000 })
+  const common = { 'cache-control': 'max-age=60', etag: '"one"', 'accept-ranges': 'bytes' }
+  origin.on('/long', (asked, answer) => {
+    const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(asked.headers.range ?? '')!
+    answer.writeHead(206, { ...common, 'content-range': `bytes ${from}-${to}/${film.length}` })
+    answer.end(film.slice(Number(from), Number(to) + 1))
+  })
+  await textOf(await fetch('/long', range('bytes=0-9')))
+  const answer = await fetch('/long', range('bytes=8000-8009,990-1009'))
+  assert.equal(answer.status, 206)
+  const text = await textOf(answer)
+  assert.equal(fieldOf(answer, 'content-length'), String(text.length))
+  const [, one, two] = text.split(/\r\nContent-Range: bytes [\d-]+\/10000\r\n\r\n/)
+  assert.deepEqual([one!.slice(0, 10), two!.slice(0, 20)], [film.slice(8000, 8010), film.slice(990, 1010)])
+  // The first range, then a segment for each place that was asked for.
+  const asked = origin.seen('/long').map(({ headers }) => headers.range)
+  assert.deepEqual(asked, ['bytes=0-9', 'bytes=8000-8999', 'bytes=0-999', 'bytes=1000-1999'])
+})

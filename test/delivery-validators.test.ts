@@ -61,7 +61,7 @@ test('what is stored, asked for in other ways', { timeout: 60_000 }, async (t) =
       [{ range: 'bytes=7-' }, 206, '789', 'bytes 7-9/10'],
       [{ range: 'bytes=-2' }, 206, '89', 'bytes 8-9/10'],
       [{ range: 'bytes=10-' }, 416, '', 'bytes */10'],
-      [{ range: 'bytes=0-1,4-5' }, 200, digits, undefined],
+      [{ range: 'bytes=0-1,4-5' }, 206, '012345', 'bytes 0-5/10'],
       [{ range: 'bytes=2-4', 'if-range': '"w"' }, 206, '234', 'bytes 2-4/10'],
       [{ range: 'bytes=2-4', 'if-range': '"other"' }, 200, digits, undefined],
     ]
@@ -70,6 +70,82 @@ test('what is stored, asked for in other ways', { timeout: 60_000 }, async (t) =
       assert.deepEqual([got.status, got.text, got.headers['content-range']], expected, JSON.stringify(headers))
     }
     assert.equal(origin.seen('/whole').length, 1)
+  })
+
+  await t.test('several ranges come in one answer, cold and warm, and never cost more than the whole', async () => {
+    const text = Array.from({ length: 2000 }, (_, index) => String(index).padStart(9, '.')).join(' ')
+    const type = { 'content-type': 'text/x-numbers' }
+    for (const path of ['/parts', '/parts-cold'])
+      origin.on(path, say({ ...fresh, ...type, etag: '"m"', 'content-length': String(text.length) }, text))
+    await site.get('/parts')
+    const rows: [string, string, [number, number][]][] = [
+      [
+        '/parts',
+        'bytes=10-19,5000-5009,-10',
+        [
+          [10, 19],
+          [5000, 5009],
+          [19989, 19998],
+        ],
+      ],
+      [
+        '/parts',
+        'bytes=5000-5009,10-19',
+        [
+          [5000, 5009],
+          [10, 19],
+        ],
+      ],
+      [
+        '/parts-cold',
+        'bytes=10-19,5000-5009',
+        [
+          [10, 19],
+          [5000, 5009],
+        ],
+      ],
+      [
+        '/parts-cold',
+        'bytes=0-9,4-12,9000-9001',
+        [
+          [0, 12],
+          [9000, 9001],
+        ],
+      ],
+    ]
+    for (const [path, range, parts] of rows) {
+      const got = await site.get(path, { headers: { range } })
+      const boundary = /^multipart\/byteranges; boundary=(\S+)$/.exec(got.headers['content-type'] ?? '')?.[1]
+      assert.equal(got.status, 206, range)
+      const expected = parts.map(
+        ([start, end]) =>
+          `--${boundary}\r\nContent-Type: text/x-numbers\r\nContent-Range: bytes ${start}-${end}/${text.length}\r\n\r\n` +
+          `${text.slice(start, end + 1)}\r\n`,
+      )
+      assert.equal(got.text, `${expected.join('')}--${boundary}--\r\n`)
+      assert.equal(got.headers['content-length'], String(got.text.length))
+      assert.equal(got.headers['content-range'], undefined)
+      assert.equal(got.headers.etag, '"m"')
+    }
+    for (const path of ['/parts', '/parts-cold'])
+      assert.deepEqual(
+        origin.seen(path).map(({ headers }) => headers.range),
+        [undefined],
+        path,
+      )
+    // «RangeAmp»: overlapping, tiny and countless ranges.
+    const attacks = [
+      `bytes=${'0-,'.repeat(500)}0-`,
+      `bytes=${Array.from({ length: 500 }, (_, n) => `${n * 40}-${n * 40}`)}`,
+    ]
+    for (const range of attacks) {
+      const got = await site.get('/parts', { headers: { range } })
+      assert.ok(got.text.length <= text.length, `${got.text.length} bytes`)
+    }
+    const none = await site.get('/parts', { headers: { range: 'bytes=20000-,30000-' } })
+    assert.deepEqual([none.status, none.headers['content-range']], [416, `bytes */${text.length}`])
+    const elsewhere = await site.get('/parts', { headers: { range: 'bytes=0-1,5000-5001', 'if-range': '"old"' } })
+    assert.deepEqual([elsewhere.status, elsewhere.text.length], [200, text.length])
   })
 
   await t.test('a cold range costs no more than itself, and is kept', async () => {

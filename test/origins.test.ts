@@ -200,6 +200,21 @@ test('origins that are slow, break off, or are not there', async (t) => {
   }
 })
 
+test('statuses that HTTP does not have are the origin’s failure', async (t) => {
+  for (const status of ['000', '099', '600', '999']) {
+    const origin = await listen(
+      t,
+      createTcpServer((socket) => {
+        socket.once('data', () => socket.end(`HTTP/1.1 ${status} Odd\r\ncontent-length: 3\r\n\r\nodd`))
+      }),
+    )
+    await addSite(`odd-${status}`, { origin: `http://${origin}` })
+    const answer = await node.get(`odd-${status}.localhost`, '/', { headers: { accept: 'application/json' } })
+    assert.equal(answer.status, 502, status)
+    assert.equal(JSON.parse(answer.text).error, 'origin_failed')
+  }
+})
+
 test('HTTP/2 and a private authority, by settings of the origin', async (t) => {
   x509.cryptoProvider.set(webcrypto as Crypto)
   const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }

@@ -15,7 +15,11 @@ import { createMetrics } from '#/edge/metrics.ts'
 import { createComputeEngine } from '#/engines/compute/engine.ts'
 
 const { values } = parseArgs({
-  options: { log: { type: 'string' }, module: { type: 'string', default: '' }, folder: { type: 'string', default: '' } },
+  options: {
+    log: { type: 'string' },
+    module: { type: 'string', default: '' },
+    folder: { type: 'string', default: '' },
+  },
 })
 const bytes = readFileSync(values.module)
 const module = createHash('sha256').update(bytes).digest('hex')

@@ -4,8 +4,9 @@ import type { Body, HeaderList } from '#/core/exchange.ts'
 import type { EgressAnswer } from '#/core/ports.ts'
 import type { EpochMs } from '#/core/units.ts'
 import { headerValue } from '#/http/header-list.ts'
-import { decideRange } from '#/http/range.ts'
+import { decideRange, decideRanges, type Extent } from '#/http/range.ts'
 import type { Ask } from './ask.ts'
+import { byteRanges } from './byteranges.ts'
 import { type CacheSaying, cacheStatus } from './cache-status.ts'
 import { ageOf, policyOf } from './may-reuse.ts'
 import { ifRangeHolds, notModified } from './preconditions.ts'
@@ -25,8 +26,9 @@ export function answerStored(stored: StoredAnswer, ask: Ask, now: EpochMs, told:
   if (head.partial !== undefined) return answerFromPart(stored, headers, ask, told)
   if (head.status === 200) {
     if (notModified(ask.headers, policy, now)) return made(304, withoutBodyFields(headers), null, told)
-    const range = ask.range !== undefined && ifRangeHolds(ask.headers, policy) ? ask.range : undefined
-    const part = decideRange(range, stored.bodyBytes)
+    const asked = ask.range ?? ask.ranges
+    const range = asked !== undefined && ifRangeHolds(ask.headers, policy) ? asked : undefined
+    const part = decideRanges(range, stored.bodyBytes)
     if (part.kind === 'unsatisfiable') {
       headers.push('content-range', `bytes */${stored.bodyBytes}`)
       return made(416, withoutBodyFields(headers), null, told)
@@ -35,10 +37,20 @@ export function answerStored(stored: StoredAnswer, ask: Ask, now: EpochMs, told:
       headers.push('content-range', `bytes ${part.start}-${part.end}/${stored.bodyBytes}`)
       return cut(stored, headers, part, told)
     }
+    if (part.kind === 'parts') {
+      const ranges = byteRanges(headers, part.parts, stored.bodyBytes)
+      return made(206, ranges.headers, ranges.body(readerOf(stored)), told)
+    }
   }
   if (head.status !== 204) headers.push('content-length', String(stored.bodyBytes))
   if (ask.method === 'HEAD' || stored.bodyBytes === 0) return made(head.status, headers, null, told)
   return made(head.status, headers, stored.bytes() ?? stored.stream(), told)
+}
+
+function readerOf(stored: StoredAnswer) {
+  const bytes = stored.bytes()
+  if (bytes === undefined) return (part: Extent) => stored.stream(part) as AsyncIterable<Uint8Array>
+  return ({ start, end }: Extent) => [bytes.subarray(start, end + 1)]
 }
 
 function cut(

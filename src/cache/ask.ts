@@ -14,6 +14,8 @@ export interface Ask {
   readonly method: 'GET' | 'HEAD'
   readonly headers: HeaderList
   readonly range: string | undefined
+  /** A `Range` that names several: cut out of the whole, which is what is looked for and fetched. */
+  readonly ranges: string | undefined
   /** Undefined where the site does not let clients direct the cache, or the client does not. */
   readonly directives: RequestDirectives | undefined
   readonly hasAuthorization: boolean
@@ -58,13 +60,16 @@ export function readAsk(request: AskedRequest, url = canonicalUrl(request.public
   const policy = wish.policy ?? noPolicy
   const { headers } = request
   const scope = scopeOf(request.by)
+  const range = request.method === 'GET' ? headerValue(headers, 'range') : undefined
+  const several = range?.includes(',') === true
   return {
     key: cacheKey({ by: request.by, url, headers, shape: policy.key, given: wish.key }),
     url,
     scope,
     method: request.method as 'GET' | 'HEAD',
     headers,
-    range: request.method === 'GET' ? headerValue(headers, 'range') : undefined,
+    range: several ? undefined : range,
+    ranges: several ? range : undefined,
     directives: policy.obeyRequestDirectives === true ? readDirectives(headers) : undefined,
     hasAuthorization: headerValue(headers, 'authorization') !== undefined,
     policy,

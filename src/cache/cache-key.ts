@@ -3,6 +3,7 @@ import type { CacheKeyShape } from '#/core/cache-policy.ts'
 import type { HeaderList } from '#/core/exchange.ts'
 import type { EgressRequest } from '#/core/ports.ts'
 import { headerValues } from '#/http/header-list.ts'
+import { poisonNames } from '#/http/poison-names.ts'
 
 export interface KeyParts {
   readonly by: EgressRequest['by']
@@ -64,8 +65,8 @@ function shapeQuery(query: string, { query: kept, sortQuery }: CacheKeyShape): s
   if (!filters && sortQuery !== true) return query
   let parameters = query.split('&')
   if (kept?.kind === 'only' || kept?.kind === 'without') {
-    const named = (parameter: string) => kept.names.some((name) => matchesName(name, nameOf(parameter)))
-    parameters = parameters.filter((parameter) => named(parameter) === (kept.kind === 'only'))
+    const counts = kept.kind === 'only' ? isAmong : isNotAmong
+    parameters = parameters.filter((parameter) => counts(parameter, kept.names))
   }
   // By name alone: sort() is stable, and origins read repeated parameters in their order.
   if (sortQuery === true) parameters.sort((a, b) => compare(nameOf(a), nameOf(b)))
@@ -75,6 +76,32 @@ function shapeQuery(query: string, { query: kept, sortQuery }: CacheKeyShape): s
 function nameOf(parameter: string): string {
   const equals = parameter.indexOf('=')
   return equals === -1 ? parameter : parameter.slice(0, equals)
+}
+
+/** Some origins separate parameters by `;` too: what stands behind one may be any parameter, so it always counts. */
+function isNotAmong(parameter: string, names: readonly string[]): boolean {
+  return parameter.includes(';') || !names.some((name) => matchesName(name, nameOf(parameter)))
+}
+
+/** Also in the spellings under which some origins take a parameter for the one that counts. */
+function isAmong(parameter: string, names: readonly string[]): boolean {
+  if (parameter.includes(';')) return true
+  const name = sameToOrigins(nameOf(parameter))
+  return names.some((one) => matchesName(sameToOrigins(one), name))
+}
+
+/** `%69d`, ` id`, `id[0]` and, in PHP, dots for underscores. */
+function sameToOrigins(name: string): string {
+  let decoded = name.replaceAll('+', ' ')
+  try {
+    decoded = decodeURIComponent(decoded)
+  } catch {
+    // Not UTF-8: it is what it is.
+  }
+  return decoded
+    .trimStart()
+    .replace(/[[\0].*$/s, '')
+    .replace(/[. ]/g, '_')
 }
 
 /** A name, or the beginning of names with `*` at its end: `utm_*`. */
@@ -101,35 +128,6 @@ function shapeFields(headers: HeaderList, shape: CacheKeyShape): string {
   for (const part of shape.parts ?? []) text += `\npart ${part}`
   return text
 }
-
-/**
- * Fields that naive origins build their answers from although no cache keys on them. A site's clients do not get them
- * through to a shared answer; what a program sends itself becomes part of its key.
- */
-export const poisonNames: ReadonlySet<string> = new Set([
-  'forwarded',
-  'x-forwarded-scheme',
-  'x-forwarded-ssl',
-  'x-forwarded-port',
-  'x-forwarded-prefix',
-  'x-forwarded-path',
-  'x-forwarded-server',
-  'x-forwarded-uri',
-  'x-forwarded-by',
-  'x-host',
-  'x-http-host-override',
-  'x-original-host',
-  'x-original-url',
-  'x-rewrite-url',
-  'x-override-url',
-  'x-http-destinationurl',
-  'x-http-method',
-  'x-http-method-override',
-  'x-method-override',
-  'x-backend-host',
-  'x-proxy-url',
-  'front-end-https',
-])
 
 /** Also what the edge itself sets for sites, which a program may set as it likes. */
 const programPoison: ReadonlySet<string> = new Set([...poisonNames, 'host', 'x-forwarded-host', 'x-forwarded-proto'])

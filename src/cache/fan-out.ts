@@ -2,6 +2,8 @@
  * One body from an origin, read once, given to everybody who waits for it and to the store while it arrives.
  */
 import { Readable } from 'node:stream'
+import type { HeaderList } from '#/core/exchange.ts'
+import { setTrailers, trailersOf } from '#/core/trailers.ts'
 import type { Bytes } from '#/core/units.ts'
 import type { BodyWriter, StoredAnswer } from './store.ts'
 
@@ -55,6 +57,8 @@ export function createFanOut(options: FanOutOptions): FanOut {
   let received = 0
   let over = false
   let failure: Error | undefined
+  /** For those who read along; they are not stored. */
+  let trailers: HeaderList | undefined
   let writing = false
   /** Nobody reads, and nobody who was there at the start is still to come. */
   let deserted = options.unread
@@ -67,6 +71,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
     if (over && failure === undefined && reader.next === first + chunks.length) {
       reader.wants = false
       reader.next++
+      if (trailers !== undefined) setTrailers(reader.stream, trailers)
       reader.stream.push(null)
     }
   }
@@ -130,6 +135,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
     if (over) return
     over = true
     failure = error
+    trailers = trailersOf(source)
     if (error !== undefined) {
       dropWriter()
       for (const { stream } of readers) stream.destroy(error)

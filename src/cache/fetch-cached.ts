@@ -6,11 +6,13 @@ import { EdgeError } from '#/core/errors.ts'
 import type { HeaderList } from '#/core/exchange.ts'
 import type { EgressAnswer, EgressRequest } from '#/core/ports.ts'
 import { headerValue } from '#/http/header-list.ts'
-import { decideRange } from '#/http/range.ts'
+import { decideRanges } from '#/http/range.ts'
 import { answerStored, between, headersOf, made, type Told, withoutBodyFields } from './answer-stored.ts'
 import type { Ask } from './ask.ts'
+import { areAscending, byteRanges, cutParts } from './byteranges.ts'
 import type { Forwarded } from './cache-status.ts'
 import { type Choice, type Chosen, choose } from './choose.ts'
+import { withCodings } from './coded-bodies.ts'
 import { restOf } from './complete-part.ts'
 import type { FanOut } from './fan-out.ts'
 import { type Basis, createFlight, dropBody, type Flight, type FlightParts, type Landed } from './flight.ts'
@@ -26,6 +28,7 @@ export interface CachedParts extends FlightParts {
   readonly flights: Map<string, Flight>
   /** How often a stored answer was used. */
   readonly uses: WeakMap<StoredHead, number>
+  readonly coding: Set<string>
 }
 
 /** Rejects as the egress behind it does. */
@@ -42,7 +45,11 @@ export async function fetchCached(request: EgressRequest, ask: Ask, parts: Cache
   const reuse = mayReuse(stored.head, ask.directives, now, staleSince)
   switch (reuse.kind) {
     case 'fresh':
-      return answerStored(stored, ask, now, { outcome: 'hit', ttlMs: reuse.ttlMs, hits: countUse(stored, parts) })
+      return withCodings(
+        answerStored(stored, ask, now, { outcome: 'hit', ttlMs: reuse.ttlMs, hits: countUse(stored, parts) }),
+        stored,
+        parts,
+      )
     case 'while-revalidating': {
       const first = revalidateBehind(request, ask, best, parts)
       const told: Told = {
@@ -51,7 +58,7 @@ export async function fetchCached(request: EgressRequest, ask: Ask, parts: Cache
         detail: 'stale-while-revalidate',
         hits: countUse(stored, parts),
       }
-      return answerStored(stored, ask, now, told)
+      return withCodings(answerStored(stored, ask, now, told), stored, parts)
     }
     case 'revalidate': {
       if (ask.directives?.onlyIfCached === true) return notCached()
@@ -278,8 +285,11 @@ function answerKept(
     hits: countUse(stored, parts),
     ...(status && { forwardedStatus: status }),
   }
-  if (why === 'validated') return answerStored(stored, ask, now, { ...asked, outcome: 'revalidated', stored: true })
-  return answerStored(stored, ask, now, { ...asked, outcome: 'stale', detail: why })
+  const told: Told =
+    why === 'validated'
+      ? { ...asked, outcome: 'revalidated', stored: true }
+      : { ...asked, outcome: 'stale', detail: why }
+  return withCodings(answerStored(stored, ask, now, told), stored, parts)
 }
 
 function answerShared(
@@ -303,8 +313,9 @@ function answerShared(
   const policy = policyOf(head)
   if (head.status === 200) {
     if (notModified(ask.headers, policy, now)) return unread(landed, made(304, withoutBodyFields(headers), null, told))
-    if (ask.range !== undefined && declared !== undefined && ifRangeHolds(ask.headers, policy)) {
-      const part = decideRange(ask.range, declared)
+    const asked = ask.range ?? ask.ranges
+    if (asked !== undefined && declared !== undefined && ifRangeHolds(ask.headers, policy)) {
+      const part = decideRanges(asked, declared)
       if (part.kind === 'unsatisfiable') {
         headers.push('content-range', `bytes */${declared}`)
         return unread(landed, made(416, withoutBodyFields(headers), null, told))
@@ -313,6 +324,13 @@ function answerShared(
         headers.push('content-range', `bytes ${part.start}-${part.end}/${declared}`)
         headers.push('content-length', String(part.end - part.start + 1))
         return made(206, headers, between(fan.follow(), part.start, part.end), told)
+      }
+      // In another order than they arrive in, parts would have to be held until their turn.
+      if (part.kind === 'parts' && areAscending(part.parts)) {
+        const ranges = byteRanges(headers, part.parts, declared)
+        const arriving = fan.follow()
+        const body = ranges.body(cutParts(arriving), () => arriving.destroy())
+        return made(206, ranges.headers, body, told)
       }
     }
   }

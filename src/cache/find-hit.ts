@@ -10,6 +10,7 @@ import { answerStored } from './answer-stored.ts'
 import { type Ask, isBypassed, readAsk } from './ask.ts'
 import { cacheStatus } from './cache-status.ts'
 import { choose } from './choose.ts'
+import { withCodings } from './coded-bodies.ts'
 import { type CachedParts, countUse } from './fetch-cached.ts'
 import { ageOf, mayReuse, policyOf } from './may-reuse.ts'
 import { notModified } from './preconditions.ts'
@@ -32,7 +33,8 @@ export function findHit(request: HitRequest, parts: CachedParts): EgressAnswer |
   const hits = countUse(stored, parts)
   const told = { outcome: 'hit', ttlMs: reuse.ttlMs, hits } as const
   const body = isWholeAnswer(ask, stored, now) ? stored.bytes() : undefined
-  if (body === undefined || body.length > parts.limits.compressWholeBytes) return answerStored(stored, ask, now, told)
+  if (body === undefined || body.length > parts.limits.compressWholeBytes)
+    return withCodings(answerStored(stored, ask, now, told), stored, parts)
   const age = String(Math.floor(ageOf(head, now) / 1000))
   return new StoredUse({ fixed: head.headers, age, cacheStatus: cacheStatus(told), cacheHits: hits, body })
 }

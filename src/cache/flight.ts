@@ -10,6 +10,7 @@ import type { Clock, EpochMs } from '#/core/units.ts'
 import { headerValue } from '#/http/header-list.ts'
 import type { Ask } from './ask.ts'
 import type { Forwarded } from './cache-status.ts'
+import { bodyIdOf } from './coded-bodies.ts'
 import { completed, restOf } from './complete-part.ts'
 import { createFanOut, type FanOut } from './fan-out.ts'
 import { isServerFailure, mayStandIn, policyOf } from './may-reuse.ts'
@@ -119,9 +120,10 @@ export function createFlight(plan: FlightPlan, parts: FlightParts): Flight {
     method: 'GET',
     headers: originFields(request.headers, {
       keyed: ask.policy.key?.headers,
+      written: ask.wish.writtenFields,
       fromClient: 'site' in request.by,
       validate,
-      ...(rest && { range: rest }),
+      ...(rest ? { range: rest } : ask.ranges !== undefined && { range: null }),
     }),
     signal: controller.signal,
     onInformational: (status, headers) => {
@@ -267,7 +269,7 @@ export function createFlight(plan: FlightPlan, parts: FlightParts): Flight {
         answer: { status: head.status, headers, body: stored.bytes() ?? stored.stream() },
       }
     }
-    const policy: StoredPolicy = { ...storing.policy }
+    const policy: StoredPolicy = { ...storing.policy, bodyId: bodyIdOf(stored) }
     const updated: StoredHead = {
       ...headOf({ ...answer, status: head.status, headers }, { ...storing, policy }, receivedAt),
       variant: head.variant,

@@ -33,6 +33,10 @@ export interface StoredPolicy {
   readonly rangeEnd?: number
   /** `Surrogate-*` and `Cache-Tag`, which only those who debug get to see. */
   readonly surrogate?: HeaderList
+  /** Names the body, where the answer is not the one that came with it any more (304). */
+  readonly bodyId?: string
+  /** On a coded body: the name of the one that it was made of. */
+  readonly codedFrom?: string
   /** When a soft purge made it stale, milliseconds since 1970. */
   readonly staleSince?: number
 }

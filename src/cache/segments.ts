@@ -8,8 +8,9 @@ import type { HeaderList } from '#/core/exchange.ts'
 import type { EgressAnswer, EgressRequest } from '#/core/ports.ts'
 import type { Bytes } from '#/core/units.ts'
 import { headerValue } from '#/http/header-list.ts'
-import { decideRange } from '#/http/range.ts'
+import { decideRanges, type Extent } from '#/http/range.ts'
 import type { Ask } from './ask.ts'
+import { byteRanges } from './byteranges.ts'
 import { ifRangeHolds, notModified } from './preconditions.ts'
 
 /** What is known of an object that is fetched in segments. */
@@ -61,10 +62,11 @@ export async function answerInSegments(
 ): Promise<EgressAnswer | undefined> {
   const { etag, total } = object
   const validators = { etag, lastModified: undefined, changedAt: Number.POSITIVE_INFINITY }
-  const honoured = ask.range !== undefined && ifRangeHolds(ask.headers, validators) ? ask.range : undefined
-  const wanted = decideRange(honoured, total)
+  const asked = ask.range ?? ask.ranges
+  const honoured = asked !== undefined && ifRangeHolds(ask.headers, validators) ? asked : undefined
+  const wanted = decideRanges(honoured, total)
   // What needs no body, or cannot be satisfied, costs one segment at most.
-  const start = wanted.kind === 'part' ? wanted.start : 0
+  const start = wanted.kind === 'part' ? wanted.start : wanted.kind === 'parts' ? wanted.parts[0]!.start : 0
   const end = wanted.kind === 'part' ? wanted.end : total - 1
   const pieces = createPieces(request, ask, object, options)
   const first = await pieces.fetch(Math.floor(start / options.segmentBytes))
@@ -82,6 +84,10 @@ export async function answerInSegments(
       return { ...answer, status: 416, headers: [...headers, 'content-range', `bytes */${total}`], body: null }
     return { ...answer, status: 200, headers: [...headers, 'content-length', String(total)], body: null }
   }
+  if (wanted.kind === 'parts') {
+    const ranges = byteRanges(headers, wanted.parts, total)
+    return { ...answer, status: 206, headers: ranges.headers, body: ranges.body(pieces.reader(first)) }
+  }
   headers.push('content-length', String(end - start + 1))
   if (wanted.kind === 'part') headers.push('content-range', `bytes ${start}-${end}/${total}`)
   const body = Readable.from(pieces.join(first, start, end), { objectMode: false })
@@ -97,7 +103,14 @@ function createPieces(request: EgressRequest, ask: Ask, { total, etag }: LargeOb
     const from = index * segmentBytes
     const range = `bytes=${from}-${Math.min(from + segmentBytes, total) - 1}`
     const headers = withRange(request.headers, range, etag)
-    const piece: Ask = { ...ask, key: `${ask.key}\nsegment ${index} ${etag}`, method: 'GET', headers, range }
+    const piece: Ask = {
+      ...ask,
+      ranges: undefined,
+      key: `${ask.key}\nsegment ${index} ${etag}`,
+      method: 'GET',
+      headers,
+      range,
+    }
     const answer = await options.fetchSegment(
       { ...request, method: 'GET', headers, body: null, ...(wish && { cache: wish }) },
       piece,
@@ -125,8 +138,7 @@ function createPieces(request: EgressRequest, ask: Ask, { total, etag }: LargeOb
         if (next === undefined) return
         current = await next
         if (current === undefined) {
-          options.onChanged()
-          throw new EdgeError('origin_failed', 'The file changed at its origin while it was being sent.')
+          throw changed(options)
         }
       }
     } finally {
@@ -137,7 +149,23 @@ function createPieces(request: EgressRequest, ask: Ask, { total, etag }: LargeOb
       )
     }
   }
-  return { fetch, join }
+
+  /** Reads several ranges one after the other; `first` is where the first of them begins. */
+  function reader(first: EgressAnswer) {
+    let held: EgressAnswer | undefined = first
+    return async function* read({ start, end }: Extent) {
+      const begin = held ?? (await fetch(Math.floor(start / segmentBytes)))
+      held = undefined
+      if (begin === undefined) throw changed(options)
+      yield* join(begin, start, end)
+    }
+  }
+  return { fetch, join, reader }
+}
+
+function changed({ onChanged }: SegmentOptions): EdgeError {
+  onChanged()
+  return new EdgeError('origin_failed', 'The file changed at its origin while it was being sent.')
 }
 
 async function* within({ body }: EgressAnswer, from: number, to: number) {

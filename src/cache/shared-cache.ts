@@ -42,6 +42,7 @@ export function createSharedCache(options: SharedCacheOptions): SharedCache & {
     flights: new Map(),
     arriving: new Set(),
     uses: new WeakMap(),
+    coding: new Set(),
   }
   const sweeper = createSweeper({ store, purges, journal, arriving: parts.arriving, limit: limits.cachePurges })
   if (journal.unfinished.length > 0) {

@@ -92,6 +92,7 @@ export function createTwoTiers({ memory, disk, limits }: TwoTiersOptions): Cache
     let length = 0
     let below: Promise<BodyWriter | undefined> | undefined
     let ended = false
+    let aborted = false
     const letGo = (): void => {
       memory.hold(-length)
       chunks = []
@@ -99,7 +100,8 @@ export function createTwoTiers({ memory, disk, limits }: TwoTiersOptions): Cache
     }
     async function writeBelow(chunk: Uint8Array): Promise<boolean> {
       const writer = await below
-      return writer !== undefined && !ended && (await writer.write(chunk))
+      // Also when the end was announced meanwhile: this comes before it.
+      return writer !== undefined && !aborted && (await writer.write(chunk))
     }
     return {
       write(chunk) {
@@ -124,6 +126,7 @@ export function createTwoTiers({ memory, disk, limits }: TwoTiersOptions): Cache
       abort() {
         if (ended) return
         ended = true
+        aborted = true
         if (below === undefined) letGo()
         else void below.then((writer) => writer?.abort())
       },

@@ -20,7 +20,14 @@ export function buildProgram(record: ProgramRecord, versions: ReadonlyMap<string
 export function buildProgramSite(record: ProgramRecord, suffix: string): Site | undefined {
   const hostnames = [...(record.local ? [`${record.name}.${suffix}`] : []), ...record.hostnames]
   if (hostnames.length === 0 && record.routes.length === 0) return undefined
-  return { name: record.name, hostnames, routes: record.routes, target: { kind: 'program', program: record.name } }
+  return {
+    name: record.name,
+    hostnames,
+    routes: record.routes,
+    target: { kind: 'program', program: record.name },
+    ...(record.errorPages !== undefined && { errorPages: record.errorPages }),
+    ...(record.answers !== undefined && { answers: record.answers }),
+  }
 }
 
 export function buildOriginSite(record: SiteRecord, suffix: string): Site {

@@ -5,6 +5,7 @@ import type { ErrorPages, HealthCheck, OriginChoice, OriginPool } from '#/core/o
 import { checkFree, toHostname } from './addresses.ts'
 import { answerPolicySchema } from './answer-policy.ts'
 import { cachePolicySchema } from './cache-policy.ts'
+import { changeErrorPages, type ErrorPagesChange } from './error-pages.ts'
 import type { Change, State } from './ledger.ts'
 import type { Office } from './office.ts'
 import { checkProgramName } from './program-name.ts'
@@ -40,7 +41,7 @@ export interface SiteChange {
   readonly healthCheck?: HealthCheck | null
   readonly hosts?: readonly string[]
   readonly cache?: CachePolicy | null
-  readonly errorPages?: ErrorPages | null
+  readonly errorPages?: ErrorPagesChange | null
   readonly answers?: AnswerPolicy | null
 }
 
@@ -87,7 +88,7 @@ export async function changeSite(office: Office, name: string, change: SiteChang
       healthCheck: changed(change.healthCheck, known.healthCheck),
     })
     const cache = changed(change.cache, before.cache)
-    const errorPages = changed(change.errorPages, before.errorPages)
+    const errorPages = changeErrorPages(before.errorPages, change.errorPages)
     const answers = changed(change.answers, before.answers)
     return write(office, {
       name,

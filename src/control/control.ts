@@ -7,6 +7,7 @@ import type { Engine, Fabric, Seal } from '#/core/ports.ts'
 import type { BlobHash, ProgramName, Snapshot } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
 import { changeProgram, findReferences, type ProgramChange, type References, removeProgram } from './change-program.ts'
+import { changeProgramSite, type ProgramSiteChange } from './change-program-site.ts'
 import { changeSecrets, type SecretChange } from './change-secrets.ts'
 import { changeSite, putSite, removeSite, type SiteChange, type SiteWish } from './change-sites.ts'
 import { type DomainRulesRecord, type DomainRulesWish, setDomainRules } from './domain-rules.ts'
@@ -69,6 +70,8 @@ export interface Control {
   siteAdd(wish: SiteWish): Promise<SiteRecord>
   siteChange(name: string, change: SiteChange): Promise<SiteRecord>
   siteRemove(name: string): Promise<void>
+  /** The same for the site of a program. */
+  programSiteChange(name: ProgramName, change: ProgramSiteChange): Promise<void>
   readonly services: Services
   domainRules(): readonly DomainRulesRecord[]
   /** Undefined removes them. */
@@ -112,6 +115,7 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     siteAdd: (wish) => putSite(office, wish),
     siteChange: (name, change) => changeSite(office, name, change),
     siteRemove: (name) => removeSite(office, name),
+    programSiteChange: (name, change) => changeProgramSite(office, name, change),
     services: createServices(office),
     domainRules: () => [...ledger.state.domains.values()].map((held) => held.record),
     setDomainRules: (domain, wish) => setDomainRules(office, domain, wish),

@@ -113,6 +113,9 @@ const program = z.object({
   tags: z.array(z.string()),
   /** Serialized JSON, kept for the tools that ask for it again. */
   observability: optionalText,
+  /** Of its site. */
+  errorPages: z.exactOptional(errorPagesForm),
+  answers: z.exactOptional(answerPolicySchema),
 })
 
 const site = z.object({

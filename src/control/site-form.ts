@@ -145,20 +145,23 @@ const pageType = z
   .max(200)
   .regex(/^[a-z]+\/[a-z0-9.+-]+(; ?charset=[A-Za-z0-9-]+)?$/, 'must be a media type')
 
-export const errorPagesForm = z
-  .record(
-    statusOrClass,
-    z.strictObject({
-      type: pageType.default('text/html; charset=utf-8'),
-      body: z
-        .string()
-        .refine(
-          (body) => Buffer.byteLength(body) <= limits.errorPageBytes,
-          `is larger than ${limits.errorPageBytes} bytes`,
-        ),
-    }),
-  )
-  .refine((pages) => Object.keys(pages).length <= limits.errorPages, `are at most ${limits.errorPages}`)
+const page = z.strictObject({
+  type: pageType.default('text/html; charset=utf-8'),
+  body: z
+    .string()
+    .refine(
+      (body) => Buffer.byteLength(body) <= limits.errorPageBytes,
+      `is larger than ${limits.errorPageBytes} bytes`,
+    ),
+})
+
+const notTooMany = (pages: object): boolean => Object.keys(pages).length <= limits.errorPages
+const atMost = `are at most ${limits.errorPages}`
+
+export const errorPagesForm = z.record(statusOrClass, page).refine(notTooMany, atMost)
+
+/** Single pages: null takes one away. */
+export const errorPagesChange = z.record(statusOrClass, page.nullable()).refine(notTooMany, atMost)
 
 /** A pool in a record: what was wished, named, with keys sealed. */
 export const poolRecord = z.object({

@@ -60,6 +60,8 @@ export interface CacheWish {
   /** Do not look up, but store. */
   readonly refresh?: boolean
   readonly staleIfError?: Seconds
+  /** Request fields that the site's own rules write: they reach the origin although clients' would not. */
+  readonly writtenFields?: readonly string[]
   readonly staleWhileRevalidate?: Seconds
   /** Stored, but never on disk. */
   readonly memoryOnly?: boolean

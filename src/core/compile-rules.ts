@@ -1,4 +1,5 @@
 /** Delivery rules as closures, once for each set of rules and of lookups that a Snapshot brings. */
+import { poisonNames } from '#/http/poison-names.ts'
 import { type CompiledLookups, compileCondition, compileValue, type RuleFacts, textOf } from './compile-condition.ts'
 import { type ConditionPhase, readCondition, readValue } from './condition.ts'
 import type {
@@ -35,6 +36,8 @@ export interface CompiledRules {
   readonly answers: Readonly<Record<AnswerRule['phase'], readonly When<AnswerRule>[]>>
   readonly caching: readonly When<CacheRule>[]
   readonly compression: readonly When<CompressionRule>[]
+  /** Fields known to poison caches that rules of requests write: what a client sends under these names is dropped first. */
+  readonly written: readonly string[]
 }
 
 /** Throws a TypeError for a rule that does not read: `control/` has checked each before it went into a Snapshot. */
@@ -56,7 +59,16 @@ export function compileRules(rules: DeliveryRules): CompiledRules {
     },
     caching: rules.caching.map((rule) => compileWhen(rule, 'cache')),
     compression: rules.compression.map((rule) => compileWhen(rule, 'cache')),
+    written: writtenFields(rules.headers),
   }
+}
+
+function writtenFields(rules: readonly HeaderRule[]): string[] {
+  const names = new Set<string>()
+  for (const { phase, action, target } of rules)
+    if ((phase === 'request' || phase === 'fetch') && action !== 'delete' && target.kind === 'field')
+      if (poisonNames.has(target.field)) names.add(target.field)
+  return [...names]
 }
 
 function compileWhen<Rule extends { readonly name: string; readonly when?: string }>(

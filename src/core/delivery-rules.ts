@@ -80,7 +80,7 @@ export interface CacheRule {
   readonly when?: string
 }
 
-/** Which answers are compressed with gzip: by media type (lower case, without parameters) or extension of the path. */
+/** Which answers are compressed, in the coding that the client likes best: by media type (lower case, without parameters) or extension of the path. */
 export interface CompressionRule {
   readonly name: string
   readonly types: readonly string[]

@@ -14,12 +14,27 @@ export type HeaderList = string[]
 /** Bytes at once where they are all there, a stream where they are not, null where there are none. */
 export type Body = Readable | Uint8Array | null
 
+/** A stored body in other content codings (`br`, `gzip`, `zstd`), kept with its answer and gone with it. */
+export interface CodedBodies {
+  /** Undefined where this coding is not kept. At once where memory knows. */
+  find(coding: string): CodedBody | undefined | Promise<CodedBody | undefined>
+  /** Reads `coded`, the whole body in this coding, and keeps what passes; the caller sends what comes back instead. */
+  keep(coding: string, coded: Readable): Readable
+}
+
+export interface CodedBody {
+  readonly bytes: number
+  readonly body: Readable | Uint8Array
+}
+
 /** Anything that can answer answers with this. Hop-by-hop fields (RFC 9110 §7.6.1) are never in `headers`. */
 export interface Answer {
   readonly status: number
   readonly statusText?: string
   readonly headers: HeaderList
   readonly body: Body
+  /** The body in other content codings, where it is stored and costly to encode. */
+  readonly codings?: CodedBodies
   /** Set when `status` is 101: the raw connection, bytes after the head first. */
   readonly upgraded?: Duplex
   /** Goes out byte for byte: not compressed here. */

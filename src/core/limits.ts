@@ -61,6 +61,11 @@ export const limitTable = {
   compressWholeBytes: { unit: 'bytes', default: MiB, why: 'larger bodies leave piece by piece as they are encoded' },
   compressStreams: { unit: 'count', default: 256, why: 'encoders at once, below 1 MiB each; more answers stay plain' },
   compressKeptBytes: { unit: 'bytes', default: 32 * MiB, why: 'encoded bodies kept: thousands of pages and scripts' },
+  compressStoredBytes: {
+    unit: 'bytes',
+    default: 64 * MiB,
+    why: 'an encoded form that is kept in the cache beside its answer; larger ones are made for each request',
+  },
   compressFlushMs: { unit: 'ms', default: 5, why: 'how long a part of a streamed page may wait in an encoder' },
   answerRedirects: { unit: 'count', default: 2_000, why: 'of one site; Cloudflare allows 2,000 in a _redirects file' },
   answerHeaderRules: { unit: 'count', default: 100, why: 'of one site; Cloudflare allows 100 in a _headers file' },

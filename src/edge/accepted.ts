@@ -4,8 +4,8 @@
 import { randomFillSync } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { EdgeError } from '#/core/errors.ts'
-import type { Client, Exchange, HeaderList } from '#/core/exchange.ts'
-import type { ErrorPages } from '#/core/origin.ts'
+import type { Answer, Client, Exchange, HeaderList } from '#/core/exchange.ts'
+import type { Site } from '#/core/snapshot.ts'
 import type { EpochMs } from '#/core/units.ts'
 import type { Head } from './read-head.ts'
 import type { RequestBody } from './request-body.ts'
@@ -88,8 +88,12 @@ export class AcceptedExchange implements Exchange {
   isLast: boolean
   /** W3C Trace Context for the program or origin, when traces are exported. */
   traceparent: string | undefined
-  /** Pages of the site, once it is known, for errors of the platform. */
-  errorPages: ErrorPages | undefined
+  /** What the site, once it is known, says of the platform's own error pages. */
+  ofSite: Pick<Site, 'errorPages' | 'answers'> | undefined
+  /** The last phase of the site's rules, where it has some: on error pages too. */
+  finishPage: ((page: Answer) => Answer) | undefined
+  /** What the site's own rules say of this answer; undefined: they say nothing. */
+  mayCompress: boolean | undefined
   timings: Exchange['timings'] = {}
   #controller: AbortController | undefined
 
@@ -107,7 +111,9 @@ export class AcceptedExchange implements Exchange {
     this.requestBody = start.body
     this.fault = undefined
     this.traceparent = undefined
-    this.errorPages = undefined
+    this.ofSite = undefined
+    this.finishPage = undefined
+    this.mayCompress = undefined
     this.isLast = false
   }
 

@@ -312,35 +312,26 @@ test('answers are compressed by type or extension for those who take it', async 
       body: Buffer.from(url.includes('small') ? 'small' : text),
     }),
   })
+  const vary = 'accept-encoding'
   const cases: [string, string | undefined, string | undefined, string | undefined][] = [
-    ['/a.html', 'br, gzip;q=0.5', 'gzip', 'Accept-Encoding'],
-    ['/a.svg?v=1', '*', 'gzip', 'Accept-Encoding'],
-    ['/a.html', 'gzip;q=0', undefined, 'Accept-Encoding'],
-    ['/a.html', undefined, undefined, 'Accept-Encoding'],
+    ['/a.html', 'gzip', 'gzip', vary],
+    ['/a.html', 'br;q=0.1, gzip;q=0.5', 'gzip', vary],
+    ['/a.svg?v=1', 'x-gzip', 'gzip', vary],
+    ['/a.html', 'br, gzip', 'br', vary],
+    ['/a.html', 'gzip;q=0', undefined, vary],
+    ['/a.html', undefined, undefined, vary],
     ['/a.png', 'gzip', undefined, undefined],
     ['/small.html', 'gzip', undefined, undefined],
     ['/br.html', 'br', 'br', undefined],
   ]
-  for (const [path, accepts, coding, vary] of cases) {
+  for (const [path, accepts, coding, varies] of cases) {
     const answer = await call(path, accepts === undefined ? [] : [`Accept-Encoding: ${accepts}`])
-    assert.deepEqual([answer.field('content-encoding'), answer.field('vary')], [coding, vary], `${path} ${accepts}`)
+    assert.deepEqual([answer.field('content-encoding'), answer.field('vary')], [coding, varies], `${path} ${accepts}`)
     if (coding !== 'gzip') continue
     assert.equal(answer.field('etag'), 'W/"v1"')
-    assert.equal(answer.field('transfer-encoding'), 'chunked')
-    assert.equal(gunzipSync(unchunked(Buffer.from(answer.text, 'latin1'))).toString(), text)
+    assert.equal(gunzipSync(Buffer.from(answer.text, 'latin1')).toString(), text)
   }
 })
-
-function unchunked(body: Buffer): Buffer {
-  const parts: Buffer[] = []
-  for (let at = 0; ; ) {
-    const end = body.indexOf('\r\n', at)
-    const length = Number.parseInt(body.toString('latin1', at, end), 16)
-    if (length === 0) return Buffer.concat(parts)
-    parts.push(body.subarray(end + 2, end + 2 + length))
-    at = end + 2 + length + 2
-  }
-}
 
 test('PURGE needs the token, and goes by the address that the rules leave', async (t) => {
   const { call, purged, asked } = await start(t, {

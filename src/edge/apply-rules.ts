@@ -11,7 +11,6 @@ import type { OriginPool } from '#/core/origin.ts'
 import type { Site } from '#/core/snapshot.ts'
 import { applyForwardedFor, applyHeaderRules, setField } from './change-headers.ts'
 import { changeOriginAnswer, ownAnswer } from './change-origin-answer.ts'
-import { compressAnswer } from './compress-answer.ts'
 import type { OriginExchange } from './origin-exchange.ts'
 import type { Pop } from './request-headers.ts'
 
@@ -116,8 +115,7 @@ export function planFetch({ rules }: ReadyRules, facts: RuleFacts, host: string)
 }
 
 /** The answer's last phase: on every answer, from wherever it came. */
-export function finishAnswer({ rules }: ReadyRules, facts: RuleFacts, given: Answer): Answer {
-  const answer = compressAnswer(rules.compression, facts, given)
+export function finishAnswer({ rules }: ReadyRules, facts: RuleFacts, answer: Answer): Answer {
   if (rules.headers.response.length === 0) return answer
   const headers = [...answer.headers]
   facts.answer = { status: answer.status, headers }

@@ -29,6 +29,8 @@ export interface PlanFacts {
   readonly bodyBytes: Bytes | undefined
   readonly accepted: AcceptedCodings
   readonly requestHeaders: HeaderList
+  /** What the site's own rules say, instead of the usual types and statuses; undefined: nothing. */
+  readonly mayCompress?: boolean | undefined
   /** Shorter bodies are left alone. */
   readonly minimumBytes: Bytes
 }
@@ -129,8 +131,8 @@ export function planCoding(facts: PlanFacts): CodingPlan {
   if (status < 200 || neverCoded.has(status)) return left.status
   const fields = readFields(facts.headers)
   if (fields.coding !== undefined && !/^\s*(?:identity)?\s*$/i.test(fields.coding)) return planCoded(facts, fields)
-  if (!compressedStatuses.has(status)) return left.status
-  if (fields.type === undefined || !isCompressedType(fields.type)) return left.type
+  if (facts.mayCompress === undefined && !compressedStatuses.has(status)) return left.status
+  if (!(facts.mayCompress ?? isCompressedType(fields.type))) return left.type
   if (facts.bodyBytes === 0 && method !== 'HEAD') return left.noBody
   const bytes = method === 'HEAD' ? fields.length : (facts.bodyBytes ?? fields.length)
   if (bytes !== undefined && bytes < facts.minimumBytes && acceptsPlain(accepted)) return left.small
@@ -149,7 +151,7 @@ function planCoded(facts: PlanFacts, fields: AnswerFields): CodingPlan {
   if (facts.bodyBytes === 0 && facts.method !== 'HEAD') return left.noBody
   if (fields.noTransform || requestForbids(facts.requestHeaders)) return left.noTransform
   if (fields.digest) return left.digest
-  const compressible = compressedStatuses.has(status) && fields.type !== undefined && isCompressedType(fields.type)
+  const compressible = facts.mayCompress ?? (compressedStatuses.has(status) && isCompressedType(fields.type))
   const coding = compressible ? chooseCoding(accepted) : 'identity'
   return { kind: 'code', decode, encode: coding === 'identity' ? undefined : coding }
 }
@@ -160,7 +162,8 @@ function knownCoding(field: string): Coding | undefined {
   return name === 'br' || name === 'zstd' ? name : undefined
 }
 
-function isCompressedType(type: string): boolean {
+function isCompressedType(type: string | undefined): boolean {
+  if (type === undefined) return false
   const end = type.indexOf(';')
   return compressedTypes.has((end === -1 ? type : type.slice(0, end)).trim().toLowerCase())
 }

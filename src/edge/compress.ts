@@ -4,7 +4,7 @@
  */
 import { Readable } from 'node:stream'
 import { createBoundedCache } from '#/core/bounded-cache.ts'
-import type { Answer, Body, HeaderList } from '#/core/exchange.ts'
+import type { Answer, Body, CodedBody, HeaderList } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import { StoredUse } from '#/core/stored-use.ts'
 import { type AcceptedCodings, type Coding, nothingSaid, parseAcceptEncoding } from '#/http/accept-encoding.ts'
@@ -22,6 +22,8 @@ export interface Compressor {
 export interface CompressedRequest {
   readonly method: string
   readonly headers: HeaderList
+  /** What the site's own rules say; undefined: nothing, so that the usual types are compressed. */
+  readonly mayCompress?: boolean | undefined
 }
 
 export interface CompressorOptions {
@@ -86,7 +88,8 @@ export function createCompressor({ limits }: CompressorOptions): Compressor {
     busy++
     const onClose = () => void busy--
     const body = codeStream(source, { decode, encode, flushMs: limits.compressFlushMs, onClose })
-    return withHead(answer, codedHeaders(answer.headers, encode), body)
+    const sent = answer.codings === undefined || encode === undefined ? body : answer.codings.keep(encode, body)
+    return withHead(answer, codedHeaders(answer.headers, encode), sent)
   }
 
   function encodeBytes(answer: Answer, body: Uint8Array, plan: Coded): Answer | Promise<Answer> {
@@ -101,10 +104,30 @@ export function createCompressor({ limits }: CompressorOptions): Compressor {
     return bytes instanceof Promise ? bytes.then(made) : made(bytes)
   }
 
+  function encodeNow(answer: Answer, body: Exclude<Body, null>, plan: Coded): Answer | Promise<Answer> {
+    // Decoding is not spared: the client cannot read what is there.
+    if (busy >= limits.compressStreams && plan.decode === undefined) return withVary(answer)
+    return body instanceof Uint8Array ? encodeBytes(answer, body, plan) : streamed(answer, body, plan)
+  }
+
+  /** `coded` is what the cache has kept; where it has nothing, what is encoded now is kept on its way out. */
+  function answerKept(
+    answer: Answer,
+    body: Exclude<Body, null>,
+    plan: Coded,
+    coded: CodedBody | undefined,
+  ): Answer | Promise<Answer> {
+    if (coded === undefined) return encodeNow(answer, body, plan)
+    if (body instanceof Readable) body.on('error', () => {}).destroy()
+    const headers = codedHeaders(answer.headers, plan.encode)
+    headers.push('content-length', String(coded.bytes))
+    return withHead(answer, headers, coded.body)
+  }
+
   function planOf(answer: Answer, request: CompressedRequest): CodingPlan {
     const { body, status, headers } = answer
     const accepted = acceptedBy(request.headers)
-    const fixed = planIsKept(answer, request) ? answer.fixed : undefined
+    const fixed = request.mayCompress === undefined && planIsKept(answer, request) ? answer.fixed : undefined
     const before = fixed && plans.get(fixed)
     if (before !== undefined && before.accepted === accepted) return before.plan
     const made = planCoding({
@@ -114,6 +137,7 @@ export function createCompressor({ limits }: CompressorOptions): Compressor {
       bodyBytes: body === null ? 0 : body instanceof Uint8Array ? body.length : undefined,
       accepted,
       requestHeaders: request.headers,
+      mayCompress: request.mayCompress,
       minimumBytes: limits.compressMinimumBytes,
     })
     if (fixed !== undefined) plans.set(fixed, { accepted, plan: made })
@@ -126,9 +150,11 @@ export function createCompressor({ limits }: CompressorOptions): Compressor {
       const plan = planOf(answer, request)
       if (plan.kind === 'leave') return plan.vary ? withVary(answer) : answer
       if (request.method === 'HEAD' || body === null) return withHead(answer, codedHeaders(headers, plan.encode), body)
-      // Decoding is not spared: the client cannot read what is there.
-      if (busy >= limits.compressStreams && plan.decode === undefined) return withVary(answer)
-      return body instanceof Uint8Array ? encodeBytes(answer, body, plan) : streamed(answer, body, plan)
+      const { codings } = answer
+      if (codings === undefined || plan.encode === undefined) return encodeNow(answer, body, plan)
+      const found = codings.find(plan.encode)
+      if (!(found instanceof Promise)) return answerKept(answer, body, plan, found)
+      return found.then((coded) => answerKept(answer, body, plan, coded))
     },
     get facts() {
       return { busy, keptBytes: kept.weight }

@@ -12,10 +12,13 @@ import { connectionNames, headerValue } from '#/http/header-list.ts'
 import { decideKeeping } from './apply-cache-rules.ts'
 import { finishAnswer, planFetch, type ReadyRules, readyRules, ruleFacts } from './apply-rules.ts'
 import { addCacheHeaders } from './cache-headers.ts'
+import { removeField } from './change-headers.ts'
+import { mayCompress } from './compression-rules.ts'
 import type { OriginExchange } from './origin-exchange.ts'
 import { answerPurge, type PurgePort } from './purge-request.ts'
 import type { Reply } from './reply.ts'
 import { changedOnTheWay, forwardedHeaders, type Pop } from './request-headers.ts'
+import { asksForTrailers } from './takes-trailers.ts'
 
 /** Without `hit` every request goes the way of one that asks the origin. */
 export type EdgeEgress = Pick<Egress, 'fetch'> & Partial<Pick<SharedCache, 'hit'>>
@@ -78,7 +81,10 @@ async function askOrigin(
   const headers = forwardedHeaders(exchange, options.pop, options.limits.requestLoops)
   // RFC 9110 §7.6.3: the version in which the request came here.
   headers.push('via', `${exchange.httpVersion} rimward`, 'x-forwarded-host', exchange.host)
+  if (asksForTrailers(exchange.headers)) headers.push('te', 'trailers')
   const rules = readyRules(site)
+  // Fastly's services and their origins know the client by this name.
+  if (rules !== undefined) headers.push('fastly-client-ip', exchange.connection.client.address)
   if (rules !== undefined) return fetchByRules(exchange, site, { rules, headers, onInformational }, options)
   const { path } = exchange
   if (exchange.method === 'PURGE' && options.purge !== undefined)
@@ -103,15 +109,23 @@ async function fetchByRules(
   { rules, headers, onInformational }: ByRules,
   options: OriginOptions,
 ): Promise<Answer> {
+  const { written } = rules.rules
+  for (const name of written) removeField(headers, name)
   const facts = ruleFacts(exchange, headers, rules.lookups, options.pop)
   const plan = planFetch(rules, facts, exchange.host)
   if (exchange.method === 'PURGE' && options.purge !== undefined)
     return answerPurge(exchange, site.name, facts.url, options.purge)
-  if (plan.kind === 'answer') return withoutSurrogates(finishAnswer(rules, facts, plan.answer))
-  const { pool, wish, onOriginAnswer } = plan
+  const finish = (answer: Answer) => {
+    exchange.mayCompress = mayCompress(rules.rules.compression, facts, answer)
+    return withoutSurrogates(finishAnswer(rules, facts, answer))
+  }
+  exchange.finishPage = finish
+  if (plan.kind === 'answer') return finish(plan.answer)
+  const { pool, onOriginAnswer } = plan
+  const wish = written.length === 0 ? plan.wish : { ...plan.wish, writtenFields: written }
   const url = originUrl(pool.origins[0]!.url, facts.url)
   const wanted = { url, path: facts.url, headers: facts.headers, pool, wish, onOriginAnswer, onInformational }
-  return withoutSurrogates(finishAnswer(rules, facts, await ask(exchange, site, wanted, options)))
+  return finish(await ask(exchange, site, wanted, options))
 }
 
 interface Wanted {

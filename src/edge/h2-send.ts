@@ -121,7 +121,8 @@ export class H2Sender {
 
   // ─── Frames ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-  sendHead(stream: number, flags: number, status: number, headers: HeaderList): void {
+  /** Without a status: trailers. */
+  sendHead(stream: number, flags: number, status: number | undefined, headers: HeaderList): void {
     this.sendBlock(stream, flags, headBlock(status, headers))
   }
 
@@ -167,10 +168,16 @@ export class H2Sender {
     if (first !== undefined && size <= 0) return false
     stream.waitingBytes -= size
     const ends = stream.ended && stream.waitingBytes === 0
-    const buffer = this.#out.reserve(frameHeadBytes + size)
-    const at = this.#out.startOf(frameHeadBytes + size)
-    const payload = writeFrameHead(buffer, at, size, frameType.data, ends ? flag.endStream : 0, stream.id)
-    if (first !== undefined) this.#fill(buffer, payload, stream, first, size)
+    const trailers = ends ? stream.trailers : undefined
+    if (first !== undefined || trailers === undefined) {
+      const buffer = this.#out.reserve(frameHeadBytes + size)
+      const at = this.#out.startOf(frameHeadBytes + size)
+      const flags = ends && trailers === undefined ? flag.endStream : 0
+      const payload = writeFrameHead(buffer, at, size, frameType.data, flags, stream.id)
+      if (first !== undefined) this.#fill(buffer, payload, stream, first, size)
+    }
+    // RFC 9113 §8.1: behind the last DATA, instead of END_STREAM on it.
+    if (trailers !== undefined) this.sendHead(stream.id, flag.endStream, undefined, trailers)
     this.#control.earn(2)
     stream.sentEnd = ends
     if (ends) this.#onAnswered(stream)

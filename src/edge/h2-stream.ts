@@ -14,7 +14,7 @@ import { createTunnel } from './h2-tunnel.ts'
 import { declaredLength } from './http1-reply.ts'
 import { joinWebSocket } from './join-websocket.ts'
 import { pump, type Sink } from './pump.ts'
-import type { Reply } from './reply.ts'
+import type { Reply, Trailers } from './reply.ts'
 import type { RequestBody } from './request-body.ts'
 
 /** What a stream needs of its connection. */
@@ -61,6 +61,8 @@ export class H2Stream implements Reply, Sink {
   /** The last of `waiting` is the last of all. */
   ended = false
   lastProgress: number
+  /** Fields that end the stream, behind the body. */
+  trailers: HeaderList | undefined
   /** END_STREAM went out. */
   sentEnd = false
   /** RFC 9113 §8.1: having answered, we want no more of the request's body. */
@@ -159,12 +161,14 @@ export class H2Stream implements Reply, Sink {
     _statusText: string | undefined,
     headers: HeaderList,
     body: Readable,
+    trailers?: Trailers,
   ): Promise<number> {
     if (this.asksForWebSocket && status < 300) body.on('error', () => {}).destroy()
     this.#refuseAsWebSocket(status)
     this.#begin(headers)
     this.#host.sendHead(this.id, 0, status, headers)
-    return pump(body, this, { declared: declaredLength(headers), onStall() {} })
+    const onTrailers = trailers === 'send' ? this.#keepTrailers : undefined
+    return pump(body, this, { declared: declaredLength(headers), onStall() {}, onTrailers })
   }
 
   /** RFC 8441 §5: 200 says what 101 does, and `Sec-WebSocket-Accept` has no place. */
@@ -189,6 +193,10 @@ export class H2Stream implements Reply, Sink {
 
   cut(): void {
     if (!this.destroyed) this.#host.resetStream(this, h2Error.internal)
+  }
+
+  readonly #keepTrailers = (fields: HeaderList): void => {
+    this.trailers = fields
   }
 
   /** A page with 200 would be taken for the WebSocket itself (RFC 8441 §5). */

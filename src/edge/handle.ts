@@ -69,7 +69,7 @@ function answerSite(exchange: AcceptedExchange, reply: Reply, ports: HandlePorts
   if (site === undefined)
     throw new EdgeError('no_such_site', `No site on this platform is called ${exchange.host || '(no name)'}.`)
   exchange.site = site.name
-  exchange.errorPages = site.errorPages
+  exchange.ofSite = site
   const instead = ports.siteAnswers.before(site, exchange, reply)
   const answer = instead ?? answerTarget(exchange, reply, site, snapshot, ports)
   if (answer instanceof Promise) return answer.then((given) => ports.siteAnswers.after(site, exchange, given))
@@ -133,7 +133,7 @@ export function refuse(
   exchange: AcceptedExchange,
   reply: Reply,
   error: EdgeError,
-  ports: Pick<HandlePorts, 'pop' | 'debug' | 'draining' | 'unreadBodyBytes'>,
+  ports: Pick<HandlePorts, 'pop' | 'debug' | 'draining' | 'unreadBodyBytes' | 'siteAnswers'>,
 ): void {
   exchange.error = error
   if (reply.headSent || error.code === 'client_gone') {
@@ -144,8 +144,9 @@ export function refuse(
   const facts = { id: exchange.id, pop: ports.pop.id, host: exchange.host }
   try {
     const page =
-      customPage(error, exchange.errorPages) ?? errorPage(error, headerValue(exchange.headers, 'accept'), facts)
-    respond(exchange, reply, page, ports)
+      customPage(error, exchange.ofSite?.errorPages) ?? errorPage(error, headerValue(exchange.headers, 'accept'), facts)
+    const finished = exchange.finishPage?.(page) ?? page
+    respond(exchange, reply, ports.siteAnswers.page(exchange.ofSite, exchange, finished), ports)
   } catch {
     // The connection went away under the page; the error recorded is the first one.
     reply.cut()

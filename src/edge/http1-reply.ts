@@ -10,7 +10,7 @@ import { type Connection, clientGone } from './accepted.ts'
 import { joinWebSocket } from './join-websocket.ts'
 import { endAndLinger } from './linger.ts'
 import { pump } from './pump.ts'
-import type { Reply } from './reply.ts'
+import type { Reply, Trailers } from './reply.ts'
 
 /**
  * Node joins head and body into one write only when both are strings; two buffers leave by `writev`, which costs
@@ -66,6 +66,7 @@ export class Http1Reply implements Reply {
     statusText: string | undefined,
     headers: HeaderList,
     body: Readable,
+    trailers?: Trailers,
   ): Promise<number> {
     const response = this.#response
     if (response.destroyed) throw clientGone()
@@ -76,6 +77,8 @@ export class Http1Reply implements Reply {
     const declared = declaredLength(headers)
     return pump(body, response, {
       declared,
+      onTrailers:
+        trailers === 'send' && declared === undefined ? (fields) => response.addTrailers(pairs(fields)) : undefined,
       onStall: (stalled) => response.socket?.setTimeout(stalled ? this.#limits.responseIdleTimeoutMs : 0),
     })
   }
@@ -112,6 +115,12 @@ export class Http1Reply implements Reply {
     if (socket === null) this.#response.req.socket.destroy()
     else socket.destroy()
   }
+}
+
+function pairs(fields: HeaderList): [string, string][] {
+  const list: [string, string][] = []
+  for (let index = 0; index < fields.length; index += 2) list.push([fields[index]!, fields[index + 1]!])
+  return list
 }
 
 export function declaredLength(headers: HeaderList): number | undefined {

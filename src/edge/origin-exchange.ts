@@ -17,4 +17,6 @@ export type OriginExchange = Pick<
   | 'traceparent'
   | 'timings'
   | 'cache'
+  | 'mayCompress'
+  | 'finishPage'
 > & { readonly connection: Pick<Connection, 'client' | 'country'> }

@@ -3,7 +3,10 @@
  */
 import type { Readable } from 'node:stream'
 import { EdgeError } from '#/core/errors.ts'
+import type { HeaderList } from '#/core/exchange.ts'
+import { trailersOf } from '#/core/trailers.ts'
 import { clientGone } from './accepted.ts'
+import { areFieldsSound } from './check-fields.ts'
 
 /** As much of a Writable as is needed to be written to. */
 export interface Sink {
@@ -20,6 +23,8 @@ export interface PumpOptions {
   readonly declared: number | undefined
   /** True while the client does not read: starts and stops the idle timer. */
   onStall(stalled: boolean): void
+  /** Before `target.end()`, where the source has fields behind its end. */
+  onTrailers?: ((fields: HeaderList) => void) | undefined
 }
 
 /** Resolves with the bytes moved after `target.end()`; rejects with `origin_failed` or `client_gone`. */
@@ -60,7 +65,11 @@ export function pump(source: Readable, target: Sink, options: PumpOptions): Prom
 
   function onEnd(): void {
     const complete = options.declared === undefined || bytes === options.declared
-    if (complete) target.end()
+    if (complete) {
+      const trailers = options.onTrailers && trailersOf(source)
+      if (trailers !== undefined && areFieldsSound(trailers)) options.onTrailers!(trailers)
+      target.end()
+    }
     settle(complete ? undefined : wrongLength())
   }
 

@@ -4,6 +4,9 @@
 import type { Duplex, Readable } from 'node:stream'
 import type { HeaderList } from '#/core/exchange.ts'
 
+/** Whether the fields behind a body go out too; absent: they do not. */
+export type Trailers = 'send' | 'drop'
+
 export interface Reply {
   /** The head of the final answer is out: an error page can no longer be sent. */
   readonly headSent: boolean
@@ -18,7 +21,13 @@ export interface Reply {
    */
   sendFixed?(head: string, rest: string, body: Uint8Array): void
   /** Resolves with the bytes sent; rejects with an `EdgeError` when either side broke off. */
-  sendStream(status: number, statusText: string | undefined, headers: HeaderList, body: Readable): Promise<number>
+  sendStream(
+    status: number,
+    statusText: string | undefined,
+    headers: HeaderList,
+    body: Readable,
+    trailers?: Trailers,
+  ): Promise<number>
   /** Joins the client with the program's connection until either ends; resolves with the bytes sent to the client. */
   switchProtocols(headers: HeaderList, upgraded: Duplex): Promise<number>
   /** The connection does not outlive this answer (`Connection: close`; on HTTP/2 only the stream ends). */

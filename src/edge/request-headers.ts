@@ -26,6 +26,7 @@ const replaced: ReadonlySet<string> = new Set([
   'cf-worker',
   'cf-ew-via',
   'true-client-ip',
+  'fastly-client-ip',
   'x-real-ip',
   'x-forwarded-proto',
   'x-forwarded-for',

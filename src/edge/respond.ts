@@ -10,6 +10,7 @@ import { checkFields } from './check-fields.ts'
 import { fixedHead, fixedRest } from './fixed-head.ts'
 import type { Reply } from './reply.ts'
 import { type Pop, rayOf } from './request-headers.ts'
+import { takesTrailers } from './takes-trailers.ts'
 
 export interface RespondOptions {
   readonly pop: Pop
@@ -53,7 +54,8 @@ export function respond(
     exchange.bytesOut = body.length
     return undefined
   }
-  return reply.sendStream(status, statusText, headers, body).then((bytes) => {
+  const trailers = takesTrailers(exchange) ? 'send' : 'drop'
+  return reply.sendStream(status, statusText, headers, body, trailers).then((bytes) => {
     exchange.bytesOut = bytes
   })
 }

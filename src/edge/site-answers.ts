@@ -16,6 +16,8 @@ export interface SiteAnswers {
   before(site: Site, exchange: AcceptedExchange, reply: Reply): Answer | undefined
   /** Header rules, then the coding that the client accepts. At once where nothing is to be computed. */
   after(site: Site, exchange: AcceptedExchange, answer: Answer): Answer | Promise<Answer>
+  /** Header rules on one of the platform's own error pages. */
+  page(site: Pick<Site, 'answers'> | undefined, exchange: AcceptedExchange, page: Answer): Answer
 }
 
 export interface SiteAnswersOptions {
@@ -38,7 +40,14 @@ export function createSiteAnswers({ limits, httpsPort }: SiteAnswersOptions): Si
     return rules
   }
 
+  function withRules(answers: AnswerPolicy | undefined, exchange: AcceptedExchange, answer: Answer): Answer {
+    if (answers === undefined) return answer
+    const headers = rulesOf(answers).headers(answer.headers, exchange)
+    return headers === answer.headers ? answer : { ...answer, headers }
+  }
+
   return {
+    page: (site, exchange, page) => withRules(site?.answers, exchange, page),
     before({ answers }, exchange, reply) {
       const redirect = answers && rulesOf(answers).redirect(exchange)
       if (redirect !== undefined) return redirect
@@ -50,11 +59,7 @@ export function createSiteAnswers({ limits, httpsPort }: SiteAnswersOptions): Si
     },
     after({ answers }, exchange, answer) {
       if (answer.status === 101) return answer
-      let changed = answer
-      if (answers !== undefined) {
-        const headers = rulesOf(answers).headers(answer.headers, exchange)
-        if (headers !== answer.headers) changed = { ...answer, headers }
-      }
+      const changed = withRules(answers, exchange, answer)
       if (answers?.earlyHints !== 'off') hints.learn(exchange, changed.status, changed.headers)
       return answers?.compression === 'off' || answer.verbatim === true ? changed : compressor.encode(changed, exchange)
     },

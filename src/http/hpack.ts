@@ -181,7 +181,9 @@ const shortLengths: readonly string[] = Array.from({ length: 127 }, (_, length) 
  * `headers` must be Latin-1. Without a table of its own it costs no memory a connection and can reveal nothing. Text,
  * because joining strings and writing them once costs two thirds of writing each field.
  */
-export function headBlock(status: number, headers: readonly string[]): string {
+export function headBlock(status: number | undefined, headers: readonly string[]): string {
+  // Trailers have none.
+  if (status === undefined) return fieldsBlock(headers, 0)
   const known = statusIndexes.get(status)
   const text = known === undefined ? `\x08${stringOf(String(status))}` : String.fromCharCode(0x80 | known)
   return text + fieldsBlock(headers, 0)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { decideRange } from './range.ts'
+import { decideRange, decideRanges } from './range.ts'
 
 test('ranges of ten bytes', () => {
   const table: [string | undefined, string][] = [
@@ -34,4 +34,30 @@ test('ranges of ten bytes', () => {
 test('nothing of an empty representation can be asked for', () => {
   assert.equal(decideRange('bytes=0-', 0).kind, 'unsatisfiable')
   assert.equal(decideRange('bytes=-1', 0).kind, 'unsatisfiable')
+})
+
+test('several ranges of ten thousand bytes', () => {
+  const sixteen = Array.from({ length: 16 }, (_, index) => `${index * 600}-${index * 600}`)
+  const table: [string, string][] = [
+    ['bytes=0-9,1000-1009', '0-9 1000-1009'],
+    ['bytes=1000-1009,0-9,-5', '1000-1009 0-9 9995-9999'],
+    ['bytes=0-9,5-19,1000-1009', '0-19 1000-1009'],
+    ['bytes=0-9,10-19', '0-19'],
+    ['bytes=0-9,200-209', '0-209'],
+    ['bytes=0-9,20000-', '0-9'],
+    ['bytes=20000-,30000-', 'unsatisfiable'],
+    ['bytes=0-9,x', 'malformed'],
+    ['bytes=0-9,1000-999', 'malformed'],
+    ['bytes=0-5000,5500-', 'several'],
+    ['bytes=0-,0-,0-', '0-9999'],
+    [`bytes=${sixteen}`, sixteen.join(' ')],
+    [`bytes=${sixteen},9990-`, 'several'],
+  ]
+  for (const [field, expected] of table) {
+    const got = decideRanges(field, 10_000)
+    const parts = got.kind === 'parts' ? got.parts : got.kind === 'part' ? [got] : undefined
+    const shown =
+      parts?.map(({ start, end }) => `${start}-${end}`).join(' ') ?? (got.kind === 'whole' ? got.why : got.kind)
+    assert.equal(shown, expected, field)
+  }
 })

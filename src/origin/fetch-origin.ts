@@ -5,8 +5,9 @@ import { type Dispatcher, errors } from 'undici'
 import { EdgeError } from '#/core/errors.ts'
 import type { Answer, Body, HeaderList } from '#/core/exchange.ts'
 import type { EgressAnswer } from '#/core/ports.ts'
+import { setTrailers } from '#/core/trailers.ts'
 import type { Destination } from './destination.ts'
-import { fieldOf, fromOriginFields } from './header-fields.ts'
+import { fieldOf, fromOriginFields, fromOriginTrailers } from './header-fields.ts'
 import { lendBody } from './lend-body.ts'
 import { toOriginError } from './origin-error.ts'
 import type { OriginPool } from './origin-pools.ts'
@@ -114,6 +115,10 @@ function createCall(origin: OriginPool, request: OriginRequest, outcome: Outcome
       if (over) started.abort(new EdgeError('client_gone', `The request to ${host} was given up.`))
     },
     onResponseStart(started, status, _fields, statusText) {
+      if (status < 100 || status > 599) {
+        fail(new EdgeError('origin_failed', `${host} answered with status ${status}, which HTTP does not have.`))
+        return
+      }
       // 103 and other interim answers (RFC 9110 §15.2): the final one follows.
       if (status < 200) {
         request.onInformational?.(status, fromOriginFields(started.rawHeaders))
@@ -130,9 +135,12 @@ function createCall(origin: OriginPool, request: OriginRequest, outcome: Outcome
     onResponseData(started, chunk) {
       if (incoming !== undefined && !incoming.push(chunk)) started.pause()
     },
-    onResponseEnd() {
+    onResponseEnd(ended) {
       end()
-      incoming?.push(null)
+      if (incoming === undefined) return
+      const trailers = fromOriginTrailers(ended.rawTrailers)
+      if (trailers.length > 0) setTrailers(incoming, trailers)
+      incoming.push(null)
     },
     onResponseError(_started, error) {
       fail(error)
@@ -151,9 +159,10 @@ function createCall(origin: OriginPool, request: OriginRequest, outcome: Outcome
   return { handler, fail, abandon }
 }
 
-/** RFC 9110 §6.4.1. A body that is known to be empty is none. */
+/** RFC 9110 §6.4.1. A body that is known to be empty is none: with `grpc-status` in its head a gRPC answer has no more. */
 function hasBody(method: string, status: number, headers: HeaderList): boolean {
-  return method !== 'HEAD' && status !== 204 && status !== 304 && fieldOf(headers, 'content-length') !== '0'
+  if (method === 'HEAD' || status === 204 || status === 304) return false
+  return fieldOf(headers, 'content-length') !== '0' && fieldOf(headers, 'grpc-status') === undefined
 }
 
 /** Reads on when the consumer does; ends the exchange with the origin when the consumer goes away. */

@@ -57,6 +57,8 @@ const written = new Set(['content-length', 'expect', 'cdn-loop', 'host'])
 /** Fields as they are sent: end-to-end ones, one Host, CDN-Loop with us at its end, the length of a streamed body. */
 export function toOriginFields(headers: HeaderList, host: string, streamed: boolean): HeaderList {
   const fields = ['host', fieldOf(headers, 'host') ?? host, ...endToEnd(headers, written)]
+  // RFC 9110 §10.1.4: of the connection, so it is said anew.
+  if (fieldOf(headers, 'te') === 'trailers') fields.push('te', 'trailers')
   const length = streamed ? fieldOf(headers, 'content-length') : undefined
   if (length !== undefined) fields.push('content-length', length)
   const loop: string[] = []
@@ -73,6 +75,34 @@ export function fromOriginFields(raw: unknown): HeaderList {
     for (const [name, value] of Object.entries((raw ?? {}) as Record<string, string | string[]>))
       for (const one of Array.isArray(value) ? value : [value]) list.push(name, one)
   return endToEnd(list)
+}
+
+/** RFC 9110 §6.5.1: what frames, routes, authenticates or describes the body cannot come behind it. */
+const notTrailers = new Set([
+  'age',
+  'authorization',
+  'cache-control',
+  'content-encoding',
+  'content-length',
+  'content-range',
+  'content-type',
+  'date',
+  'expires',
+  'host',
+  'location',
+  'retry-after',
+  'set-cookie',
+  'vary',
+  'www-authenticate',
+])
+
+/** The fields behind an answer's body that may be passed on. */
+export function fromOriginTrailers(raw: unknown): HeaderList {
+  const list: HeaderList = []
+  const fields = fromOriginFields(raw)
+  for (let i = 0; i < fields.length; i += 2)
+    if (!notTrailers.has(fields[i]!.toLowerCase())) list.push(fields[i]!, fields[i + 1]!)
+  return list
 }
 
 function latin1(item: Buffer | string): string {

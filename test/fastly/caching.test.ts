@@ -1,6 +1,6 @@
 /** Cache settings, request settings, health checks and gzip of a service, before the real cache of a real node. */
 import assert from 'node:assert/strict'
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { fastly } from '../support/fastly.ts'
@@ -11,9 +11,11 @@ const host = 'cached.example.test'
 async function startOrigin(t: TestContext, name: string) {
   const counts = new Map<string, number>()
   const state = { up: true }
+  const seen: IncomingMessage[] = []
   const server = createServer((request, response) => {
     const url = request.url ?? ''
     counts.set(url, (counts.get(url) ?? 0) + 1)
+    seen.push(request)
     if (url === '/up') response.writeHead(state.up ? 200 : 500)
     else if (url.startsWith('/missing')) response.writeHead(404, { 'cache-control': 'no-cache' })
     else if (url.startsWith('/private')) response.writeHead(200, { 'cache-control': 'max-age=60', 'x-kind': 'private' })
@@ -25,7 +27,7 @@ async function startOrigin(t: TestContext, name: string) {
     server.closeAllConnections()
     server.close()
   })
-  return { port: (server.address() as AddressInfo).port, counts, state }
+  return { port: (server.address() as AddressInfo).port, counts, state, seen }
 }
 
 async function api(node: RunningNode, method: string, path: string, fields: Record<string, string> = {}) {
@@ -62,6 +64,18 @@ test('what a service says of caching is what the cache does', async (t) => {
     ['request_settings', { name: 'fresh', force_miss: '1', request_condition: 'fresh' }],
     ['request_settings', { name: 'pass', action: 'pass', request_condition: 'pass' }],
     ['gzip', { name: 'text' }],
+    ['condition', { name: 'named', type: 'REQUEST', statement: 'req.url ~ "named"' }],
+    [
+      'header',
+      {
+        name: 'server',
+        type: 'request',
+        action: 'set',
+        dst: 'http.X-Forwarded-Server',
+        src: '"edge"',
+        request_condition: 'named',
+      },
+    ],
   ]
   for (const [kind, fields] of parts) await api(node, 'POST', `${at}/${kind}`, fields)
   await api(node, 'PUT', `${at}/activate`)
@@ -82,6 +96,16 @@ test('what a service says of caching is what the cache does', async (t) => {
   const zipped = await node.get(host, '/long', { headers: { 'accept-encoding': 'gzip' } })
   assert.equal(zipped.headers['content-encoding'], 'gzip')
   assert.equal((await node.get(host, '/long')).headers['content-encoding'], undefined)
+
+  // A field that clients may not bring to a shared answer is the service's to write.
+  for (const [path, expected] of [
+    ['/long/named', 'edge'],
+    ['/long/other', undefined],
+  ] as const) {
+    await node.get(host, path, { headers: { 'x-forwarded-server': 'evil.example', 'fastly-client-ip': '192.0.2.9' } })
+    const asked = [one, two].flatMap(({ seen }) => seen).find(({ url }) => url === path)!
+    assert.deepEqual([asked.headers['x-forwarded-server'], asked.headers['fastly-client-ip']], [expected, '127.0.0.1'])
+  }
 
   one.state.up = false
   const from = async () => {

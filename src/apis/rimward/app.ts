@@ -39,7 +39,7 @@ export interface RimwardControl {
   addSite(
     site: NewSite,
   ): Promise<{ readonly ok: true; readonly site: SiteView } | { readonly ok: false; readonly taken: string }>
-  /** Undefined when there is no such site, or it belongs to a program. Rejects with a `Problem`. */
+  /** Undefined when there is no such site, or it belongs to a service. Rejects with a `Problem`. */
   changeSite(name: string, change: SiteChangeBody): Promise<SiteView | undefined>
   /** False when there is no such site, or it belongs to a program. */
   removeSite(name: string): Promise<boolean>
@@ -139,7 +139,7 @@ function siteRoutes({ control, origins }: RimwardApiOptions): Hono {
     const site = await control.changeSite(name, await readBody(c.req, siteChange))
     if (site !== undefined) return c.json(site)
     await findSite(name)
-    throw new Problem('conflict', `Site "${name}" belongs to a program; deploy the program instead.`)
+    throw new Problem('conflict', `Site "${name}" belongs to a program or a service; change that instead.`)
   })
   app.delete('/:name', async (c) => {
     const name = c.req.param('name')

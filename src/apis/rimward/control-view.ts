@@ -6,7 +6,7 @@ import { Refusal } from '#/control/refusal.ts'
 import type { Site, Target } from '#/core/snapshot.ts'
 import type { RimwardControl } from './app.ts'
 import { Problem } from './problem.ts'
-import type { ProgramView, SiteView } from './schemas.ts'
+import type { ProgramView, SiteChangeBody, SiteView } from './schemas.ts'
 
 function targetView(target: Target): SiteView['target'] {
   if (target.kind !== 'origin' || target.pool === undefined) return target
@@ -37,6 +37,17 @@ function siteView({ name, hostnames, routes, target, cache, errorPages, answers 
 function asProblem(thrown: unknown): unknown {
   if (!(thrown instanceof Refusal)) return thrown
   return new Problem(thrown.code === 'address_taken' ? 'conflict' : 'bad_request', thrown.message)
+}
+
+/** The rest comes with the program: it is refused by name. */
+function ofProgram(name: string, { answers, errorPages, ...rest }: SiteChangeBody) {
+  const [other] = Object.keys(rest)
+  if (other !== undefined)
+    throw new Problem(
+      'conflict',
+      `Site "${name}" belongs to a program: only "answers" and "errorPages" can be set here, not "${other}".`,
+    )
+  return { ...(answers !== undefined && { answers }), ...(errorPages !== undefined && { errorPages }) }
 }
 
 export function viewControl(control: Control): RimwardControl {
@@ -76,13 +87,15 @@ export function viewControl(control: Control): RimwardControl {
       return { ok: true, site: sites().find(({ name }) => name === site.name)! }
     },
     async changeSite(name, change) {
-      if (!control.sites().some((site) => site.name === name)) return undefined
+      const isPlain = control.sites().some((site) => site.name === name)
+      if (!isPlain && control.findProgram(name) === undefined) return undefined
       try {
-        await control.siteChange(name, change)
+        if (isPlain) await control.siteChange(name, change)
+        else await control.programSiteChange(name, ofProgram(name, change))
       } catch (refusal) {
         throw asProblem(refusal)
       }
-      return sites().find((site) => site.name === name)!
+      return sites().find((site) => site.name === name)
     },
     async removeSite(name) {
       if (!control.sites().some((site) => site.name === name)) return false

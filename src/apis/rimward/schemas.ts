@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { answerPolicySchema } from '#/control/answer-policy.ts'
 import { cachePolicySchema } from '#/control/cache-policy.ts'
-import { errorPagesForm, originsForm, originUrl, originWish, poolForm } from '#/control/site-form.ts'
+import { errorPagesChange, errorPagesForm, originsForm, originUrl, originWish, poolForm } from '#/control/site-form.ts'
 
 const siteName = z
   .string()
@@ -48,7 +48,7 @@ export const siteChange = z
     healthCheck: z.exactOptional(poolForm.healthCheck.nullable()),
     hosts: z.exactOptional(hosts),
     cache: z.exactOptional(cachePolicySchema.nullable()),
-    errorPages: z.exactOptional(errorPagesForm.nullable()),
+    errorPages: z.exactOptional(errorPagesChange.nullable().describe('What is absent stays, null takes away.')),
     answers: z.exactOptional(answerPolicySchema.nullable()),
   })
   .refine((site) => site.origin === undefined || site.origins === undefined, {

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { Complaint } from '../complaint.ts'
 import { findNode, type NodeOptions } from '../find-node.ts'
 import { nodeFlags } from '../node-flags.ts'
-import { readSettings, type SiteFlags, settingsOf } from '../site-settings.ts'
+import { needsBefore, readErrorPages, readSettings, type SiteFlags, settingsOf } from '../site-settings.ts'
 import { type Terminal, table } from '../terminal.ts'
 
 interface Flags extends NodeOptions {
@@ -22,6 +22,7 @@ interface Site {
     readonly location?: string
   }
   readonly cache?: object
+  readonly answers?: object
 }
 
 interface OriginState {
@@ -43,16 +44,14 @@ function say(site: Site, flags: Flags, terminal: Terminal): void {
 async function add(name: string, flags: Flags & SiteFlags, terminal: Terminal): Promise<void> {
   if (flags.origin === undefined && flags.file === undefined)
     throw new Complaint("required option '--origin <url>' not specified")
-  const body = { name, ...(await readSettings(flags)), ...settingsOf(flags, undefined) }
+  const body = { name, ...(await readSettings(flags)), ...settingsOf(flags, {}), ...(await readErrorPages(flags)) }
   say(await findNode(terminal, flags).json<Site>('POST', path, body), flags, terminal)
 }
 
 async function set(name: string, flags: Flags & SiteFlags, terminal: Terminal): Promise<void> {
   const node = findNode(terminal, flags)
-  // Flags change single values of the cache policy, which the node takes as a whole.
-  const known = flags.defaultTtl !== undefined || flags.storeSetCookie !== undefined
-  const cache = known ? (await node.json<Site>('GET', pathOf(name))).cache : undefined
-  const change = { ...(await readSettings(flags)), ...settingsOf(flags, cache) }
+  const before = needsBefore(flags) ? await node.json<Site>('GET', pathOf(name)) : {}
+  const change = { ...(await readSettings(flags)), ...settingsOf(flags, before), ...(await readErrorPages(flags)) }
   say(await node.json<Site>('PATCH', pathOf(name), change), flags, terminal)
 }
 
@@ -98,6 +97,11 @@ function settingFlags(command: Command): Command {
     .option('--health-check <path>', 'path that healthy origins answer with 200')
     .option('--default-ttl <seconds>', 'freshness of answers that say nothing themselves')
     .option('--store-set-cookie', 'let the cache store answers with Set-Cookie')
+    .option('--error-page <status=file>', 'page for an error such as 503, 4xx or 5xx; may be repeated', gather)
+    .option('--https-redirect', 'send cleartext requests to https')
+    .option('--no-https-redirect', 'do not (any more)')
+    .option('--hsts <seconds>', 'Strict-Transport-Security for so long')
+    .option('--compression <on|off>', 'compress answers on their way out')
     .option('--file <json>', 'all settings as a JSON document; flags win over it')
 }
 

@@ -101,7 +101,7 @@ let wabt: ReturnType<typeof loadWabt> | undefined
 /** From WebAssembly text. */
 export async function assemble(text: string): Promise<Uint8Array> {
   wabt ??= loadWabt()
-  const module = (await wabt).parseWat('program.wat', text)
+  const module = (await wabt).parseWat('program.wat', text, { exceptions: true, tail_call: true })
   return module.toBinary({}).buffer
 }
 

@@ -75,6 +75,19 @@ test('a program that writes a table gets a new instance each time', async (t) =>
   }
 })
 
+test('a program that catches its own end is ended all the same', async (t) => {
+  const { add, ask } = await openCompute(t)
+  const catcher = add(
+    'catcher',
+    await assemble(`(module
+      (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+      (memory (export "memory") 1)
+      (func (export "_start") (loop $again (try (do (call $exit (i32.const 7))) (catch_all (br 1))))))`),
+  )
+  for (let count = 0; count < 3; count++)
+    await assert.rejects(ask(catcher), { code: 'program_exception', message: /exited with code 7|trapped/ })
+})
+
 const greedy: readonly { what: string; body: string; rest?: string }[] = [
   { what: 'an endless loop', body: '(loop $on (br $on))' },
   { what: 'endless calls', body: '(call $tree (i32.const 60))', rest: '' },

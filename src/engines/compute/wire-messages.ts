@@ -61,5 +61,9 @@ export interface Line {
   tell(head: Head): void
   /** Calls in flight, started by this side. */
   readonly pending: number
+  /** Since when frames wait for the end of this round of the event loop, in `performance.now()`. */
+  readonly waitsSince: number | undefined
+  /** Lets them go now: for who is about to keep the thread busy. */
+  flush(): void
   close(): void
 }

@@ -64,7 +64,7 @@ class SocketLine implements Line {
   #nextId = 1
   #rest: Buffer | undefined
   #out: Uint8Array[] = []
-  #scheduled = false
+  #waitsSince = 0
   #cut = false
 
   constructor(socket: Socket, options: LineOptions) {
@@ -181,18 +181,24 @@ class SocketLine implements Line {
     this.#push(frame)
   }
 
-  /** Frames of one turn leave in one write. */
+  /** Frames of one round of the event loop leave in one write. */
   #push(frame: Uint8Array): void {
     if (this.#cut) return
     this.#out.push(frame)
-    if (this.#scheduled) return
-    this.#scheduled = true
-    queueMicrotask(() => {
-      this.#scheduled = false
-      const frames = this.#out
-      this.#out = []
-      if (!this.#cut) this.#socket.write(frames.length === 1 ? frames[0]! : Buffer.concat(frames))
-    })
+    if (this.#out.length > 1) return
+    this.#waitsSince = performance.now()
+    setImmediate(() => this.flush())
+  }
+
+  get waitsSince(): number | undefined {
+    return this.#out.length === 0 ? undefined : this.#waitsSince
+  }
+
+  flush(): void {
+    const frames = this.#out
+    if (frames.length === 0 || this.#cut) return
+    this.#out = []
+    this.#socket.write(frames.length === 1 ? frames[0]! : Buffer.concat(frames))
   }
 
   #read(chunk: Buffer): void {

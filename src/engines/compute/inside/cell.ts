@@ -24,7 +24,12 @@ const limits = JSON.parse(limitsText) as CellLimits
 
 const stop = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true })
 const watch = startWatch(stop)
-const turns = createTurns(watch)
+/** A program that takes longer keeps nobody's answer waiting; shorter ones share a write. */
+const longTurnMs = 0.3
+const turns = createTurns(watch, (expectedMs) => {
+  const since = line.waitsSince
+  if (since !== undefined && (expectedMs > longTurnMs || performance.now() - since > longTurnMs)) line.flush()
+})
 const supported = importsOf(hostcallModules, turns)
 const programs = new Map<string, Promise<LoadedProgram>>()
 /** When each program was asked for last, ms. */
@@ -54,6 +59,15 @@ const line = openLine(connect(socketPath), {
   // The node is gone, and with it everybody who waits for an answer.
   onCut: () => process.exit(0),
 })
+
+const running = new Set<Sandbox>()
+setInterval(
+  () => {
+    const before = performance.now() - limits.wallMs
+    for (const sandbox of running) if (sandbox.startedAt < before) sandbox.end('time')
+  },
+  Math.min(1000, limits.wallMs / 4),
+).unref()
 
 setInterval(() => {
   const before = performance.now() - limits.idleMs
@@ -110,7 +124,11 @@ function run(call: InCall, head: RunHead): void {
     return
   }
   loading.then(
-    (program) => runRequest(new Sandbox({ program, line, call, run: head, limits }), turns),
+    (program) => {
+      const sandbox = new Sandbox({ program, line, call, run: head, limits })
+      running.add(sandbox)
+      runRequest(sandbox, turns).then(() => running.delete(sandbox))
+    },
     (error: Error) => call.fail(new CallFailure('program_start_failed', error.message)),
   )
 }

@@ -43,11 +43,11 @@ export function importsOf(modules: readonly HostcallModule[], turns: Turns): Rec
 function direct(run: Hostcall, turns: Turns): Imported {
   return (...args: unknown[]) => {
     const sandbox = turns.current()!
-    if (sandbox.over) throw new GuestExit(-1)
     try {
+      if (sandbox.over) throw new GuestExit(-1)
       return (run(sandbox, ...args) as Status | undefined) ?? status.ok
     } catch (thrown) {
-      return statusOf(thrown)
+      return statusOf(thrown, turns)
     }
   }
 }
@@ -55,12 +55,12 @@ function direct(run: Hostcall, turns: Turns): Imported {
 function waiting(run: Hostcall, turns: Turns): Imported {
   return (...args: unknown[]) => {
     const sandbox = turns.current()!
-    if (sandbox.over) throw new GuestExit(-1)
     let result: HostcallResult
     try {
+      if (sandbox.over) throw new GuestExit(-1)
       result = run(sandbox, ...args)
     } catch (thrown) {
-      return statusOf(thrown)
+      return statusOf(thrown, turns)
     }
     if (!(result instanceof Promise)) return result ?? status.ok
     return suspended(sandbox, result, turns)
@@ -71,29 +71,30 @@ function waiting(run: Hostcall, turns: Turns): Imported {
 function suspended(sandbox: Sandbox, result: Promise<unknown>, turns: Turns): Promise<Status> {
   const { promise, resolve, reject } = Promise.withResolvers<Status>()
   let settled = false
-  const wake = (begin: () => void) => {
+  const wake = (code: Status | undefined, thrown: unknown) => {
     if (settled) return
     settled = true
     sandbox.wake = undefined
-    turns.take(sandbox, begin)
+    turns.take(sandbox, () => {
+      if (code !== undefined && !sandbox.over) return resolve(code)
+      // Whatever the program catches, it is not to go on.
+      turns.halt()
+      reject(thrown ?? new GuestExit(-1))
+    })
   }
-  sandbox.wake = () => wake(() => reject(new GuestExit(-1)))
+  sandbox.wake = () => wake(undefined, undefined)
   result.then(
-    (code) =>
-      wake(() => (sandbox.over ? reject(new GuestExit(-1)) : resolve((code as Status | undefined) ?? status.ok))),
-    (thrown) =>
-      wake(() => {
-        if (sandbox.over || thrown instanceof GuestExit) reject(thrown)
-        else resolve(statusOf(thrown))
-      }),
+    (code) => wake((code as Status | undefined) ?? status.ok, undefined),
+    (thrown) => (thrown instanceof HostcallError ? wake(thrown.status, undefined) : wake(undefined, thrown)),
   )
   sandbox.flush()
   turns.end(sandbox)
   return promise
 }
 
-function statusOf(thrown: unknown): Status {
+function statusOf(thrown: unknown, turns: Turns): Status {
   if (thrown instanceof HostcallError) return thrown.status
-  // A bug of ours, or an exit: it ends the program.
+  // An exit, or a bug of ours: it ends the program.
+  turns.halt()
   throw thrown
 }

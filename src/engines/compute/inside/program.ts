@@ -43,6 +43,8 @@ export interface GuestInstance {
 export interface LoadedProgram {
   readonly id: string
   readonly facts: ProgramFacts
+  /** How long its turns took lately, ms. */
+  turnMs: number
   setDictionaries(dictionaries: ProgramFacts['dictionaries']): void
   /** In its first state. Throws what instantiation throws. */
   take(): GuestInstance
@@ -81,6 +83,7 @@ export async function loadProgram(
     get facts() {
       return facts
     },
+    turnMs: 0,
     setDictionaries(dictionaries) {
       facts = { ...facts, dictionaries }
     },

@@ -6,8 +6,7 @@ import type { Turns } from './scheduler.ts'
 
 /** Never rejects: what goes wrong is told to the client, where it has no answer yet. */
 export async function runRequest(sandbox: Sandbox, turns: Turns): Promise<void> {
-  const { call, limits } = sandbox
-  const deadline = setTimeout(() => sandbox.end('time'), limits.wallMs)
+  const { call } = sandbox
   call.onCancel = () => sandbox.end('client_gone')
   let failure: CallFailure | undefined
   try {
@@ -15,7 +14,6 @@ export async function runRequest(sandbox: Sandbox, turns: Turns): Promise<void> 
   } catch (thrown) {
     failure = explain(sandbox, thrown)
   }
-  clearTimeout(deadline)
   if (!sandbox.answered)
     call.fail(failure ?? new CallFailure('program_hung_up', 'The program ended without an answer.'))
   else if (failure !== undefined) sandbox.failAfterAnswer(failure.message)

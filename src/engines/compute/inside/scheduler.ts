@@ -9,6 +9,8 @@ export interface Turns {
   current(): Sandbox | undefined
   /** Queues a turn: `begin` must lead into the program at once, synchronously or by resolving what it waits for. */
   take(sandbox: Sandbox, begin: () => void): void
+  /** The program of this turn must not run on. */
+  halt(): void
   /** The program of the turn waits or has ended. Returns the turn's length in ms. */
   end(sandbox: Sandbox): number
 }
@@ -16,11 +18,14 @@ export interface Turns {
 export interface TurnWatch {
   /** The longest that this turn may take, ms. */
   begin(budgetMs: number): void
-  /** True when the turn was stopped. */
+  /** True when the turn was stopped because its time was over. */
   end(): boolean
+  /** The program of this turn must not run on: it traps at its next check, whatever it catches. */
+  halt(): void
 }
 
-export function createTurns(watch: TurnWatch): Turns {
+/** `before` is told how long the next turn will probably take, ms: what waits to be sent should leave first. */
+export function createTurns(watch: TurnWatch, before: (expectedMs: number) => void = () => {}): Turns {
   const waiting: { sandbox: Sandbox; begin: () => void }[] = []
   let current: Sandbox | undefined
   let began = 0
@@ -28,6 +33,7 @@ export function createTurns(watch: TurnWatch): Turns {
   function next(): void {
     const turn = waiting.shift()
     if (turn === undefined) return
+    before(turn.sandbox.program.turnMs)
     current = turn.sandbox
     began = performance.now()
     watch.begin(turn.sandbox.cpuLeftMs)
@@ -40,11 +46,13 @@ export function createTurns(watch: TurnWatch): Turns {
       waiting.push({ sandbox, begin })
       if (current === undefined) next()
     },
+    halt: () => watch.halt(),
     end(sandbox) {
       if (current !== sandbox) return 0
       current = undefined
       const ms = performance.now() - began
       sandbox.cpuMs += ms
+      sandbox.program.turnMs += (ms - sandbox.program.turnMs) / 8
       if (watch.end()) sandbox.stopped = true
       // The other turn starts on a fresh stack.
       if (waiting.length > 0) queueMicrotask(() => current === undefined && next())

@@ -17,7 +17,12 @@ export function startWatch(memory: WebAssembly.Memory): TurnWatch & { close(): v
   const worker = new Worker(new URL('watch-thread.ts', import.meta.url), { workerData: memory.buffer, env: {} })
   worker.unref()
   let turn = 0
+  let halted = false
   return {
+    halt() {
+      halted = true
+      Atomics.store(words, word.stop, 1)
+    },
     begin(budgetMs) {
       turn = turn === 0x3fff_ffff ? 1 : turn + 1
       words[word.budgetMs] = Math.ceil(budgetMs)
@@ -28,7 +33,10 @@ export function startWatch(memory: WebAssembly.Memory): TurnWatch & { close(): v
       }
     },
     end() {
-      if (Atomics.compareExchange(words, word.state, turn, 0) === turn) return false
+      const inTime = Atomics.compareExchange(words, word.state, turn, 0) === turn
+      if (inTime && halted) Atomics.store(words, word.stop, 0)
+      halted = false
+      if (inTime) return false
       // The watch has begun to stop this very turn: it sets the flag within microseconds.
       while (Atomics.load(words, word.stop) === 0);
       Atomics.store(words, word.stop, 0)

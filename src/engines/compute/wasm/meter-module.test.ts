@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import { defaultLimits } from '#/core/limits.ts'
 import { chooseChecks } from './choose-checks.ts'
@@ -52,6 +53,22 @@ const endless: [string, string][] = [
       (loop (local.set 1 (i64.add (local.get 1) (i64.const 1))) (br_if 0 (i32.eqz (local.get 0)))) (i32.const 7))`,
   ],
   [
+    'a loop behind a check at the entry, that reads memory',
+    `(memory 1) (func (export "run") (param i32) (result i32) (local i32) ${'(nop)'.repeat(1001)}
+      (loop (local.set 1 (i32.add (local.get 1) (i32.load (i32.const 64)))) (br_if 0 (i32.eqz (local.get 0)))) (i32.const 7))`,
+  ],
+  [
+    'a loop that writes memory and calls what it may',
+    `(memory 1) (func $leaf (param i32) (result i32) (i32.load (local.get 0)))
+     (func (export "run") (param i32) (result i32)
+      (loop (i32.store (i32.const 0) (call $leaf (i32.const 8))) (br_if 0 (i32.eqz (local.get 0)))) (i32.const 7))`,
+  ],
+  [
+    'a loop that catches everything',
+    `(func (export "run") (param i32) (result i32)
+      (loop (try (do (loop (br_if 0 (i32.eqz (local.get 0))))) (catch_all (br 1)))) (i32.const 7))`,
+  ],
+  [
     'loops in loops',
     `(func (export "run") (param i32) (result i32) (local i32)
       (loop (local.set 1 (i32.const 9)) (loop (br_if 0 (local.tee 1 (i32.sub (local.get 1) (i32.const 1)))))
@@ -81,16 +98,25 @@ const endless: [string, string][] = [
   ],
 ]
 
+/** V8's two compilers: what each makes is run alone. */
+const compilers: [string, readonly string[]][] = [
+  ['the first compiler', ['--liftoff', '--no-wasm-dynamic-tiering', '--no-wasm-tier-up']],
+  ['the second compiler', ['--no-liftoff']],
+]
+
 for (const [what, text] of endless)
   test(`stopped from another thread: ${what}`, { timeout: 30_000 }, async () => {
-    const { exports, stop } = metered(`(module ${text})`)
-    const run = exports.run!
-    assert.equal(run(1), 7)
-    // Once as V8's first compiler made it, once as its second did.
-    for (const calls of [1, 200_000]) {
-      for (let left = calls; left > 0; left--) run(1)
-      await stopSoon(stop, () => assert.throws(() => run(0), { message: 'unreachable' }))
-      assert.equal(run(1), 7, 'the instance of the test goes on when the word is 0 again')
+    for (const [compiler, flags] of compilers) {
+      for (const flag of flags) setFlagsFromString(flag)
+      try {
+        const { exports, stop } = metered(`(module ${text})`)
+        const run = exports.run!
+        assert.equal(run(1), 7)
+        await stopSoon(stop, () => assert.throws(() => run(0), { message: 'unreachable' }, compiler))
+        assert.equal(run(1), 7, 'the instance of the test goes on when the word is 0 again')
+      } finally {
+        for (const flag of ['--liftoff', '--wasm-dynamic-tiering', '--wasm-tier-up']) setFlagsFromString(flag)
+      }
     }
   })
 

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { defaultLimits } from '#/core/limits.ts'
 import {
   bindImage,
@@ -210,9 +214,42 @@ test('programs that differ in data, first values and memory size only have the s
   const program = (text: string, value: number, pages: number) =>
     prepare(`(module (memory ${pages}) (global (mut i32) (i32.const ${value})) (data (i32.const 8) "${text}")
       (func (export "read") (result i32) (i32.load8_u (i32.const 8))))`)
-  const [one, two, other] = [program('a', 1, 9), program('much longer', 2, 12), program('a', 1, 16)]
+  const [one, two, other] = [program('a', 1, 117), program('much longer', 2, 145), program('a', 1, 256)]
   assert.ok(one.kept.ok && two.kept.ok && other.kept.ok)
   assert.equal(one.kept.code.key, two.kept.code.key)
-  assert.notEqual(one.kept.code.key, other.kept.code.key, 'another power of two of pages')
+  assert.notEqual(one.kept.code.key, other.kept.code.key, 'another order of pages')
   assert.deepEqual([...imageOf(one).globals, ...imageOf(two).globals], [1, 2])
+})
+
+test('images and instances that nobody holds give their memory back', { skip: scan === undefined }, async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const mappings = () => readFileSync('/proc/self/maps', 'utf8').split('rimward-image').length
+  const program = prepare(remembering)
+  const image = imageOf(program)
+  const before = mappings()
+  for (let count = 0; count < 30; count++) {
+    const source = sourceOf(image, 'pages')
+    const kept = open(program, source)
+    fillMost(kept)
+    kept.reset()
+    source.mapped!.close()
+  }
+  for (let left = 100; left > 0 && mappings() > before; left--) {
+    collect()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  assert.ok(mappings() <= before, `${mappings()} mappings, ${before} before`)
+})
+
+test('a process without the right to use node:ffi says so and does without', () => {
+  const code = `import { openPageScan } from './scan-pages.ts'
+    console.log(JSON.stringify(openPageScan({ computeDropPages: 64 })))`
+  const run = spawnSync(process.execPath, ['--permission', '--allow-fs-read=*', '--input-type=module', '-e', code], {
+    cwd: import.meta.dirname,
+    encoding: 'utf8',
+  })
+  const outcome = JSON.parse(run.stdout) as { ok: boolean; why: string }
+  assert.equal(outcome.ok, false)
+  assert.match(outcome.why, /node:ffi/)
 })

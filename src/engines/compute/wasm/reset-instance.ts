@@ -25,13 +25,12 @@ export interface ImageSource {
   readonly mapped: MappedImage | undefined
 }
 
-/** Below this size copying everything is as quick as asking the kernel which pages differ, and needs no page faults. */
+/** Up to this size copying everything is about as quick as asking the kernel, and takes no descriptor. */
 const copyBytes = 128 * 1024
 
 /**
- * Chooses for one image: small ones are copied whole, large ones by written pages where `scan` is there, else by
- * comparison, which is slower than copying but leaves the processor's caches to the programs. `bytes` of the state's memory
- * need not be kept beside a mapped image.
+ * Chooses for one image: small ones are copied whole, large ones put back by written pages where `scan` is there, else
+ * copied too. Beside a mapped image the bytes given need not be kept: the source has the mapped ones.
  */
 export function openImageSource(state: StateImage, scan: PageScan | undefined): ImageSource {
   if (state.memory.length <= copyBytes) return { state, strategy: 'copy', mapped: undefined }

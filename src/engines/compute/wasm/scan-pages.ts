@@ -57,7 +57,8 @@ const category = { file: 4n, present: 8n, swapped: 16n } as const
 type Ffi = typeof import('node:ffi')
 
 function openLibrary(ffi: Ffi) {
-  const library = ffi.dlopen(null, {
+  // Held whole: the functions are valid as long as their library is.
+  return ffi.dlopen(null, {
     mmap: { arguments: ['u64', 'u64', 'i32', 'i32', 'i32', 'i64'], return: 'u64' },
     munmap: { arguments: ['u64', 'u64'], return: 'i32' },
     madvise: { arguments: ['u64', 'u64', 'i32'], return: 'i32' },
@@ -65,12 +66,12 @@ function openLibrary(ffi: Ffi) {
     ioctl: { arguments: ['i32', 'u64', 'u64'], return: 'i32' },
     fcntl: { arguments: ['i32', 'i32', 'i32'], return: 'i32' },
   })
-  return library.functions
 }
 
 interface Kernel {
   readonly ffi: Ffi
-  readonly call: ReturnType<typeof openLibrary>
+  readonly library: ReturnType<typeof openLibrary>
+  readonly call: ReturnType<typeof openLibrary>['functions']
   readonly pagemap: number
 }
 
@@ -81,7 +82,8 @@ export function openPageScan(limits: PageScanLimits): PageScanOutcome {
   let kernel: Kernel
   try {
     const ffi = createRequire(import.meta.url)('node:ffi') as Ffi
-    kernel = { ffi, call: openLibrary(ffi), pagemap: openSync('/proc/self/pagemap', 'r') }
+    const library = openLibrary(ffi)
+    kernel = { ffi, library, call: library.functions, pagemap: openSync('/proc/self/pagemap', 'r') }
   } catch (thrown) {
     return { ok: false, why: `node:ffi or /proc/self/pagemap cannot be used: ${(thrown as Error).message}` }
   }
@@ -178,7 +180,7 @@ function mapImage(
       let pages = 0
       for (let from = 0; from < image.length; from = scan.reached()) {
         const regions = scan.next(from)
-        if (regions < 0) return undefined
+        if (regions < 0 || scan.reached() <= from) return undefined
         pages += scan.pages(regions)
         if (pages > limits.computeDropPages)
           return call.madvise(base, length, constants.dontNeed) === 0 ? pages : undefined

@@ -5,7 +5,7 @@ import type { RewrittenModule } from './rewrite-module.ts'
 export interface StateImage {
   /** All of its memory; empty where it has none. */
   readonly memory: Uint8Array
-  /** Values of the globals that the prepared module names, in that order. */
+  /** Values of the globals that the metered module names, in that order. */
   readonly globals: readonly (number | bigint)[]
 }
 
