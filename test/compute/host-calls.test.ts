@@ -1,5 +1,6 @@
 /** Single host calls, from programs in WebAssembly text. */
 import assert from 'node:assert/strict'
+import type { ServerResponse } from 'node:http'
 import { createServer } from 'node:net'
 import { Readable } from 'node:stream'
 import { type TestContext, test } from 'node:test'
@@ -31,6 +32,9 @@ const sending = `
   (import "fastly_backend" "get_port" (func $get_port (param i32 i32 i32) (result i32)))
   (import "fastly_http_downstream" "downstream_client_ip_addr" (func $ip (param i32 i32 i32) (result i32)))
   (import "fastly_shielding" "shield_info" (func $shield (param i32 i32 i32 i32 i32) (result i32)))
+ (import "fastly_http_body" "append" (func $append (param i32 i32) (result i32)))
+  (import "fastly_http_body" "read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "fastly_http_body" "trailer_value_get" (func $trailer (param i32 i32 i32 i32 i32 i32) (result i32)))
   (import "fastly_cache" "transaction_lookup" (func $take (param i32 i32 i32 i32 i32) (result i32)))
 `
 
@@ -297,5 +301,31 @@ tests.push([
     opened.sites.set('own.test', opened.add('own', await assemble(text)))
     const answer = await ask()
     assert.deepEqual([answer.status, await textOf(answer), origin.asked.length], [203, 'hello from wasm', 0])
+  },
+])
+
+tests.push([
+  'trailers may be read when the body was',
+  async (t) => {
+    const answered = (_request: unknown, response: ServerResponse) => {
+      response.writeHead(200, { trailer: 'x-added' })
+      response.write('x')
+      response.addTrailers({ 'x-added': 'last' })
+      response.end()
+    }
+    const sent = `(drop (call $fetch (call $request) (call $body) (i32.const 5000) (i32.const 6) (i32.const 48) (i32.const 52)))`
+    const { numbers } = await stage(
+      t,
+      `${sent}
+    (i32.store (i32.const 100) (call $trailer (i32.load (i32.const 52)) (i32.const 5100) (i32.const 7) (i32.const 120) (i32.const 20) (i32.const 116)))
+    (drop (call $read (i32.load (i32.const 52)) (i32.const 200) (i32.const 10) (i32.const 104)))
+    (drop (call $read (i32.load (i32.const 52)) (i32.const 200) (i32.const 10) (i32.const 108)))
+    (i32.store (i32.const 112) (call $trailer (i32.load (i32.const 52)) (i32.const 5100) (i32.const 7) (i32.const 120) (i32.const 20) (i32.const 116)))
+    (call $tell)`,
+      answered,
+    )
+    const told = await numbers()
+    assert.deepEqual([...told.subarray(0, 5)], [14, 1, 0, 0, 4], 'again; one byte; the end; ok; four bytes')
+    assert.equal(Buffer.from(told.buffer).toString('latin1', 20, 24), 'last')
   },
 ])
