@@ -19,6 +19,7 @@ import { createProgramOutput } from '#/control/program-output.ts'
 import { createTraces } from '#/control/traces.ts'
 import { programFirst } from '#/core/asset-routing.ts'
 import { backendSites } from '#/core/backend-sites.ts'
+import { createCloser } from '#/core/closer.ts'
 import { EdgeError } from '#/core/errors.ts'
 import { joinEngines } from '#/core/join-engines.ts'
 import { defaultLimits } from '#/core/limits.ts'
@@ -28,7 +29,7 @@ import { type Address, createEdge, type Edge } from '#/edge/edge.ts'
 import { createLocate } from '#/edge/locate.ts'
 import { createLog, type LogOptions } from '#/edge/log.ts'
 import { createMetrics } from '#/edge/metrics.ts'
-import { ownPool, ownSite } from '#/edge/own-sites.ts'
+import { ownPool, ownProgram, ownSite } from '#/edge/own-hosts.ts'
 import { createProgramEgress } from '#/edge/program-egress.ts'
 import { createPurgeByUrl } from '#/edge/purge-by-url.ts'
 import { createRequestTraces } from '#/edge/request-traces.ts'
@@ -47,6 +48,7 @@ import { createDialer } from '#/origin/dialer.ts'
 import { createEgress } from '#/origin/egress.ts'
 import { createHealthChecks } from '#/origin/health-checks.ts'
 import { addOriginMetrics } from '#/origin/origin-metrics.ts'
+import { withOwnPrograms } from '#/origin/own-programs.ts'
 import { createPoolEgress } from '#/origin/pool-egress.ts'
 import { createClientKeys } from '#/stores/client-keys.ts'
 import { openItemStores } from '#/stores/item-stores.ts'
@@ -76,25 +78,6 @@ export interface RunningPop {
   readonly accountId: string
   /** Stops accepting, finishes what is in flight, closes everything. */
   stop(): Promise<void>
-}
-
-/** Closes what was opened, last first, each in its own time; a failure to close one does not leave the others open. */
-function createCloser() {
-  const steps: (() => unknown)[] = []
-  return {
-    add: (step: () => unknown) => void steps.push(step),
-    async close(): Promise<void> {
-      const failures: unknown[] = []
-      for (const step of steps.splice(0).reverse()) {
-        try {
-          await step()
-        } catch (failure) {
-          failures.push(failure)
-        }
-      }
-      if (failures.length > 0) throw new AggregateError(failures, 'Some parts of the node did not close.')
-    },
-  }
 }
 
 /** Rejects when a part cannot start; what had started by then is closed again. */
@@ -161,6 +144,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     random: Math.random,
     ownPool: (host, path) => ownPool(served, host, path),
   })
+  const programAt = (host: string, path: string) => ownProgram(served, host, path)
   const store = await createCacheStore({
     folder: join(data, 'cache'),
     memoryBytes: limits.cacheMemoryBytes,
@@ -171,7 +155,13 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
   })
   await mkdir(join(data, 'purges'), { recursive: true })
   const journal = await openPurgeJournal(join(data, 'purges'))
-  const egress = createSharedCache({ next: withAnswerRules(pools), store, journal, limits, clock })
+  const egress = createSharedCache({
+    next: withAnswerRules(withOwnPrograms(pools, { programAt, engine: () => engine, limits })),
+    store,
+    journal,
+    limits,
+    clock,
+  })
   const programEgress = createProgramEgress({
     egress,
     snapshot: () => served,

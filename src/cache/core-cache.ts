@@ -254,6 +254,7 @@ function gone(): EdgeError {
 }
 
 async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  if (signal.aborted) throw gone()
   const left = Promise.withResolvers<never>()
   const leave = () => left.reject(gone())
   signal.addEventListener('abort', leave, { once: true })

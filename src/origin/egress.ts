@@ -4,9 +4,9 @@
  */
 import { Readable } from 'node:stream'
 import { EdgeError } from '#/core/errors.ts'
-import type { Answer, Body } from '#/core/exchange.ts'
+import type { Body } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
-import type { Egress, EgressRequest, Seal } from '#/core/ports.ts'
+import type { Egress, EgressAnswer, EgressRequest, Seal } from '#/core/ports.ts'
 import { type CheckOptions, createDestinationCheck } from './check-destination.ts'
 import { createConnectionSettings } from './connection-settings.ts'
 import { parseDestination } from './destination.ts'
@@ -55,7 +55,20 @@ export function createEgress(options: EgressOptions): Egress {
       // A pool connects at once or waits for a connection to become free; both take the time of connecting at most.
       const connectMs = settings.connectMs + limits.originAttemptMs
       const { sniHostname } = settings
-      const sent = { method, destination, headers, body, upgrade, signal, connectMs, sniHostname, onInformational }
+      const [address, other] = checked.addresses
+      const origin = address !== undefined && other === undefined ? { address, port: destination.port } : undefined
+      const sent = {
+        method,
+        destination,
+        headers,
+        body,
+        upgrade,
+        signal,
+        connectMs,
+        sniHostname,
+        origin,
+        onInformational,
+      }
       const answer = await withRetry(sent, () => fetchOrigin(pools.acquire(target), sent))
       if ('site' in by && answer.status === 304 && !isConditional(headers))
         throw new EdgeError('origin_failed', `${destination.host} answered 304 to a request that was not conditional.`)
@@ -66,7 +79,7 @@ export function createEgress(options: EgressOptions): Egress {
 }
 
 /** Once more, on another connection, when the first was a kept one that the origin had closed. */
-async function withRetry(request: OriginRequest, send: () => Promise<Answer>): Promise<Answer> {
+async function withRetry(request: OriginRequest, send: () => Promise<EgressAnswer>): Promise<EgressAnswer> {
   try {
     return await send()
   } catch (thrown) {

@@ -1,5 +1,6 @@
 /** Single host calls, from programs in WebAssembly text. */
 import assert from 'node:assert/strict'
+import type { ServerResponse } from 'node:http'
 import { createServer } from 'node:net'
 import { Readable } from 'node:stream'
 import { type TestContext, test } from 'node:test'
@@ -31,6 +32,9 @@ const sending = `
   (import "fastly_backend" "get_port" (func $get_port (param i32 i32 i32) (result i32)))
   (import "fastly_http_downstream" "downstream_client_ip_addr" (func $ip (param i32 i32 i32) (result i32)))
   (import "fastly_shielding" "shield_info" (func $shield (param i32 i32 i32 i32 i32) (result i32)))
+ (import "fastly_http_body" "append" (func $append (param i32 i32) (result i32)))
+  (import "fastly_http_body" "read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "fastly_http_body" "trailer_value_get" (func $trailer (param i32 i32 i32 i32 i32 i32) (result i32)))
   (import "fastly_cache" "transaction_lookup" (func $take (param i32 i32 i32 i32 i32) (result i32)))
 `
 
@@ -55,11 +59,17 @@ test('single host calls', async (t) => {
   for (const [name, run] of tests) await t.test(name, run)
 })
 
-async function stage(t: TestContext, body: string, answer: Parameters<typeof openOrigin>[1]) {
+async function stage(
+  t: TestContext,
+  body: string,
+  answer: Parameters<typeof openOrigin>[1],
+  other = 'http://127.0.0.1:1/',
+) {
   const origin = await openOrigin(t, answer)
-  const nobody = { name: 'nobody', url: 'http://127.0.0.1:1/', weight: 100 }
+  const nobody = { name: 'nobody', url: other, weight: 100 }
   const text = program(body, sending).replace('(global $seen', `${data} (global $seen`)
   const made = opened.add('single', await assemble(text), { backends: [origin.backend, nobody] })
+  await opened.cache.purge([{ scope: 'single', soft: false, what: { kind: 'everything' } }])
   const ask = (more?: Partial<ProgramRequest>) => opened.ask(made, '/', more)
   const numbers = async (more?: Partial<ProgramRequest>): Promise<Int32Array> => {
     const { body: bytes } = await ask(more)
@@ -198,18 +208,19 @@ tests.push([
   async (t) => {
     const arrived = Promise.withResolvers<void>()
     const left = Promise.withResolvers<void>()
-    const { ask } = await stage(t, hanging, (request) => {
+    // Past the cache, which finishes for others what it began: a request with a body.
+    const sent = `
+    (drop (call $client (i32.const 60) (i32.const 64)))
+    (drop (call $fetch (call $request) (i32.load (i32.const 64)) (i32.const 5000) (i32.const 6) (i32.const 48) (i32.const 52)))`
+    const { ask } = await stage(t, sent, (request) => {
       arrived.resolve()
       request.socket.on('close', () => left.resolve())
     })
     const aborter = new AbortController()
-    const asking = ask({ signal: aborter.signal, headers: ['x', 'y'] })
-    const failed = assert.rejects(asking)
+    const failed = assert.rejects(ask({ signal: aborter.signal, body: Readable.from([Buffer.from('x')]) }))
     await arrived.promise
     aborter.abort()
-    await failed
-    // The cache finishes what it began for others; a request past it ends at once.
-    void left
+    await Promise.all([failed, left.promise])
   },
 ])
 
@@ -272,5 +283,49 @@ tests.push([
     const [echo] = (await answer.upgraded!.take(1).toArray()) as Buffer[]
     assert.equal(String(echo), 'ping')
     answer.upgraded!.destroy()
+  },
+])
+
+tests.push([
+  'a backend that names a site of this platform is answered by its program',
+  async (t) => {
+    const { ask, origin } = await stage(
+      t,
+      `
+    (drop (call $fetch_async (call $request) (call $body) (i32.const 5200) (i32.const 6) (i32.const 48)))
+    (drop (call $send_pending (i32.load (i32.const 48))))`,
+      (_request, response) => response.end(),
+      'http://own.test/',
+    )
+    const text = program('(call $answer (i32.const 203) (i32.const 4096) (i32.const 15))')
+    opened.sites.set('own.test', opened.add('own', await assemble(text)))
+    const answer = await ask()
+    assert.deepEqual([answer.status, await textOf(answer), origin.asked.length], [203, 'hello from wasm', 0])
+  },
+])
+
+tests.push([
+  'trailers may be read when the body was',
+  async (t) => {
+    const answered = (_request: unknown, response: ServerResponse) => {
+      response.writeHead(200, { trailer: 'x-added' })
+      response.write('x')
+      response.addTrailers({ 'x-added': 'last' })
+      response.end()
+    }
+    const sent = `(drop (call $fetch (call $request) (call $body) (i32.const 5000) (i32.const 6) (i32.const 48) (i32.const 52)))`
+    const { numbers } = await stage(
+      t,
+      `${sent}
+    (i32.store (i32.const 100) (call $trailer (i32.load (i32.const 52)) (i32.const 5100) (i32.const 7) (i32.const 120) (i32.const 20) (i32.const 116)))
+    (drop (call $read (i32.load (i32.const 52)) (i32.const 200) (i32.const 10) (i32.const 104)))
+    (drop (call $read (i32.load (i32.const 52)) (i32.const 200) (i32.const 10) (i32.const 108)))
+    (i32.store (i32.const 112) (call $trailer (i32.load (i32.const 52)) (i32.const 5100) (i32.const 7) (i32.const 120) (i32.const 20) (i32.const 116)))
+    (call $tell)`,
+      answered,
+    )
+    const told = await numbers()
+    assert.deepEqual([...told.subarray(0, 5)], [14, 1, 0, 0, 4], 'again; one byte; the end; ok; four bytes')
+    assert.equal(Buffer.from(told.buffer).toString('latin1', 20, 24), 'last')
   },
 ])

@@ -11,14 +11,18 @@ import { createSharedCache } from '#/cache/shared-cache.ts'
 import { createCacheStore } from '#/cache/two-tiers.ts'
 import { defaultLimits, type Limits } from '#/core/limits.ts'
 import type { Origin, OriginState } from '#/core/origin.ts'
+import type { Program } from '#/core/snapshot.ts'
 import { type ComputeStage, openCompute } from '#/engines/compute/compute.fixture.ts'
 import { computeHostCalls } from '#/engines/compute/host-table.ts'
 import { withAnswerRules } from '#/origin/answer-rules.ts'
 import { createEgress } from '#/origin/egress.ts'
+import { withOwnPrograms } from '#/origin/own-programs.ts'
 import { createPoolEgress } from '#/origin/pool-egress.ts'
 
 export interface BackendStage extends ComputeStage {
   readonly cache: ReturnType<typeof createSharedCache>
+  /** Programs that answer hosts of this platform. */
+  readonly sites: Map<string, Program>
   /** What health checks are to have found, by backend. */
   readonly states: OriginState[]
   /** All that the cache has written to disk so far. */
@@ -50,7 +54,16 @@ export async function openBackends(t: TestContext, given: Partial<Limits> = {}):
     ...{ folder, memoryBytes: 64 * 1024 * 1024, diskBytes: 64 * 1024 * 1024 },
     ...{ limits, clock, log() {} },
   })
-  const cache = createSharedCache({ next: withAnswerRules(pools), store, limits, clock })
+  const sites = new Map<string, Program>()
+  const own = withOwnPrograms(pools, {
+    programAt(host) {
+      const program = sites.get(host)
+      return program && { program, deployment: program.rollout[0]!.deployment }
+    },
+    engine: () => stage.engine,
+    limits,
+  })
+  const cache = createSharedCache({ next: withAnswerRules(own), store, limits, clock })
   const stage = await openCompute(t, {
     limits,
     hostCalls: computeHostCalls({
@@ -66,6 +79,7 @@ export async function openBackends(t: TestContext, given: Partial<Limits> = {}):
   return {
     ...stage,
     cache,
+    sites,
     states,
     onDisk: () =>
       readdirSync(folder, { recursive: true, withFileTypes: true })

@@ -1,5 +1,6 @@
 /** Bodies on the line between a node and a Compute cell: what arrives is pulled, what leaves waits for credit. */
 import { Readable } from 'node:stream'
+import { setTrailers, trailersOf } from '#/core/trailers.ts'
 
 /** Bytes that arrive. One reader; `read` gives what is there, or waits. */
 export class InBody {
@@ -162,7 +163,10 @@ export function toReadable(body: InBody): Readable {
       Promise.resolve()
         .then(() => body.read())
         .then(
-          (chunk) => this.push(chunk),
+          (chunk) => {
+            if (chunk === null && body.trailers !== undefined) setTrailers(this, [...body.trailers])
+            this.push(chunk)
+          },
           (error: Error) => this.destroy(error),
         )
     },
@@ -182,7 +186,7 @@ export function pumpInto(out: OutBody, source: Readable): void {
     source.pause()
     full.then(() => source.resume())
   })
-  source.once('end', () => out.end())
+  source.once('end', () => out.end(trailersOf(source)))
   source.once('error', (error) => out.fail(error.message))
   source.once('close', () => out.fail('broken off'))
 }

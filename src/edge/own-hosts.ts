@@ -1,6 +1,7 @@
-/** Hosts of this platform as programs find them when they fetch. */
+/** Hosts of this platform as the egress must know them, when programs ask for them. */
 import type { OriginPool } from '#/core/origin.ts'
-import type { Snapshot } from '#/core/snapshot.ts'
+import { pickDeployment } from '#/core/pick-deployment.ts'
+import type { Deployment, Program, Snapshot } from '#/core/snapshot.ts'
 import { findSite, originBehind } from './find-site.ts'
 
 /** What the egress must know of a host: is it ours, and is there an origin behind it? */
@@ -9,6 +10,19 @@ export function ownSite(snapshot: Snapshot, host: string, path: string): { site:
   if (site === undefined) return undefined
   const behind = originBehind(snapshot, site, host)
   return behind?.target.kind === 'origin' ? { site: behind.name, origin: behind.target.url } : { site: site.name }
+}
+
+/** The program that answers a host of ours, for a backend that names it. */
+export function ownProgram(
+  snapshot: Snapshot,
+  host: string,
+  path: string,
+): { readonly program: Program; readonly deployment: Deployment } | undefined {
+  const target = findSite(snapshot, { host, path, scheme: 'http' })?.target
+  const program = target?.kind === 'program' ? snapshot.programs.get(target.program) : undefined
+  const deployment = program && pickDeployment(program, [], Math.random())?.deployment
+  const runs = deployment?.code !== undefined || deployment?.compute !== undefined
+  return runs ? { program: program!, deployment: deployment! } : undefined
 }
 
 /** The origins behind a host of ours, for a program that fetches it. */
