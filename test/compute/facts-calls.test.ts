@@ -231,7 +231,9 @@ test('requests to backends, the ways of older and newer programs', async (t) => 
   const statusOf = (name: string) =>
     calls.flatMap(([call], index) => (call.endsWith(`.${name}`) ? [outcome.statuses[index]] : []))
   assert.deepEqual(statusOf('send_v3'), [ok])
-  assert.deepEqual([statusOf('get_addr_dest_ip'), statusOf('get_addr_dest_port')], [[none], [none]])
+  assert.deepEqual([statusOf('get_addr_dest_ip'), statusOf('get_addr_dest_port')], [[ok], [ok]])
+  assert.deepEqual([...outcome.bytes('address').subarray(0, 4)], [127, 0, 0, 1])
+  assert.equal(outcome.u64('port') & 0xffffn, BigInt(origin.port))
   assert.deepEqual([statusOf('pending_req_wait'), statusOf('header_value_get')], [[ok], [ok, none]])
   assert.equal(outcome.text('added', 'added length'), 'a')
   assert.deepEqual([statusOf('pending_req_select'), statusOf('pending_req_poll_v2')], [[status.invalidArgument], [ok]])

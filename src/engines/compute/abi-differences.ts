@@ -52,8 +52,6 @@ export const abiDifferences: Readonly<Record<string, string>> = {
   'fastly_backend.get_tcp_keepalive_probes': nothingKnown,
   'fastly_backend.get_tcp_keepalive_time': nothingKnown,
   'fastly_uap.*': 'deprecated; parse `User-Agent` in the program',
-  'fastly_http_resp.get_addr_dest_ip': 'not known: `none`',
-  'fastly_http_resp.get_addr_dest_port': 'not known: `none`',
   'fastly_geo.lookup':
     'countries from a public-domain database; cities, coordinates and networks with the operator’s MaxMind files; nothing about connections and proxies',
   'fastly_device_detection.lookup': 'knows what the operator’s `devices.json` lists',
