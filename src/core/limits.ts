@@ -182,6 +182,11 @@ export const limitTable = {
     why: 'requests at once in one cell; each costs a descriptor on both sides',
   },
   cellIdleConnections: { unit: 'count', default: 128, why: 'kept open to a cell; more than a calm cell ever uses' },
+  cellWholeBodyBytes: {
+    unit: 'bytes',
+    default: 64 * KiB,
+    why: 'a request body up to here goes to a cell in one write with its head',
+  },
   cellHeadBytes: { unit: 'bytes', default: 128 * KiB, why: 'a response head from a program; Workers accept 128 KB' },
   cells: { unit: 'count', default: 2, why: 'shared cells that serve; one thread each, so about one a core' },
   spareCells: { unit: 'count', default: 1, why: 'started and blank, to replace a cell that hangs or died' },
