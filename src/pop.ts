@@ -15,6 +15,7 @@ import { createCertificates } from '#/control/certificates/certificates.ts'
 import { createControl } from '#/control/control.ts'
 import { createEgressRules } from '#/control/egress-rules.ts'
 import { findKvNamespace, finishKvRemovals } from '#/control/kv-namespaces.ts'
+import { createProgramOutput } from '#/control/program-output.ts'
 import { createTraces } from '#/control/traces.ts'
 import { programFirst } from '#/core/asset-routing.ts'
 import { backendSites } from '#/core/backend-sites.ts'
@@ -43,7 +44,10 @@ import { createHealthChecks } from '#/origin/health-checks.ts'
 import { addOriginMetrics } from '#/origin/origin-metrics.ts'
 import { withOwnPrograms } from '#/origin/own-programs.ts'
 import { createPoolEgress } from '#/origin/pool-egress.ts'
+import { createClientKeys } from '#/stores/client-keys.ts'
+import { openItemStores } from '#/stores/item-stores.ts'
 import { createKvStores } from '#/stores/kv.ts'
+import { createAccessLists, createSecretVault } from '#/stores/program-stores.ts'
 import { openSeal } from '#/stores/seal.ts'
 
 export interface PopOptions {
@@ -118,12 +122,17 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
   const seal = await openSeal({ keyFile: join(data, 'secret.key') })
   const kv = createKvStores({ fabric, limits, clock })
   await finishKvRemovals({ fabric, kv, limits, clock })
+  const items = await openItemStores({ fabric, limits, clock })
+  closer.add(() => items.close())
+  const secrets = createSecretVault({ stores: items, seal })
+  const accessLists = createAccessLists({ stores: items })
   const accountId = await platformId(fabric)
 
   // What answers.
   const assets = createAssets({ blobs: fabric.blobs, limits })
   const traces = createTraces({ fabric, clock, limits })
   closer.add(() => traces.close())
+  const output = createProgramOutput({ limits })
   const rules = await createEgressRules({ fabric, limits, clock })
   closer.add(() => rules.close())
   let served: Snapshot = { revision: 0, sites: [], programs: new Map() }
@@ -274,6 +283,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
   const api = createApi({
     control,
     kv,
+    compute: { items, secrets, accessLists, clientKeys: createClientKeys({ limits, clock }), output },
     fabric,
     traces,
     uploads,

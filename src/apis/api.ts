@@ -8,10 +8,12 @@ import { kvRoutes } from '#/apis/cloudflare/kv.ts'
 import { purgeRoutes } from '#/apis/cloudflare/purge.ts'
 import { createTails } from '#/apis/cloudflare/tails.ts'
 import { createFastlyApi } from '#/apis/fastly/app.ts'
+import type { ComputeDeps } from '#/apis/fastly/deps.ts'
 import { createRimwardApi } from '#/apis/rimward/app.ts'
 import { certificateRoutes } from '#/apis/rimward/certificates.ts'
 import { viewControl } from '#/apis/rimward/control-view.ts'
 import { egressRoutes } from '#/apis/rimward/egress.ts'
+import { withOutput } from '#/apis/rimward/output-traces.ts'
 import { ownPurgeRoutes } from '#/apis/rimward/purge.ts'
 import type { Addresses } from '#/apis/rimward/schemas.ts'
 import type { AssetUploads } from '#/control/assets-uploads.ts'
@@ -27,6 +29,7 @@ import type { Clock } from '#/core/units.ts'
 export interface ApiOptions {
   readonly control: Control
   readonly kv: KvStores
+  readonly compute: Omit<ComputeDeps, 'kv'>
   readonly fabric: Fabric
   readonly traces: LiveTraces
   readonly uploads: AssetUploads
@@ -81,7 +84,7 @@ export function createApi(options: ApiOptions): Api {
   })
   const own = createRimwardApi({
     control: viewControl(control),
-    traces,
+    traces: withOutput(traces, options.compute.output),
     origins: options.origins,
     egressRules: egressRoutes({ rules: options.rules }),
     certificates: certificateRoutes({ certificates: options.certificates, limits }),
@@ -100,7 +103,17 @@ export function createApi(options: ApiOptions): Api {
     limits,
     log: options.log,
   })
-  const fastly = createFastlyApi({ control, cache, token, accountId, limits, clock, log: options.log })
+  const fastly = createFastlyApi({
+    control,
+    compute: { kv: options.kv, ...options.compute },
+    fabric,
+    cache,
+    token,
+    accountId,
+    limits,
+    clock,
+    log: options.log,
+  })
   const server = createAdaptorServer({
     // Fastly's door answers every path that is left, so it comes last.
     fetch: new Hono().route('/client/v4', cloudflare).route('/', own).route('/', fastly).fetch,

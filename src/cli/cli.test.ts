@@ -35,7 +35,7 @@ test('what cannot be understood is one clear sentence and exit code 1', async (t
     [['cert', 'add', '--chain', 'a.pem', '--key', 'b.pem'], /^rimward: --chain: ENOENT/],
     [['cert', 'acme', '--host', 'a.example', '--email', 'a@b.example'], /^rimward: --agree is needed/],
     [['cert', 'acme', '--email', 'a@b.example'], /^rimward: --host is needed/],
-    [['deploy'], /^rimward: There is no wrangler\.jsonc, wrangler\.json or wrangler\.toml/],
+    [['deploy'], /^rimward: There is no wrangler\.jsonc, wrangler\.json, wrangler\.toml or fastly\.toml/],
   ]
   await Promise.all(
     cases.map(async ([args, message]) => {
@@ -97,6 +97,7 @@ test('up: a banner, the ready line, files, one node a folder, an orderly end', a
     FASTLY_API_ENDPOINT: addresses.api,
     FASTLY_API_TOKEN: token,
     FASTLY_ACCOUNT_ENDPOINT: addresses.api,
+    FASTLY_USE_API_SIGNING_KEY: '1',
     WRANGLER_SEND_METRICS: 'false',
   })
   const status = await runCli(['status', '--data', data, '--json'])

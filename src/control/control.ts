@@ -37,6 +37,8 @@ export interface ControlDeps {
 /** Blobs of one upload in flight; they are safe from the sweep until `release`. */
 export interface Stage {
   put(bytes: Uint8Array | AsyncIterable<Uint8Array>): Promise<{ readonly hash: BlobHash; readonly bytes: number }>
+  /** Is all of it still there? Ask before a record names it: a sweep that had begun is over by then. */
+  intact(): Promise<boolean>
   release(): void
 }
 
@@ -91,6 +93,12 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
   const forgetting = createForgetting(fabric, engine)
   await forgetting.run(ledger.state)
 
+  const services = createServices(office)
+  async function* inUse() {
+    yield* blobsInUse(office)
+    yield* services.blobsInUse()
+  }
+
   const control: Control = {
     get snapshot() {
       return ledger.snapshot
@@ -116,10 +124,10 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     siteChange: (name, change) => changeSite(office, name, change),
     siteRemove: (name) => removeSite(office, name),
     programSiteChange: (name, change) => changeProgramSite(office, name, change),
-    services: createServices(office),
+    services,
     domainRules: () => [...ledger.state.domains.values()].map((held) => held.record),
     setDomainRules: (domain, wish) => setDomainRules(office, domain, wish),
-    blobsInUse: () => blobsInUse(office),
+    blobsInUse: inUse,
     sweep: (alsoInUse) =>
       sweepBlobs({
         blobs: fabric.blobs,
@@ -127,7 +135,7 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
         grace: limits.blobGraceMs,
         pins,
         inUse: async function* () {
-          yield* blobsInUse(office)
+          yield* inUse()
           yield* alsoInUse()
         },
       }),
@@ -137,11 +145,17 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
 
 function openStage({ fabric, pins }: Office): Stage {
   const releases: (() => void)[] = []
+  const stored: BlobHash[] = []
   return {
     async put(bytes) {
-      const stored = await fabric.blobs.put(bytes)
-      releases.push(pins.pin(stored.hash))
-      return stored
+      const put = await fabric.blobs.put(bytes)
+      stored.push(put.hash)
+      releases.push(pins.pin(put.hash))
+      return put
+    },
+    async intact() {
+      for (const hash of stored) if (!(await pins.stillThere(fabric.blobs, hash))) return false
+      return true
     },
     release() {
       for (const release of releases.splice(0)) release()

@@ -164,7 +164,10 @@ export async function openLedger({ fabric, hostnameSuffix, adopt }: LedgerDeps):
       if (held.site !== undefined) sites.push(held.site)
     }
     for (const held of state.sites.values()) sites.push(withDomainRules(held.site, cacheRules))
-    for (const held of state.services.values()) if (held.site !== undefined) sites.push(held.site)
+    for (const { site, program } of state.services.values()) {
+      if (site !== undefined) sites.push(site)
+      if (program !== undefined) programs.set(program.name, program)
+    }
     return { revision, programs, sites, ...(cacheRules !== undefined && { cacheRules }) }
   }
 

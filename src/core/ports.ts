@@ -119,8 +119,8 @@ export interface KvStores {
     value: KvValue,
     options?: { readonly expect?: Revision },
   ): Promise<Revision | undefined>
-  /** Returns whether a key was there. */
-  delete(store: string, key: string): Promise<boolean>
+  /** Returns whether a key was there (and, with `expect`, had that revision). */
+  delete(store: string, key: string, options?: { readonly expect?: Revision }): Promise<boolean>
   list(store: string, options: { prefix?: string; cursor?: string; limit: number }): Promise<KvPage>
   /** Removes every key of the namespace. */
   clear(store: string): Promise<void>

@@ -61,9 +61,9 @@ export function createKvStores({ fabric, limits, clock }: KvParts): SweptKvStore
       return keysOf(store).put(key, record, { ...options, ...expires })
     },
 
-    async delete(store, key) {
+    async delete(store, key, options) {
       throwIf(refuseKey(key, limits))
-      return keysOf(store).delete(key)
+      return keysOf(store).delete(key, options)
     },
 
     async list(store, { prefix = '', cursor, limit }) {

@@ -2,6 +2,8 @@
  * What `docs/compatibility.md` says, a row each, with the proof that the compatibility test runs for it.
  * `npm run docs` writes the page from these rows; a row whose proof fails cannot stay.
  */
+import { computeArea } from './compute-rows.ts'
+
 export type State = 'works' | 'works differently' | 'refused'
 
 export type Proof =
@@ -264,14 +266,14 @@ const wrangler: Area = {
   ],
 }
 
-export const areas: readonly Area[] = [modules, runtime, bindings, objects, assets, wrangler]
+export const areas: readonly Area[] = [modules, runtime, bindings, objects, assets, wrangler, computeArea]
 
 /** The page, as Markdown. */
 export function compatibilityPage(): string {
   const lines = [
     '# Compatibility',
     '',
-    'Each row is proven by `test/compatibility.test.ts` on a running node, with unmodified wrangler and real workerd;',
+    'Each row is proven by `test/compatibility.test.ts` on a running node, with unmodified wrangler and fastly;',
     'the page is written from the same table (`npm run docs`). What is not listed is refused by name.',
     '',
   ]

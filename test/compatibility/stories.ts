@@ -9,6 +9,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { WebSocket } from 'ws'
 import { type RunningNode, rimward, root, until, wrangler } from '../support/node.ts'
+import { computeStories } from './compute-stories.ts'
 
 export interface Site {
   readonly node: RunningNode
@@ -380,4 +381,11 @@ const commands: Record<string, Story> = {
   },
 }
 
-export const stories: Record<string, Story> = { ...modules, ...runtime, ...objects, ...assets, ...commands }
+export const stories: Record<string, Story> = {
+  ...modules,
+  ...runtime,
+  ...objects,
+  ...assets,
+  ...commands,
+  ...computeStories,
+}

@@ -54,7 +54,7 @@ export async function startNode(
   t: TestContext | undefined,
   options: { readonly data?: string; readonly args?: readonly string[]; readonly env?: Record<string, string> } = {},
 ): Promise<RunningNode> {
-  const data = options.data ?? (await temporaryFolder(t, 'data'))
+  const data = options.data ?? (await temporaryFolder(undefined, 'data'))
   const started = Date.now()
   const child = spawn(
     process.execPath,
@@ -71,6 +71,8 @@ export async function startNode(
   t?.after(async () => {
     child.kill('SIGKILL')
     await exited
+    // The process writes until it has ended.
+    if (options.data === undefined) await rm(data, { recursive: true, force: true })
   })
   await untilReady(child, exited, (text) => {
     output += text

@@ -1,19 +1,27 @@
 /** Fastly's API for the unmodified `fastly` CLI, at the root of the control port. */
 import { Hono } from 'hono'
 import { secretCheck, tokenOf } from '#/http/same-secret.ts'
+import { accessListRoutes } from './access-lists.ts'
 import { accountRoutes } from './account.ts'
+import { computeServiceRoutes } from './compute-services.ts'
+import { configStoreRoutes } from './config-stores.ts'
 import type { FastlyApiDeps } from './deps.ts'
 import { directorRoutes } from './directors.ts'
 import { FastlyError, fail, notFound, toFastlyError } from './errors.ts'
+import { kvStoreRoutes } from './kv-stores.ts'
+import { logTailRoutes } from './log-tail.ts'
 import { partRoutes } from './parts.ts'
 import { purgeRoutes } from './purge.ts'
+import { refusedRoutes } from './refused-calls.ts'
+import { secretStoreRoutes } from './secret-stores.ts'
 import { serviceRoutes } from './services.ts'
 import { settingsRoutes } from './settings.ts'
 import { tableRoutes } from './tables.ts'
 import { versionRoutes } from './versions.ts'
 
 /** Paths that are this door's; everything else at the root is nobody's. */
-const ours = /^\/(service|purge|tokens|current_user|current_customer|verify|customer|user|resources|content)(\/|$)/
+const ours =
+  /^\/(service|purge|tokens|current_user|current_customer|verify|customer|user|resources|content|enabled-products|stats|metrics|domain-management|tls)(\/|$)/
 
 /** Mount it last at the root: it answers every path, unknown ones with 404 that names method and path. */
 export function createFastlyApi(deps: FastlyApiDeps): Hono {
@@ -46,12 +54,19 @@ export function createFastlyApi(deps: FastlyApiDeps): Hono {
 
   app.route('/', accountRoutes(deps))
   app.route('/', purgeRoutes(deps))
+  app.route('/', computeServiceRoutes(deps))
   app.route('/', serviceRoutes(deps))
   app.route('/', versionRoutes(deps))
   app.route('/', settingsRoutes(deps))
   app.route('/', tableRoutes(deps))
   app.route('/', directorRoutes(deps))
   app.route('/', partRoutes(deps))
+  app.route('/', configStoreRoutes(deps))
+  app.route('/', kvStoreRoutes(deps))
+  app.route('/', secretStoreRoutes(deps))
+  app.route('/', accessListRoutes(deps))
+  app.route('/', logTailRoutes(deps))
+  app.route('/', refusedRoutes())
   app.all('*', (c) => {
     throw unknownCall(c.req.method, c.req.path)
   })

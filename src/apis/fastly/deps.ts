@@ -1,11 +1,27 @@
 /** What the routes of this door are given. */
 import type { Control } from '#/control/control.ts'
 import type { PurgeWish } from '#/core/cache-policy.ts'
+import type { ClientKeys, ItemStores, SecretVault } from '#/core/item-stores.ts'
 import type { Limits } from '#/core/limits.ts'
+import type { AccessLists, Fabric, KvStores } from '#/core/ports.ts'
+import type { ProgramOutput } from '#/core/program-output.ts'
 import type { Clock } from '#/core/units.ts'
 
+/** What programs keep, and what they write. */
+export interface ComputeDeps {
+  readonly kv: KvStores
+  /** Config stores, secret stores, access lists. */
+  readonly items: ItemStores
+  readonly secrets: SecretVault
+  readonly clientKeys: ClientKeys
+  readonly accessLists: AccessLists
+  readonly output: Pick<ProgramOutput, 'listen'>
+}
+
 export interface FastlyApiDeps {
-  readonly control: Pick<Control, 'services' | 'snapshot'>
+  readonly control: Pick<Control, 'services' | 'snapshot' | 'stage'>
+  readonly compute: ComputeDeps
+  readonly fabric: Pick<Fabric, 'bucket'>
   /** The shared cache's: resolves once nothing fetched before can answer any more. */
   readonly cache: { purge(wishes: readonly PurgeWish[]): Promise<void> }
   readonly token: string

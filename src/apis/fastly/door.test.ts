@@ -89,7 +89,7 @@ test('a version that does not fit is refused and the active one stays', async (t
   assert.equal(door.control.snapshot.sites.length, 1)
   for (const name of ['shop', 'SHOP', 'sh?op'.replace('?', ''), '---'])
     assert.notEqual((await door.call('POST', '/service', { name })).status, 200, name)
-  assert.match((await door.call('POST', '/service', { name: 'w', type: 'wasm' })).body.detail, /type 'wasm'/)
+  assert.match((await door.call('POST', '/service', { name: 'w', type: 'lambda' })).body.detail, /type 'lambda'/)
   await assert.rejects(
     door.control.siteAdd({ name: 'shop', origin: 'http://o.example.test', hosts: [] }),
     /name of a service/,

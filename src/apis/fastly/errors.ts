@@ -48,6 +48,7 @@ const statuses: Partial<Record<RefusalCode, number>> = {
   conflict: 409,
   version_locked: 422,
   bad_rule: 400,
+  does_not_start: 400,
 }
 
 /** `undefined` for a bug, which is logged. */

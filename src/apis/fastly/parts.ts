@@ -18,7 +18,17 @@ const tableKinds = { dictionary: 'texts', acl: 'networks' } as const
 
 const base = '/service/:service/version/:version'
 
-export function partRoutes(deps: FastlyApiDeps): Hono {
+/** What versions of one type of service can hold. */
+export interface PartSet {
+  readonly kinds: readonly PartKind[]
+  /** By path, with the beginning of the sentence that refuses it. */
+  readonly refused: Readonly<Record<string, string>>
+  readonly documents: Readonly<Record<string, string>>
+}
+
+const deliveryParts: PartSet = { kinds: partKinds, refused: refusedKinds, documents: refusedDocuments }
+
+export function partRoutes(deps: FastlyApiDeps, { kinds, refused, documents } = deliveryParts): Hono {
   const routes = new Hono()
   routes.get(`${base}/domain/check_all`, async (c) => {
     const { service, version } = addressed(c)
@@ -37,9 +47,9 @@ export function partRoutes(deps: FastlyApiDeps): Hono {
     return c.json(parts.filter(({ kind }) => kind === 'domain').map((part) => partView(id, active ?? 0, part)))
   })
 
-  for (const kind of partKinds) addRoutes(routes, kind, deps)
-  for (const [path, what] of Object.entries(refusedKinds)) addRefused(routes, path, what, deps)
-  for (const [path, what] of Object.entries(refusedDocuments))
+  for (const kind of kinds) addRoutes(routes, kind, deps)
+  for (const [path, what] of Object.entries(refused)) addRefused(routes, path, what, deps)
+  for (const [path, what] of Object.entries(documents))
     routes.all(`${base}/${path}`, () => {
       throw unsupported(what)
     })

@@ -25,9 +25,11 @@ export function serviceRoutes({ control: { services }, cache, accountId, limits 
 
   routes.post('/service', async (c) => {
     const { name, type = 'vcl', comment = '' } = await readForm(c, limits.fastlyApiBodyBytes)
-    if (type !== 'vcl') throw unsupported(`Services of type '${type.slice(0, 40)}' are`)
+    if (type !== 'vcl' && type !== 'wasm') throw unsupported(`Services of type '${type.slice(0, 40)}' are`)
     if (name === undefined || name === '') throw badRequest('Name is missing.')
-    return c.json(serviceView(await services.create({ name, comment }), accountId))
+    return c.json(
+      serviceView(await services.create({ name, comment, ...(type === 'wasm' && { kind: 'compute' }) }), accountId),
+    )
   })
 
   routes.get('/service/search', (c) => {

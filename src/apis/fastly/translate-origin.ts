@@ -82,7 +82,8 @@ export function translateDirector(part: ServicePart): Pick<OriginPool, 'choice' 
   return quorum === 0 ? { choice } : { choice, quorum }
 }
 
-function checkClientKey(part: ServicePart, keyFits: KeyFits): void {
+/** Throws a `FastlyError` for a key without its certificate, or the other way round. */
+export function checkClientKey(part: ServicePart, keyFits: KeyFits): void {
   const [certificate, key] = [textOf(part, 'ssl_client_cert'), textOf(part, 'ssl_client_key')]
   const bad = (why: string) => badRequest(`Backend '${part.name}': ${why}.`)
   if (certificate !== undefined && key === undefined) throw bad('ssl_client_cert needs ssl_client_key')

@@ -7,6 +7,7 @@ import { membersOf } from './directors.ts'
 import { badRequest } from './errors.ts'
 import { flagOf, numberOf, textOf } from './translate-fields.ts'
 import { translateHeader } from './translate-header.ts'
+import { translateLog } from './translate-log.ts'
 import {
   type KeyFits,
   translateBackend,
@@ -59,6 +60,10 @@ export function checkPart(part: ServicePart): void {
       return
     case 'response_object':
       translateResponse(part, alone)
+      return
+    case 'logging/https':
+    case 'logging/syslog':
+      translateLog(part)
       return
     case 'dictionary':
     case 'acl':

@@ -5,6 +5,7 @@ import type { FastlyApiDeps } from './deps.ts'
 import { notFound, toFastlyError, unsupported } from './errors.ts'
 import { readForm } from './read-form.ts'
 import { translate } from './translate.ts'
+import { translateCompute } from './translate-compute.ts'
 import { versionView } from './views.ts'
 
 /** Service and version of a call, from its path. */
@@ -16,6 +17,7 @@ export function addressed(c: Context): { readonly service: string; readonly vers
 
 export function versionRoutes({ control: { services }, limits }: FastlyApiDeps): Hono {
   const routes = new Hono()
+  const toProgram = (parts: readonly ServicePart[]) => translateCompute(parts, services.keyFits)
   const toDesign = (parts: readonly ServicePart[]) => translate(parts, services.keyFits)
   const view = (service: string, head: Parameters<typeof versionView>[1]) =>
     versionView(services.service(service), head)
@@ -54,7 +56,11 @@ export function versionRoutes({ control: { services }, limits }: FastlyApiDeps):
   })
   routes.put('/service/:service/version/:version/activate', async (c) => {
     const { service, version } = addressed(c)
-    return c.json(view(service, await services.activate(service, version, toDesign)))
+    const head =
+      services.service(service).kind === 'compute'
+        ? await services.activateProgram(service, version, toProgram)
+        : await services.activate(service, version, toDesign)
+    return c.json(view(service, head))
   })
   routes.put('/service/:service/version/:version/deactivate', async (c) => {
     const { service, version } = addressed(c)
@@ -64,7 +70,8 @@ export function versionRoutes({ control: { services }, limits }: FastlyApiDeps):
     const { service, version } = addressed(c)
     const parts = await services.parts(service, version)
     try {
-      toDesign(parts)
+      if (services.service(service).kind === 'compute') toProgram(parts)
+      else toDesign(parts)
     } catch (thrown) {
       const known = toFastlyError(thrown)
       if (known === undefined) throw thrown

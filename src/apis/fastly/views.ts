@@ -26,7 +26,7 @@ export function serviceView(service: ServiceRecord, accountId: string): object {
   return {
     id: service.id,
     name: service.name,
-    type: 'vcl',
+    type: service.kind === 'compute' ? 'wasm' : 'vcl',
     comment: service.comment,
     customer_id: accountId,
     paused: false,

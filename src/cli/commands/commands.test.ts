@@ -93,6 +93,14 @@ test('log lines for people', () => {
     '- event → exception',
     '  ✘ TypeError: no\n    at index.js:1:1',
   ])
+  const output = { requestId: 'r1' }
+  const written = {
+    outcome: 'ok',
+    eventTimestamp: 0,
+    event: { output },
+    logs: [{ message: ['a\u001b[2Jb'], level: 'stderr' }],
+  }
+  assert.deepEqual(prettyLog(written), ['- r1 (stderr) a\\x1b[2Jb'])
   assert.deepEqual(prettyLog({ outcome: 'ok', eventTimestamp: 0, event: { cron: '* * * * *' } }), [
     '- cron * * * * * →',
   ])

@@ -1,12 +1,14 @@
-/** `rimward deploy [DIR]`: what `wrangler deploy` does, without wrangler: the same calls in the same order. */
+/** `rimward deploy [DIR]`: what `wrangler deploy` or `fastly compute deploy` does, without them: the same calls in the same order. */
 import { spawnSync } from 'node:child_process'
-import { resolve } from 'node:path'
+import { basename, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { Complaint } from '../complaint.ts'
 import { type AssetFolder, readAssets, uploadAssets } from '../deploy/assets.ts'
 import { type Bundle, bundleWorker } from '../deploy/bundle.ts'
 import { type CloudflareClient, createCloudflareClient } from '../deploy/cloudflare-client.ts'
 import type { WorkerConfig } from '../deploy/config-schema.ts'
+import { deployCompute, readModule } from '../deploy/deploy-compute.ts'
+import { readManifest } from '../deploy/fastly-manifest.ts'
 import { bindingsOf, migrationsAfter, uploadForm } from '../deploy/metadata.ts'
 import { findConfig, readConfig } from '../deploy/read-config.ts'
 import { findNode, type NodeOptions } from '../find-node.ts'
@@ -141,6 +143,7 @@ function report(prepared: Prepared): string {
 async function deploy(folder: string | undefined, flags: DeployFlags, terminal: Terminal): Promise<void> {
   const start = resolve(terminal.folder, folder ?? '.')
   const path = flags.config === undefined ? findConfig(start) : resolve(terminal.folder, flags.config)
+  if (basename(path).startsWith('fastly')) return deployProgram(path, flags, terminal)
   const found = readConfig(path, {
     ...(flags.env !== undefined && { environment: flags.env }),
     ...(flags.name !== undefined && { name: flags.name }),
@@ -168,16 +171,45 @@ async function deploy(folder: string | undefined, flags: DeployFlags, terminal: 
   for (const url of urls) terminal.out(`  ${url}`)
 }
 
+/** A folder with a `fastly.toml`. */
+async function deployProgram(path: string, flags: DeployFlags, terminal: Terminal): Promise<void> {
+  if (flags.env !== undefined) throw new Complaint('--env is for Workers; give --config with the other fastly.toml.')
+  const read = readManifest(path)
+  // Another name is another service.
+  const manifest = flags.name === undefined ? read : { ...read, name: flags.name, serviceId: undefined }
+  const module = readModule(manifest, terminal)
+  const size = `${(module.length / 1024).toFixed(1)} KiB of WebAssembly`
+  const { name } = manifest
+  if (flags.dryRun)
+    return terminal.out(
+      flags.json ? JSON.stringify({ name, dryRun: true, size }) : `${name}: ${size}. Dry run: nothing was deployed.`,
+    )
+  const { version, urls } = await deployCompute({
+    node: findNode(terminal, flags),
+    manifest,
+    module,
+    terminal,
+    ...(flags.message !== undefined && { message: flags.message }),
+  })
+  if (flags.json) return terminal.out(JSON.stringify({ name, version, urls }))
+  terminal.out(`${name}: ${size}`)
+  terminal.out(`Deployed version ${version}`)
+  for (const url of urls) terminal.out(`  ${url}`)
+}
+
 export function addDeploy(program: Command, terminal: Terminal): void {
   nodeFlags(
     program
       .command('deploy')
-      .argument('[folder]', 'folder of the Worker; its wrangler.json(c) or wrangler.toml is searched upwards')
-      .description('bundle and deploy a Worker without wrangler'),
+      .argument(
+        '[folder]',
+        'folder of the program; its wrangler.json(c), wrangler.toml or fastly.toml is searched upwards',
+      )
+      .description('deploy a Worker without wrangler, or a Compute program without fastly'),
   )
     .option('-c, --config <file>', 'configuration file')
     .option('-e, --env <name>', 'environment of the configuration')
-    .option('--name <name>', 'name of the Worker')
+    .option('--name <name>', 'name of the program')
     .option('--message <text>', 'message kept with the version')
     .option('--dry-run', 'build, but deploy nothing')
     .action((folder: string | undefined, flags: DeployFlags) => deploy(folder, flags, terminal))

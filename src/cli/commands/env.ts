@@ -58,6 +58,8 @@ export function variablesFor({ api, token, accountId }: Endpoint): Record<string
     FASTLY_API_ENDPOINT: api,
     FASTLY_API_TOKEN: token,
     FASTLY_ACCOUNT_ENDPOINT: api,
+    // Secrets are sealed with a key of this node, not with one that the CLI has built in.
+    FASTLY_USE_API_SIGNING_KEY: '1',
     WRANGLER_SEND_METRICS: 'false',
   }
 }

@@ -19,6 +19,8 @@ interface HttpEvent {
   readonly response?: { status?: number }
   readonly cron?: string
   readonly rpcMethod?: string
+  /** A line of a Compute program. */
+  readonly output?: { readonly requestId?: string }
 }
 
 // Programs write what they like: bytes that steer a terminal are shown, not obeyed.
@@ -45,6 +47,11 @@ const messageText = (message: unknown): string =>
 export function prettyLog(line: LogLine): string[] {
   if (line.dropped !== undefined) return [`… ${line.dropped} lines were dropped: this reader is too slow`]
   const time = line.eventTimestamp ? new Date(line.eventTimestamp).toISOString().slice(11, 23) : '-'
+  const output = (line.event as HttpEvent | null)?.output
+  if (output !== undefined)
+    return (line.logs ?? []).map(({ level, message }) =>
+      visible(`${time} ${output.requestId ?? '-'} (${level}) ${messageText(message)}`),
+    )
   const status = (line.event as HttpEvent | null)?.response?.status
   const outcome = [status, line.outcome === 'ok' ? undefined : line.outcome].filter((part) => part !== undefined)
   const heading = `${time} ${eventText(line.event)} → ${outcome.join(' ')}`

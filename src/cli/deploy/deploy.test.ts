@@ -115,7 +115,6 @@ test('configuration that does not fit is refused by name and place', (t) => {
     ['wrangler.json', JSON.stringify({ ...minimal, main: undefined }), /"main" is missing/],
     ['wrangler.json', JSON.stringify({ ...minimal, compatibility_date: undefined }), /"compatibility_date" is missing/],
     ['wrangler.json', JSON.stringify({ ...minimal, route: 'a/*', routes: ['b/*'] }), /"route" or "routes", not both/],
-    ['fastly.toml', '', /Compute comes later/],
     ['other.txt', '', /There is no wrangler\.jsonc/],
   ]
   for (const [name, text, message] of cases) {

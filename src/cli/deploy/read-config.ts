@@ -14,19 +14,19 @@ export interface FoundConfig {
   readonly config: WorkerConfig
 }
 
-const fileNames = ['wrangler.json', 'wrangler.jsonc', 'wrangler.toml']
+/** A folder with several is a Worker's, whose tools look for the first ones. */
+const fileNames = ['wrangler.json', 'wrangler.jsonc', 'wrangler.toml', 'fastly.toml']
 
-/** The nearest configuration at or above the folder. */
+/** The nearest configuration at or above the folder: a Worker's or a Compute program's. */
 export function findConfig(start: string): string {
   if (!existsSync(start)) throw new Complaint(`There is no folder ${start}.`)
   for (let folder = start; ; folder = dirname(folder)) {
     for (const name of fileNames) if (existsSync(join(folder, name))) return join(folder, name)
-    if (existsSync(join(folder, 'fastly.toml'))) {
-      throw new Complaint(`${join(folder, 'fastly.toml')}: Compute comes later; this version deploys Workers.`)
-    }
     if (folder === dirname(folder)) break
   }
-  throw new Complaint(`There is no wrangler.jsonc, wrangler.json or wrangler.toml in ${start} or above it.`)
+  throw new Complaint(
+    `There is no wrangler.jsonc, wrangler.json, wrangler.toml or fastly.toml in ${start} or above it.`,
+  )
 }
 
 function placeOf(text: string, offset: number): string {

@@ -2,8 +2,9 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Lookups } from '#/core/delivery-rules.ts'
 import type { Bucket, Fabric, Revision } from '#/core/ports.ts'
-import type { Site } from '#/core/snapshot.ts'
+import type { Program, Site } from '#/core/snapshot.ts'
 import { Refusal } from '../refusal.ts'
+import { buildProgramServiceSite, buildServiceProgram } from './service-program.ts'
 import { decodeService, encodeService, type ServiceRecord, type TableRecord } from './service-records.ts'
 
 export interface HeldTable {
@@ -17,6 +18,8 @@ export interface HeldService {
   readonly tables: ReadonlyMap<string, HeldTable>
   /** Absent while no version is active. */
   readonly site: Site | undefined
+  /** The active version, where versions are programs. */
+  readonly program: Program | undefined
 }
 
 export type HeldServices = ReadonlyMap<string, HeldService>
@@ -63,7 +66,8 @@ export function buildServiceSite(
   tables: ReadonlyMap<string, HeldTable>,
   suffix: string,
 ): Site | undefined {
-  const { live } = record
+  const { live, program } = record
+  if (program !== undefined) return buildProgramServiceSite(siteNameOf(record.name), program, suffix)
   const pools = live?.rules.pools ?? []
   const pool = (pools.find(({ when }) => when === undefined) ?? pools[0])?.pool
   if (live === undefined || pool === undefined) return undefined
@@ -75,18 +79,27 @@ export function buildServiceSite(
     target: { kind: 'origin', url: pool.origins[0]!.url, pool },
     ...(live.cache !== undefined && { cache: live.cache }),
     rules: live.rules,
-    lookups: lookupsOf(record, tables),
+    lookups: lookupsOf(live, tables),
   }
 }
 
-function lookupsOf({ live }: ServiceRecord, tables: ReadonlyMap<string, HeldTable>): Lookups {
+export function buildProgramOf(record: ServiceRecord, tables: ReadonlyMap<string, HeldTable>): Program | undefined {
+  const { id, active, program } = record
+  if (program === undefined || active === undefined) return undefined
+  const placed = { service: id, version: active, name: siteNameOf(record.name) }
+  return buildServiceProgram(placed, program, lookupsOf({ tables: program.tables, lists: {} }, tables))
+}
+
+type Named = Readonly<Record<'tables' | 'lists', Readonly<Record<string, string>>>>
+
+function lookupsOf(live: Named, tables: ReadonlyMap<string, HeldTable>): Lookups {
   const texts: Record<string, Record<string, string>> = {}
-  for (const [name, id] of Object.entries(live?.tables ?? {})) {
+  for (const [name, id] of Object.entries(live.tables)) {
     const record = tables.get(id)?.record
     texts[name] = record?.kind === 'texts' ? Object.fromEntries(record.entries.map((one) => [one.key, one.value])) : {}
   }
   const lists: Record<string, Lookups['lists'][string]> = {}
-  for (const [name, id] of Object.entries(live?.lists ?? {})) {
+  for (const [name, id] of Object.entries(live.lists)) {
     const record = tables.get(id)?.record
     lists[name] = record?.kind === 'networks' ? record.entries : []
   }
@@ -115,7 +128,8 @@ export async function loadServices(
     try {
       const record = decodeService('service', value)
       const own = tables.get(key) ?? new Map<string, HeldTable>()
-      services.set(key, { record, revision, tables: own, site: buildServiceSite(record, own, suffix) })
+      const site = buildServiceSite(record, own, suffix)
+      services.set(key, { record, revision, tables: own, site, program: buildProgramOf(record, own) })
     } catch (error) {
       problem(`service '${key}' is left out: ${(error as Error).message}`)
     }
@@ -140,20 +154,24 @@ export function applyToServices(held: HeldServices, changes: readonly ServiceCha
       else tables.set(table, { record: content, revision: tables.get(table)?.revision ?? 0 })
     const same = before !== undefined && changed.length === 0 && sameSite(before.record, record)
     const site = same ? before.site : buildServiceSite(record, tables, suffix)
-    next.set(id, { record, revision: before?.revision ?? 0, tables, site })
+    const program = same ? before.program : buildProgramOf(record, tables)
+    next.set(id, { record, revision: before?.revision ?? 0, tables, site, program })
   }
   return next
 }
 
 function sameSite(one: ServiceRecord, other: ServiceRecord): boolean {
-  return one.live === other.live && siteNameOf(one.name) === siteNameOf(other.name)
+  return one.live === other.live && one.program === other.program && siteNameOf(one.name) === siteNameOf(other.name)
 }
 
-/** True when no site differs: the data plane need not hear of it. */
+/** True when no site and no program differs: the data plane need not hear of it. */
 export function sameSites(one: HeldServices, other: HeldServices): boolean {
-  const live = (held: HeldServices) => [...held.values()].map(({ site }) => site).filter((site) => site !== undefined)
+  const live = (held: HeldServices) => [...held.values()].filter(({ site }) => site !== undefined)
   const [before, after] = [live(one), live(other)]
-  return before.length === after.length && before.every((site, index) => site === after[index])
+  return (
+    before.length === after.length &&
+    before.every(({ site, program }, index) => site === after[index]!.site && program === after[index]!.program)
+  )
 }
 
 /** Writes under compare-and-set; returns the services with their new revisions. Throws a `Refusal` (`conflict`). */

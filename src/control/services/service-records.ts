@@ -8,6 +8,7 @@ import { compileRules } from '#/core/compile-rules.ts'
 import type { DeliveryRules } from '#/core/delivery-rules.ts'
 import type { OriginPool } from '#/core/origin.ts'
 import { poolRecord } from '../site-form.ts'
+import { programDesign } from './service-program.ts'
 
 const text = z.exactOptional(z.string())
 const count = z.exactOptional(z.number())
@@ -100,12 +101,16 @@ const service = z.object({
   id: z.string(),
   name: z.string(),
   comment: z.string(),
+  /** Its versions are programs; absent: they are rules before an origin. */
+  kind: z.exactOptional(z.literal('compute')),
   createdAt: z.number(),
   modifiedAt: z.number(),
   /** Oldest first. */
   versions: z.array(head),
   active: count,
   live: z.exactOptional(design),
+  /** Instead of `live`, where versions are programs. */
+  program: z.exactOptional(programDesign),
 })
 
 /** One thing in a version; kind, name and fields are the door's words. */
@@ -115,6 +120,8 @@ const part = z.object({
   createdAt: z.number(),
   modifiedAt: z.number(),
   fields: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
+  /** What the fields name, so that the sweep knows it without their words. */
+  blobs: z.exactOptional(z.array(z.string())),
 })
 
 const version = z.object({ parts: z.array(part) })

@@ -5,13 +5,15 @@
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { compileRules } from '#/core/compile-rules.ts'
-import type { Sealed } from '#/core/snapshot.ts'
+import type { BlobHash, Sealed } from '#/core/snapshot.ts'
 import { checkFree, toHostname } from '../addresses.ts'
 import type { Office } from '../office.ts'
 import { Refusal } from '../refusal.ts'
+import { activateProgram } from './activate-program.ts'
 import { createTables, type ServiceTables } from './change-tables.ts'
 import { type HeldService, type ServiceChange, siteNameOf } from './held-services.ts'
 import { newId } from './new-id.ts'
+import { type ComputeDesign, programHostnames } from './service-program.ts'
 import type { ServiceDesign, ServicePart, ServiceRecord, ServiceVersionHead } from './service-records.ts'
 import { createServiceVersions, type PartsChange, type ServiceVersions } from './service-versions.ts'
 
@@ -20,7 +22,7 @@ export interface Services extends ServiceTables {
   service(id: string): ServiceRecord
   /** The name of the site that the service is, also while it does not serve. */
   siteName(id: string): string
-  create(wish: { readonly name: string; readonly comment: string }): Promise<ServiceRecord>
+  create(wish: Pick<ServiceRecord, 'name' | 'comment' | 'kind'>): Promise<ServiceRecord>
   update(id: string, wish: { readonly name?: string; readonly comment?: string }): Promise<ServiceRecord>
   /** Throws `version_locked` while a version is active. */
   remove(id: string): Promise<void>
@@ -44,14 +46,23 @@ export interface Services extends ServiceTables {
     number: number,
     translate: (parts: readonly ServicePart[]) => ServiceDesign,
   ): Promise<ServiceVersionHead>
+  /** The same where versions are programs: the engine proves it first. Throws also `does_not_start`. */
+  activateProgram(
+    id: string,
+    number: number,
+    translate: (parts: readonly ServicePart[]) => ComputeDesign,
+  ): Promise<ServiceVersionHead>
   deactivate(id: string, number: number): Promise<ServiceVersionHead>
+  /** What parts of versions name. */
+  blobsInUse(): AsyncIterable<BlobHash>
   /** A private key in PEM as it is kept; throws a `Refusal` (`bad_rule`) for what is none. */
   sealKey(pem: string): Sealed
   keyFits(certificate: string, key: Sealed): boolean
 }
 
 /** What the parts of services share. */
-export interface ServiceOffice extends Pick<Office, 'ledger' | 'fabric' | 'limits' | 'clock' | 'hostnameSuffix'> {
+export interface ServiceOffice
+  extends Pick<Office, 'ledger' | 'fabric' | 'engine' | 'limits' | 'clock' | 'hostnameSuffix'> {
   readonly versions: ServiceVersions
   held(id: string): HeldService
   /** Runs alone among the changes of this service. */
@@ -92,7 +103,9 @@ export function createServices(given: Office): Services {
         return result
       }),
     activate: (id, number, translate) => office.alone(id, () => activate(office, id, number, translate)),
+    activateProgram: (id, number, translate) => office.alone(id, () => activateProgram(office, id, number, translate)),
     deactivate: (id, number) => office.alone(id, () => deactivate(office, id, number)),
+    blobsInUse: () => blobsInUse(office),
     sealKey: (pem) => sealKey(given, pem),
     keyFits: (certificate, key) => keyFits(given, certificate, key),
   }
@@ -100,10 +113,11 @@ export function createServices(given: Office): Services {
 }
 
 function createOffice(given: Office): ServiceOffice {
-  const { ledger, fabric, limits, clock, hostnameSuffix } = given
+  const { ledger, fabric, engine, limits, clock, hostnameSuffix } = given
   return {
     ledger,
     fabric,
+    engine,
     limits,
     clock,
     hostnameSuffix,
@@ -118,7 +132,10 @@ function createOffice(given: Office): ServiceOffice {
   }
 }
 
-async function create(office: ServiceOffice, wish: { name: string; comment: string }): Promise<ServiceRecord> {
+async function create(
+  office: ServiceOffice,
+  wish: Pick<ServiceRecord, 'name' | 'comment' | 'kind'>,
+): Promise<ServiceRecord> {
   const now = office.clock()
   const head = { number: 1, comment: '', locked: false, createdAt: now, modifiedAt: now }
   const record = { id: newId(), ...wish, createdAt: now, modifiedAt: now, versions: [head] }
@@ -136,8 +153,8 @@ async function update(office: ServiceOffice, id: string, wish: { name?: string; 
   const record = { ...office.held(id).record, ...wish, modifiedAt: office.clock() }
   await office.ledger.commit((state) => {
     checkName(office, record)
-    const { live } = record
-    if (live !== undefined) checkFree(state, siteNameOf(office.held(id).record.name), hostnamesOf(office, record), [])
+    if (record.active !== undefined)
+      checkFree(state, siteNameOf(office.held(id).record.name), hostnamesOf(office, record), [])
     return { services: [{ id, record }] }
   })
   return record
@@ -164,21 +181,30 @@ function checkName({ ledger }: ServiceOffice, record: ServiceRecord): void {
       throw new Refusal('name_twice', `Name '${record.name}' has already been taken by service ${other.record.id}.`)
 }
 
-function hostnamesOf({ hostnameSuffix }: ServiceOffice, { name, live }: ServiceRecord): readonly string[] {
-  return live === undefined || live.hostnames.length === 0 ? [`${siteNameOf(name)}.${hostnameSuffix}`] : live.hostnames
+export function hostnamesOf(
+  { hostnameSuffix }: ServiceOffice,
+  { name, live, program }: ServiceRecord,
+): readonly string[] {
+  return programHostnames(siteNameOf(name), program ?? { hostnames: live?.hostnames ?? [] }, hostnameSuffix)
 }
 
 async function addVersion(office: ServiceOffice, id: string, comment: string, parts: readonly ServicePart[]) {
   const { record } = office.held(id)
   const now = office.clock()
   const number = (record.versions.at(-1)?.number ?? 0) + 1
-  if (record.versions.length >= office.limits.serviceVersions)
-    throw new Refusal('too_many', `'${record.name}' has ${office.limits.serviceVersions} versions already.`)
+  const fallen = record.versions.filter((one) => one.number !== record.active).slice(0, tooMany(office, record))
   const head = { number, comment, locked: false, createdAt: now, modifiedAt: now }
   // What the end of the process left of a version without a head is written over.
   await office.versions.edit(id, number, () => ({ parts, result: undefined }))
-  await office.write({ id, record: { ...record, modifiedAt: now, versions: [...record.versions, head] } })
+  const versions = [...record.versions.filter((one) => !fallen.includes(one)), head]
+  await office.write({ id, record: { ...record, modifiedAt: now, versions } })
+  await office.versions.drop(id, fallen)
   return head
+}
+
+/** How many of the oldest versions fall off, so that one more fits. */
+function tooMany({ limits }: ServiceOffice, { versions }: ServiceRecord): number {
+  return Math.max(0, versions.length + 1 - limits.serviceVersions)
 }
 
 async function changeHead(
@@ -193,7 +219,7 @@ async function changeHead(
   return changed
 }
 
-function withHead(record: ServiceRecord, head: ServiceVersionHead): ServiceRecord {
+export function withHead(record: ServiceRecord, head: ServiceVersionHead): ServiceRecord {
   const versions = record.versions.map((one) => (one.number === head.number ? head : one))
   return { ...record, versions, modifiedAt: head.modifiedAt }
 }
@@ -208,9 +234,7 @@ async function activate(
   const head = { ...headOf(record, number), locked: true, modifiedAt: office.clock() }
   const design = translate(await office.versions.parts(id, number))
   if (design.rules.pools.length === 0) throw new Refusal('bad_rule', 'Version has no origin to send requests to.')
-  const hostnames = [...new Set(design.hostnames.map((host) => toHostname(host, { wildcard: true })))]
-  if (hostnames.length > office.limits.hostnamesPerProgram)
-    throw new Refusal('too_many', `More than ${office.limits.hostnamesPerProgram} hostnames in one version.`)
+  const hostnames = readHostnames(office, design)
   try {
     compileRules(design.rules)
   } catch (error) {
@@ -225,16 +249,34 @@ async function activate(
   return head
 }
 
+/** Lower case, each once. Throws a `Refusal` (`bad_address`, `too_many`). */
+export function readHostnames({ limits }: ServiceOffice, design: { readonly hostnames: readonly string[] }): string[] {
+  const hostnames = [...new Set(design.hostnames.map((host) => toHostname(host, { wildcard: true })))]
+  if (hostnames.length > limits.hostnamesPerProgram)
+    throw new Refusal('too_many', `More than ${limits.hostnamesPerProgram} hostnames in one version.`)
+  return hostnames
+}
+
 async function deactivate(office: ServiceOffice, id: string, number: number): Promise<ServiceVersionHead> {
   const { record } = office.held(id)
   const head = headOf(record, number)
   if (record.active !== number) throw new Refusal('conflict', `Version ${number} is not active.`)
-  const { active: _active, live: _live, ...rest } = record
+  const { active: _active, live: _live, program: _program, ...rest } = record
   await office.write({ id, record: { ...rest, modifiedAt: office.clock() } })
   return head
 }
 
-function headOf(record: ServiceRecord, number: number): ServiceVersionHead {
+/** Reads every version of the services that have programs. */
+async function* blobsInUse({ ledger, versions }: ServiceOffice): AsyncGenerator<BlobHash> {
+  for (const { record } of ledger.state.services.values()) {
+    if (record.program !== undefined) yield record.program.module
+    if (record.kind !== 'compute') continue
+    for (const { number } of record.versions)
+      for (const { blobs = [] } of await versions.parts(record.id, number)) yield* blobs
+  }
+}
+
+export function headOf(record: ServiceRecord, number: number): ServiceVersionHead {
   const head = record.versions.find((one) => one.number === number)
   if (head === undefined) throw new Refusal('no_version', `'${record.name}' has no version ${number}.`)
   return head

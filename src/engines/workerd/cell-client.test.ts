@@ -147,3 +147,29 @@ test('interim answers are passed on, and 101 hands over the connection with what
   assert.equal(await text(answer.upgraded!), 'YO')
   client.close()
 })
+
+test('a small body leaves with its head, and a connection that had a body is not used again', async () => {
+  const connections: number[] = []
+  // As workerd does for a program that does not read its request: it answers and closes.
+  const client = await listen((socket, received, count) => {
+    connections.push(count)
+    const whole = received.endsWith('small')
+    socket.end(`HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n${whole ? 'whole' : 'split'}`)
+  })
+  const body = () =>
+    new Readable({
+      read() {
+        setImmediate(() => {
+          this.push('small')
+          this.push(null)
+        })
+      },
+    })
+  for (let count = 0; count < 3; count++) {
+    const headers = ['content-length', '5']
+    const answer = await client.request({ ...get, method: 'POST', headers, body: body() })
+    assert.equal(Buffer.from(answer.body as Uint8Array).toString(), 'whole')
+  }
+  assert.deepEqual(connections, [0, 1, 2])
+  client.close()
+})

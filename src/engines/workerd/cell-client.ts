@@ -6,7 +6,7 @@ import { connect } from 'node:net'
 import type { Readable } from 'node:stream'
 import type { Answer } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
-import { CellConnection, CellFailure } from './cell-connection.ts'
+import { CellConnection, CellFailure, declaredLength } from './cell-connection.ts'
 import { type CellRequest, controlFields } from './cell-request.ts'
 
 export { CellFailure, type CellRequest, controlFields }
@@ -20,7 +20,7 @@ export interface CellClient {
   close(): void
 }
 
-type ClientLimits = Pick<Limits, 'cellConnections' | 'cellIdleConnections' | 'cellHeadBytes'>
+type ClientLimits = Pick<Limits, 'cellConnections' | 'cellIdleConnections' | 'cellHeadBytes' | 'cellWholeBodyBytes'>
 
 /** A caller who leaves is noticed after at most twice as long, and at once from then on. */
 const attendMs = 50
@@ -77,11 +77,15 @@ export function createCellClient(socketPath: string, limits: ClientLimits): Cell
     get inFlight() {
       return open.size - idle.length
     },
-    async request(request) {
-      request.signal?.throwIfAborted()
+    async request(given) {
+      given.signal?.throwIfAborted()
+      const ready = withSmallBody(given, limits.cellWholeBodyBytes)
+      const request = ready instanceof Promise ? await ready : ready
       if (request.caller !== undefined) attendSoon()
-      const kept = idle.pop()
-      if (kept === undefined) return dial().exchange(request)
+      const kept = idle.at(-1)
+      // What cannot be sent twice must not meet a connection that is just being closed.
+      if (kept === undefined || !(kept.fresh || isRepeatable(request))) return dial().exchange(request)
+      idle.pop()
       return kept.exchange(request).catch((failure: unknown) => retryStale(request, failure))
     },
     close() {
@@ -90,6 +94,27 @@ export function createCellClient(socketPath: string, limits: ClientLimits): Cell
       for (const connection of open) connection.destroy()
     },
   }
+}
+
+/**
+ * A small body leaves in one write with its head. workerd closes when a program answers before its request's body came, and
+ * writing to what is closed would lose the answer that waits to be read.
+ */
+function withSmallBody(request: CellRequest, mostBytes: number): CellRequest | Promise<CellRequest> {
+  const { body } = request
+  if (body === null || body instanceof Uint8Array || request.wantsUpgrade === true) return request
+  const length = declaredLength(request.headers)
+  if (length === undefined || length > mostBytes) return request
+  return collect(body, request)
+}
+
+async function collect(body: Readable, request: CellRequest): Promise<CellRequest> {
+  const pieces: Buffer[] = []
+  for await (const piece of body) {
+    request.signal?.throwIfAborted()
+    pieces.push(piece as Buffer)
+  }
+  return { ...request, body: Buffer.concat(pieces) }
 }
 
 /** May be sent twice: RFC 9110 §9.2.1 safe methods, with no body that is used up by the first time. */

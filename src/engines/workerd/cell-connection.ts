@@ -82,11 +82,14 @@ class Exchange implements ResponseEvents {
   }
 }
 
+const surelyOpenMs = 1_000
+
 export class CellConnection {
   readonly #socket: Socket
   readonly #owner: ConnectionOwner
   #current: Exchange | undefined
   #uses = 0
+  #idleSince = 0
   #error: Error | undefined
   readonly #onData = (chunk: Buffer) => this.#received(chunk)
   readonly #onEnd = () => this.#ended()
@@ -115,6 +118,11 @@ export class CellConnection {
         this.#fail(error)
       }
     })
+  }
+
+  /** Rested so short a time that workerd, which closes idle connections after seconds, has not closed it. */
+  get fresh(): boolean {
+    return performance.now() - this.#idleSince < surelyOpenMs
   }
 
   destroy(): void {
@@ -233,8 +241,10 @@ export class CellConnection {
     if (this.#current !== exchange) return
     this.#release(exchange)
     const clean = exchange.requestDone && exchange.head!.keepAlive && exchange.parser.rest === undefined
-    if (!clean) return void this.#socket.destroy()
+    // workerd closes, without saying so, after a request whose body the program did not read to its end.
+    if (!clean || exchange.request.body !== null) return void this.#socket.destroy()
     this.#socket.resume()
+    this.#idleSince = performance.now()
     this.#owner.onIdle(this)
   }
 
@@ -326,7 +336,8 @@ function unsendable(): CellFailure {
   })
 }
 
-function declaredLength(headers: HeaderList): number | undefined {
+/** Bytes of the body that follows, as its sender announced them. */
+export function declaredLength(headers: HeaderList): number | undefined {
   for (let index = 0; index < headers.length; index += 2) {
     if (headers[index]!.length !== 14 || headers[index]!.toLowerCase() !== 'content-length') continue
     const value = headers[index + 1]!

@@ -1,0 +1,46 @@
+/** Activating a version that is a program: translated, proven to start, recorded and serving, or nothing of it. */
+import { randomUUID } from 'node:crypto'
+import { checkFree } from '../addresses.ts'
+import { Refusal } from '../refusal.ts'
+import { siteNameOf } from './held-services.ts'
+import { buildDeployment, type ComputeDesign, type ProgramDesign } from './service-program.ts'
+import type { ServicePart, ServiceVersionHead } from './service-records.ts'
+import { headOf, hostnamesOf, readHostnames, type ServiceOffice, withHead } from './services.ts'
+
+/** Throws a `Refusal` (`does_not_start` with the runtime's sentence, `address_taken`, `conflict`…) or what `translate` throws. */
+export async function activateProgram(
+  office: ServiceOffice,
+  id: string,
+  number: number,
+  translate: (parts: readonly ServicePart[]) => ComputeDesign,
+): Promise<ServiceVersionHead> {
+  const { record } = office.held(id)
+  const head = { ...headOf(record, number), locked: true, modifiedAt: office.clock() }
+  const design = translate(await office.versions.parts(id, number))
+  const hostnames = readHostnames(office, design)
+  const program = await prove(
+    office,
+    { service: id, version: number, name: siteNameOf(record.name) },
+    {
+      ...design,
+      hostnames,
+      deployment: { id: randomUUID(), createdAt: office.clock(), startupMs: 0 },
+    },
+  )
+  await office.ledger.commit((state) => {
+    const next = { ...withHead(record, head), active: number, program }
+    checkFree(state, siteNameOf(record.name), hostnamesOf(office, next), [])
+    return { services: [{ id, record: next }] }
+  })
+  return head
+}
+
+async function prove(
+  { engine }: ServiceOffice,
+  placed: Parameters<typeof buildDeployment>[0],
+  draft: ProgramDesign,
+): Promise<ProgramDesign> {
+  const proof = await engine.prove({ name: placed.name, objects: [] }, buildDeployment(placed, draft))
+  if (!proof.ok) throw new Refusal('does_not_start', proof.message)
+  return { ...draft, deployment: { ...draft.deployment, startupMs: proof.startupMs } }
+}

@@ -1,0 +1,158 @@
+/** Proofs of the compatibility page for Fastly Compute: the unmodified CLI on a running node. */
+import assert from 'node:assert/strict'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fastly } from '../support/fastly.ts'
+import { rimward } from '../support/node.ts'
+import { smallProgram } from '../support/small-program.ts'
+import type { Site } from './stories.ts'
+
+type Story = (site: Site) => Promise<void>
+
+const manifest = `manifest_version = 3
+name = "compat-compute"
+language = "other"
+[scripts]
+build = "mkdir -p bin && cp program.wasm bin/main.wasm"
+[setup.backends.origin]
+address = "origin.example.test"
+`
+
+async function project(site: Site, name = 'compute'): Promise<string> {
+  const folder = join(site.folder, name)
+  if (existsSync(folder)) return folder
+  mkdirSync(folder)
+  writeFileSync(join(folder, 'fastly.toml'), manifest.replace('compat-compute', `compat-${name}`))
+  writeFileSync(join(folder, 'program.wasm'), await smallProgram('from wasm'))
+  return folder
+}
+
+/** The service, made by the first story that needs it. */
+async function service(site: Site): Promise<{ readonly id: string; readonly folder: string }> {
+  const folder = await project(site)
+  const find = async () =>
+    (await site.node.api('/service/search?name=compat-compute')).json() as Promise<{ id?: string }>
+  if ((await find()).id === undefined)
+    await fastly(site.node, ['compute', 'publish', '--domain', 'compute.example.test', '--status-check-off'], {
+      cwd: folder,
+    })
+  return { id: (await find()).id!, folder }
+}
+
+/** The one thing that a command prints as JSON. */
+async function made(site: Site, ...args: string[]): Promise<string> {
+  const { output } = await fastly(site.node, [...args, '--json'])
+  const shown = JSON.parse(output) as Record<string, string>
+  return shown.id ?? shown.StoreID ?? ''
+}
+
+async function refuses(site: Site, says: RegExp, ...args: string[]): Promise<void> {
+  const ran = await fastly(site.node, args, { mayFail: true })
+  assert.notEqual(ran.code, 0)
+  assert.match(ran.output, says)
+}
+
+export const computeStories: Record<string, Story> = {
+  async 'compute publish'(site) {
+    await service(site)
+    assert.equal((await site.node.get('compute.example.test', '/')).text, 'from wasm')
+  },
+  async 'compute build'(site) {
+    const folder = await project(site, 'built')
+    await fastly(site.node, ['compute', 'build'], { cwd: folder })
+    const pkg = join(folder, 'pkg/compat-built.tar.gz')
+    assert.match((await fastly(site.node, ['compute', 'validate', '--package', pkg])).output, /Validated/)
+    assert.match((await fastly(site.node, ['compute', 'hash-files', '--package', pkg])).output, /[0-9a-f]{128}/)
+    mkdirSync(join(site.folder, 'initialised'))
+    await fastly(site.node, ['compute', 'init', '--from', folder, '--language', 'other'], {
+      cwd: join(site.folder, 'initialised'),
+    })
+    assert.equal(existsSync(join(site.folder, 'initialised/fastly.toml')), true)
+  },
+  async 'compute versions'(site) {
+    const { id, folder } = await service(site)
+    writeFileSync(join(folder, 'program.wasm'), await smallProgram('second'))
+    await fastly(site.node, ['compute', 'publish', '--status-check-off'], { cwd: folder })
+    assert.equal((await site.node.get('compute.example.test', '/')).text, 'second')
+    await fastly(site.node, ['service', 'version', 'activate', '--service-id', id, '--version', '1'])
+    assert.equal((await site.node.get('compute.example.test', '/')).text, 'from wasm')
+    const pkg = join(folder, 'pkg/compat-compute.tar.gz')
+    const on = ['--service-id', id, '--version', 'latest', '--autoclone']
+    await fastly(site.node, ['compute', 'update', '--package', pkg, ...on])
+  },
+  async 'compute bad package'(site) {
+    const { id } = await service(site)
+    await fastly(site.node, ['service', 'version', 'clone', '--service-id', id, '--version', 'active'])
+    const { length: latest } = (await (await site.node.api(`/service/${id}/version`)).json()) as object[]
+    const answer = await site.node.api(`/service/${id}/version/${latest}/package`, {
+      method: 'PUT',
+      body: 'no package',
+    })
+    assert.deepEqual([answer.status, ((await answer.json()) as { msg: string }).msg], [400, 'Invalid package'])
+    assert.equal((await site.node.get('compute.example.test', '/')).text, 'from wasm')
+  },
+  async 'compute config stores'(site) {
+    const id = await made(site, 'config-store', 'create', '--name', 'compat')
+    const on = ['--store-id', id, '--key', 'a']
+    await fastly(site.node, ['config-store-entry', 'create', ...on, '--value', 'one'])
+    assert.match((await fastly(site.node, ['config-store-entry', 'describe', ...on])).output, /one/)
+  },
+  async 'compute kv stores'(site) {
+    const id = await made(site, 'kv-store', 'create', '--name', 'compat')
+    const on = ['--store-id', id, '--key', 'a']
+    await fastly(site.node, ['kv-store-entry', 'create', ...on, '--value', 'one'])
+    await fastly(site.node, ['kv-store-entry', 'create', ...on, '--value', ' two', '--append'])
+    assert.match((await fastly(site.node, ['kv-store-entry', 'get', ...on])).output, /one two/)
+  },
+  async 'compute secret stores'(site) {
+    const id = await made(site, 'secret-store', 'create', '--name', 'compat')
+    const on = ['--store-id', id, '--name', 's']
+    await fastly(site.node, ['secret-store-entry', 'create', ...on, '--stdin'], { input: 'hunter2' })
+    assert.doesNotMatch((await fastly(site.node, ['secret-store-entry', 'describe', ...on])).output, /hunter2/)
+  },
+  async 'compute access lists'(site) {
+    const id = await made(site, 'compute', 'acl', 'create', '--name', 'compat')
+    const entry = ['--operation', 'create', '--prefix', '192.0.2.0/24', '--action', 'BLOCK']
+    await fastly(site.node, ['compute', 'acl', 'update', '--acl-id', id, ...entry])
+    const lookup = ['compute', 'acl', 'lookup', '--acl-id', id, '--ip', '192.0.2.1']
+    assert.match((await fastly(site.node, lookup)).output, /BLOCK/)
+  },
+  async 'compute links'(site) {
+    const { id } = await service(site)
+    const store = await made(site, 'config-store', 'create', '--name', 'linked')
+    const link = ['--resource-id', store, '--name', 'linked']
+    const on = ['--service-id', id, '--version', 'latest', '--autoclone']
+    await fastly(site.node, ['service', 'resource-link', 'create', ...on, ...link])
+    const list = ['service', 'resource-link', 'list', '--service-id', id, '--version', 'latest']
+    assert.match((await fastly(site.node, list)).output, /linked/)
+  },
+  async 'compute logging'(site) {
+    const { id } = await service(site)
+    const on = ['--service-id', id, '--version', 'latest', '--autoclone', '--name', 'far']
+    await fastly(site.node, ['service', 'logging', 'https', 'create', ...on, '--url', 'https://logs.example.test'])
+    await fastly(site.node, ['service', 'logging', 'syslog', 'create', ...on, '--address', 'logs.example.test'])
+    const kafka = ['service', 'logging', 'kafka', 'create', ...on, '--topic', 't', '--brokers', 'b']
+    await refuses(site, /other than https and syslog are not supported/, ...kafka)
+  },
+  async 'compute log-tail'(site) {
+    const { id } = await service(site)
+    const path = `/service/${id}/log_stream/managed/instance_output`
+    assert.equal((await site.node.api(path, { method: 'POST' })).status, 200)
+    const answer = await site.node.api(path)
+    assert.match(answer.headers.get('link') ?? '', /from=\d+>; rel="next"/)
+  },
+  async 'compute products'(site) {
+    const { id } = await service(site)
+    await refuses(site, /'fanout' is not supported/, 'products', '--service-id', id, '--enable', 'fanout')
+  },
+  async 'compute stats'(site) {
+    const { id } = await service(site)
+    await refuses(site, /not kept by Rimward/, 'stats', 'historical', '--service-id', id)
+  },
+  async 'compute rimward deploy'(site) {
+    const folder = await project(site, 'plain')
+    const ran = await rimward(site.node, folder, ['deploy'])
+    assert.equal(ran.code, 0, ran.output)
+    assert.equal((await site.node.get('compat-plain.localhost', '/')).text, 'from wasm')
+  },
+}
