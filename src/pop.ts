@@ -18,34 +18,42 @@ import { findKvNamespace, finishKvRemovals } from '#/control/kv-namespaces.ts'
 import { createProgramOutput } from '#/control/program-output.ts'
 import { createTraces } from '#/control/traces.ts'
 import { programFirst } from '#/core/asset-routing.ts'
+import { backendSites } from '#/core/backend-sites.ts'
+import { createCloser } from '#/core/closer.ts'
 import { EdgeError } from '#/core/errors.ts'
 import { joinEngines } from '#/core/join-engines.ts'
 import { defaultLimits } from '#/core/limits.ts'
-import type { OriginPool } from '#/core/origin.ts'
 import type { Fabric } from '#/core/ports.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import { type Address, createEdge, type Edge } from '#/edge/edge.ts'
-import { findSite, originBehind } from '#/edge/find-site.ts'
 import { createLocate } from '#/edge/locate.ts'
 import { createLog, type LogOptions } from '#/edge/log.ts'
 import { createMetrics } from '#/edge/metrics.ts'
+import { ownPool, ownProgram, ownSite } from '#/edge/own-hosts.ts'
 import { createProgramEgress } from '#/edge/program-egress.ts'
 import { createPurgeByUrl } from '#/edge/purge-by-url.ts'
 import { createRequestTraces } from '#/edge/request-traces.ts'
+import { readDevices } from '#/engines/compute/devices.ts'
 import { createComputeEngine } from '#/engines/compute/engine.ts'
+import { computeHostCalls } from '#/engines/compute/host-table.ts'
+import { addLogMetrics } from '#/engines/compute/log-metrics.ts'
+import { createLogSinks } from '#/engines/compute/log-sinks.ts'
+import { createRateCounters } from '#/engines/compute/rate-counters.ts'
 import { createWorkerdEngine } from '#/engines/workerd/engine.ts'
 import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
 import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
 import { secretCheck } from '#/http/same-secret.ts'
 import { withAnswerRules } from '#/origin/answer-rules.ts'
+import { createDialer } from '#/origin/dialer.ts'
 import { createEgress } from '#/origin/egress.ts'
 import { createHealthChecks } from '#/origin/health-checks.ts'
 import { addOriginMetrics } from '#/origin/origin-metrics.ts'
+import { withOwnPrograms } from '#/origin/own-programs.ts'
 import { createPoolEgress } from '#/origin/pool-egress.ts'
 import { createClientKeys } from '#/stores/client-keys.ts'
 import { openItemStores } from '#/stores/item-stores.ts'
 import { createKvStores } from '#/stores/kv.ts'
-import { createAccessLists, createSecretVault } from '#/stores/program-stores.ts'
+import { createAccessLists, createConfigStores, createSecretVault } from '#/stores/program-stores.ts'
 import { openSeal } from '#/stores/seal.ts'
 
 export interface PopOptions {
@@ -70,25 +78,6 @@ export interface RunningPop {
   readonly accountId: string
   /** Stops accepting, finishes what is in flight, closes everything. */
   stop(): Promise<void>
-}
-
-/** Closes what was opened, last first, each in its own time; a failure to close one does not leave the others open. */
-function createCloser() {
-  const steps: (() => unknown)[] = []
-  return {
-    add: (step: () => unknown) => void steps.push(step),
-    async close(): Promise<void> {
-      const failures: unknown[] = []
-      for (const step of steps.splice(0).reverse()) {
-        try {
-          await step()
-        } catch (failure) {
-          failures.push(failure)
-        }
-      }
-      if (failures.length > 0) throw new AggregateError(failures, 'Some parts of the node did not close.')
-    },
-  }
 }
 
 /** Rejects when a part cannot start; what had started by then is closed again. */
@@ -136,17 +125,16 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
   let served: Snapshot = { revision: 0, sites: [], programs: new Map() }
   let edge: Edge | undefined
   const apiAddress: Address[] = []
-  const direct = createEgress({
+  const waysOut = {
     rules,
-    seal,
     limits,
     clock,
-    ownSite: (host, path) => ownSite(served, host, path),
     ownListeners: () =>
       [edge?.addresses.http, edge?.addresses.https, ...apiAddress]
         .filter((one) => one !== undefined)
         .map(({ host, port }) => ({ address: host, port })),
-  })
+  }
+  const direct = createEgress({ ...waysOut, seal, ownSite: (host, path) => ownSite(served, host, path) })
   const health = createHealthChecks({ egress: direct, limits, clock, random: Math.random })
   addOriginMetrics({ registry: metrics.registry, states: () => health.states(), limits })
   const pools = createPoolEgress({
@@ -156,6 +144,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     random: Math.random,
     ownPool: (host, path) => ownPool(served, host, path),
   })
+  const programAt = (host: string, path: string) => ownProgram(served, host, path)
   const store = await createCacheStore({
     folder: join(data, 'cache'),
     memoryBytes: limits.cacheMemoryBytes,
@@ -166,7 +155,13 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
   })
   await mkdir(join(data, 'purges'), { recursive: true })
   const journal = await openPurgeJournal(join(data, 'purges'))
-  const egress = createSharedCache({ next: withAnswerRules(pools), store, journal, limits, clock })
+  const egress = createSharedCache({
+    next: withAnswerRules(withOwnPrograms(pools, { programAt, engine: () => engine, limits })),
+    store,
+    journal,
+    limits,
+    clock,
+  })
   const programEgress = createProgramEgress({
     egress,
     snapshot: () => served,
@@ -196,6 +191,11 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     ownCells: openOwnEngine,
   })
   closer.add(() => workers.close())
+  const locate = await createLocate({ limit: limits.locatedAddresses, folder: join(data, 'geo') })
+  const devices = await readDevices(join(data, 'devices.json'), limits)
+  const sinks = createLogSinks({ egress, dialer: createDialer(waysOut), limits, hostname: pop.id, log: say })
+  closer.add(() => sinks.close())
+  addLogMetrics({ registry: metrics.registry, sinks, limits })
   const compute = await createComputeEngine({
     folder: join(data, 'engine', 'compute'),
     runFolder: join(runFolder, 'compute'),
@@ -205,7 +205,27 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     pop: place,
     customer: accountId,
     log: say,
-    hostCalls: {},
+    hostCalls: computeHostCalls({
+      cache: egress,
+      seal,
+      limits,
+      backendStates: (program) => health.states(program),
+      mayPurge: secretCheck(token),
+      data: {
+        kv,
+        configs: createConfigStores({ stores: items }),
+        secrets,
+        accessLists,
+        locate,
+        ...(devices && { devices }),
+        rates: createRateCounters({ limits, clock }),
+        log: say,
+        output,
+        sinks,
+        limits,
+        clock,
+      },
+    }),
   })
   closer.add(() => compute.close())
   const engine = joinEngines(workers, compute)
@@ -221,7 +241,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     async adopt(snapshot) {
       await engine.adopt(snapshot)
       served = snapshot
-      health.adopt(snapshot.sites)
+      health.adopt([...snapshot.sites, ...backendSites(snapshot.programs)])
     },
   })
   for (const problem of control.problems) log.logger.error({ problem }, 'a record was left out')
@@ -259,7 +279,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     clock,
     pop: place,
     debug: options.debug,
-    locate: await createLocate({ limit: limits.locatedAddresses }),
+    locate,
   })
   closer.add(() => edge.close())
 
@@ -350,22 +370,6 @@ async function platformId(fabric: Fabric): Promise<string> {
   const bucket = fabric.bucket('platform')
   await bucket.put('id', randomBytes(16), { expect: 0 })
   return Buffer.from((await bucket.get('id'))!.value).toString('hex')
-}
-
-/** What the egress must know of a host: is it ours, and is there an origin behind it? */
-function ownSite(snapshot: Snapshot, host: string, path: string): { site: string; origin?: string } | undefined {
-  const site = findSite(snapshot, { host, path, scheme: 'http' })
-  if (site === undefined) return undefined
-  const behind = originBehind(snapshot, site, host)
-  return behind?.target.kind === 'origin' ? { site: behind.name, origin: behind.target.url } : { site: site.name }
-}
-
-/** The origins behind a host of ours, for a program that fetches it. */
-function ownPool(snapshot: Snapshot, host: string, path: string): { site: string; pool: OriginPool } | undefined {
-  const site = findSite(snapshot, { host, path, scheme: 'http' })
-  const behind = site && originBehind(snapshot, site, host)
-  if (behind?.target.kind !== 'origin' || behind.target.pool === undefined) return undefined
-  return { site: behind.name, pool: behind.target.pool }
 }
 
 function urlOf(scheme: 'http' | 'https', { host, port }: Address): string {

@@ -251,6 +251,7 @@ export function createFlight(plan: FlightPlan, parts: FlightParts): Flight {
       sequence,
       policy: policy as unknown as Record<string, unknown>,
       ...(partial === undefined ? {} : { partial }),
+      ...(ask.wish.memoryOnly === true ? { memoryOnly: true as const } : {}),
     }
   }
 

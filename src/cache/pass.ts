@@ -89,6 +89,7 @@ function storePosted(
     receivedAt,
     sequence: began.sequence,
     policy: storing.policy as unknown as Record<string, unknown>,
+    ...(ask.wish.memoryOnly === true ? { memoryOnly: true as const } : {}),
   }
   const writer = parts.store.open(head, declared)
   if (writer === undefined) return body

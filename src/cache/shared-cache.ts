@@ -2,10 +2,12 @@
  * The shared cache: an egress in front of the egress. What it decides stands in `may-store.ts`, `may-reuse.ts` and
  * `choose.ts`; what it does in `fetch-cached.ts` and `flight.ts`.
  */
+import type { CoreCache } from '#/core/core-cache.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Egress, ProgramCache, SharedCache } from '#/core/ports.ts'
 import type { Clock } from '#/core/units.ts'
 import { passReason, readAsk } from './ask.ts'
+import { createCoreCache } from './core-cache.ts'
 import { type CachedParts, fetchCached } from './fetch-cached.ts'
 import { findHit } from './find-hit.ts'
 import { fetchPast } from './pass.ts'
@@ -26,8 +28,11 @@ export interface SharedCacheOptions {
   readonly journal?: PurgeJournal
 }
 
-/** `programs` is kept in the same store and purged with it. `close` ends what is behind it too: the egress and the store. */
-export function createSharedCache(options: SharedCacheOptions): SharedCache & { readonly programs: ProgramCache } {
+/** `programs` and `core` are kept in the same store and purged with it. `close` ends what is behind it too: the egress and the store. */
+export function createSharedCache(options: SharedCacheOptions): SharedCache & {
+  readonly programs: ProgramCache
+  readonly core: CoreCache
+} {
   const { next, store, limits, clock, journal = noPurgeJournal() } = options
   const purges: Purges = createPurges(clock() * 1000)
   const solo = createSoloKeys({ limit: limits.cacheSoloKeys, ttl: limits.cacheSoloMs, clock })
@@ -46,6 +51,7 @@ export function createSharedCache(options: SharedCacheOptions): SharedCache & { 
   }
   return {
     programs: createProgramCache({ store, purges, arriving: parts.arriving, limits, clock }),
+    core: createCoreCache({ store, purges, arriving: parts.arriving, limits, clock }),
     fetch(request) {
       const why = passReason(request)
       return why === undefined ? fetchCached(request, readAsk(request), parts) : fetchPast(request, why, parts)

@@ -26,6 +26,8 @@ export interface StoredHead {
   readonly sequence: number
   /** What `decide.ts` computed at storing time and needs again. */
   readonly policy: Readonly<Record<string, unknown>>
+  /** Sensitive: it is kept in memory alone. */
+  readonly memoryOnly?: true
   /** First byte of the body within the whole representation; absent: complete from 0. */
   readonly partial?: { readonly start: number; readonly total: number | undefined }
 }

@@ -55,13 +55,14 @@ export function createTwoTiers({ memory, disk, limits }: TwoTiersOptions): Cache
 
   function store(head: StoredHead, body: Uint8Array): StoredAnswer | undefined {
     const answer = memory.put(head, body)
-    if (answer === undefined) disk.forget(head)
+    if (answer === undefined || head.memoryOnly === true) disk.forget(head)
     else copies.copy(head, answer.bytes() ?? body)
     return answer
   }
 
   /** A body too large for memory, to the disk alone. */
   function openBelow(head: StoredHead, expectedBytes: Bytes | undefined): BodyWriter | undefined {
+    if (head.memoryOnly === true) return undefined
     let claim: Claim | undefined
     const below = disk.openWhile(head, expectedBytes, () => claim?.wanted === true)
     async function finish(): Promise<StoredAnswer | undefined> {
@@ -141,6 +142,11 @@ export function createTwoTiers({ memory, disk, limits }: TwoTiersOptions): Cache
       return below
     }
     const body = fresh.bytes()!
+    if (head.memoryOnly === true) {
+      copies.cancel(head)
+      disk.forget(head)
+      return fresh
+    }
     if (body.length <= disk.inlineBytes || copies.under(head)) copies.copy(head, body)
     else await disk.refresh(stored, head)
     return fresh

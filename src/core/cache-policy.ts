@@ -63,6 +63,8 @@ export interface CacheWish {
   /** Request fields that the site's own rules write: they reach the origin although clients' would not. */
   readonly writtenFields?: readonly string[]
   readonly staleWhileRevalidate?: Seconds
+  /** Stored, but never on disk. */
+  readonly memoryOnly?: boolean
 }
 
 /** What must go; the schemes of URLs and prefixes do not matter. `soft` marks stale instead, so that stale-while-revalidate and stale-if-error go on serving. */

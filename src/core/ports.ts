@@ -234,7 +234,10 @@ export interface EgressRequest {
   readonly cache?: CacheWish
   /** How to connect; absent: as the limits say. */
   readonly connection?: OriginConnection
-  /** Several origins: one of them is asked instead of `url`, whose path starts with that of the first one's URL. */
+  /**
+   * Several origins: one of them is asked instead of `url`, whose path starts with that of the first one's URL. They are the
+   * owner's word, also where a program asks: the rules of a site hold on the way to them.
+   */
   readonly pool?: OriginPool
   /** Address of the client, for `client-hash`. */
   readonly client?: string
@@ -263,6 +266,8 @@ export interface EgressAnswer extends Answer {
   readonly cacheOutcome?: CacheOutcome
   /** How often this stored answer has been used, this time included; 0 where it came from the origin. */
   readonly cacheHits?: number
+  /** Who answered, where it came straight from an origin. */
+  readonly origin?: { readonly address: string; readonly port: number }
 }
 
 /** In a word, as logs and `cf-cache-status` have it. `dynamic`: the answer may not be stored. */

@@ -4,6 +4,7 @@ import { type Duplex, Readable } from 'node:stream'
 import { type Dispatcher, errors } from 'undici'
 import { EdgeError } from '#/core/errors.ts'
 import type { Answer, Body, HeaderList } from '#/core/exchange.ts'
+import type { EgressAnswer } from '#/core/ports.ts'
 import { setTrailers } from '#/core/trailers.ts'
 import type { Destination } from './destination.ts'
 import { fieldOf, fromOriginFields, fromOriginTrailers } from './header-fields.ts'
@@ -24,11 +25,13 @@ export interface OriginRequest {
   readonly connectMs: number
   /** Server name of TLS instead of the URL's host. */
   readonly sniHostname: string | undefined
+  /** Who will answer, where there is one address only. */
+  readonly origin: { readonly address: string; readonly port: number } | undefined
   readonly onInformational: ((status: number, headers: HeaderList) => void) | undefined
 }
 
 /** Resolves at the head of the final answer. Rejects with an `EdgeError`; later failures destroy the body with one. */
-export function fetchOrigin(origin: OriginPool, request: OriginRequest): Promise<Answer> {
+export function fetchOrigin(origin: OriginPool, request: OriginRequest): Promise<EgressAnswer> {
   return new Promise((resolve, reject) => {
     const { destination, signal } = request
     const body = request.body instanceof Readable ? lendBody(request.body) : request.body
@@ -57,7 +60,7 @@ export function fetchOrigin(origin: OriginPool, request: OriginRequest): Promise
 }
 
 interface Outcome {
-  resolve(answer: Answer): void
+  resolve(answer: EgressAnswer): void
   reject(error: EdgeError): void
 }
 
@@ -86,7 +89,7 @@ function createCall(origin: OriginPool, request: OriginRequest, outcome: Outcome
 
   function answer(value: Answer): void {
     settled = true
-    outcome.resolve(value)
+    outcome.resolve(request.origin === undefined ? value : Object.assign(value, { origin: request.origin }))
   }
 
   function fail(thrown: unknown): void {

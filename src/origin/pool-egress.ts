@@ -40,7 +40,7 @@ export function createPoolEgress(options: PoolEgressOptions): Egress {
     for (const origin of chosen.origins.slice(0, limits.originRetries + 1)) {
       health.note(site, origin, failure === undefined ? 'request' : 'retry')
       try {
-        return await egress.fetch(toOrigin(request, origin, path))
+        return await egress.fetch(toOrigin(request, origin, path, site))
       } catch (thrown) {
         failure = toEdgeError(thrown)
         if (failure.row.source === 'origin') health.note(site, origin, 'failure')
@@ -52,8 +52,10 @@ export function createPoolEgress(options: PoolEgressOptions): Egress {
 
   return {
     fetch(request) {
-      if ('site' in request.by)
-        return request.pool === undefined ? egress.fetch(request) : fetchPool(request, request.pool, request.by.site)
+      const { by, pool } = request
+      // Origins that a program's owner gave it are asked as those of a site are.
+      if (pool !== undefined) return fetchPool(request, pool, 'site' in by ? by.site : by.program)
+      if ('site' in by) return egress.fetch(request)
       const url = URL.parse(request.url)
       const own = url === null ? undefined : options.ownPool?.(url.hostname, url.pathname)
       if (url === null || own === undefined) return egress.fetch(request)
@@ -79,11 +81,11 @@ function pathBehind({ origins }: OriginPool, url: string): string {
   return pathname + search
 }
 
-function toOrigin(request: EgressRequest, origin: Origin, path: string): EgressRequest {
+function toOrigin(request: EgressRequest, origin: Origin, path: string, site: string): EgressRequest {
   const url = origin.url.replace(/\/$/, '') + path
-  const { by, method, body, wantsUpgrade, signal, onInformational } = request
+  const { method, body, wantsUpgrade, signal, onInformational } = request
   const headers = origin.overrideHost === undefined ? request.headers : withHost(request.headers, origin.overrideHost)
-  const one = { by, method, url, headers, body, wantsUpgrade, signal, connection: origin }
+  const one = { by: { site }, method, url, headers, body, wantsUpgrade, signal, connection: origin }
   return onInformational === undefined ? one : { ...one, onInformational }
 }
 

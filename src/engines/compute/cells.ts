@@ -10,7 +10,7 @@ import type { HostCalls, HostRun } from './host-calls.ts'
 import { createSheets } from './prepare-sheets.ts'
 import { programFacts } from './program-facts.ts'
 import { asHead, type HostHead } from './protocol.ts'
-import { CallFailure, type Head, type InCall } from './wire-messages.ts'
+import { CallFailure, type Head, type InCall, type Reply } from './wire-messages.ts'
 
 export type ComputeDeployment = Deployment & { readonly compute: ComputeCode }
 
@@ -37,21 +37,26 @@ class HeldRun implements HostRun {
   readonly program: Program
   readonly deployment: ComputeDeployment
   readonly request: ProgramRequest
+  readonly handOver: HostRun['handOver']
   #aborter: AbortController | undefined
+  #over = false
 
   constructor(cell: ComputeCell, run: Omit<HostRun, 'signal'>) {
     this.cell = cell
     this.program = run.program
     this.deployment = run.deployment
     this.request = run.request
+    this.handOver = run.handOver
   }
 
   get signal(): AbortSignal {
     this.#aborter ??= new AbortController()
+    if (this.#over) this.#aborter.abort()
     return this.#aborter.signal
   }
 
   end(): void {
+    this.#over = true
     this.#aborter?.abort()
   }
 }
@@ -84,7 +89,8 @@ export function createCells(options: ComputeEngineOptions): Cells {
       limits,
       ...purpose,
       onCall: (call) => answerCell(call, runs, options.hostCalls),
-      onTell: (head) => hear(head as unknown as HostHead, runs, options.hostCalls),
+      tellCalls: options.onCalled !== undefined,
+      onTell: (head) => hear(head, runs, options),
       onLine: (line) => log('cell says', { cell: name, line }),
     })
     cells.add(cell)
@@ -224,10 +230,12 @@ function endRun(runs: Runs, number: number): void {
 }
 
 /** What a cell says without wanting an answer. */
-function hear(head: HostHead, runs: Runs, hostCalls: HostCalls): void {
-  if (head.do === 'over') endRun(runs, head.run)
-  const run = runs.get(head.run)
-  if (run !== undefined && head.do === 'print') hostCalls.print?.(run, asHead(head), silent(asHead(head)))
+function hear(head: Head, runs: Runs, { hostCalls, onCalled }: ComputeEngineOptions): void {
+  const { do: what, run: number } = head as unknown as HostHead
+  if (what === 'over') endRun(runs, number)
+  else if (what === 'called') onCalled?.(String(head.name))
+  const run = runs.get(number)
+  if (run !== undefined && what === 'print') hostCalls.print?.(run, head, silent(head))
 }
 
 /** A call whose answer nobody hears. */
@@ -255,13 +263,13 @@ function answerCell(call: InCall, runs: Runs, hostCalls: HostCalls): void {
     call.fail(new CallFailure('bad_request', `There is no ${run === undefined ? 'such request' : name}.`))
     return
   }
-  Promise.resolve()
-    .then(() => hostCall(run, call.head, call))
-    .then(
-      (reply) => reply && call.reply(reply),
-      (thrown) => {
-        const { code, message } = thrown instanceof CallFailure ? thrown : toEdgeError(thrown)
-        call.fail(new CallFailure(code, message))
-      },
-    )
+  // Begun at once: what the cell says next, the end of the request above all, must find it under way.
+  const answering = new Promise<Reply | undefined>((resolve) => resolve(hostCall(run, call.head, call)))
+  answering.then(
+    (reply) => reply && call.reply(reply),
+    (thrown) => {
+      const { code, message } = thrown instanceof CallFailure ? thrown : toEdgeError(thrown)
+      call.fail(new CallFailure(code, message))
+    },
+  )
 }

@@ -1,6 +1,7 @@
 /** The Compute engine: WebAssembly programs of Fastly Compute in cells, processes apart from those that hold connections. */
 import { mkdir } from 'node:fs/promises'
 import { EdgeError } from '#/core/errors.ts'
+import type { Answer } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Blobs, Engine, ProgramAnswer, ProgramRequest, Proof } from '#/core/ports.ts'
 import type { Deployment, Program } from '#/core/snapshot.ts'
@@ -24,6 +25,8 @@ export interface ComputeEngineOptions {
   readonly customer: string
   readonly log: (message: string, facts?: object) => void
   readonly hostCalls: HostCalls
+  /** Hears `module.name` of each host call that programs make, once a cell: which part of the ABI is in use. */
+  readonly onCalled?: (name: string) => void
 }
 
 export interface ComputeEngine extends Engine {
@@ -87,7 +90,11 @@ async function run(
     throw new EdgeError('overloaded', `${limits.computeInFlight} requests are in this program's cell.`)
   await cells.load(cell, program, deployment)
   if (request.signal.aborted) throw new EdgeError('client_gone', 'The client left.')
-  const run = cells.hold(cell, { program, deployment, request })
+  let handedOver: Answer | undefined
+  const handOver = (answer: Answer) => {
+    handedOver = answer
+  }
+  const run = cells.hold(cell, { program, deployment, request, handOver })
   const head = runHead(deployment, run, request)
   const call = cell.line.call(asHead(head), request.body === null ? null : 'stream', {
     onNote: ({ status, headers }) => request.onInformational?.(status as number, headers as string[]),
@@ -98,6 +105,7 @@ async function run(
     const { head: answer, body } = await call.reply
     const { status, headers, start, over } = answer as unknown as AnswerHead
     if (over === true) cells.release(run)
+    if (handedOver !== undefined) return { ...handedOver, start }
     return { status, headers, start, body: body instanceof InBody ? toReadable(body) : body }
   } catch (failure) {
     throw toFailure(failure, program.name)

@@ -1,5 +1,6 @@
 /** What programs in cells ask of this node: one function a name. The node decides by its own records, never by the cell's word. */
 import type { ComputeCode } from '#/core/compute.ts'
+import type { Answer } from '#/core/exchange.ts'
 import type { ProgramRequest } from '#/core/ports.ts'
 import type { Deployment, Program } from '#/core/snapshot.ts'
 import type { Head, InCall, Reply } from './wire-messages.ts'
@@ -11,6 +12,8 @@ export interface HostRun {
   readonly request: ProgramRequest
   /** Aborted when the request is over; made when it is first asked for. */
   readonly signal: AbortSignal
+  /** This answer goes to the client, whatever the cell says: its connection was given to a backend. */
+  readonly handOver: (answer: Answer) => void
 }
 
 /** Throws an `EdgeError` or `CallFailure`; undefined where the call was answered through `call` itself. */

@@ -2,7 +2,7 @@
 import type { ComputeCode } from '#/core/compute.ts'
 import type { Client, HeaderList } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
-import type { Origin } from '#/core/origin.ts'
+import { type Origin, tlsVersions } from '#/core/origin.ts'
 import type { ProgramRequest } from '#/core/ports.ts'
 import type { Deployment, Program } from '#/core/snapshot.ts'
 import type { BackendFacts, ClientFacts, ProgramFacts, RunHead } from './protocol.ts'
@@ -31,7 +31,7 @@ export function programFacts(
   }
 }
 
-function backendFacts(backend: Origin, limits: Limits): BackendFacts {
+export function backendFacts(backend: Origin, limits: Limits): BackendFacts {
   const { protocol, hostname, port } = new URL(backend.url)
   const tls = protocol === 'https:'
   return {
@@ -43,6 +43,9 @@ function backendFacts(backend: Origin, limits: Limits): BackendFacts {
     connectTimeoutMs: backend.connectTimeoutMs ?? limits.siteOriginConnectMs,
     firstByteTimeoutMs: backend.firstByteTimeoutMs ?? limits.siteOriginFirstByteMs,
     betweenBytesTimeoutMs: backend.betweenBytesTimeoutMs ?? limits.siteOriginBetweenBytesMs,
+    keepAliveMs: backend.keepAliveMs ?? limits.originKeepAliveMs,
+    ...(backend.minTlsVersion && { minTlsVersion: tlsVersions.indexOf(backend.minTlsVersion) }),
+    ...(backend.maxTlsVersion && { maxTlsVersion: tlsVersions.indexOf(backend.maxTlsVersion) }),
   }
 }
 

@@ -97,6 +97,10 @@ export interface BackendFacts {
   readonly connectTimeoutMs: number
   readonly firstByteTimeoutMs: number
   readonly betweenBytesTimeoutMs: number
+  readonly keepAliveMs: number
+  /** `tls_version` of the ABI; absent: as OpenSSL has it. */
+  readonly minTlsVersion?: number
+  readonly maxTlsVersion?: number
 }
 
 /** Node → cell: one request. The reply is the program's answer; it may come long before the program ends. */

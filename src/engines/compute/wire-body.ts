@@ -1,5 +1,6 @@
 /** Bodies on the line between a node and a Compute cell: what arrives is pulled, what leaves waits for credit. */
 import { Readable } from 'node:stream'
+import { setTrailers, trailersOf } from '#/core/trailers.ts'
 
 /** Bytes that arrive. One reader; `read` gives what is there, or waits. */
 export class InBody {
@@ -7,7 +8,7 @@ export class InBody {
   readonly #line: { consumed(bytes: number): void; cancelled(): void }
   #over: 'no' | 'ended' | 'broken' | 'cancelled' = 'no'
   #reason = ''
-  #waiting: (() => void) | undefined
+  readonly #waiting: (() => void)[] = []
   /** There after the end, where the sender gave some. */
   trailers: readonly string[] | undefined
 
@@ -24,9 +25,7 @@ export class InBody {
     }
     if (this.#over === 'ended') return null
     if (this.#over !== 'no') throw new Error(this.#reason)
-    return new Promise<void>((resolve) => {
-      this.#waiting = resolve
-    }).then(() => this.read())
+    return new Promise<void>((resolve) => this.#waiting.push(resolve)).then(() => this.read())
   }
 
   /** Can `read` answer at once? */
@@ -37,13 +36,7 @@ export class InBody {
   /** Calls back once `ready` is true. */
   whenReady(callback: () => void): void {
     if (this.ready) callback()
-    else {
-      const before = this.#waiting
-      this.#waiting = () => {
-        before?.()
-        callback()
-      }
-    }
+    else this.#waiting.push(callback)
   }
 
   cancel(): void {
@@ -80,11 +73,12 @@ export class InBody {
   }
 
   #wake(): void {
-    const waiting = this.#waiting
-    this.#waiting = undefined
-    waiting?.()
+    for (const resolve of this.#waiting.splice(0)) resolve()
   }
 }
+
+/** Longer writes leave in several frames. */
+const pieceBytes = 256 * 1024
 
 /** Bytes that leave. */
 export class OutBody {
@@ -94,6 +88,7 @@ export class OutBody {
   #waiting: (() => void)[] = []
   /** Set when nobody reads any more: more bytes are thrown away. */
   cutReason: string | undefined
+  /** The reader is gone, or the body was broken off: what feeds it may stop. */
   onCut: (() => void) | undefined
 
   constructor(
@@ -108,7 +103,7 @@ export class OutBody {
   write(bytes: Uint8Array): Promise<void> | undefined {
     if (this.#over || bytes.length === 0) return undefined
     this.#credit -= bytes.length
-    this.#line.data(bytes)
+    for (let at = 0; at < bytes.length; at += pieceBytes) this.#line.data(bytes.subarray(at, at + pieceBytes))
     if (this.#credit > 0) return undefined
     return new Promise((resolve) => this.#waiting.push(resolve))
   }
@@ -132,6 +127,7 @@ export class OutBody {
     if (this.#over) return
     this.#close()
     this.#line.fail(reason)
+    this.onCut?.()
   }
 
   /** @internal The line's side: the reader consumed bytes. */
@@ -167,7 +163,10 @@ export function toReadable(body: InBody): Readable {
       Promise.resolve()
         .then(() => body.read())
         .then(
-          (chunk) => this.push(chunk),
+          (chunk) => {
+            if (chunk === null && body.trailers !== undefined) setTrailers(this, [...body.trailers])
+            this.push(chunk)
+          },
           (error: Error) => this.destroy(error),
         )
     },
@@ -187,7 +186,7 @@ export function pumpInto(out: OutBody, source: Readable): void {
     source.pause()
     full.then(() => source.resume())
   })
-  source.once('end', () => out.end())
+  source.once('end', () => out.end(trailersOf(source)))
   source.once('error', (error) => out.fail(error.message))
   source.once('close', () => out.fail('broken off'))
 }

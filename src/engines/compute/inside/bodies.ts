@@ -3,6 +3,9 @@ import type { HeaderList } from '#/core/exchange.ts'
 import { InBody, type OutBody } from '../wire-body.ts'
 import { refuse, status } from './status.ts'
 
+/** Longer bodies are sent as streams. */
+const wholeBytes = 1024 * 1024
+
 /** A body that is read, or built to be sent. */
 export class GuestBody {
   /** In order. Bytes of the program are copied when they are taken in. */
@@ -10,7 +13,7 @@ export class GuestBody {
   readonly #cap: number
   #held = 0
   trailers: HeaderList = []
-  /** From `Content-Length` of what arrives. */
+  /** From `Content-Length` of what arrives: bytes still to come. */
   announced: number | undefined
 
   /** `cap`: bytes of it that may lie in memory. */
@@ -30,6 +33,8 @@ export class GuestBody {
 
   /** Takes over all of the other body. */
   append(other: GuestBody): void {
+    const arriving = (parts: readonly (Uint8Array | InBody)[]) => parts.some((part) => part instanceof InBody)
+    if (arriving(other.#parts)) this.announced = arriving(this.#parts) ? undefined : other.announced
     this.#parts.push(...other.#parts.splice(0))
     this.#held += other.#held
     other.#held = 0
@@ -45,7 +50,7 @@ export class GuestBody {
         const chunk = part.read()
         if (chunk instanceof Promise) return chunk.then((bytes) => this.#arrived(part, bytes, most))
         if (chunk === null) this.#ended(part)
-        else this.#parts.unshift(chunk)
+        else this.#took(chunk)
         continue
       }
       if (part.length <= most) {
@@ -61,9 +66,14 @@ export class GuestBody {
   }
 
   #arrived(part: InBody, bytes: Uint8Array | null, most: number): Uint8Array | null | Promise<Uint8Array | null> {
-    if (bytes !== null) this.#parts.unshift(bytes)
+    if (bytes !== null) this.#took(bytes)
     else this.#ended(part)
     return this.read(most)
+  }
+
+  #took(bytes: Uint8Array): void {
+    this.#parts.unshift(bytes)
+    if (this.announced !== undefined) this.announced = Math.max(0, this.announced - bytes.length)
   }
 
   #ended(part: InBody): void {
@@ -71,18 +81,24 @@ export class GuestBody {
     if (part.trailers !== undefined) this.trailers.push(...part.trailers)
   }
 
-  /** Bytes when they are all there; undefined while some still arrive. */
+  /** Bytes when they are all there and few enough for one frame; undefined while some still arrive. */
   whole(): Uint8Array | undefined {
-    if (this.#parts.some((part) => part instanceof InBody)) return undefined
+    if (this.#held > wholeBytes || this.#parts.some((part) => part instanceof InBody)) return undefined
     return this.#parts.length === 1 ? (this.#parts[0] as Uint8Array) : Buffer.concat(this.#parts as Uint8Array[])
+  }
+
+  /** Bytes of it that lie in this process. */
+  get heldBytes(): number {
+    return this.#held
   }
 
   /** Undefined where it cannot be known before the end. */
   get length(): number | undefined {
     let sum = 0
     for (const part of this.#parts) {
-      if (part instanceof InBody) return this.#parts.length === 1 ? this.announced : undefined
-      sum += part.length
+      if (!(part instanceof InBody)) sum += part.length
+      else if (this.announced === undefined) return undefined
+      else sum += this.announced
     }
     return sum
   }
@@ -110,6 +126,8 @@ export class GuestBody {
 
   /** Sends all of it, then what `then` says; errors of what arrives break the way out off. */
   async pumpTo(out: OutBody, finish: boolean): Promise<void> {
+    // Whoever waits for more of what arrives need not, once nobody takes it.
+    out.onCut = () => this.drop()
     try {
       for (;;) {
         const bytes = await this.read(65_536)

@@ -32,6 +32,11 @@ export class Handles {
     return held
   }
 
+  /** What is there, if anything. */
+  peek(handle: number): object | undefined {
+    return this.#held[handle >>> 0]
+  }
+
   any(handle: number): object {
     return this.#held[handle >>> 0] ?? refuse(status.badHandle)
   }

@@ -1,5 +1,6 @@
 /** Requests and responses as a program builds and reads them. */
 import type { HeaderList } from '#/core/exchange.ts'
+import { headerValue } from '#/http/header-list.ts'
 import { refuse, status } from './status.ts'
 
 /** `http_version` of the ABI. */
@@ -13,6 +14,12 @@ export interface CacheOverride {
   /** Answers of this request must not be kept on disk. */
   readonly pci: boolean
   readonly surrogateKey: string
+}
+
+/** `Content-Length`, where it is a number. */
+export function announcedLength(headers: HeaderList): number | undefined {
+  const field = headerValue(headers, 'content-length')
+  return field !== undefined && /^\d{1,15}$/.test(field) ? Number(field) : undefined
 }
 
 export class GuestRequest {

@@ -19,7 +19,7 @@ export async function runRequest(sandbox: Sandbox, turns: Turns): Promise<void> 
   else if (failure !== undefined) sandbox.failAfterAnswer(failure.message)
   else sandbox.endWithAnswer()
   sandbox.flush()
-  await sandbox.settled()
+  await sandbox.settled(failure !== undefined)
   sandbox.finish()
 }
 

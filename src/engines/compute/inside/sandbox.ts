@@ -1,11 +1,11 @@
 /** One request in one instance: what host calls act on. Everything of it is gone when the request is over. */
 
-import { type AnswerHead, asHead, type RunHead } from '../protocol.ts'
+import { type AnswerHead, asHead, type BackendFacts, type RunHead } from '../protocol.ts'
 import type { InCall, Line } from '../wire-messages.ts'
-import { GuestBody } from './bodies.ts'
+import { GuestBody, StreamingBody } from './bodies.ts'
 import { Handles } from './handles.ts'
 import type { GuestMemory } from './memory.ts'
-import { GuestRequest, httpVersion } from './messages.ts'
+import { announcedLength, GuestRequest, httpVersion } from './messages.ts'
 import type { CellLimits, LoadedProgram } from './program.ts'
 
 /** Why a program was ended from outside. */
@@ -32,6 +32,8 @@ export class Sandbox {
   memory!: GuestMemory
   readonly startedAt = performance.now()
   cpuMs = 0
+  /** When its latest turn began, in `performance.now()`. */
+  turnBegan = 0
   /** The watch stopped its turn. */
   stopped = false
   endReason: EndReason | undefined
@@ -39,6 +41,8 @@ export class Sandbox {
   answered = false
   /** How its instance came to be; for the answer's head. */
   start: 'cold' | 'warm' | 'pooled' = 'cold'
+  /** Backends that the program described itself, by name. */
+  readonly backends = new Map<string, BackendFacts>()
   /** Backend requests so far. */
   fetches = 0
   readonly request: GuestRequest
@@ -74,6 +78,7 @@ export class Sandbox {
     this.request.headers.list = [...run.headers]
     this.request.downstream = true
     this.requestBody = new GuestBody(parts.limits.bodyBytes, parts.call.body)
+    this.requestBody.announced = announcedLength(run.headers)
   }
 
   get over(): boolean {
@@ -114,11 +119,19 @@ export class Sandbox {
     this.#tasks.push(task)
   }
 
-  /** Resolves when everything that the program left running has ended. */
-  async settled(): Promise<void> {
+  /** Resolves when everything that the program left running has ended; where it `failed`, that ends now. */
+  async settled(failed: boolean): Promise<void> {
+    if (failed) this.#runEndings()
+    for (const held of this.handles.all())
+      if (held instanceof StreamingBody) held.out.fail('the program ended before it closed the body')
+    this.#endLines()
+    await Promise.all(this.#tasks)
+  }
+
+  /** Lines that no newline ended are lines all the same. */
+  #endLines(): void {
     for (const stream of ['stdout', 'stderr'] as const)
       if (this.#lines[stream] !== '') this.output(stream, Buffer.from('\n'))
-    await Promise.all(this.#tasks)
   }
 
   /** The whole answer. It leaves when the program waits or ends, so that one frame may say both. */
@@ -139,6 +152,8 @@ export class Sandbox {
     if (answer === undefined || this.#tasks.length > 0) return false
     this.#answer = undefined
     this.#toldOver = true
+    // The node takes no word of a request that is over.
+    this.#endLines()
     this.call.reply({ head: asHead({ ...answer.head, over: true }), body: answer.body })
     return true
   }
@@ -155,7 +170,11 @@ export class Sandbox {
   }
 
   finish(): void {
-    for (const ending of this.#endings.splice(0)) ending()
+    this.#runEndings()
     if (!this.#toldOver) this.line.tell({ do: 'over', run: this.run.run })
+  }
+
+  #runEndings(): void {
+    for (const ending of this.#endings.splice(0)) ending()
   }
 }

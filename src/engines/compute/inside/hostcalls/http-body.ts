@@ -1,8 +1,12 @@
 /** `fastly_http_body`: what is read of requests and answers, and written to them. */
 import { GuestBody, StreamingBody } from '../bodies.ts'
 import type { HostcallModule } from '../hostcall.ts'
+import { Fields } from '../messages.ts'
 import type { Sandbox } from '../sandbox.ts'
 import { refuse, status } from '../status.ts'
+
+type One = [pointer: number, capacity: number, written: number]
+type Many = [pointer: number, capacity: number, cursor: number, endingCursor: number, written: number]
 
 export function newBody(sandbox: Sandbox): GuestBody {
   return new GuestBody(sandbox.limits.bodyBytes)
@@ -41,11 +45,12 @@ export const httpBody: HostcallModule = {
       if (target instanceof GuestBody) return target.append(source)
       if (!(target instanceof StreamingBody)) refuse(status.badHandle)
       target.after(() => source.pumpTo(target.out, false))
+      sandbox.lasts(target.queue!)
     },
     close(sandbox, handle: number) {
       const body = sandbox.handles.any(handle)
       if (body instanceof GuestBody) sandbox.handles.take(handle, GuestBody).drop()
-      else if (body instanceof StreamingBody) finish(sandbox.handles.take(handle, StreamingBody))
+      else if (body instanceof StreamingBody) finish(sandbox, sandbox.handles.take(handle, StreamingBody))
       else refuse(status.badHandle)
     },
     abandon(sandbox, handle: number) {
@@ -65,14 +70,35 @@ export const httpBody: HostcallModule = {
       const body = sandbox.handles.any(handle)
       if (!(body instanceof GuestBody || body instanceof StreamingBody)) refuse(status.badHandle)
       const { memory } = sandbox
-      body.trailers.push(memory.latin1(name, nameLength).toLowerCase(), memory.latin1(value, valueLength))
+      const fields = new Fields(body.trailers)
+      fields.append(memory.latin1(name, nameLength), memory.latin1(value, valueLength))
+    },
+    trailer_names_get(sandbox, handle: number, ...where: Many) {
+      sandbox.memory.giveMany(trailersOf(sandbox, handle).names(), ...where)
+    },
+    trailer_value_get(sandbox, handle: number, name: number, nameLength: number, ...where: One) {
+      const value = trailersOf(sandbox, handle).first(sandbox.memory.latin1(name, nameLength))
+      if (value === undefined) return status.none
+      sandbox.memory.give(Buffer.from(value, 'latin1'), ...where)
+      return status.ok
+    },
+    trailer_values_get(sandbox, handle: number, name: number, nameLength: number, ...where: Many) {
+      const values = trailersOf(sandbox, handle).values(sandbox.memory.latin1(name, nameLength))
+      sandbox.memory.giveMany(values, ...where)
     },
   },
 }
 
 /** The end of a body that streams comes after what was appended to it. */
-function finish(body: StreamingBody): void {
+function finish(sandbox: Sandbox, body: StreamingBody): void {
   const trailers = body.trailers.length > 0 ? body.trailers : undefined
   if (body.queue === undefined) body.out.end(trailers)
-  else body.queue.then(() => body.out.end(trailers))
+  else sandbox.lasts(body.queue.then(() => body.out.end(trailers)))
+}
+
+/** Trailers come after the last byte: until that was read, nobody knows them. */
+function trailersOf(sandbox: Sandbox, handle: number): Fields {
+  const body = sandbox.handles.get(handle, GuestBody)
+  if (!body.ended) refuse(status.again, 'the body was not read to its end')
+  return new Fields(body.trailers)
 }

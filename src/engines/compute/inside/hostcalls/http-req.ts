@@ -3,7 +3,12 @@ import type { HostcallModule } from '../hostcall.ts'
 import { GuestRequest } from '../messages.ts'
 import type { Sandbox } from '../sandbox.ts'
 import { refuse, status } from '../status.ts'
+import { registerDynamicBackend } from './dynamic-backend.ts'
 import { fieldCalls } from './fields-calls.ts'
+import { handOverCalls, handOverWaits } from './hand-over.ts'
+import { olderDownstreamCalls } from './http-downstream.ts'
+import { requestSettings } from './request-settings.ts'
+import { sendCalls, sendWaits } from './send-calls.ts'
 
 /** Handles of the client's request and its body: the same ones however often it is asked for. */
 export function downstream(sandbox: Sandbox): { readonly request: number; readonly body: number } {
@@ -21,7 +26,13 @@ const method = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}$/
 
 export const httpReq: HostcallModule = {
   name: 'fastly_http_req',
+  waits: new Set([...sendWaits, ...handOverWaits, 'register_dynamic_backend', 'fastly_key_is_valid']),
   calls: {
+    ...sendCalls,
+    ...requestSettings,
+    ...olderDownstreamCalls,
+    ...handOverCalls,
+    register_dynamic_backend: registerDynamicBackend,
     ...fieldCalls((sandbox, handle) => requestOf(sandbox, handle).headers),
     body_downstream_get(sandbox, requestOut: number, bodyOut: number) {
       const { request, body } = downstream(sandbox)

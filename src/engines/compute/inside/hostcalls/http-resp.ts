@@ -1,10 +1,13 @@
 /** `fastly_http_resp`: answers, of backends and to the client. */
-import { asHead } from '../../protocol.ts'
+import type { HeaderList } from '#/core/exchange.ts'
+import { type AnswerHead, asHead } from '../../protocol.ts'
 import { GuestBody, StreamingBody } from '../bodies.ts'
 import type { HostcallModule } from '../hostcall.ts'
-import { GuestResponse } from '../messages.ts'
+import { Fields, GuestResponse } from '../messages.ts'
+import { PendingRequest } from '../pending-request.ts'
 import type { Sandbox } from '../sandbox.ts'
 import { refuse, status } from '../status.ts'
+import { giveAddress } from './downstream-facts.ts'
 import { fieldCalls } from './fields-calls.ts'
 
 const responseOf = (sandbox: Sandbox, handle: number) => sandbox.handles.get(handle, GuestResponse)
@@ -33,6 +36,30 @@ export const httpResp: HostcallModule = {
       if (version < 0 || version > 4) refuse(status.invalidArgument)
       responseOf(sandbox, handle).version = version
     },
+    framing_headers_mode_set(sandbox, handle: number, mode: number) {
+      if (mode !== 0 && mode !== 1) refuse(status.invalidArgument)
+      responseOf(sandbox, handle).framing = mode
+    },
+    http_keepalive_mode_set(sandbox, handle: number, mode: number) {
+      if (mode !== 0 && mode !== 1) refuse(status.invalidArgument)
+      responseOf(sandbox, handle).keepAlive = mode
+    },
+    get_addr_dest_ip(sandbox, handle: number, pointer: number, written: number) {
+      const { origin } = responseOf(sandbox, handle)
+      return origin === undefined ? status.none : giveAddress(sandbox, origin.address, pointer, written)
+    },
+    get_addr_dest_port(sandbox, handle: number, out: number) {
+      const { origin } = responseOf(sandbox, handle)
+      if (origin === undefined) return status.none
+      sandbox.memory.u16(out, origin.port)
+      return status.ok
+    },
+    send_downstream_pending(sandbox, handle: number) {
+      if (sandbox.answered) refuse(status.error, 'an answer was sent already')
+      const pending = sandbox.handles.take(handle, PendingRequest)
+      sandbox.answered = true
+      sandbox.lasts(answerWith(sandbox, pending))
+    },
     send_downstream(sandbox, responseHandle: number, bodyHandle: number, streaming: number) {
       const response = sandbox.handles.get(responseHandle, GuestResponse)
       const body = sandbox.handles.get(bodyHandle, GuestBody)
@@ -40,7 +67,7 @@ export const httpResp: HostcallModule = {
       if (sandbox.answered) refuse(status.error, 'an answer was sent already')
       sandbox.answered = true
       sandbox.handles.take(responseHandle, GuestResponse)
-      const head = { status: response.status, headers: response.headers.list, start: sandbox.start }
+      const head = answerHead(sandbox, response, streaming === 1 ? undefined : body.length)
       const whole = streaming === 1 ? undefined : body.whole()
       if (whole !== undefined) {
         sandbox.handles.take(bodyHandle, GuestBody)
@@ -54,11 +81,48 @@ export const httpResp: HostcallModule = {
         sandbox.lasts(sent)
         return
       }
+      sandbox.lasts(sent)
       const stream = new StreamingBody(out)
       stream.after(() => sent)
       sandbox.handles.replace(bodyHandle, stream)
     },
   },
+}
+
+/**
+ * Framing is ours to write unless the program took it over and wrote a length; a length that is known goes along. Where
+ * there is no body by the rules of HTTP, the program's length describes what a GET would get.
+ */
+function answerHead(sandbox: Sandbox, { status: code, headers, framing }: GuestResponse, length?: number): AnswerHead {
+  const announced = headers.values('content-length')
+  const bodyless = code === 204 || code === 304 || sandbox.run.method === 'HEAD'
+  const manual = (framing === 1 || bodyless) && announced.length === 1 && /^\d{1,15}$/.test(announced[0]!)
+  const list: HeaderList = []
+  for (let index = 0; index < headers.list.length; index += 2) {
+    const name = headers.list[index]!
+    if (name === 'transfer-encoding' || (name === 'content-length' && !manual)) continue
+    list.push(name, headers.list[index + 1]!)
+  }
+  if (!manual && !bodyless && length !== undefined) list.push('content-length', String(length))
+  return { status: code, headers: list, start: sandbox.start }
+}
+
+/** The backend's answer goes to the client as it comes; where there is none, an answer that says so. */
+async function answerWith(sandbox: Sandbox, pending: PendingRequest): Promise<void> {
+  const outcome = await pending.settled()
+  if ('failed' in outcome) {
+    const fields = new Fields(['content-type', 'text/plain; charset=utf-8'])
+    pending.apply(fields, 'error')
+    const head = asHead({ status: 503, headers: fields.list, start: sandbox.start })
+    sandbox.call.reply({ head, body: Buffer.from(`${outcome.message}\n`) })
+    return
+  }
+  const { response, body } = outcome
+  pending.apply(response.headers, 'response')
+  const head = asHead(answerHead(sandbox, response, body.length))
+  const whole = body.whole()
+  sandbox.call.reply({ head: asHead(head), body: whole ?? 'stream' })
+  if (whole === undefined) await body.pumpTo(sandbox.call.out, true)
 }
 
 /** 103 passes; the answer itself is still to come. */

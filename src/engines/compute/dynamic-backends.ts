@@ -1,0 +1,100 @@
+/** Backends by name: those of the service, and those that a program describes while it answers one request. */
+import { X509Certificate } from 'node:crypto'
+import { EdgeError } from '#/core/errors.ts'
+import type { Limits } from '#/core/limits.ts'
+import { type Origin, tlsVersions } from '#/core/origin.ts'
+import type { Seal } from '#/core/ports.ts'
+import type { DynamicBackend } from './fetch-protocol.ts'
+import type { HostRun } from './host-calls.ts'
+import { backendFacts } from './program-facts.ts'
+import type { BackendFacts } from './protocol.ts'
+
+export interface KnownBackend {
+  readonly origin: Origin
+  /** The service's owner said so; else it is the program's own word. */
+  readonly configured: boolean
+}
+
+export interface DynamicBackends {
+  /** Throws `bad_request` for what does not make a backend. Returns what the program may know of it. */
+  add(run: HostRun, backend: DynamicBackend): BackendFacts
+  get(run: HostRun, name: string): Origin | undefined
+}
+
+/** Throws `not_found`. */
+export function backendOf(run: HostRun, name: string, dynamic: DynamicBackends): KnownBackend {
+  const configured = run.deployment.compute.backends.find((one) => one.name === name)
+  if (configured !== undefined) return { origin: configured, configured: true }
+  const origin = dynamic.get(run, name)
+  if (origin === undefined) throw new EdgeError('not_found', `There is no backend ${name}.`)
+  return { origin, configured: false }
+}
+
+export function createDynamicBackends({
+  seal,
+  limits,
+}: {
+  readonly seal: Pick<Seal, 'seal'>
+  readonly limits: Limits
+}): DynamicBackends {
+  const byRun = new WeakMap<HostRun, Map<string, Origin>>()
+  return {
+    add(run, backend) {
+      const origin = toOrigin(backend, seal, limits)
+      const ours = byRun.get(run) ?? new Map<string, Origin>()
+      if (ours.size >= limits.computeHandles) throw new EdgeError('bad_request', 'Too many backends.')
+      ours.set(backend.name, origin)
+      byRun.set(run, ours)
+      return backendFacts(origin, limits)
+    },
+    get: (run, name) => byRun.get(run)?.get(name),
+  }
+}
+
+function toOrigin(backend: DynamicBackend, seal: Pick<Seal, 'seal'>, limits: Limits): Origin {
+  const { name, target, tls, clientCertificate, clientKey, caCertificate } = backend
+  const url = /^[^/?#@\\\s]+$/.test(target) ? URL.parse(`${tls ? 'https' : 'http'}://${target}`) : null
+  if (url === null) throw new EdgeError('bad_request', `Not a host: ${target.slice(0, 200)}`)
+  for (const pem of [clientCertificate, caCertificate]) if (pem !== undefined) checkCertificate(pem)
+  return {
+    name,
+    url: url.origin,
+    weight: 100,
+    ...(backend.overrideHost !== undefined && { overrideHost: backend.overrideHost }),
+    connectTimeoutMs: backend.connectTimeoutMs ?? limits.siteOriginConnectMs,
+    firstByteTimeoutMs: backend.firstByteTimeoutMs ?? limits.siteOriginFirstByteMs,
+    betweenBytesTimeoutMs: backend.betweenBytesTimeoutMs ?? limits.siteOriginBetweenBytesMs,
+    ...(backend.keepAliveMs !== undefined && { keepAliveMs: backend.keepAliveMs }),
+    ...(backend.maxConnections !== undefined && {
+      maxConnections: Math.min(backend.maxConnections, limits.originConnections),
+    }),
+    ...(backend.maxUse !== undefined && { maxUse: backend.maxUse }),
+    ...(backend.maxLifetimeMs !== undefined && { maxLifetimeMs: backend.maxLifetimeMs }),
+    // Both may come with the target's port.
+    ...(backend.certificateHostname !== undefined && { certificateHostname: nameOnly(backend.certificateHostname) }),
+    ...(backend.sniHostname !== undefined && { sniHostname: nameOnly(backend.sniHostname) }),
+    ...(caCertificate !== undefined && { caCertificate }),
+    ...(clientCertificate !== undefined &&
+      clientKey !== undefined && { clientCertificate, clientKey: seal.seal(clientKey) }),
+    ...(backend.minTlsVersion !== undefined && { minTlsVersion: tlsVersion(backend.minTlsVersion) }),
+    ...(backend.maxTlsVersion !== undefined && { maxTlsVersion: tlsVersion(backend.maxTlsVersion) }),
+  }
+}
+
+function nameOnly(host: string): string {
+  return host.replace(/:\d+$/, '')
+}
+
+function tlsVersion(number: number): (typeof tlsVersions)[number] {
+  const version = tlsVersions[number]
+  if (version === undefined) throw new EdgeError('bad_request', 'Not a version of TLS.')
+  return version
+}
+
+function checkCertificate(pem: string): void {
+  try {
+    new X509Certificate(pem)
+  } catch {
+    throw new EdgeError('bad_request', 'Not a certificate in PEM.')
+  }
+}
