@@ -29,7 +29,7 @@ import { type Address, createEdge, type Edge } from '#/edge/edge.ts'
 import { createLocate } from '#/edge/locate.ts'
 import { createLog, type LogOptions } from '#/edge/log.ts'
 import { createMetrics } from '#/edge/metrics.ts'
-import { ownPool, ownProgram, ownSite } from '#/edge/own-hosts.ts'
+import { chosenProgram, ownPool, ownProgram, ownSite } from '#/edge/own-hosts.ts'
 import { createProgramEgress } from '#/edge/program-egress.ts'
 import { createPurgeByUrl } from '#/edge/purge-by-url.ts'
 import { createRequestTraces } from '#/edge/request-traces.ts'
@@ -48,7 +48,7 @@ import { createDialer } from '#/origin/dialer.ts'
 import { createEgress } from '#/origin/egress.ts'
 import { createHealthChecks } from '#/origin/health-checks.ts'
 import { addOriginMetrics } from '#/origin/origin-metrics.ts'
-import { withOwnPrograms } from '#/origin/own-programs.ts'
+import { createProgramCalls, withOwnProbes, withOwnPrograms } from '#/origin/own-programs.ts'
 import { createPoolEgress } from '#/origin/pool-egress.ts'
 import { createClientKeys } from '#/stores/client-keys.ts'
 import { openItemStores } from '#/stores/item-stores.ts'
@@ -135,7 +135,15 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
         .map(({ host, port }) => ({ address: host, port })),
   }
   const direct = createEgress({ ...waysOut, seal, ownSite: (host, path) => ownSite(served, host, path) })
-  const health = createHealthChecks({ egress: direct, limits, clock, random: Math.random })
+  const programAt = (host: string, path: string) => ownProgram(served, host, path)
+  const ownPrograms = { programAt, engine: () => engine, limits }
+  const isProgram = (site: string) => served.programs.has(site)
+  const health = createHealthChecks({
+    egress: withOwnProbes(direct, { ...ownPrograms, isProgram }),
+    limits,
+    clock,
+    random: Math.random,
+  })
   addOriginMetrics({ registry: metrics.registry, states: () => health.states(), limits })
   const pools = createPoolEgress({
     egress: direct,
@@ -144,7 +152,6 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     random: Math.random,
     ownPool: (host, path) => ownPool(served, host, path),
   })
-  const programAt = (host: string, path: string) => ownProgram(served, host, path)
   const store = await createCacheStore({
     folder: join(data, 'cache'),
     memoryBytes: limits.cacheMemoryBytes,
@@ -156,7 +163,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
   await mkdir(join(data, 'purges'), { recursive: true })
   const journal = await openPurgeJournal(join(data, 'purges'))
   const egress = createSharedCache({
-    next: withAnswerRules(withOwnPrograms(pools, { programAt, engine: () => engine, limits })),
+    next: withAnswerRules(withOwnPrograms(pools, ownPrograms)),
     store,
     journal,
     limits,
@@ -182,6 +189,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     seal,
     assets,
     egress: programEgress,
+    callProgram: createProgramCalls({ chosen: (name) => chosenProgram(served, name), engine: () => engine, limits }),
     programCache: egress.programs,
     purge: egress.purge,
     traces,
