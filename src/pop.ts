@@ -76,6 +76,8 @@ export interface RunningPop {
   /** URLs, without a slash at the end. */
   readonly addresses: { readonly http: string; readonly https?: string; readonly api: string }
   readonly accountId: string
+  /** What this machine lacks, a sentence each; the node runs without. */
+  readonly lacks: readonly string[]
   /** Stops accepting, finishes what is in flight, closes everything. */
   stop(): Promise<void>
 }
@@ -237,6 +239,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
   })
   closer.add(() => compute.close())
   const engine = joinEngines(workers, compute)
+  const lacks = compute.slowReset === undefined ? [] : [`Compute programs run slower here: ${compute.slowReset}.`]
 
   // A change in, a new Snapshot out.
   const control = await createControl({
@@ -338,6 +341,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
   return {
     addresses,
     accountId,
+    lacks,
     async stop() {
       await edge.drain()
       await closer.close()

@@ -9,8 +9,9 @@ import type { HeaderList } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Egress, Engine, ProgramAnswer, ProgramCall, ProgramRequest } from '#/core/ports.ts'
 import type { Deployment, Program, ProgramName } from '#/core/snapshot.ts'
+import { countHops } from '#/http/cdn-loop.ts'
 import { type Destination, parseDestination } from './destination.ts'
-import { countHops, fieldOf, toOriginFields } from './header-fields.ts'
+import { fieldOf, toOriginFields } from './header-fields.ts'
 
 interface Chosen {
   readonly program: Program

@@ -14,12 +14,12 @@ async function answer({ request, client }) {
     case '/health':
       return Response.json(['front', 'checked', 'plain'].map((name) => Backend.fromName(name).health()))
     case '/checked':
-      return fetch('http://origin.test/', { backend: 'checked' }).catch(
-        (error) => new Response(`${error.name}: ${error.message}`, { status: 503 }),
-      )
+      return fetch('http://origin.test/', { backend: 'checked' }).catch(told)
     case '/fail':
       throw new Error('on purpose')
     default:
-      return fetch(new Request(`http://front.localhost${pathname}`, request), { backend: 'front' })
+      return fetch(new Request(`http://front.localhost${pathname}`, request), { backend: 'front' }).catch(told)
   }
 }
+
+const told = (error) => new Response(`${error.name}: ${error.message}`, { status: 503 })

@@ -25,6 +25,16 @@ export interface MappedMemory {
 
 export interface PageScan {
   openImage(bytes: Uint8Array): MappedImage | undefined
+  /** Nothing is scanned after this: no mapping can be restored any more. */
+  close(): void
+}
+
+/** Why instances of programs are not reset in place on this machine; undefined: they are. */
+export function missingPageScan(limits: PageScanLimits): string | undefined {
+  const opened = openPageScan(limits)
+  if (!opened.ok) return opened.why
+  opened.scan.close()
+  return undefined
 }
 
 export type PageScanOutcome =
@@ -87,7 +97,10 @@ export function openPageScan(limits: PageScanLimits): PageScanOutcome {
   } catch (thrown) {
     return { ok: false, why: `node:ffi or /proc/self/pagemap cannot be used: ${(thrown as Error).message}` }
   }
-  const scan: PageScan = { openImage: (bytes) => openImage(kernel, limits, bytes) }
+  const scan: PageScan = {
+    openImage: (bytes) => openImage(kernel, limits, bytes),
+    close: () => closeSync(kernel.pagemap),
+  }
   const why = tryOnce(scan)
   if (why === undefined) return { ok: true, scan }
   closeSync(kernel.pagemap)
