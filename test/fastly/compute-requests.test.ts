@@ -1,9 +1,9 @@
 /** A Compute program on a real node, deployed with the unmodified CLI: backend, caches, purges, a Worker behind a backend. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { compileScript } from '../support/compute.ts'
@@ -40,7 +40,18 @@ test('a Compute program asks its backend through the cache, and purges by key re
   const version = ['--service-id', id, '--version', '1']
   await fastly(node, ['service', 'domain', 'create', ...version, '--name', host])
   const { port } = origin.address() as AddressInfo
-  await fastly(node, ['service', 'backend', 'create', ...version, '--name', 'origin', '--address', '127.0.0.1', '--port', String(port)])
+  await fastly(node, [
+    'service',
+    'backend',
+    'create',
+    ...version,
+    '--name',
+    'origin',
+    '--address',
+    '127.0.0.1',
+    '--port',
+    String(port),
+  ])
   await fastly(node, ['compute', 'update', ...version, '--package', archive])
   await fastly(node, ['service', 'version', 'activate', ...version])
 
