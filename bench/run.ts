@@ -14,6 +14,7 @@ import { parseArgs } from 'node:util'
 import { findGenerator } from './load.ts'
 import type { BenchRow, BenchTable } from './row.ts'
 import { cacheStore } from './rows/cache-store.ts'
+import { computeRows } from './rows/compute.ts'
 import { deploy } from './rows/deploy.ts'
 import { h2Rows } from './rows/h2-hit.ts'
 import { hitRows } from './rows/hits.ts'
@@ -30,6 +31,7 @@ const allRows: readonly BenchRow[] = [
   deploy,
   ...hitRows,
   ...h2Rows,
+  ...computeRows,
   cacheStore,
 ]
 

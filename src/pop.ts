@@ -19,6 +19,7 @@ import { createProgramOutput } from '#/control/program-output.ts'
 import { createTraces } from '#/control/traces.ts'
 import { programFirst } from '#/core/asset-routing.ts'
 import { backendSites } from '#/core/backend-sites.ts'
+import { createCloser } from '#/core/closer.ts'
 import { EdgeError } from '#/core/errors.ts'
 import { joinEngines } from '#/core/join-engines.ts'
 import { defaultLimits } from '#/core/limits.ts'
@@ -32,13 +33,18 @@ import { ownPool, ownProgram, ownSite } from '#/edge/own-hosts.ts'
 import { createProgramEgress } from '#/edge/program-egress.ts'
 import { createPurgeByUrl } from '#/edge/purge-by-url.ts'
 import { createRequestTraces } from '#/edge/request-traces.ts'
+import { readDevices } from '#/engines/compute/devices.ts'
 import { createComputeEngine } from '#/engines/compute/engine.ts'
 import { computeHostCalls } from '#/engines/compute/host-table.ts'
+import { addLogMetrics } from '#/engines/compute/log-metrics.ts'
+import { createLogSinks } from '#/engines/compute/log-sinks.ts'
+import { createRateCounters } from '#/engines/compute/rate-counters.ts'
 import { createWorkerdEngine } from '#/engines/workerd/engine.ts'
 import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
 import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
 import { secretCheck } from '#/http/same-secret.ts'
 import { withAnswerRules } from '#/origin/answer-rules.ts'
+import { createDialer } from '#/origin/dialer.ts'
 import { createEgress } from '#/origin/egress.ts'
 import { createHealthChecks } from '#/origin/health-checks.ts'
 import { addOriginMetrics } from '#/origin/origin-metrics.ts'
@@ -47,7 +53,7 @@ import { createPoolEgress } from '#/origin/pool-egress.ts'
 import { createClientKeys } from '#/stores/client-keys.ts'
 import { openItemStores } from '#/stores/item-stores.ts'
 import { createKvStores } from '#/stores/kv.ts'
-import { createAccessLists, createSecretVault } from '#/stores/program-stores.ts'
+import { createAccessLists, createConfigStores, createSecretVault } from '#/stores/program-stores.ts'
 import { openSeal } from '#/stores/seal.ts'
 
 export interface PopOptions {
@@ -72,25 +78,6 @@ export interface RunningPop {
   readonly accountId: string
   /** Stops accepting, finishes what is in flight, closes everything. */
   stop(): Promise<void>
-}
-
-/** Closes what was opened, last first, each in its own time; a failure to close one does not leave the others open. */
-function createCloser() {
-  const steps: (() => unknown)[] = []
-  return {
-    add: (step: () => unknown) => void steps.push(step),
-    async close(): Promise<void> {
-      const failures: unknown[] = []
-      for (const step of steps.splice(0).reverse()) {
-        try {
-          await step()
-        } catch (failure) {
-          failures.push(failure)
-        }
-      }
-      if (failures.length > 0) throw new AggregateError(failures, 'Some parts of the node did not close.')
-    },
-  }
 }
 
 /** Rejects when a part cannot start; what had started by then is closed again. */
@@ -138,17 +125,16 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
   let served: Snapshot = { revision: 0, sites: [], programs: new Map() }
   let edge: Edge | undefined
   const apiAddress: Address[] = []
-  const direct = createEgress({
+  const waysOut = {
     rules,
-    seal,
     limits,
     clock,
-    ownSite: (host, path) => ownSite(served, host, path),
     ownListeners: () =>
       [edge?.addresses.http, edge?.addresses.https, ...apiAddress]
         .filter((one) => one !== undefined)
         .map(({ host, port }) => ({ address: host, port })),
-  })
+  }
+  const direct = createEgress({ ...waysOut, seal, ownSite: (host, path) => ownSite(served, host, path) })
   const health = createHealthChecks({ egress: direct, limits, clock, random: Math.random })
   addOriginMetrics({ registry: metrics.registry, states: () => health.states(), limits })
   const pools = createPoolEgress({
@@ -205,6 +191,11 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     ownCells: openOwnEngine,
   })
   closer.add(() => workers.close())
+  const locate = await createLocate({ limit: limits.locatedAddresses, folder: join(data, 'geo') })
+  const devices = await readDevices(join(data, 'devices.json'), limits)
+  const sinks = createLogSinks({ egress, dialer: createDialer(waysOut), limits, hostname: pop.id, log: say })
+  closer.add(() => sinks.close())
+  addLogMetrics({ registry: metrics.registry, sinks, limits })
   const compute = await createComputeEngine({
     folder: join(data, 'engine', 'compute'),
     runFolder: join(runFolder, 'compute'),
@@ -220,6 +211,20 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
       limits,
       backendStates: (program) => health.states(program),
       mayPurge: secretCheck(token),
+      data: {
+        kv,
+        configs: createConfigStores({ stores: items }),
+        secrets,
+        accessLists,
+        locate,
+        ...(devices && { devices }),
+        rates: createRateCounters({ limits, clock }),
+        log: say,
+        output,
+        sinks,
+        limits,
+        clock,
+      },
     }),
   })
   closer.add(() => compute.close())
@@ -274,7 +279,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     clock,
     pop: place,
     debug: options.debug,
-    locate: await createLocate({ limit: limits.locatedAddresses }),
+    locate,
   })
   closer.add(() => edge.close())
 

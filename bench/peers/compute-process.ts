@@ -1,6 +1,7 @@
 /**
  * A node with one Compute program, a process of its own: edge and engine, no control plane.
- * Arguments: `--module FILE`, `--folder D`, `--log FILE`; prints one line of JSON with its addresses.
+ * Arguments: `--module FILE`, `--folder D`, `--log FILE`, `--new` (an instance a request, none is kept); prints one line of
+ * JSON with its addresses.
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -19,11 +20,13 @@ const { values } = parseArgs({
     log: { type: 'string' },
     module: { type: 'string', default: '' },
     folder: { type: 'string', default: '' },
+    new: { type: 'boolean', default: false },
   },
 })
 const bytes = readFileSync(values.module)
 const module = createHash('sha256').update(bytes).digest('hex')
-const limits = { ...defaultLimits, connectionsPerAddress: 20_000 }
+const kept = values.new ? { computeIdleInstances: 0 } : {}
+const limits = { ...defaultLimits, connectionsPerAddress: 20_000, ...kept }
 const engine = await createComputeEngine({
   folder: join(values.folder, 'engine'),
   runFolder: join(values.folder, 'run'),

@@ -14,7 +14,7 @@ import type { BenchOptions, BenchRow, BenchTable } from '../row.ts'
 import { median, ratio, show } from '../statistics.ts'
 import type { Peer, Target } from '../target.ts'
 
-interface Contest {
+export interface Contest {
   readonly name: string
   readonly title: string
   /** A sentence on who takes part. */
@@ -86,7 +86,8 @@ async function compare(contest: Contest, peers: readonly Peer[], options: BenchO
   }
 }
 
-function row(contest: Contest): BenchRow {
+/** A row in which servers take turns under the same load; the first is what the others are compared with. */
+export function contestRow(contest: Contest): BenchRow {
   const peers = contest.peers.filter((peer) => peer !== undefined)
   const versions = Object.fromEntries(peers.map((peer) => [peer.name.split(',')[0]!, peer.version]))
   return { name: contest.name, versions, run: (options) => compare(contest, peers, options) }
@@ -103,9 +104,19 @@ const whole = { how: aboutNode, page: smallPage, peers: nodePeers(smallPage) }
 const large = { how: aboutNode, page: largePage, peers: nodePeers(largePage) }
 
 export const hitRows: readonly BenchRow[] = [
-  row({ ...front, name: 'front-hit', title: 'Front: 1 KB from memory, 32 connections', connections: 32 }),
-  row({ ...front, name: 'front-hit-256', title: 'Front: 1 KB from memory, 256 connections', connections: 256 }),
-  row({ ...whole, name: 'cache-hit', title: 'Cache hit: 1 KB, whole node, 32 connections', connections: 32 }),
-  row({ ...whole, name: 'cache-hit-256', title: 'Cache hit: 1 KB, whole node, 256 connections', connections: 256 }),
-  row({ ...large, name: 'cache-hit-1mb', title: 'Cache hit: 1 MiB, whole node, 16 connections', connections: 16 }),
+  contestRow({ ...front, name: 'front-hit', title: 'Front: 1 KB from memory, 32 connections', connections: 32 }),
+  contestRow({ ...front, name: 'front-hit-256', title: 'Front: 1 KB from memory, 256 connections', connections: 256 }),
+  contestRow({ ...whole, name: 'cache-hit', title: 'Cache hit: 1 KB, whole node, 32 connections', connections: 32 }),
+  contestRow({
+    ...whole,
+    name: 'cache-hit-256',
+    title: 'Cache hit: 1 KB, whole node, 256 connections',
+    connections: 256,
+  }),
+  contestRow({
+    ...large,
+    name: 'cache-hit-1mb',
+    title: 'Cache hit: 1 MiB, whole node, 16 connections',
+    connections: 16,
+  }),
 ]

@@ -2,6 +2,8 @@
  * Everything that can grow, with its cap: one row each, from which code, CLI help and documentation are made.
  * A row says its unit, its default, and why that default.
  */
+import { computeLimits } from './compute-limits.ts'
+
 export interface LimitRow {
   readonly unit: 'bytes' | 'ms' | 's' | 'count' | 'percent' | 'per-second'
   readonly default: number
@@ -356,55 +358,8 @@ export const limitTable = {
     default: 3_600_000,
     why: 'a blob is stored before a record names it: longer than any upload',
   },
+  ...computeLimits,
   // Compute: WebAssembly programs.
-  computeCpuMs: { unit: 'ms', default: 50, why: 'processor time of one request, as Fastly grants it' },
-  computeWallMs: { unit: 'ms', default: 120_000, why: 'longest life of one request of a program, as at Fastly' },
-  computeMemoryPages: { unit: 'count', default: 2048, why: '128 MiB of 64 KiB pages, as at Fastly' },
-  computeTableEntries: {
-    unit: 'count',
-    default: 100_000,
-    why: 'of all tables of a module, 24 bytes each; the JavaScript SDK has 7,777',
-  },
-  computeDropPages: {
-    unit: 'count',
-    default: 1_024,
-    why: 'pages of 4 KiB that a request wrote; beyond, forgetting all is quicker than copying them back',
-  },
-  computeHandles: { unit: 'count', default: 1024, why: 'requests, bodies and stores that one request holds at once' },
-  computeBodyBytes: { unit: 'bytes', default: 64 * MiB, why: 'of one body that a program builds in our memory' },
-  computeFetches: { unit: 'count', default: 32, why: 'backend requests of one request, as at Fastly' },
-  computeFrameBytes: { unit: 'bytes', default: 64 * MiB, why: 'above the largest value of a KV store (25 MiB)' },
-  computeWindowBytes: { unit: 'bytes', default: 256 * KiB, why: 'of one body on its way between node and cell' },
-  computeLogBytes: { unit: 'bytes', default: 16 * KiB, why: 'longest line of a program; the rest is cut' },
-  computeInFlight: {
-    unit: 'count',
-    default: 1024,
-    why: 'requests in one cell; each holds an instance of up to 128 MiB',
-  },
-  computeLaterMs: {
-    unit: 'ms',
-    default: 10_000,
-    why: 'a request that a program sent and did not wait for goes on so long after it ended',
-  },
-  computeSpread: {
-    unit: 'count',
-    default: 16,
-    why: "requests in a program's own cell before another cell takes the next",
-  },
-  computeIdleInstances: {
-    unit: 'count',
-    default: 16,
-    why: 'of one program in one cell that wait for requests; 8 MB each for JavaScript',
-  },
-  computeIdleMs: { unit: 'ms', default: 60_000, why: 'without a request for so long a program keeps no instances' },
-  computeModuleStartMs: { unit: 'ms', default: 1_000, why: "processor time of a module's start function, at deploy" },
-  computePingMs: { unit: 'ms', default: 1_000, why: 'how often a busy cell must show that it is alive' },
-  computeHangMs: {
-    unit: 'ms',
-    default: 5_000,
-    why: 'silence after which a cell is killed; the watch stops programs long before',
-  },
-  computeStartMs: { unit: 'ms', default: 10_000, why: 'a cell starts in 0.1 s; a busy machine gets patience' },
 } as const satisfies Record<string, LimitRow>
 
 export type LimitName = keyof typeof limitTable

@@ -1,16 +1,27 @@
 /**
- * Where a client is: its country from a public-domain database (geo-whois-asn-country, CC0) that comes with the program.
+ * Where a client is: its country from a public-domain database (geo-whois-asn-country, CC0) that comes with the program, and
+ * more where the operator puts databases of MaxMind's format beside the data: `city.mmdb`, `asn.mmdb`.
  */
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import { join } from 'node:path'
 import ipaddr from 'ipaddr.js'
-import { type CountryResponse, Reader } from 'mmdb-lib'
+import { type AsnResponse, type CityResponse, type CountryResponse, Reader } from 'mmdb-lib'
 
 export interface Location {
   /** ISO 3166 code. */
   readonly country?: string
   readonly asn?: number
   readonly asOrganization?: string
+  readonly city?: string
+  /** ISO 3166-2, without the country. */
+  readonly region?: string
+  readonly postalCode?: string
+  readonly latitude?: number
+  readonly longitude?: number
+  readonly metroCode?: number
+  /** IANA name. */
+  readonly timezone?: string
 }
 
 export type Locate = (address: string) => Location | undefined
@@ -22,22 +33,65 @@ export function isNearby(address: string): boolean {
   return range === 'loopback' || range === 'private' || range === 'linkLocal' || range === 'uniqueLocal'
 }
 
-/** Reads the database (8 MiB) once; `limit` addresses are remembered, the least recently used goes first. */
-export async function createLocate(options: { readonly limit: number }): Promise<Locate> {
+type Country = CountryResponse & { country_code?: string }
+
+/**
+ * Reads the databases (8 MiB of countries) once; `limit` addresses are remembered, the least recently used goes first.
+ * `folder` is where the operator's databases may lie. Rejects when one of them cannot be read.
+ */
+export async function createLocate(options: { readonly limit: number; readonly folder?: string }): Promise<Locate> {
   const file = createRequire(import.meta.url).resolve(
     '@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb',
   )
-  const reader = new Reader<CountryResponse & { country_code?: string }>(await readFile(file))
+  const countries = new Reader<Country>(await readFile(file))
+  const cities = await openOwn<CityResponse>(options.folder, 'city.mmdb')
+  const networks = await openOwn<AsnResponse>(options.folder, 'asn.mmdb')
   const known = new Map<string, Location | undefined>()
+
+  function find(address: string): Location | undefined {
+    const location = merge(countries.get(address), cities?.get(address), networks?.get(address))
+    return Object.keys(location).length === 0 ? undefined : location
+  }
+
   return (address) => {
     let location = known.get(address)
     if (location === undefined && !known.has(address)) {
-      const entry = reader.get(address)
-      const country = entry?.country_code ?? entry?.country?.iso_code
-      location = country === undefined ? undefined : { country }
+      location = find(address)
       if (known.size >= options.limit) known.delete(known.keys().next().value!)
     } else known.delete(address)
     known.set(address, location)
     return location
   }
+}
+
+async function openOwn<Found extends CityResponse | AsnResponse>(
+  folder: string | undefined,
+  name: string,
+): Promise<Reader<Found> | undefined> {
+  if (folder === undefined) return undefined
+  try {
+    return new Reader<Found>(await readFile(join(folder, name)))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** What is not known is absent. The operator's database counts before the one that comes with the program. */
+export function merge(country: Country | null, city?: CityResponse | null, network?: AsnResponse | null): Location {
+  const code = city?.country?.iso_code ?? country?.country_code ?? country?.country?.iso_code
+  const { location } = city ?? {}
+  const found = {
+    country: code,
+    asn: network?.autonomous_system_number,
+    asOrganization: network?.autonomous_system_organization,
+    city: city?.city?.names?.en,
+    region: city?.subdivisions?.[0]?.iso_code,
+    postalCode: city?.postal?.code,
+    latitude: location?.latitude,
+    longitude: location?.longitude,
+    metroCode: location?.metro_code,
+    timezone: location?.time_zone,
+  }
+  return Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined)) as Location
 }

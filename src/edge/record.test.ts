@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, readFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
+import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import type { AsnResponse, CityResponse, CountryResponse } from 'mmdb-lib'
 import { defaultLimits } from '#/core/limits.ts'
 import { headerValue } from '#/http/header-list.ts'
 import { rawExchange, startEdge } from './edge.fixture.ts'
-import { createLocate } from './locate.ts'
+import { createLocate, merge } from './locate.ts'
 import { createLog, networkOf, redactQuery } from './log.ts'
 import { formatLine, type LogLine } from './log-line.ts'
 import { createMetrics } from './metrics.ts'
@@ -86,6 +88,36 @@ test('countries come from the database', async () => {
   assert.deepEqual(locate('8.8.8.8'), { country: 'US' })
   assert.deepEqual(locate('2001:4860:4860::8888'), { country: 'US' })
   assert.equal(locate('127.0.0.1'), undefined)
+})
+
+test('databases of the operator say more than the country', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'geo-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const city = {
+    country: { iso_code: 'NL' },
+    city: { names: { en: 'Utrecht' } },
+    subdivisions: [{ iso_code: 'UT' }],
+    postal: { code: '3511' },
+    location: { latitude: 52.1, longitude: 5.1, time_zone: 'Europe/Amsterdam' },
+  } as unknown as CityResponse
+  const network = { autonomous_system_number: 64_500, autonomous_system_organization: 'Example' } as AsnResponse
+  assert.deepEqual(merge({ country_code: 'DE' } as CountryResponse, city, network), {
+    country: 'NL',
+    asn: 64_500,
+    asOrganization: 'Example',
+    city: 'Utrecht',
+    region: 'UT',
+    postalCode: '3511',
+    latitude: 52.1,
+    longitude: 5.1,
+    timezone: 'Europe/Amsterdam',
+  })
+
+  const shipped = '@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb'
+  copyFileSync(createRequire(import.meta.url).resolve(shipped), join(folder, 'city.mmdb'))
+  assert.equal((await createLocate({ limit: 1, folder }))('8.8.8.8')?.country, 'US')
+  writeFileSync(join(folder, 'asn.mmdb'), 'not a database')
+  await assert.rejects(createLocate({ limit: 1, folder }))
 })
 
 test('spans reach a collector, and the trace goes on to the program', async (t) => {

@@ -6,9 +6,12 @@ import { createSecureServer } from 'node:http2'
 import { createServer } from 'node:https'
 import { Readable } from 'node:stream'
 import { before, type TestContext, test } from 'node:test'
+import { createServer as createTlsServer } from 'node:tls'
 import 'reflect-metadata'
 import * as x509 from '@peculiar/x509'
 import { WebSocketServer } from 'ws'
+import { defaultLimits } from '#/core/limits.ts'
+import { createDialer } from './dialer.ts'
 import { listenOn, openEgress, request, textOf } from './origin.fixture.ts'
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
@@ -141,5 +144,25 @@ test('TLS to a port that speaks none', async (t) => {
   await assert.rejects(open(t).fetch(request(`https://origin.example:${port}`)), {
     code: 'origin_failed',
     message: /No TLS/,
+  })
+})
+
+test('connections that are dialled are checked in the same way', async (t) => {
+  const server = createTlsServer({ key, cert }, (socket) => void socket.end('hello'))
+  const port = await listenOn(server)
+  t.after(() => server.close())
+  const options = {
+    rules: { grants: () => [{ names: 'network', port: true } as const] },
+    limits: defaultLimits,
+    clock: Date.now,
+    lookup: async () => ({ addresses: ['127.0.0.1'], ttl: 1000 }),
+  }
+  const { signal } = new AbortController()
+  const to = (host: string) => ({ by: { program: 'shop' }, host, port, tls: true, signal })
+  const socket = await createDialer({ ...options, tls: { ca: cert } }).dial(to('origin.example'))
+  assert.equal(String((await once(socket, 'data'))[0]), 'hello')
+  await assert.rejects(createDialer(options).dial(to('origin.example')), { code: 'origin_failed' })
+  await assert.rejects(createDialer({ ...options, tls: { ca: cert } }).dial(to('other.example')), {
+    code: 'origin_failed',
   })
 })

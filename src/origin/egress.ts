@@ -2,22 +2,18 @@
  * The only way out: everything that a program fetches and every request to a site's origin. Reads as
  * parse → own sites → loop → resolve → decide → connect to exactly what was decided on.
  */
-import { networkInterfaces } from 'node:os'
 import { Readable } from 'node:stream'
 import { EdgeError } from '#/core/errors.ts'
 import type { Body } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
-import type { Egress, EgressAnswer, EgressRequest, EgressRules, Seal } from '#/core/ports.ts'
-import type { Clock } from '#/core/units.ts'
-import { normalAddress } from './address-policy.ts'
+import type { Egress, EgressAnswer, EgressRequest, Seal } from '#/core/ports.ts'
+import { type CheckOptions, createDestinationCheck } from './check-destination.ts'
 import { createConnectionSettings } from './connection-settings.ts'
-import { decideEgress, type EgressDecision, type Listener, ownListenerMatcher } from './decide-egress.ts'
-import { type Destination, parseDestination } from './destination.ts'
+import { parseDestination } from './destination.ts'
 import { fetchOrigin, type OriginRequest } from './fetch-origin.ts'
 import { countHops, fieldOf, isConditional, toOriginFields } from './header-fields.ts'
 import { mayTryAgain } from './may-retry.ts'
 import { createOriginPools } from './origin-pools.ts'
-import { createNames, createSystemLookup, isLoopbackName, type Lookup } from './resolve.ts'
 
 /** A site of this platform, as a program's request finds it by host and path. */
 export interface OwnSite {
@@ -26,40 +22,21 @@ export interface OwnSite {
   readonly origin?: string
 }
 
-export interface EgressOptions {
-  readonly rules: EgressRules
+export interface EgressOptions extends CheckOptions {
   /** `host` is lower case without port; `undefined`: not a host of this platform. */
   readonly ownSite: (host: string, path: string) => OwnSite | undefined
   readonly limits: Limits
-  readonly clock: Clock
   /** PEM of authorities to trust besides the usual ones. */
   readonly tls?: { readonly ca?: string }
   /** Opens the keys of client certificates; absent: requests with one are a bug. */
   readonly seal?: Pick<Seal, 'open'>
-  /** The sockets on which this platform listens; programs do not reach them without a rule that names the port. */
-  readonly ownListeners?: () => readonly Listener[]
-  /** Asks for the addresses of a name; the machine's hosts file and name servers by default. */
-  readonly lookup?: Lookup
 }
 
 export function createEgress(options: EgressOptions): Egress {
-  const { rules, ownSite, limits, clock } = options
-  const names = createNames({ lookup: options.lookup ?? createSystemLookup(limits.originResolveMs), limits, clock })
+  const { ownSite, limits } = options
+  const check = createDestinationCheck(options)
   const pools = createOriginPools({ limits })
   const settingsOf = createConnectionSettings({ limits, ca: options.tls?.ca, seal: options.seal })
-
-  async function check(by: EgressRequest['by'], destination: Destination) {
-    const { host, port } = destination
-    const addresses = await names.resolve(host, sourceOf(by))
-    const isOwnListener = ownListenerMatcher(normalListeners(options.ownListeners?.() ?? []), machineAddresses)
-    const decide = (some: readonly string[]) => decideEgress({ by, host, port, addresses: some, rules, isOwnListener })
-    const decision = decide(addresses)
-    if (decision.allowed) return { addresses, public: decision.public }
-    // `localhost` has two addresses, and a rule for one of them is meant for the name.
-    const loopback = isLoopbackName(host) ? addresses.filter((address) => decide([address]).allowed) : []
-    if (loopback.length > 0) return { addresses: loopback, public: false }
-    throw new EdgeError('egress_refused', refusal(destination, decision))
-  }
 
   return {
     async fetch(request) {
@@ -141,26 +118,6 @@ function bodyOf(request: EgressRequest): Body {
     return null
   }
   return body instanceof Uint8Array && body.byteLength === 0 ? null : body
-}
-
-function refusal({ host, port }: Destination, decision: Exclude<EgressDecision, { allowed: true }>): string {
-  if (decision.why === 'own-listener')
-    return `${host}:${port} is an address of this platform itself. Its operator can allow it by naming the port.`
-  return `${host} is not a public address (${decision.why}). The operator can allow it: rimward allow PROGRAM ${host}:${port}`
-}
-
-function sourceOf(by: EgressRequest['by']): string {
-  return 'program' in by ? `program ${by.program}` : `site ${by.site}`
-}
-
-function normalListeners(listeners: readonly Listener[]): readonly Listener[] {
-  return listeners.map(({ address, port }) => ({ address: normalAddress(address), port }))
-}
-
-function machineAddresses(): ReadonlySet<string> {
-  return new Set(
-    Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => normalAddress(address))),
-  )
 }
 
 function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -2,6 +2,7 @@
  * What `docs/compatibility.md` says, a row each, with the proof that the compatibility test runs for it.
  * `npm run docs` writes the page from these rows; a row whose proof fails cannot stay.
  */
+import { abiSection } from './abi-rows.ts'
 import { computeArea } from './compute-rows.ts'
 
 export type State = 'works' | 'works differently' | 'refused'
@@ -282,5 +283,5 @@ export function compatibilityPage(): string {
     for (const row of area.rows) lines.push(`| ${row.feature} | ${row.state} | ${row.note ?? ''} |`)
     lines.push('')
   }
-  return lines.join('\n')
+  return [...lines, ...abiSection()].join('\n')
 }

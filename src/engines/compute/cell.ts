@@ -39,6 +39,8 @@ export interface CellOptions {
   readonly onCall: (call: InCall) => void
   readonly onTell: (head: Head) => void
   readonly onLine: (line: string) => void
+  /** The cell tells which host calls are made. */
+  readonly tellCalls: boolean
 }
 
 const entry = fileURLToPath(new URL('inside/cell.ts', import.meta.url))
@@ -54,7 +56,7 @@ export async function startCell(options: CellOptions): Promise<ComputeCell> {
   server.listen(path)
   const flags = ['--disable-warning=ExperimentalWarning', `--wasm-max-mem-pages=${limits.computeMemoryPages}`]
   if (!options.checks) flags.push('--wasm-lazy-validation')
-  const child = spawn(process.execPath, [...flags, entry, path, JSON.stringify(cellLimits(limits))], {
+  const child = spawn(process.execPath, [...flags, entry, path, JSON.stringify(cellLimits(options))], {
     env: {},
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -96,7 +98,7 @@ export async function startCell(options: CellOptions): Promise<ComputeCell> {
   }
 }
 
-function cellLimits(limits: Limits): CellLimits {
+function cellLimits({ limits, tellCalls }: CellOptions): CellLimits {
   return {
     cpuMs: limits.computeCpuMs,
     wallMs: limits.computeWallMs,
@@ -111,6 +113,7 @@ function cellLimits(limits: Limits): CellLimits {
     idleInstances: limits.computeIdleInstances,
     idleMs: limits.computeIdleMs,
     dropPages: limits.computeDropPages,
+    tellCalls,
   }
 }
 

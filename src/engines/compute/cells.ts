@@ -89,7 +89,8 @@ export function createCells(options: ComputeEngineOptions): Cells {
       limits,
       ...purpose,
       onCall: (call) => answerCell(call, runs, options.hostCalls),
-      onTell: (head) => hear(head as unknown as HostHead, runs, options.hostCalls),
+      tellCalls: options.onCalled !== undefined,
+      onTell: (head) => hear(head, runs, options),
       onLine: (line) => log('cell says', { cell: name, line }),
     })
     cells.add(cell)
@@ -229,10 +230,12 @@ function endRun(runs: Runs, number: number): void {
 }
 
 /** What a cell says without wanting an answer. */
-function hear(head: HostHead, runs: Runs, hostCalls: HostCalls): void {
-  if (head.do === 'over') endRun(runs, head.run)
-  const run = runs.get(head.run)
-  if (run !== undefined && head.do === 'print') hostCalls.print?.(run, asHead(head), silent(asHead(head)))
+function hear(head: Head, runs: Runs, { hostCalls, onCalled }: ComputeEngineOptions): void {
+  const { do: what, run: number } = head as unknown as HostHead
+  if (what === 'over') endRun(runs, number)
+  else if (what === 'called') onCalled?.(String(head.name))
+  const run = runs.get(number)
+  if (run !== undefined && what === 'print') hostCalls.print?.(run, head, silent(head))
 }
 
 /** A call whose answer nobody hears. */

@@ -9,6 +9,7 @@ import type { ComputeCode } from '#/core/compute.ts'
 import { defaultLimits, type Limits } from '#/core/limits.ts'
 import type { Blobs, ProgramAnswer, ProgramRequest } from '#/core/ports.ts'
 import type { Deployment, Program } from '#/core/snapshot.ts'
+import { noteCalled } from './called.fixture.ts'
 import { type ComputeEngine, createComputeEngine } from './engine.ts'
 import type { HostCalls } from './host-calls.ts'
 
@@ -18,7 +19,7 @@ export interface ComputeStage {
   /** Requests in all cells. */
   requests(): number
   cells(): readonly { readonly pid: number; readonly inFlight: number }[]
-  add(name: string, wasm: Uint8Array, code?: Partial<ComputeCode>): Program
+  add(name: string, wasm: Uint8Array, code?: Partial<ComputeCode>, rest?: Pick<Program, 'lookups'>): Program
   ask(program: Program, path?: string, request?: Partial<ProgramRequest>): Promise<ProgramAnswer>
 }
 
@@ -39,6 +40,7 @@ export async function openCompute(
     customer: 'customer',
     log: (message, facts) => void logged.push({ message, ...facts }),
     hostCalls: options.hostCalls ?? {},
+    onCalled: noteCalled,
   })
   t.after(async () => {
     await engine.close()
@@ -49,7 +51,7 @@ export async function openCompute(
     logged,
     cells: () => engine.cells(),
     requests: () => engine.cells().reduce((sum, { inFlight }) => sum + inFlight, 0),
-    add(name, wasm, code = {}) {
+    add(name, wasm, code = {}, rest = {}) {
       const module = createHash('sha256').update(wasm).digest('hex')
       blobs.set(module, wasm)
       const compute: ComputeCode = {
@@ -70,7 +72,7 @@ export async function openCompute(
         limits: {},
         compute,
       }
-      return { name, rollout: [{ deployment, percent: 100 }], objects: [] }
+      return { name, rollout: [{ deployment, percent: 100 }], objects: [], ...rest }
     },
     ask: (program, path = '/', request = {}) =>
       engine.run(program, program.rollout[0]!.deployment, { ...plainRequest(path), ...request }),

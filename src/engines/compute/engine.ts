@@ -6,6 +6,7 @@ import type { Limits } from '#/core/limits.ts'
 import type { Blobs, Engine, ProgramAnswer, ProgramRequest, Proof } from '#/core/ports.ts'
 import type { Deployment, Program } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
+import type { ComputeCell } from './cell.ts'
 import { type Cells, type ComputeDeployment, createCells, toFailure } from './cells.ts'
 import type { HostCalls } from './host-calls.ts'
 import { runHead } from './program-facts.ts'
@@ -24,11 +25,13 @@ export interface ComputeEngineOptions {
   readonly customer: string
   readonly log: (message: string, facts?: object) => void
   readonly hostCalls: HostCalls
+  /** Hears `module.name` of each host call that programs make, once a cell: which part of the ABI is in use. */
+  readonly onCalled?: (name: string) => void
 }
 
 export interface ComputeEngine extends Engine {
   /** What runs now, for figures. */
-  cells(): readonly { readonly pid: number; readonly inFlight: number }[]
+  cells(): readonly Pick<ComputeCell, 'pid' | 'inFlight' | 'line'>[]
 }
 
 /** Starts no process before the first program is asked for. */

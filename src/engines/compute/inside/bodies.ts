@@ -87,6 +87,11 @@ export class GuestBody {
     return this.#parts.length === 1 ? (this.#parts[0] as Uint8Array) : Buffer.concat(this.#parts as Uint8Array[])
   }
 
+  /** Bytes of it that lie in this process. */
+  get heldBytes(): number {
+    return this.#held
+  }
+
   /** Undefined where it cannot be known before the end. */
   get length(): number | undefined {
     let sum = 0

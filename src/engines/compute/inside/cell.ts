@@ -30,7 +30,7 @@ const turns = createTurns(watch, (expectedMs) => {
   const since = line.waitsSince
   if (since !== undefined && (expectedMs > longTurnMs || performance.now() - since > longTurnMs)) line.flush()
 })
-const supported = importsOf(hostcallModules, turns)
+const supported = importsOf(hostcallModules, turns, limits.tellCalls ? tellCalls() : undefined)
 const programs = new Map<string, Promise<LoadedProgram>>()
 /** When each program was asked for last, ms. */
 const lastUse = new Map<string, number>()
@@ -80,6 +80,16 @@ setInterval(() => {
       )
     }
 }, limits.idleMs).unref()
+
+/** Each name once, before anything that the program does after it. */
+function tellCalls(): (name: string) => void {
+  const told = new Set<string>()
+  return (name) => {
+    if (told.has(name)) return
+    told.add(name)
+    line.tell({ do: 'called', run: 0, name })
+  }
+}
 
 function take(call: InCall): void {
   const head = call.head as unknown as CellHead

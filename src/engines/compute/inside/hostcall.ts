@@ -25,19 +25,35 @@ export interface HostcallModule {
 // biome-ignore lint/suspicious/noExplicitAny: each has parameters of its own
 type Imported = (...args: any[]) => unknown
 
-/** Answers of host calls as WebAssembly gets them. One set for all instances: `turns` knows whose turn it is. */
-export function importsOf(modules: readonly HostcallModule[], turns: Turns): Record<string, Record<string, Imported>> {
+/**
+ * Answers of host calls as WebAssembly gets them. One set for all instances: `turns` knows whose turn it is. `onCalled`
+ * hears `module.name` of each call.
+ */
+export function importsOf(
+  modules: readonly HostcallModule[],
+  turns: Turns,
+  onCalled?: (name: string) => void,
+): Record<string, Record<string, Imported>> {
   const imports: Record<string, Record<string, Imported>> = {}
   for (const { name, calls, waits } of modules) {
     const functions: Record<string, Imported> = {}
-    for (const [call, run] of Object.entries(calls))
+    for (const [call, plain] of Object.entries(calls)) {
+      const run = onCalled === undefined ? plain : heard(`${name}.${call}`, plain, onCalled)
       functions[call] =
         waits?.has(call) === true
           ? (new WebAssembly.Suspending(waiting(run, turns)) as unknown as Imported)
           : direct(run, turns)
+    }
     imports[name] = functions
   }
   return imports
+}
+
+function heard(name: string, run: Hostcall, onCalled: (name: string) => void): Hostcall {
+  return (sandbox, ...args) => {
+    onCalled(name)
+    return run(sandbox, ...args)
+  }
 }
 
 function direct(run: Hostcall, turns: Turns): Imported {

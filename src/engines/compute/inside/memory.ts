@@ -16,6 +16,11 @@ export class GuestMemory {
     this.#view = new DataView(memory.buffer)
   }
 
+  /** Bytes of all of it. */
+  get size(): number {
+    return this.#memory.buffer.byteLength
+  }
+
   /** The bytes themselves, not a copy: good until the program runs again. */
   bytes(pointer: number, length: number): Uint8Array {
     const from = pointer >>> 0

@@ -30,6 +30,8 @@ export interface CellLimits {
   readonly idleInstances: number
   readonly idleMs: number
   readonly dropPages: number
+  /** Tell the node which host calls are made, each once. */
+  readonly tellCalls: boolean
 }
 
 /** One instance with what the engine calls of it. */

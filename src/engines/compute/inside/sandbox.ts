@@ -32,6 +32,8 @@ export class Sandbox {
   memory!: GuestMemory
   readonly startedAt = performance.now()
   cpuMs = 0
+  /** When its latest turn began, in `performance.now()`. */
+  turnBegan = 0
   /** The watch stopped its turn. */
   stopped = false
   endReason: EndReason | undefined
@@ -122,9 +124,14 @@ export class Sandbox {
     if (failed) this.#runEndings()
     for (const held of this.handles.all())
       if (held instanceof StreamingBody) held.out.fail('the program ended before it closed the body')
+    this.#endLines()
+    await Promise.all(this.#tasks)
+  }
+
+  /** Lines that no newline ended are lines all the same. */
+  #endLines(): void {
     for (const stream of ['stdout', 'stderr'] as const)
       if (this.#lines[stream] !== '') this.output(stream, Buffer.from('\n'))
-    await Promise.all(this.#tasks)
   }
 
   /** The whole answer. It leaves when the program waits or ends, so that one frame may say both. */
@@ -145,6 +152,8 @@ export class Sandbox {
     if (answer === undefined || this.#tasks.length > 0) return false
     this.#answer = undefined
     this.#toldOver = true
+    // The node takes no word of a request that is over.
+    this.#endLines()
     this.call.reply({ head: asHead({ ...answer.head, over: true }), body: answer.body })
     return true
   }

@@ -36,6 +36,7 @@ export function createTurns(watch: TurnWatch, before: (expectedMs: number) => vo
     before(turn.sandbox.program.turnMs)
     current = turn.sandbox
     began = performance.now()
+    turn.sandbox.turnBegan = began
     watch.begin(turn.sandbox.cpuLeftMs)
     turn.begin()
   }

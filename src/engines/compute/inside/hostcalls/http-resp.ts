@@ -119,7 +119,7 @@ async function answerWith(sandbox: Sandbox, pending: PendingRequest): Promise<vo
   }
   const { response, body } = outcome
   pending.apply(response.headers, 'response')
-  const head = answerHead(sandbox, response, body.length)
+  const head = asHead(answerHead(sandbox, response, body.length))
   const whole = body.whole()
   sandbox.call.reply({ head: asHead(head), body: whole ?? 'stream' })
   if (whole === undefined) await body.pumpTo(sandbox.call.out, true)

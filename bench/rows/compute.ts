@@ -1,0 +1,142 @@
+/** Compute programs: the whole path under load, and what a fresh sandbox costs on the path of one request. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { defaultLimits } from '#/core/limits.ts'
+import type { Blobs, ProgramRequest } from '#/core/ports.ts'
+import type { Deployment, Program } from '#/core/snapshot.ts'
+import { type ComputeEngine, createComputeEngine } from '#/engines/compute/engine.ts'
+import {
+  newScriptProgram,
+  nodeHello,
+  scriptModule,
+  scriptProgram,
+  sdkVersion,
+  smallModule,
+  smallProgram,
+} from '../peers/compute.ts'
+import type { BenchRow, BenchTable } from '../row.ts'
+import { median, quantile, show } from '../statistics.ts'
+import { contestRow } from './hits.ts'
+
+const warm = contestRow({
+  name: 'compute-warm',
+  title: 'Compute, warm: hello world, 32 connections',
+  how: 'Edge and engine without a control plane; CPU is that of the whole process tree. Each request has a fresh sandbox.',
+  page: { path: '/', bytes: 15 },
+  connections: 32,
+  peers: [nodeHello, smallProgram, scriptProgram, newScriptProgram],
+})
+
+const requests = 2_000
+
+/** One program and its engine in this process; asked one at a time, with a pause in which the instance is made as new. */
+async function sandbox(name: string, module: Uint8Array): Promise<{ row: string[]; failures: string[] }> {
+  const folder = mkdtempSync(join(tmpdir(), 'bench-sandbox-'))
+  const engine = await createComputeEngine({
+    folder: join(folder, 'engine'),
+    runFolder: join(folder, 'run'),
+    blobs: { get: async () => module } as unknown as Blobs,
+    limits: defaultLimits,
+    clock: Date.now,
+    pop: { id: 'fra', country: 'DE' },
+    customer: 'bench',
+    log: () => {},
+    hostCalls: {},
+  })
+  try {
+    const program = programOf(name, module)
+    const failures: string[] = []
+    const asked: number[] = []
+    const pinged: number[] = []
+    for (let count = 0; count < requests; count++) {
+      const began = performance.now()
+      const answer = await engine.run(program, program.rollout[0]!.deployment, request)
+      const answered = performance.now()
+      if (answer.status !== 200) failures.push(`${name}: status ${answer.status}`)
+      await pause()
+      const before = performance.now()
+      await ping(engine)
+      pinged.push((performance.now() - before) * 1000)
+      if (count > 200) asked.push((answered - began) * 1000)
+      await pause()
+    }
+    const line = median(pinged)
+    return {
+      row: [
+        name,
+        show(median(asked)),
+        show(line),
+        show(median(asked) - line),
+        show(quantile(asked, 0.99) - quantile(pinged, 0.99)),
+      ],
+      failures,
+    }
+  } finally {
+    await engine.close()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+const pause = () => new Promise((resolve) => setTimeout(resolve, 1))
+
+function ping(engine: ComputeEngine): Promise<unknown> {
+  return engine.cells()[0]!.line.call({ do: 'ping' }, null).reply
+}
+
+function programOf(name: string, module: Uint8Array): Program {
+  const deployment: Deployment = {
+    id: 'd0000000-0000-4000-8000-000000000001',
+    program: name,
+    number: 1,
+    createdAt: 0,
+    compute: {
+      module: 'module',
+      bytes: module.length,
+      service: { id: 'hello', version: 1 },
+      backends: [],
+      stores: [],
+      logs: [],
+    },
+    bindings: [],
+    limits: {},
+  }
+  return { name, rollout: [{ deployment, percent: 100 }], objects: [] }
+}
+
+const request: ProgramRequest = {
+  method: 'GET',
+  scheme: 'http',
+  authority: 'hello.localhost',
+  path: '/',
+  headers: [],
+  body: null,
+  cf: '{}',
+  id: '0123456789abcdef',
+  client: { address: '127.0.0.1', port: 40_000 },
+  serverAddress: '127.0.0.1',
+  httpVersion: '1.1',
+  received: [],
+  wantsUpgrade: false,
+  signal: new AbortController().signal,
+}
+
+const sandboxes: BenchRow = {
+  name: 'compute-sandbox',
+  versions: { 'js-compute': sdkVersion },
+  async run({ progress }): Promise<BenchTable> {
+    progress('a small module')
+    const small = await sandbox('small module', await smallModule())
+    progress('the JavaScript SDK')
+    const script = await sandbox('JavaScript SDK', scriptModule())
+    return {
+      title: 'Compute: one request in a fresh sandbox, one at a time',
+      how: `${requests} requests of each, a millisecond apart; the line is a call to the cell that runs nothing. What is left is the sandbox and the program itself.`,
+      heading: ['program', 'p50 µs', 'of which the line', 'sandbox and program p50 µs', 'p99 less p99 of the line µs'],
+      rows: [small.row, script.row],
+      failures: [...small.failures, ...script.failures],
+    }
+  },
+}
+
+export const computeRows: readonly BenchRow[] = [warm, sandboxes]
