@@ -139,8 +139,7 @@ async function fetchTogether(
   // Conditions that no cache may judge (RFC 9111 §4.3.2).
   if (errand.basis === undefined && names(ask, originConditions))
     return fetchAlone(request, ask, errand.forwarded, parts)
-  // What a request waits for that went round in a circle may be waiting for it.
-  if (parts.solo.has(key) || countHops(request.headers) > 0) {
+  if (parts.solo.has(key) || wentRound(request)) {
     // What a client has already is for the origin to say, where nothing is stored that could; HEAD costs no body then.
     if (errand.basis === undefined && (ask.method === 'HEAD' || names(ask, conditionalNames)))
       return fetchAlone(request, ask, errand.forwarded, parts)
@@ -159,6 +158,9 @@ async function fetchTogether(
   }
   return fetchAlone(request, ask, errand.forwarded, parts)
 }
+
+/** Programs called each other on the way here, after one entry: what it would wait for may be waiting for it. */
+const wentRound = ({ by, headers }: EgressRequest) => 'program' in by && countHops(headers) > 1
 
 const originConditions: ReadonlySet<string> = new Set(['if-match', 'if-unmodified-since'])
 
