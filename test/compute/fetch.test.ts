@@ -1,17 +1,22 @@
 /** Requests of programs to backends, with a program made by the vendor's JavaScript SDK. */
 import assert from 'node:assert/strict'
 import type { ServerResponse } from 'node:http'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { type TestContext, test } from 'node:test'
+import type { TLSSocket } from 'node:tls'
 import { gzipSync } from 'node:zlib'
 import type { ProgramAnswer, ProgramRequest } from '#/core/ports.ts'
 import { textOf } from '#/engines/compute/compute.fixture.ts'
 import { headerValue } from '#/http/header-list.ts'
 import { type BackendStage, compileScript, openBackends, openOrigin, type TestOrigin } from '../support/compute.ts'
+import { selfSigned } from '../support/self-signed.ts'
 
 const source = `
 import { CacheOverride } from 'fastly:cache-override'
 import { Backend } from 'fastly:backend'
+import { SecretStore } from 'fastly:secret-store'
 import { allowDynamicBackends } from 'fastly:experimental'
 allowDynamicBackends(true)
 const routes = {
@@ -35,6 +40,11 @@ const routes = {
     const backend = new Backend({ name: 'made', target, hostOverride: 'over.test', connectTimeout: 500 })
     const answer = await fetch('http://whatever.test/dynamic', { backend })
     return new Response([answer.status, await answer.text(), backend.toName(), Backend.exists('made'), backend.isDynamic, backend.port].join(' '))
+  },
+  '/tls': async (event) => {
+    const { target, ca, certificate, key, broken } = await event.request.json()
+    const backend = new Backend({ name: 'tls', target, useSSL: true, sniHostname: 'tls.test', certificateHostname: broken ? 'other.test' : 'tls.test', caCertificate: ca, clientCertificate: { certificate, key: SecretStore.fromBytes(new TextEncoder().encode(key)) } })
+    try { return new Response(await (await fetch('https://tls.test/' + String(broken), { backend })).text()) } catch (error) { return new Response(String(error)) }
   },
   '/many': async () => {
     let sent = 0
@@ -209,5 +219,38 @@ tests.push([
     }
     const facts = JSON.parse(await textOf(await ask('/client', { client })))
     assert.deepEqual(facts, { address: '2001:db8::1', tls: 'TLSv1.3', ja3: null, server: '192.0.2.2' })
+  },
+])
+
+tests.push([
+  'TLS with an authority, a server name and a client certificate of its own',
+  async (t) => {
+    const { ask } = await stage(t, (_request, response) => response.end())
+    const [server, client] = [await selfSigned('tls.test'), await selfSigned('client.test')]
+    const listening = createServer(
+      { cert: server.chain, key: server.key, ca: [client.chain], requestCert: true, rejectUnauthorized: true },
+      (request, response) => {
+        const socket = request.socket as TLSSocket & { servername: string }
+        response.end(`${socket.servername} ${socket.getPeerCertificate().subject.CN}`)
+      },
+    )
+    await new Promise<void>((resolve) => listening.listen(0, '127.0.0.1', resolve))
+    t.after(() => {
+      listening.closeAllConnections()
+      listening.close()
+    })
+    const { port } = listening.address() as AddressInfo
+    const send = (more: object) => {
+      const words = {
+        target: `127.0.0.1:${port}`,
+        ca: server.chain,
+        certificate: client.chain,
+        key: client.key,
+        ...more,
+      }
+      return ask('/tls', { method: 'POST', body: Readable.from([Buffer.from(JSON.stringify(words))]) }).then(textOf)
+    }
+    assert.equal(await send({}), 'tls.test client.test')
+    assert.match(await send({ broken: true }), /certificate/i)
   },
 ])

@@ -154,7 +154,9 @@ function createHolder({ signal }: HostRun, limits: Limits): Holder {
         ...(turn && { turn: number! }),
         ...(despiteError && { despiteError }),
       }
-      return { head: asHead(told), body: null }
+      // A small body goes along: it is what most look for.
+      const small = found?.length !== undefined && found.length <= alongBytes
+      return { head: asHead(told), body: (small && found.atHand()) || null }
     },
     takeTurn(number) {
       const turn = turns.get(number)
@@ -191,6 +193,9 @@ function giveBody(held: Holder, { object, from, to, strict }: CacheBodyHead, cal
   call.out.end()
   return undefined
 }
+
+/** Larger objects are fetched when they are read. */
+const alongBytes = 16 * 1024
 
 /** Longer bodies leave in several frames. */
 const inlineBytes = 1024 * 1024
