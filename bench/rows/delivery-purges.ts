@@ -175,7 +175,7 @@ async function startManyPurges(node: OwnNode) {
 
 /** Rounds of hits without and with purges of keys that nothing has, in alternation. */
 export async function measureHitsUnderPurges(node: OwnNode, options: BenchOptions): Promise<Findings> {
-  const rounds = Math.min(options.rounds, 4)
+  const rounds = Math.min(options.rounds, 3)
   const calm: LoadResult[] = []
   const busy: LoadResult[] = []
   const failures: (string | undefined)[] = []
