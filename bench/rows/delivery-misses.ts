@@ -38,8 +38,8 @@ export function addedTime(direct: readonly number[], through: readonly number[])
   return { p50: added(0.5), p99: added(0.99) }
 }
 
-const missesToWarmUp = 500
-const missesCounted = 1000
+const missesToWarmUp = 300
+const missesCounted = 600
 
 /** Direct and through each cache in turn, on one kept connection each, every request for a new key. */
 export async function measureMisses(

@@ -213,7 +213,7 @@ export async function measureHitsUnderPurges(node: OwnNode, options: BenchOption
   }
 }
 
-const keptObjects = 2000
+const keptObjects = 1000
 
 /** What each sweep behind the purges has to go through. */
 async function keepObjects(node: OwnNode): Promise<void> {

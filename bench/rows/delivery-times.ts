@@ -50,7 +50,7 @@ async function run(options: BenchOptions): Promise<BenchTable> {
   }
   return {
     title: 'Delivery: misses, sharing, purges',
-    how: 'The origin is a process of its own; ours is a node as `rimward up` starts it, with its purge journal, nginx has `proxy_cache_lock` and kept connections to the origin, Varnish its built-in rules. Misses: 1,000 keys on one kept connection to each in turn. Cold keys: 3, after all connections were opened. Streams: 11, with 8 joiners each. Private pages: up to 3; nginx lets those who wait for its lock go after 5 s. Purges: 300 of a page that two clients ask for without pause, the last stale answer as they saw it. Hits: rounds without and with purges in alternation, medians.',
+    how: 'The origin is a process of its own; ours is a node as `rimward up` starts it, with its purge journal, nginx has `proxy_cache_lock` and kept connections to the origin, Varnish its built-in rules. Misses: 600 keys on one kept connection to each in turn. Cold keys: 3, after all connections were opened. Streams: 11, with 8 joiners each. Private pages: up to 3; nginx lets those who wait for its lock go after 5 s. Purges: 300 of a page that two clients ask for without pause, the last stale answer as they saw it. Hits: rounds without and with purges in alternation, medians.',
     heading: ['', 'goal', ...found.keys()],
     rows: mergeFindings(found),
     failures: [...found.values()].flat().flatMap(({ failures }) => failures),
