@@ -4,6 +4,7 @@
  */
 import { connect } from 'node:net'
 import type { LoadOrder, LoadResult } from './load.ts'
+import { responseLength } from './response-length.ts'
 
 const order = JSON.parse(process.argv[2]!) as LoadOrder
 const statuses: Record<string, number> = {}
@@ -12,17 +13,6 @@ let broken = 0
 let open = order.connections
 let stopping = false
 const startedAt = performance.now()
-
-/** Length of the first whole response in the text, or undefined. The bytes are counted as latin1. */
-function responseLength(text: string): number | undefined {
-  const head = text.indexOf('\r\n\r\n')
-  if (head < 0) return undefined
-  const length = /\r\ncontent-length: *(\d+)/i.exec(text.slice(0, head + 2))?.[1]
-  if (length !== undefined) return text.length >= head + 4 + Number(length) ? head + 4 + Number(length) : undefined
-  if (/^HTTP\/1\.1 (204|304)/.test(text)) return head + 4
-  const end = text.indexOf('\r\n0\r\n\r\n', head)
-  return end < 0 ? undefined : end + 7
-}
 
 function finish(): void {
   const seconds = (performance.now() - startedAt) / 1000

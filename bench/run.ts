@@ -15,6 +15,7 @@ import { findGenerator } from './load.ts'
 import type { BenchRow, BenchTable } from './row.ts'
 import { cacheStore } from './rows/cache-store.ts'
 import { computeRows } from './rows/compute.ts'
+import { deliveryTimes } from './rows/delivery-times.ts'
 import { deploy } from './rows/deploy.ts'
 import { h2Rows } from './rows/h2-hit.ts'
 import { hitRows } from './rows/hits.ts'
@@ -32,6 +33,7 @@ const allRows: readonly BenchRow[] = [
   ...hitRows,
   ...h2Rows,
   ...computeRows,
+  deliveryTimes,
   cacheStore,
 ]
 

@@ -4,11 +4,16 @@ import { spawn } from 'node:child_process'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
+import { openConnection } from '../bench/kept-connection.ts'
 import { badAnswers, type LoadResult, load, readWrk } from '../bench/load.ts'
 import { requestOnce } from '../bench/one-request.ts'
 import { loaderWorkerd } from '../bench/peers/workerd.ts'
 import { cpuSeconds, memoryOf, treeOf } from '../bench/processes.ts'
 import { sourceOf } from '../bench/programs.ts'
+import { responseLength } from '../bench/response-length.ts'
+import { addedTime, badOf, waveMs } from '../bench/rows/delivery-misses.ts'
+import { staleAfter } from '../bench/rows/delivery-purges.ts'
+import { mergeFindings } from '../bench/rows/delivery-times.ts'
 import { readH2load } from '../bench/rows/h2-load.ts'
 import { median, quantile, show } from '../bench/statistics.ts'
 import { busyTime } from '../bench/timing-proxy.ts'
@@ -116,6 +121,74 @@ test('a section of the page is replaced, the rest stays', () => {
     second,
     '# Page\n\n<!-- bench: a -->\nthree\n<!-- /bench: a -->\n\n<!-- bench: b -->\ntwo\n<!-- /bench: b -->\n',
   )
+})
+
+test('where an answer ends', () => {
+  const rows: [string, number | undefined][] = [
+    ['HTTP/1.1 200 OK\r\nContent-Len', undefined],
+    ['HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc', undefined],
+    ['HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabcdHTTP/1.1', 42],
+    ['HTTP/1.1 304 Not Modified\r\nETag: "a"\r\n\r\nHTTP', 40],
+    ['HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n', undefined],
+    ['HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n', 59],
+  ]
+  for (const [text, length] of rows) assert.equal(responseLength(text), length, text)
+})
+
+test('a kept connection times one exchange after the other, and says when it broke', async (t) => {
+  const server = createServer((request, response) => {
+    if (request.url === '/break') return void request.socket.destroy()
+    request.pipe(response)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => server.close())
+  const { port } = server.address() as AddressInfo
+  const connection = await openConnection('127.0.0.1', port, 'a.localhost')
+  t.after(() => connection.close())
+  let before = 0
+  for (const body of ['one', 'zwei', '']) {
+    const { status, body: answer, ...times } = await connection.ask({ path: '/', method: 'POST', body })
+    assert.deepEqual([status, answer.includes(body)], [200, true])
+    assert.ok(before <= times.sentAt && times.sentAt < times.firstByteAt && times.firstByteAt <= times.doneAt)
+    before = times.doneAt
+  }
+  await assert.rejects(connection.ask({ path: '/break' }))
+  await assert.rejects(connection.ask({ path: '/' }))
+})
+
+test('the last stale answer of a purge, and those that must not be', () => {
+  const purge = { version: 3, calledAt: 100, acknowledgedAt: 110 }
+  const seen = (version: number, sentAt: number, firstByteAt: number) => ({ version, sentAt, firstByteAt })
+  assert.deepEqual(staleAfter(purge, []), { lastMs: 0, afterAcknowledgement: 0 })
+  assert.deepEqual(staleAfter(purge, [seen(3, 90, 95), seen(4, 105, 109)]), { lastMs: 0, afterAcknowledgement: 0 })
+  assert.deepEqual(staleAfter(purge, [seen(3, 101, 104), seen(3, 109, 112), seen(4, 111, 130)]), {
+    lastMs: 12,
+    afterAcknowledgement: 0,
+  })
+  assert.deepEqual(staleAfter(purge, [seen(2, 111, 115), seen(3, 110.5, 120)]), { lastMs: 20, afterAcknowledgement: 2 })
+})
+
+test('a wave lasts from its first request to its last answer; what failed is said', () => {
+  const one = (sentAt: number, doneAt: number, status = 200) => ({ status, body: '', sentAt, firstByteAt: 0, doneAt })
+  assert.equal(waveMs([one(10, 30), one(12, 45), undefined]), 35)
+  assert.equal(badOf('x', [one(1, 2)]), undefined)
+  assert.equal(badOf('x', [one(1, 2), one(1, 2, 503), undefined]), 'x: 2 of 3 failed, the first with 503')
+  assert.equal(badOf('x', [undefined]), 'x: 1 of 1 failed, the first with a broken connection')
+  assert.deepEqual(addedTime([1, 2, 9], [3, 5, 10]), { p50: 3, p99: 1 })
+})
+
+test('findings of several caches make one line each', () => {
+  const finding = (what: string, found: string) => ({ what, goal: '1', found })
+  const merged = mergeFindings(
+    new Map([
+      ['a', [{ findings: [finding('x', 'a1')], failures: [] }]],
+      ['b', [{ findings: [finding('y', 'b2'), finding('x', 'b1')], failures: [] }]],
+    ]),
+  )
+  assert.deepEqual(merged, [
+    ['x', '1', 'a1', 'b1'],
+    ['y', '1', '', 'b2'],
+  ])
 })
 
 test("workerd's loader answers for programs of each size, each a program of its own", async (t) => {

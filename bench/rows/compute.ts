@@ -32,20 +32,9 @@ const requests = 2_000
 
 /** One program and its engine in this process; asked one at a time, with a pause in which the instance is made as new. */
 async function sandbox(name: string, module: Uint8Array): Promise<{ row: string[]; failures: string[] }> {
-  const folder = mkdtempSync(join(tmpdir(), 'bench-sandbox-'))
-  const engine = await createComputeEngine({
-    folder: join(folder, 'engine'),
-    runFolder: join(folder, 'run'),
-    blobs: { get: async () => module } as unknown as Blobs,
-    limits: defaultLimits,
-    clock: Date.now,
-    pop: { id: 'fra', country: 'DE' },
-    customer: 'bench',
-    log: () => {},
-    hostCalls: {},
-  })
+  const { engine, end } = await openEngine(async () => module)
   try {
-    const program = programOf(name, module)
+    const program = programOf(name, 'module')
     const failures: string[] = []
     const asked: number[] = []
     const pinged: number[] = []
@@ -73,8 +62,29 @@ async function sandbox(name: string, module: Uint8Array): Promise<{ row: string[
       failures,
     }
   } finally {
-    await engine.close()
-    rmSync(folder, { recursive: true, force: true })
+    await end()
+  }
+}
+
+async function openEngine(get: Blobs['get']): Promise<{ engine: ComputeEngine; end(): Promise<void> }> {
+  const folder = mkdtempSync(join(tmpdir(), 'bench-sandbox-'))
+  const engine = await createComputeEngine({
+    folder: join(folder, 'engine'),
+    runFolder: join(folder, 'run'),
+    blobs: { get } as unknown as Blobs,
+    limits: defaultLimits,
+    clock: Date.now,
+    pop: { id: 'fra', country: 'DE' },
+    customer: 'bench',
+    log: () => {},
+    hostCalls: {},
+  })
+  return {
+    engine,
+    async end() {
+      await engine.close()
+      rmSync(folder, { recursive: true, force: true })
+    },
   }
 }
 
@@ -84,15 +94,15 @@ function ping(engine: ComputeEngine): Promise<unknown> {
   return engine.cells()[0]!.line.call({ do: 'ping' }, null).reply
 }
 
-function programOf(name: string, module: Uint8Array): Program {
+function programOf(name: string, module: string): Program {
   const deployment: Deployment = {
-    id: 'd0000000-0000-4000-8000-000000000001',
+    id: `d0000000-0000-4000-8000-${name.replace(/\D/g, '').padStart(12, '0')}`,
     program: name,
     number: 1,
     createdAt: 0,
     compute: {
-      module: 'module',
-      bytes: module.length,
+      module,
+      bytes: 0,
       service: { id: 'hello', version: 1 },
       backends: [],
       stores: [],
@@ -139,4 +149,54 @@ const sandboxes: BenchRow = {
   },
 }
 
-export const computeRows: readonly BenchRow[] = [warm, sandboxes]
+const coldPrograms = 20
+
+/** First requests to programs that this process has prepared but never run; another program of the same code runs already. */
+async function cold(name: string, module: Uint8Array): Promise<string[]> {
+  const modules = new Map<string, Uint8Array>()
+  for (let index = 0; index < coldPrograms + 1; index++) modules.set(`module${index}`, withNumber(module, index))
+  const { engine, end } = await openEngine(async (hash) => modules.get(hash)!)
+  try {
+    const programs = [...modules.keys()].map((hash, index) => programOf(`${name} ${index}`, hash))
+    for (const program of programs) await engine.prove(program, program.rollout[0]!.deployment)
+    const times: number[] = []
+    for (const [index, program] of programs.entries()) {
+      const began = performance.now()
+      await engine.run(program, program.rollout[0]!.deployment, request)
+      // The first starts the process and compiles the code that all share.
+      if (index > 0) times.push(performance.now() - began)
+      await pause()
+    }
+    return [name, show(median(times), 2), show(quantile(times, 0.9), 2)]
+  } finally {
+    await end()
+  }
+}
+
+/** The same program with another text in its memory. */
+function withNumber(module: Uint8Array, index: number): Uint8Array {
+  const changed = Buffer.from(module)
+  const at = changed.lastIndexOf('hello from')
+  changed.write(`hello ${String(index).padStart(4, '0')}`, at)
+  return changed
+}
+
+const coldStarts: BenchRow = {
+  name: 'compute-cold',
+  versions: { 'js-compute': sdkVersion },
+  async run({ progress }): Promise<BenchTable> {
+    progress('small modules')
+    const small = await cold('small module', await smallModule())
+    progress('the JavaScript SDK')
+    const script = await cold('JavaScript SDK', scriptModule())
+    return {
+      title: 'Compute, cold: first request to a program that never ran here',
+      how: `${coldPrograms} programs of each, prepared at their deploy, in a process that runs another program of the same SDK; from the engine's call to its answer.`,
+      heading: ['program', 'p50 ms', 'p90 ms'],
+      rows: [small, script],
+      failures: [],
+    }
+  },
+}
+
+export const computeRows: readonly BenchRow[] = [warm, coldStarts, sandboxes]

@@ -159,7 +159,10 @@ export function createFanOut(options: FanOutOptions): FanOut {
   })
   source.on('end', () => end(declared === undefined || received === declared ? undefined : brokenOff()))
   source.on('error', (error) => end(error))
-  source.on('close', () => end(brokenOff()))
+  // Every source closes, also after its end: an error with its stack is made only for those that broke off.
+  source.on('close', () => {
+    if (!over) end(brokenOff())
+  })
 
   function leave(reader: Reader): void {
     readers.delete(reader)

@@ -9,7 +9,7 @@ import {
   type KeptInstance,
   type KeptParts,
   openBlank,
-  openImageSource,
+  openImageSourceFile,
 } from '../wasm/reset-instance.ts'
 import type { PageScan } from '../wasm/scan-pages.ts'
 import { GuestMemory } from './memory.ts'
@@ -77,7 +77,7 @@ export async function loadProgram(
   const sheet = JSON.parse(await readFile(sheetFile, 'utf8')) as PreparedSheet
   const beside = (name: string) => join(dirname(sheetFile), name)
   const module = await workshop.compile(beside(sheet.program.code))
-  const image = sheet.program.kind === 'kept' ? await readFile(beside(sheet.program.image)) : undefined
+  const image = sheet.program.kind === 'kept' ? beside(sheet.program.image) : undefined
   const instances = createInstances(sheet, module, image, workshop)
   let facts = given
   return {
@@ -93,12 +93,14 @@ export async function loadProgram(
   }
 }
 
+const wasmPageBytes = 65_536
+
 type Instances = Pick<LoadedProgram, 'take' | 'give' | 'rest'>
 
 function createInstances(
   sheet: PreparedSheet,
   module: WebAssembly.Module,
-  image: Uint8Array | undefined,
+  image: string | undefined,
   workshop: Workshop,
 ): Instances {
   const imports = workshop.importsOf(module)
@@ -123,7 +125,8 @@ function createInstances(
       rest() {},
     }
   const globals = sheet.program.values.map((value) => (typeof value === 'number' ? value : BigInt(value.bigint)))
-  const source = openImageSource({ memory: image, globals }, workshop.scan)
+  const bytes = (sheet.memory?.initial ?? 0) * wasmPageBytes
+  const source = openImageSourceFile(image, bytes, globals, workshop.scan)
   const parts: KeptParts = { module, globals: sheet.globals, memory: sheet.memory, imports: importsWith }
   return createPool(parts, source, how, workshop.limits)
 }

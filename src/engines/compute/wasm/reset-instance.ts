@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import type { MappedImage, PageScan } from './scan-pages.ts'
 import { globalsOf, type StateImage } from './take-image.ts'
 
@@ -37,6 +38,18 @@ export function openImageSource(state: StateImage, scan: PageScan | undefined): 
   const mapped = scan?.openImage(state.memory)
   if (mapped === undefined) return { state, strategy: 'copy', mapped }
   return { state: { ...state, memory: mapped.bytes }, strategy: 'pages', mapped }
+}
+
+/** As `openImageSource`, for an image that lies in a file: a large one is not read but mapped. */
+export function openImageSourceFile(
+  path: string,
+  bytes: number,
+  globals: StateImage['globals'],
+  scan: PageScan | undefined,
+): ImageSource {
+  const mapped = bytes > copyBytes ? scan?.openImageFile(path, bytes) : undefined
+  if (mapped === undefined) return openImageSource({ memory: readFileSync(path), globals }, undefined)
+  return { state: { memory: mapped.bytes, globals }, strategy: 'pages', mapped }
 }
 
 /** What an instance is made of: the split module with its names, and the imports of one instance. */

@@ -2,7 +2,7 @@
  * The kernel's view of an instance's memory, by `node:ffi`: an image mapped copy-on-write over it, and the pages that were
  * written since. mmap(2), madvise(2), memfd_create(2), PAGEMAP_SCAN in Documentation/admin-guide/mm/pagemap.rst (Linux 6.7).
  */
-import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { endianness } from 'node:os'
 import type { Limits } from '#/core/limits.ts'
@@ -24,7 +24,10 @@ export interface MappedMemory {
 }
 
 export interface PageScan {
+  /** Copies the bytes into a file in memory. */
   openImage(bytes: Uint8Array): MappedImage | undefined
+  /** Maps a file that nobody ever writes again; undefined where it is not there or has another size. */
+  openImageFile(path: string, bytes: number): MappedImage | undefined
   /** Nothing is scanned after this: no mapping can be restored any more. */
   close(): void
 }
@@ -100,6 +103,7 @@ export function openPageScan(limits: PageScanLimits): PageScanOutcome {
   const scan: PageScan = {
     openImage: (bytes) => openImage(kernel, limits, bytes),
     close: () => closeSync(kernel.pagemap),
+    openImageFile: (path, bytes) => openImageFile(kernel, limits, path, bytes),
   }
   const why = tryOnce(scan)
   if (why === undefined) return { ok: true, scan }
@@ -125,23 +129,42 @@ function tryOnce(scan: PageScan): string | undefined {
 }
 
 function openImage(kernel: Kernel, limits: PageScanLimits, bytes: Uint8Array): MappedImage | undefined {
-  const { ffi, call } = kernel
+  const { call } = kernel
   const file = call.memfd_create('rimward-image', constants.memfd)
   if (file < 0) return undefined
+  writeUsed(file, bytes)
+  call.fcntl(file, constants.addSeals, constants.seals)
+  return mapFile(kernel, limits, file, bytes.length)
+}
+
+function openImageFile(kernel: Kernel, limits: PageScanLimits, path: string, bytes: number): MappedImage | undefined {
+  let file: number
+  try {
+    file = openSync(path, 'r')
+  } catch {
+    return undefined
+  }
+  // Pages beyond the end of a file cannot be touched.
+  if (fstatSync(file).size === bytes) return mapFile(kernel, limits, file, bytes)
+  closeSync(file)
+  return undefined
+}
+
+/** Takes over the descriptor. */
+function mapFile(kernel: Kernel, limits: PageScanLimits, file: number, bytes: number): MappedImage | undefined {
+  const { ffi, call } = kernel
   let open = true
   // The number may name another file after this, so nothing maps it again.
   const close = () => {
     if (open) closeSync(file)
     open = false
   }
-  writeUsed(file, bytes)
-  call.fcntl(file, constants.addSeals, constants.seals)
-  const address = call.mmap(0n, BigInt(bytes.length), constants.readOnly, constants.shared, file, 0n)
+  const address = call.mmap(0n, BigInt(bytes), constants.readOnly, constants.shared, file, 0n)
   if (address === constants.failed) {
     close()
     return undefined
   }
-  const view = ffi.toArrayBuffer(address, bytes.length, false)
+  const view = ffi.toArrayBuffer(address, bytes, false)
   unmapLater(call, view, address)
   const image = new Uint8Array(view)
   return { bytes: image, close, map: (memory) => (open ? mapImage(kernel, limits, memory, image, file) : undefined) }
