@@ -29,7 +29,7 @@ import { type Address, createEdge, type Edge } from '#/edge/edge.ts'
 import { createLocate } from '#/edge/locate.ts'
 import { createLog, type LogOptions } from '#/edge/log.ts'
 import { createMetrics } from '#/edge/metrics.ts'
-import { ownPool, ownProgram, ownSite } from '#/edge/own-hosts.ts'
+import { chosenProgram, ownPool, ownProgram, ownSite } from '#/edge/own-hosts.ts'
 import { createProgramEgress } from '#/edge/program-egress.ts'
 import { createPurgeByUrl } from '#/edge/purge-by-url.ts'
 import { createRequestTraces } from '#/edge/request-traces.ts'
@@ -48,7 +48,7 @@ import { createDialer } from '#/origin/dialer.ts'
 import { createEgress } from '#/origin/egress.ts'
 import { createHealthChecks } from '#/origin/health-checks.ts'
 import { addOriginMetrics } from '#/origin/origin-metrics.ts'
-import { withOwnPrograms } from '#/origin/own-programs.ts'
+import { createProgramCalls, withOwnProbes, withOwnPrograms } from '#/origin/own-programs.ts'
 import { createPoolEgress } from '#/origin/pool-egress.ts'
 import { createClientKeys } from '#/stores/client-keys.ts'
 import { openItemStores } from '#/stores/item-stores.ts'
@@ -76,6 +76,8 @@ export interface RunningPop {
   /** URLs, without a slash at the end. */
   readonly addresses: { readonly http: string; readonly https?: string; readonly api: string }
   readonly accountId: string
+  /** What this machine lacks, a sentence each; the node runs without. */
+  readonly lacks: readonly string[]
   /** Stops accepting, finishes what is in flight, closes everything. */
   stop(): Promise<void>
 }
@@ -135,7 +137,15 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
         .map(({ host, port }) => ({ address: host, port })),
   }
   const direct = createEgress({ ...waysOut, seal, ownSite: (host, path) => ownSite(served, host, path) })
-  const health = createHealthChecks({ egress: direct, limits, clock, random: Math.random })
+  const programAt = (host: string, path: string) => ownProgram(served, host, path)
+  const ownPrograms = { programAt, engine: () => engine, limits }
+  const isProgram = (site: string) => served.programs.has(site)
+  const health = createHealthChecks({
+    egress: withOwnProbes(direct, { ...ownPrograms, isProgram }),
+    limits,
+    clock,
+    random: Math.random,
+  })
   addOriginMetrics({ registry: metrics.registry, states: () => health.states(), limits })
   const pools = createPoolEgress({
     egress: direct,
@@ -144,7 +154,6 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     random: Math.random,
     ownPool: (host, path) => ownPool(served, host, path),
   })
-  const programAt = (host: string, path: string) => ownProgram(served, host, path)
   const store = await createCacheStore({
     folder: join(data, 'cache'),
     memoryBytes: limits.cacheMemoryBytes,
@@ -156,7 +165,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
   await mkdir(join(data, 'purges'), { recursive: true })
   const journal = await openPurgeJournal(join(data, 'purges'))
   const egress = createSharedCache({
-    next: withAnswerRules(withOwnPrograms(pools, { programAt, engine: () => engine, limits })),
+    next: withAnswerRules(withOwnPrograms(pools, ownPrograms)),
     store,
     journal,
     limits,
@@ -182,6 +191,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     seal,
     assets,
     egress: programEgress,
+    callProgram: createProgramCalls({ chosen: (name) => chosenProgram(served, name), engine: () => engine, limits }),
     programCache: egress.programs,
     purge: egress.purge,
     traces,
@@ -229,6 +239,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
   })
   closer.add(() => compute.close())
   const engine = joinEngines(workers, compute)
+  const lacks = compute.slowReset === undefined ? [] : [`Compute programs run slower here: ${compute.slowReset}.`]
 
   // A change in, a new Snapshot out.
   const control = await createControl({
@@ -330,6 +341,7 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
   return {
     addresses,
     accountId,
+    lacks,
     async stop() {
       await edge.drain()
       await closer.close()

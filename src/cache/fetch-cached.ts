@@ -5,6 +5,7 @@
 import { EdgeError } from '#/core/errors.ts'
 import type { HeaderList } from '#/core/exchange.ts'
 import type { EgressAnswer, EgressRequest } from '#/core/ports.ts'
+import { countHops } from '#/http/cdn-loop.ts'
 import { headerValue } from '#/http/header-list.ts'
 import { decideRanges } from '#/http/range.ts'
 import { answerStored, between, headersOf, made, type Told, withoutBodyFields } from './answer-stored.ts'
@@ -138,7 +139,7 @@ async function fetchTogether(
   // Conditions that no cache may judge (RFC 9111 §4.3.2).
   if (errand.basis === undefined && names(ask, originConditions))
     return fetchAlone(request, ask, errand.forwarded, parts)
-  if (parts.solo.has(key)) {
+  if (parts.solo.has(key) || wentRound(request)) {
     // What a client has already is for the origin to say, where nothing is stored that could; HEAD costs no body then.
     if (errand.basis === undefined && (ask.method === 'HEAD' || names(ask, conditionalNames)))
       return fetchAlone(request, ask, errand.forwarded, parts)
@@ -157,6 +158,9 @@ async function fetchTogether(
   }
   return fetchAlone(request, ask, errand.forwarded, parts)
 }
+
+/** Programs called each other on the way here, after one entry: what it would wait for may be waiting for it. */
+const wentRound = ({ by, headers }: EgressRequest) => 'program' in by && countHops(headers) > 1
 
 const originConditions: ReadonlySet<string> = new Set(['if-match', 'if-unmodified-since'])
 
@@ -348,12 +352,7 @@ function unread({ fan }: { readonly fan: FanOut }, answer: EgressAnswer): Egress
 
 /** An answer that is for this request only; its body goes through untouched. */
 function answerAlone(answer: EgressAnswer, forwarded: Forwarded, why: string, ask: Ask): EgressAnswer {
-  const told: Told = {
-    outcome: 'dynamic',
-    forwarded,
-    forwardedStatus: answer.status,
-    detail: why,
-  }
+  const told: Told = { outcome: 'dynamic', forwarded, forwardedStatus: answer.status, detail: why }
   const headers = visible(answer.headers, ask)
   const etag = headerValue(headers, 'etag')
   if (answer.status === 200 && etag !== undefined && notModified(ask.headers, { etag, changedAt: Infinity }, 0)) {

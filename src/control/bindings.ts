@@ -75,6 +75,8 @@ export interface BindingWorld {
   readonly objects: readonly ObjectNamespace[]
   /** Classes of another program; `undefined` when there is none of that name. */
   readonly objectsOf: (program: ProgramName) => readonly ObjectNamespace[] | undefined
+  /** Is there a Compute program of that name? */
+  readonly isCompute: (program: ProgramName) => boolean
   readonly hasStore: (store: string) => Promise<boolean>
   readonly hasAssets: boolean
 }
@@ -93,9 +95,21 @@ export async function checkTargets(bindings: readonly Binding[], world: BindingW
 
 function checkProgram(binding: Extract<Binding, { kind: 'program' }>, world: BindingWorld): void {
   if (binding.program === world.program || world.objectsOf(binding.program) !== undefined) return
+  if (!world.isCompute(binding.program))
+    throw new Refusal(
+      'program_unknown',
+      `Could not resolve service binding '${binding.name}'. Target script '${binding.program}' not found. Please verify the target script and try again.`,
+    )
+  checkCompute(binding)
+}
+
+/** A Compute program has one way in, and nothing that could read what a binding says of its caller. */
+function checkCompute({ name, program, entrypoint, props }: Extract<Binding, { kind: 'program' }>): void {
+  const lacks = entrypoint !== undefined ? `entrypoint '${entrypoint}'` : props !== undefined ? 'props' : undefined
+  if (lacks === undefined) return
   throw new Refusal(
-    'program_unknown',
-    `Could not resolve service binding '${binding.name}'. Target script '${binding.program}' not found. Please verify the target script and try again.`,
+    'bad_binding',
+    `Service binding '${name}': '${program}' is a Compute program, which has no ${lacks}.`,
   )
 }
 

@@ -9,6 +9,7 @@ import type { Held, Ledger } from './ledger.ts'
 import type { ObjectWorld } from './object-classes.ts'
 import { type ProgramRecord, type RolloutRecord, toDeployment, type VersionRecord } from './records.ts'
 import { Refusal } from './refusal.ts'
+import { hasProgram } from './services/held-services.ts'
 import type { Pins } from './sweep-blobs.ts'
 
 export interface Office {
@@ -78,6 +79,7 @@ export function checkBound(
     program,
     objects,
     objectsOf: (other) => office.ledger.state.programs.get(other)?.record.objects,
+    isCompute: (other) => hasProgram(office.ledger.state.services, other),
     hasStore: office.hasStore,
     hasAssets: version.assets !== undefined,
   })

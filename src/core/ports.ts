@@ -218,6 +218,12 @@ export interface Engine {
   close(): Promise<void>
 }
 
+/** What one program of this platform asks of another; `url` is absolute. */
+export type ProgramCall = Pick<
+  EgressRequest,
+  'method' | 'url' | 'headers' | 'body' | 'wantsUpgrade' | 'signal' | 'client' | 'onInformational'
+>
+
 // ─── Egress: where else answers come from ────────────────────────────────────────────────────────────────────────
 
 export interface EgressRequest {

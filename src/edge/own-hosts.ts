@@ -19,7 +19,15 @@ export function ownProgram(
   path: string,
 ): { readonly program: Program; readonly deployment: Deployment } | undefined {
   const target = findSite(snapshot, { host, path, scheme: 'http' })?.target
-  const program = target?.kind === 'program' ? snapshot.programs.get(target.program) : undefined
+  return target?.kind === 'program' ? chosenProgram(snapshot, target.program) : undefined
+}
+
+/** The program of this name, with one of its deployments by their percentages; undefined where there is nothing to run. */
+export function chosenProgram(
+  snapshot: Snapshot,
+  name: string,
+): { readonly program: Program; readonly deployment: Deployment } | undefined {
+  const program = snapshot.programs.get(name)
   const deployment = program && pickDeployment(program, [], Math.random())?.deployment
   const runs = deployment?.code !== undefined || deployment?.compute !== undefined
   return runs ? { program: program!, deployment: deployment! } : undefined

@@ -1,5 +1,6 @@
 /** Header fields on their way to an origin and back: hop-by-hop ones are taken out (RFC 9110 §7.6.1). */
 import type { HeaderList } from '#/core/exchange.ts'
+import { loopToken } from '#/http/cdn-loop.ts'
 
 const hopByHop = new Set([
   'connection',
@@ -37,18 +38,6 @@ function connectionOptions(headers: HeaderList): ReadonlySet<string> {
     for (const option of headers[i + 1]!.split(',')) names.add(option.trim().toLowerCase())
   }
   return names
-}
-
-const loopToken = 'rimward'
-
-/** How often this platform is named in CDN-Loop (RFC 8586 §2): how often the request left here already. */
-export function countHops(headers: HeaderList): number {
-  let hops = 0
-  for (let i = 0; i < headers.length; i += 2) {
-    if (headers[i]!.toLowerCase() !== 'cdn-loop') continue
-    for (const member of headers[i + 1]!.split(',')) if (member.split(';')[0]!.trim() === loopToken) hops++
-  }
-  return hops
 }
 
 /** What our client library writes itself: the framing of the body, and `Expect`, which it does not wait for. */

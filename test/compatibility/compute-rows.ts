@@ -39,6 +39,13 @@ export const computeArea: Area = {
       'compute stats',
       '`/metrics` has counters; `stats realtime` asks rt.fastly.com',
     ),
+    row('works', '`service healthcheck` of a backend, `is_healthy`', 'compute health'),
+    row(
+      'works',
+      'a Worker that binds a Compute program',
+      'compute from a Worker',
+      '`fetch` only; entrypoints, `props` and RPC are refused by name',
+    ),
     row('works', '`rimward deploy` of a folder with a `fastly.toml`', 'compute rimward deploy'),
   ],
 }

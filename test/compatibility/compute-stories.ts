@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fastly } from '../support/fastly.ts'
-import { rimward } from '../support/node.ts'
-import { smallProgram } from '../support/small-program.ts'
-import type { Site } from './stories.ts'
+import { rimward, until, wrangler } from '../support/node.ts'
+import { healthProgram, smallProgram } from '../support/small-program.ts'
+import { type Site, small } from './stories.ts'
 
 type Story = (site: Site) => Promise<void>
 
@@ -148,6 +148,32 @@ export const computeStories: Record<string, Story> = {
   async 'compute stats'(site) {
     const { id } = await service(site)
     await refuses(site, /not kept by Rimward/, 'stats', 'historical', '--service-id', id)
+  },
+  async 'compute health'(site) {
+    const folder = await project(site, 'health')
+    writeFileSync(join(folder, 'program.wasm'), await healthProgram('checked'))
+    const publish = ['compute', 'publish', '--domain', 'health.example.test', '--status-check-off']
+    await fastly(site.node, publish, { cwd: folder })
+    const found = await site.node.api('/service/search?name=compat-health')
+    const { id } = (await found.json()) as { id: string }
+    const on = ['--service-id', id, '--version', 'latest']
+    const check = ['--window', '1', '--threshold', '1', '--initial', '1', '--check-interval', '1000']
+    await fastly(site.node, ['service', 'healthcheck', 'create', ...on, '--autoclone', '--name', 'up', ...check])
+    const address = ['--address', '127.0.0.1', '--port', '9', '--healthcheck', 'up']
+    await fastly(site.node, ['service', 'backend', 'create', ...on, '--name', 'checked', ...address])
+    await fastly(site.node, ['service', 'version', 'activate', ...on])
+    const health = async () => (await site.node.get('health.example.test', '/')).text
+    await until(async () => (await health()) === '2', 'the check of a port where nobody listens fails')
+  },
+  async 'compute from a Worker'(site) {
+    await service(site)
+    const code = `export default { fetch: (request, env) => env.SHOP.fetch(request) }`
+    const services = [{ binding: 'SHOP', service: 'compat-compute' }]
+    await wrangler(site.node, small(site, 'binds-compute', code, { services }), ['deploy'])
+    assert.equal((await site.node.get('binds-compute.localhost', '/')).text, 'from wasm')
+    const named = small(site, 'binds-named', code, { services: [{ ...services[0], entrypoint: 'Api' }] })
+    const ran = await wrangler(site.node, named, ['deploy'], { mayFail: true })
+    assert.match(ran.output, /is a Compute program, which has no entrypoint 'Api'/)
   },
   async 'compute rimward deploy'(site) {
     const folder = await project(site, 'plain')

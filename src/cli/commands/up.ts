@@ -89,6 +89,7 @@ function banner(running: Running, flags: UpFlags, terminal: Terminal): void {
   )
   if (addresses.https !== undefined) terminal.out(`with TLS  ${addresses.https}`)
   terminal.out(`Control   ${addresses.api}   the state in a browser; the token lies in ${flags.data}/token`)
+  for (const sentence of running.lacks) terminal.out(`Note      ${sentence}`)
   terminal.out('')
   terminal.out('To deploy with wrangler (or fastly), in another shell:')
   terminal.out(`  eval "$(npx rimward env${api})"`)

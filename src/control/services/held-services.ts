@@ -61,6 +61,12 @@ export function isServiceSite({ services }: { readonly services: HeldServices },
   return false
 }
 
+/** Has an active version of a service made a program of this name? */
+export function hasProgram(services: HeldServices, name: string): boolean {
+  for (const { program } of services.values()) if (program?.name === name) return true
+  return false
+}
+
 export function buildServiceSite(
   record: ServiceRecord,
   tables: ReadonlyMap<string, HeldTable>,

@@ -43,6 +43,9 @@ export interface CellOptions {
   readonly tellCalls: boolean
 }
 
+/** MiB. V8's own choice keeps 50 MiB more of a busy cell's memory, at the same speed. */
+const youngGeneration = 2
+
 const entry = fileURLToPath(new URL('inside/cell.ts', import.meta.url))
 
 /** Resolves when the cell has called back. Rejects with `program_start_failed`. */
@@ -54,7 +57,8 @@ export async function startCell(options: CellOptions): Promise<ComputeCell> {
   const server = createServer()
   const connected = new Promise<Socket>((resolve) => server.once('connection', resolve))
   server.listen(path)
-  const flags = ['--disable-warning=ExperimentalWarning', `--wasm-max-mem-pages=${limits.computeMemoryPages}`]
+  const flags = ['--disable-warning=ExperimentalWarning', `--max-semi-space-size=${youngGeneration}`]
+  flags.push(`--wasm-max-mem-pages=${limits.computeMemoryPages}`)
   if (!options.checks) flags.push('--wasm-lazy-validation')
   const child = spawn(process.execPath, [...flags, entry, path, JSON.stringify(cellLimits(options))], {
     env: {},

@@ -11,6 +11,7 @@ import { type Cells, type ComputeDeployment, createCells, toFailure } from './ce
 import type { HostCalls } from './host-calls.ts'
 import { runHead } from './program-facts.ts'
 import { type AnswerHead, asHead } from './protocol.ts'
+import { missingPageScan } from './wasm/scan-pages.ts'
 import { InBody, pumpInto, toReadable } from './wire-body.ts'
 
 export interface ComputeEngineOptions {
@@ -30,6 +31,8 @@ export interface ComputeEngineOptions {
 }
 
 export interface ComputeEngine extends Engine {
+  /** Why this machine starts each request in a new instance, which is slower; undefined: it resets them. */
+  readonly slowReset: string | undefined
   /** What runs now, for figures. */
   cells(): readonly Pick<ComputeCell, 'pid' | 'inFlight' | 'line'>[]
 }
@@ -38,7 +41,10 @@ export interface ComputeEngine extends Engine {
 export async function createComputeEngine(options: ComputeEngineOptions): Promise<ComputeEngine> {
   await mkdir(options.folder, { recursive: true })
   const cells = createCells(options)
+  const slowReset = missingPageScan({ computeDropPages: options.limits.computeDropPages })
+  if (slowReset !== undefined) options.log('Compute instances are not reset but made anew', { reason: slowReset })
   return {
+    slowReset,
     cells: () => cells.open,
     run: (program, deployment, request) => run(cells, options.limits, program, needCompute(deployment), request),
     warm(program, deployment) {

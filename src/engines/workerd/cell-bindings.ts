@@ -4,7 +4,7 @@
  */
 import type { Binding, Deployment, ProgramName } from '#/core/snapshot.ts'
 import type { CapnpValue } from './capnp.ts'
-import { backplane, type CellBuilder, refusal, serviceOf } from './cell-config.ts'
+import { backplane, backplaneCalls, type CellBuilder, refusal, serviceOf } from './cell-config.ts'
 import { insideModule } from './inside-module.ts'
 
 /** `Worker.bindings` of workerd.capnp. Rejects a binding that cannot hold with an `EdgeError` that names it. */
@@ -109,7 +109,11 @@ function serviceForward(builder: CellBuilder): string {
   if (builder.plan.purpose === 'prove') return nobody(builder)
   const esModule = builder.file('service-forward.js', { text: insideModule('service-forward') })
   return builder.service('forward', {
-    worker: { modules: [{ name: 'main.js', esModule }], ...forwarder, bindings: forwarderBindings(builder) },
+    worker: {
+      modules: [{ name: 'main.js', esModule }],
+      ...forwarder,
+      bindings: [...forwarderBindings(builder), { name: 'calls', service: backplaneCalls(builder) }],
+    },
   })
 }
 

@@ -237,6 +237,12 @@ export function backplane(builder: CellBuilder, kind: string, id: string): strin
   return builder.service(`${kind}:${id}`, { external: { address: `unix:${builder.plan.backplane}`, http } })
 }
 
+/** As `backplane`, for `call`: our forwarder in the cell writes the `id`, the program that is asked. */
+export function backplaneCalls(builder: CellBuilder): string {
+  const http = { style: { enumerant: 'proxy' }, injectRequestHeaders: [{ name: 'rimward-kind', value: 'call' }] }
+  return builder.service('calls', { external: { address: `unix:${builder.plan.backplane}`, http } })
+}
+
 /** Why a deployment cannot run, for its owner. */
 export function refusal(deployment: Deployment, why: string): EdgeError {
   return new EdgeError('program_start_failed', `Version ${deployment.number} of ${deployment.program} ${why}.`)

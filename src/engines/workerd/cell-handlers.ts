@@ -10,10 +10,12 @@ import { headerValue } from '#/http/header-list.ts'
 import { deploymentOf, type Isolates } from './ask-cell.ts'
 import { type BackplaneHandler, textAnswer } from './backplane.ts'
 import { cacheHandler } from './backplane-cache.ts'
+import { callHandler } from './backplane-call.ts'
 import { kvHandler } from './backplane-kv.ts'
 import { purgeHandler } from './backplane-purge.ts'
 import { readCacheOptions } from './cache-options.ts'
 import type { Bundles } from './code-bundle.ts'
+import type { WorkerdEngineOptions } from './engine.ts'
 import { placeProgram } from './placement.ts'
 
 export interface HandlerDependencies {
@@ -21,6 +23,7 @@ export interface HandlerDependencies {
   readonly seal: Seal
   readonly assets: Assets
   readonly egress: Egress
+  readonly callProgram: WorkerdEngineOptions['callProgram']
   readonly programCache: ProgramCache
   readonly purge: (wishes: readonly PurgeWish[]) => Promise<void>
   readonly traces: Traces
@@ -32,12 +35,13 @@ export interface HandlerDependencies {
   readonly snapshot: () => Snapshot
 }
 
-/** Handlers for `createBackplane`; the id is a deployment for `assets` and `trace`, a program for `cache`, `egress` and `route`. */
+/** Handlers for `createBackplane`; the id is a deployment for `assets` and `trace`, a program for `cache`, `egress`, `route` and `call`. */
 export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string, BackplaneHandler>> {
   const { assets, egress, traces, known } = parts
   return {
     kv: kvHandler(parts),
     cache: cacheHandler(parts),
+    call: callHandler(parts),
     purge: purgeHandler(parts),
     async code({ id }) {
       const deployment = known.get(deploymentOf(id))
@@ -49,6 +53,7 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
       const program = parts.snapshot().programs.get(id)
       const deployment = program === undefined ? undefined : choose(program)
       if (program === undefined || deployment === undefined) return textAnswer(404, `There is no program ${id}.`)
+      if (deployment.compute !== undefined) return textAnswer(200, 'compute')
       const place = placeProgram(program, deployment, parts.limits)
       if (place.kind === 'own') return textAnswer(200, 'own')
       return textAnswer(200, parts.isolates.idOf(deployment))

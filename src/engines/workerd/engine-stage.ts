@@ -13,6 +13,7 @@ import type {
   KvValue,
   ProgramAnswer,
   ProgramCache,
+  ProgramCall,
   ProgramRequest,
   Trace,
 } from '#/core/ports.ts'
@@ -28,6 +29,8 @@ export interface StagedProgram {
   readonly flags?: readonly string[]
   /** More than a shared cell allows gives it a cell of its own. */
   readonly cpuMs?: number
+  /** It runs in another engine: the stage's `callProgram` answers. */
+  readonly compute?: true
 }
 
 export interface Stage {
@@ -36,6 +39,7 @@ export interface Stage {
   readonly traced: Set<string>
   readonly logged: string[]
   egress: (request: EgressRequest) => Promise<Answer>
+  callProgram: (program: string, call: ProgramCall) => Promise<Answer>
   add(program: StagedProgram): Promise<Program>
   fetch(program: string, path: string, more?: Partial<ProgramRequest>): Promise<ProgramAnswer>
   /** Process ids of the cells there are, oldest first: the seats' before the spares'. */
@@ -76,6 +80,7 @@ export async function openStage(
         answer: async (_files, { method, host, path }) => plain(200, `file ${method} ${host}${path}`),
       },
       egress: { fetch: (request) => stage.egress(request), close: async () => {} },
+      callProgram: (name, call) => stage.callProgram(name, call),
       programCache: memoryCache(),
       purge: async () => {},
       traces: { emit: (trace) => void traces.push(trace), wanted: (name) => traced.has(name), listen: () => () => {} },
@@ -88,6 +93,7 @@ export async function openStage(
     traced,
     logged,
     egress: async ({ url }) => plain(200, `outside ${url}`),
+    callProgram: async (name) => plain(200, `answered by ${name}`),
     async add(staged) {
       const deployment = deploymentOf(staged, blobs)
       const program: Program = { name: staged.name, rollout: [{ deployment, percent: 100 }], objects: [] }
@@ -142,12 +148,13 @@ function deploymentOf(staged: StagedProgram, blobs: Map<string, Uint8Array>): De
     blobs.set(blob, bytes)
     return { name, kind: kinds[name.split('.').at(-1)!]!, blob, bytes: bytes.length }
   })
+  const head = { id: crypto.randomUUID(), program: staged.name, number: 1, createdAt: 1_700_000_000_000, tag: 'v1' }
+  if (staged.compute) {
+    const compute = { module: '', bytes: 0, service: { id: '', version: 1 }, backends: [], stores: [], logs: [] }
+    return { ...head, compute, bindings: [], limits: {} }
+  }
   return {
-    id: crypto.randomUUID(),
-    program: staged.name,
-    number: 1,
-    createdAt: 1_700_000_000_000,
-    tag: 'v1',
+    ...head,
     code: {
       syntax: 'modules',
       mainModule: 'main.js',

@@ -2,6 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { PurgeWish } from '#/core/cache-policy.ts'
 import { EdgeError } from '#/core/errors.ts'
+import type { Answer } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import type {
   Assets,
@@ -11,11 +12,12 @@ import type {
   KvStores,
   ProgramAnswer,
   ProgramCache,
+  ProgramCall,
   ProgramRequest,
   Seal,
   Traces,
 } from '#/core/ports.ts'
-import type { Deployment, DeploymentId, Program, Snapshot } from '#/core/snapshot.ts'
+import type { Deployment, DeploymentId, Program, ProgramName, Snapshot } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
 import { createIsolates, deploymentOf, type Isolates } from './ask-cell.ts'
 import type { BackplaneHandler } from './backplane.ts'
@@ -42,6 +44,8 @@ export interface WorkerdEngineOptions {
   readonly seal: Seal
   readonly assets: Assets
   readonly egress: Egress
+  /** Asks a program of another engine that a Worker binds. Rejects like `Engine.run`. */
+  readonly callProgram: (program: ProgramName, call: ProgramCall) => Promise<Answer>
   readonly programCache: ProgramCache
   /** Drops what the shared cache keeps in front of programs. */
   readonly purge: (wishes: readonly PurgeWish[]) => Promise<void>

@@ -22,7 +22,10 @@ export interface ReachDependencies {
   readonly limits: Pick<Limits, 'cellStallMs'>
 }
 
-/** The backplane's `reach`: JSON of a `ReachTarget` in, parameters for `workerdDebugPort` out, or why not as text. */
+/**
+ * The backplane's `reach`: JSON of a `ReachTarget` in, parameters for `workerdDebugPort` out, `{ compute: true }` for a
+ * program that the backplane's `call` asks, or why not as text.
+ */
 export function createReach(parts: ReachDependencies): BackplaneHandler {
   return async ({ body }) => {
     const target = JSON.parse(Buffer.concat((await body?.toArray()) ?? []).toString()) as ReachTarget
@@ -30,6 +33,7 @@ export function createReach(parts: ReachDependencies): BackplaneHandler {
     const deployment = program?.rollout[0]?.deployment
     if (program === undefined || deployment === undefined)
       return textAnswer(404, `There is no program ${target.program}.`)
+    if (deployment.compute !== undefined) return textAnswer(200, JSON.stringify({ compute: true }))
     const { entrypoint, props } = target
     if (target.objects === true || placeProgram(program, deployment, parts.limits).kind === 'own')
       return textAnswer(200, JSON.stringify({ ...(await parts.own(program)), entrypoint, props }))

@@ -17,6 +17,8 @@ interface Case {
   readonly date?: string
   readonly flags?: readonly string[]
   readonly others?: readonly StagedProgram[]
+  /** What Compute programs do. */
+  readonly calls?: Stage['callProgram']
   readonly path?: string
   readonly request?: Partial<ProgramRequest>
   /** Body text, or what to check; for an `EdgeError` its code. */
@@ -33,6 +35,7 @@ const callee = (fetch: string, more = ''): StagedProgram => ({
       ${more}`,
   },
 })
+const wasm: StagedProgram = { name: 'wasm', modules: {}, compute: true }
 const say = (expression: string) => `return new Response(String(${expression}))`
 const json = (expression: string) => `return Response.json(${expression})`
 
@@ -155,6 +158,55 @@ export const workersCases: readonly Case[] = [
     expect: '[3,7,42,"p"]',
   },
   {
+    what: 'calls a Compute program: method, URL, fields and a streamed body there and back',
+    fetch: `const { readable, writable } = new TransformStream(); const writer = writable.getWriter()
+      const going = (async () => { await writer.write(new TextEncoder().encode('one ')); await writer.write(new TextEncoder().encode('two')); await writer.close() })()
+      const answer = await env.B.fetch('https://in.example/x?y', { method: 'POST', body: readable, headers: { 'X-A': 'b', 'CF-Connecting-IP': '192.0.2.7', 'Rimward-Id': 'forged' } })
+      await going
+      return Response.json([answer.status, answer.headers.getSetCookie(), answer.headers.get('rimward-failed'), await answer.text()])`,
+    bindings: [{ kind: 'program', name: 'B', program: 'wasm' }],
+    others: [wasm],
+    calls: async (name, { method, url, headers, body, client }) => ({
+      status: 201,
+      headers: ['Set-Cookie', 'a=1', 'Set-Cookie', 'b=2', 'Rimward-Failed', 'said by the program'],
+      body: Readable.from([
+        `${name} ${method} ${url} ${headers[headers.indexOf('X-A') + 1]} ${client} `,
+        ...(await (body as Readable).toArray()),
+      ]),
+    }),
+    expect: '[201,["a=1","b=2"],null,"wasm POST https://in.example/x?y b 192.0.2.7 one two"]',
+  },
+  {
+    what: 'a redirect of a Compute program comes as it is',
+    fetch: `const answer = await env.B.fetch('http://in/x', { redirect: 'manual' }); return Response.json([answer.status, answer.headers.get('location')])`,
+    bindings: [{ kind: 'program', name: 'B', program: 'wasm' }],
+    others: [wasm],
+    calls: async () => ({ status: 302, headers: ['location', '/elsewhere'], body: null }),
+    expect: '[302,"/elsewhere"]',
+  },
+  {
+    what: 'a failure of a Compute program reaches its caller',
+    fetch: 'try { return await env.B.fetch(request) } catch (error) { return new Response(error.message) }',
+    bindings: [{ kind: 'program', name: 'B', program: 'wasm' }],
+    others: [wasm],
+    calls: async () => {
+      throw new EdgeError('program_loop', 'The request goes round in a circle.')
+    },
+    expect: 'Service binding to wasm: The request goes round in a circle.',
+  },
+  {
+    what: 'RPC and entrypoints of a Compute program are refused by name',
+    fetch: `const told = []; const t = async (f) => { try { await f() } catch (e) { told.push(e.name + ' ' + e.message) } }
+      await t(() => env.B.greet('x')); await t(() => env.C.fetch('https://x/')); return Response.json(told)`,
+    bindings: [
+      { kind: 'program', name: 'B', program: 'wasm' },
+      { kind: 'program', name: 'C', program: 'wasm', entrypoint: 'Api' },
+    ],
+    others: [wasm],
+    expect:
+      /^\["TypeError [^"]*wasm: a Compute program has no method greet\(\), only[^"]*","TypeError [^"]*no entrypoint Api, /,
+  },
+  {
     what: 'waitUntil goes on after the answer',
     fetch: `if (request.url.endsWith('/read')) { for (;;) { const v = await env.KV.get('w'); if (v) return new Response(v); await scheduler.wait(5) } }
       ctx.waitUntil((async () => { await scheduler.wait(10); await env.KV.put('w', 'later') })())
@@ -248,6 +300,7 @@ export function workersContract(placement: string, open: () => Promise<Stage>): 
 
 async function check(stage: Stage, row: Case): Promise<void> {
   for (const other of row.others ?? []) await stage.add(other)
+  if (row.calls !== undefined) stage.callProgram = row.calls
   const modules = row.modules ?? { 'main.js': `export default { async fetch(request, env, ctx) { ${row.fetch} } }` }
   const { bindings = [], date = '2026-01-01', flags = [] } = row
   await stage.add({ name: 'p', modules, bindings, date, flags })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -14,7 +14,7 @@ import {
   type ResetStrategy,
 } from './reset-instance.ts'
 import { type RewrittenModule, rewriteModule } from './rewrite-module.ts'
-import { openPageScan, type PageScan } from './scan-pages.ts'
+import { missingPageScan, openPageScan, type PageScan } from './scan-pages.ts'
 import { type StateImage, takeImage } from './take-image.ts'
 import { fromWat } from './wat.fixture.ts'
 
@@ -242,14 +242,22 @@ test('images and instances that nobody holds give their memory back', { skip: sc
   assert.ok(mappings() <= before, `${mappings()} mappings, ${before} before`)
 })
 
+test('what is missing is said, and nothing of the trial stays open', () => {
+  const open = () => readdirSync('/proc/self/fd').length
+  const before = open()
+  assert.equal(missingPageScan({ computeDropPages: 64 }), opened.ok ? undefined : opened.why)
+  assert.equal(open(), before)
+})
+
 test('a process without the right to use node:ffi says so and does without', () => {
-  const code = `import { openPageScan } from './scan-pages.ts'
-    console.log(JSON.stringify(openPageScan({ computeDropPages: 64 })))`
+  const code = `import { missingPageScan, openPageScan } from './scan-pages.ts'
+    const limits = { computeDropPages: 64 }
+    console.log(JSON.stringify({ ...openPageScan(limits), missing: missingPageScan(limits) }))`
   const run = spawnSync(process.execPath, ['--permission', '--allow-fs-read=*', '--input-type=module', '-e', code], {
     cwd: import.meta.dirname,
     encoding: 'utf8',
   })
-  const outcome = JSON.parse(run.stdout) as { ok: boolean; why: string }
-  assert.equal(outcome.ok, false)
+  const outcome = JSON.parse(run.stdout) as { ok: boolean; why: string; missing: string }
+  assert.deepEqual([outcome.ok, outcome.missing], [false, outcome.why])
   assert.match(outcome.why, /node:ffi/)
 })

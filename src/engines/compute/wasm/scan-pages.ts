@@ -28,6 +28,16 @@ export interface PageScan {
   openImage(bytes: Uint8Array): MappedImage | undefined
   /** Maps a file that nobody ever writes again; undefined where it is not there or has another size. */
   openImageFile(path: string, bytes: number): MappedImage | undefined
+  /** Nothing is scanned after this: no mapping can be restored any more. */
+  close(): void
+}
+
+/** Why instances of programs are not reset in place on this machine; undefined: they are. */
+export function missingPageScan(limits: PageScanLimits): string | undefined {
+  const opened = openPageScan(limits)
+  if (!opened.ok) return opened.why
+  opened.scan.close()
+  return undefined
 }
 
 export type PageScanOutcome =
@@ -92,6 +102,7 @@ export function openPageScan(limits: PageScanLimits): PageScanOutcome {
   }
   const scan: PageScan = {
     openImage: (bytes) => openImage(kernel, limits, bytes),
+    close: () => closeSync(kernel.pagemap),
     openImageFile: (path, bytes) => openImageFile(kernel, limits, path, bytes),
   }
   const why = tryOnce(scan)

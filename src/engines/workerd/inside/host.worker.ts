@@ -308,7 +308,9 @@ export class Program extends WorkerEntrypoint<HostEnv, ProgramProps> {
         const { env, ctx } = target as unknown as { env: HostEnv; ctx: ExecutionContext<ProgramProps> }
         if (name in target || typeof name !== 'string') return Reflect.get(target, name)
         return async (...given: unknown[]) => {
-          const stub = (await meant(env, ctx)) as unknown as Record<string, (...given: unknown[]) => unknown>
+          const found = await meant(env, ctx)
+          if (found === 'compute') throw onlyFetch(ctx.props, `method ${name}()`)
+          const stub = found as unknown as Record<string, (...given: unknown[]) => unknown>
           return stub[name]!(...given)
         }
       },
@@ -316,13 +318,31 @@ export class Program extends WorkerEntrypoint<HostEnv, ProgramProps> {
   }
 
   override async fetch(request: Request): Promise<Response> {
-    return (await meant(this.env, this.ctx)).fetch(request)
+    const found = await meant(this.env, this.ctx)
+    return found === 'compute' ? callCompute(this.env, this.ctx.props, request) : found.fetch(request)
   }
 }
 
-async function meant(env: HostEnv, ctx: ExecutionContext<ProgramProps>): Promise<Fetcher> {
+/** A Compute program answers requests and nothing else. */
+async function callCompute(env: HostEnv, props: ProgramProps, request: Request): Promise<Response> {
+  const { program, entrypoint } = props
+  if (entrypoint !== undefined) throw onlyFetch(props, `entrypoint ${entrypoint}`)
+  const headers = new Headers(request.headers)
+  headers.set('rimward-kind', 'call')
+  headers.set('rimward-id', program)
+  const answer = await env.EGRESS.fetch(new Request(request, { headers, redirect: 'manual' }))
+  if (answer.headers.has('rimward-failed')) throw new Error(`Service binding to ${program}: ${await answer.text()}`)
+  return answer
+}
+
+function onlyFetch({ program }: ProgramProps, lacks: string): TypeError {
+  return new TypeError(`Service binding to ${program}: a Compute program has no ${lacks}, only fetch().`)
+}
+
+async function meant(env: HostEnv, ctx: ExecutionContext<ProgramProps>): Promise<Fetcher | 'compute'> {
   const { program, entrypoint, props } = ctx.props
   const isolate = await isolateOf(env, program)
+  if (isolate === 'compute') return isolate
   if (isolate === 'own') return elsewhere(env, ctx.props)
   return load(env, ctx, isolate).getEntrypoint(entrypoint, props === undefined ? {} : { props })
 }

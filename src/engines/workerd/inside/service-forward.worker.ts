@@ -12,6 +12,8 @@ interface Target {
 
 interface Environment {
   readonly reach: Fetcher
+  /** Asks programs that are no Workers. */
+  readonly calls: Fetcher
   readonly cells: { connect(address: string): Promise<DebugPortClient> }
 }
 
@@ -35,6 +37,7 @@ export default class ServiceForward extends WorkerEntrypoint<Environment, Target
           return Reflect.get(self, name)
         return async (...parameters: unknown[]) => {
           const remote = await reach(environment, target)
+          if (remote === 'compute') return callCompute(environment, target, name, parameters[0] as Request)
           return remote[name]!(...parameters)
         }
       },
@@ -42,7 +45,20 @@ export default class ServiceForward extends WorkerEntrypoint<Environment, Target
   }
 }
 
-async function reach(environment: Environment, target: Target): Promise<Remote> {
+/** A Compute program answers requests and nothing else. */
+async function callCompute({ calls }: Environment, target: Target, name: string, request: Request): Promise<Response> {
+  const { program, entrypoint } = target
+  const lacks = entrypoint === undefined ? `method ${name}()` : `entrypoint ${entrypoint}`
+  if (name !== 'fetch' || entrypoint !== undefined)
+    throw new TypeError(`Service binding to ${program}: a Compute program has no ${lacks}, only fetch().`)
+  const headers = new Headers(request.headers)
+  headers.set('rimward-id', program)
+  const answer = await calls.fetch(new Request(request, { headers, redirect: 'manual' }))
+  if (answer.headers.has('rimward-failed')) throw new Error(`Service binding to ${program}: ${await answer.text()}`)
+  return answer
+}
+
+async function reach(environment: Environment, target: Target): Promise<Remote | 'compute'> {
   const answer = await environment.reach.fetch('http://reach/', { method: 'POST', body: JSON.stringify(target) })
   if (!answer.ok) throw new Error(`Service binding to ${target.program}: ${await answer.text()}`)
   const place = (await answer.json()) as {
@@ -50,7 +66,9 @@ async function reach(environment: Environment, target: Target): Promise<Remote> 
     service: string
     entrypoint?: string
     props?: Record<string, unknown>
+    compute?: true
   }
+  if (place.compute === true) return 'compute'
   const client = await environment.cells.connect(place.address)
   return client.getEntrypoint(place.service, place.entrypoint, place.props)
 }
