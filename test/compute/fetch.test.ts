@@ -8,11 +8,13 @@ import type { ProgramAnswer, ProgramRequest } from '#/core/ports.ts'
 import { textOf } from '#/engines/compute/compute.fixture.ts'
 import { headerValue } from '#/http/header-list.ts'
 import { type BackendStage, compileScript, openBackends, openOrigin, type TestOrigin } from '../support/compute.ts'
+import { selfSigned } from '../support/self-signed.ts'
 
 const source = `
 import { CacheOverride } from 'fastly:cache-override'
 import { Backend } from 'fastly:backend'
 import { allowDynamicBackends } from 'fastly:experimental'
+import { SecretStore } from 'fastly:secret-store'
 allowDynamicBackends(true)
 const routes = {
   '/plain': () => fetch('http://origin.test/plain?a=1', { backend: 'origin', headers: { 'x-sent': 'yes' } }),
@@ -35,6 +37,15 @@ const routes = {
     const backend = new Backend({ name: 'made', target, hostOverride: 'over.test', connectTimeout: 500 })
     const answer = await fetch('http://whatever.test/dynamic', { backend })
     return new Response([answer.status, await answer.text(), backend.toName(), Backend.exists('made'), backend.isDynamic, backend.port].join(' '))
+  },
+  '/ciphers': () => {
+    const made = (ciphers) => { try { return new Backend({ name: 'ciphers ' + ciphers, target: 'origin.test', useSSL: true, ciphers }).toName() } catch (error) { return 'refused' } }
+    return new Response([made('ECDHE-RSA-AES128-GCM-SHA256:!RC4'), made('AES128+SHA1'), made('IDEA-CBC-MD5')].join())
+  },
+  '/certificate': (event) => {
+    const key = SecretStore.fromBytes(new TextEncoder().encode('a key'))
+    const certificate = event.request.headers.get('x-certificate').replaceAll('|', '\\n')
+    try { return new Response(new Backend({ name: 'mutual', target: 'origin.test', useSSL: true, clientCertificate: { certificate, key } }).toName()) } catch (error) { return new Response('refused') }
   },
   '/many': async () => {
     let sent = 0
@@ -141,6 +152,21 @@ tests.push([
   async (t: TestContext) => {
     const { ask } = await stage(t, (request, response) => void request.pipe(response))
     assert.equal(await textOf(await ask('/stream')), 'abc')
+  },
+])
+
+tests.push([
+  'backends that a program describes: ciphers, and a certificate of its own',
+  async (t: TestContext) => {
+    const { ask } = await stage(t, (_request, response) => response.end())
+    assert.equal(
+      await textOf(await ask('/ciphers')),
+      'ciphers ECDHE-RSA-AES128-GCM-SHA256:!RC4,ciphers AES128+SHA1,refused',
+    )
+    const { chain } = await selfSigned('origin.test')
+    const headers = ['x-certificate', chain.replaceAll('\n', '|')]
+    assert.equal(await textOf(await ask('/certificate', { headers })), 'mutual')
+    assert.equal(await textOf(await ask('/certificate', { headers: ['x-certificate', 'none'] })), 'refused')
   },
 ])
 

@@ -5,6 +5,7 @@ import { CallFailure } from '../../wire-messages.ts'
 import type { Hostcall } from '../hostcall.ts'
 import type { Sandbox } from '../sandbox.ts'
 import { HostcallError, refuse, status } from '../status.ts'
+import { GuestSecret } from './secret-store.ts'
 
 /** `backend_config_options`. */
 const bits = {
@@ -54,20 +55,15 @@ const at = {
 const longestName = 1024
 const longestCertificate = 64 * 1024
 
-/** What a secret's handle holds: only the store that lent it knows more. */
-interface Revealing {
-  reveal(): Uint8Array | Promise<Uint8Array>
-}
-
 /** Throws `invalid argument`, or `unsupported` for an option that would be dropped. */
-async function readConfig(
+function readConfig(
   sandbox: Sandbox,
   given: { readonly name: string; readonly target: string; readonly mask: number; readonly record: number },
-): Promise<DynamicBackend> {
+): DynamicBackend {
   const { mask, record } = given
   const has = (bit: keyof typeof bits) => (mask & bits[bit]) !== 0
   if (has('reserved') || (mask & ~allBits) !== 0) refuse(status.invalidArgument, 'an unknown option of a backend')
-  for (const bit of ['grpc', 'healthCheck', 'ciphers'] as const)
+  for (const bit of ['grpc', 'healthCheck'] as const)
     if (has(bit)) {
       sandbox.print('stderr', `register_dynamic_backend: the option ${bit} is not supported`)
       refuse(status.unsupported, `the option ${bit} of a backend`)
@@ -80,7 +76,7 @@ async function readConfig(
   }
   const needed = (offset: number, most: number) => text(offset, most) || refuse(status.invalidArgument, 'empty')
   const tls = has('tls')
-  const key = has('clientCertificate') ? await keyOf(sandbox, number(at.clientKey)) : undefined
+  const key = has('clientCertificate') ? keyOf(sandbox, number(at.clientKey)) : undefined
   return {
     name: given.name,
     target: given.target,
@@ -93,6 +89,7 @@ async function readConfig(
     ...(tls && has('maxTls') && { maxTlsVersion: number(at.maxTls) }),
     ...(tls && has('certificateHostname') && { certificateHostname: needed(at.certificateHostname, longestName) }),
     ...(tls && has('caCertificate') && { caCertificate: needed(at.caCertificate, longestCertificate) }),
+    ...(tls && has('ciphers') && { ciphers: needed(at.ciphers, longestCertificate) }),
     ...(tls && has('sniHostname') && { sniHostname: text(at.sniHostname, longestName) }),
     ...(key !== undefined && { clientCertificate: needed(at.clientCertificate, longestCertificate), clientKey: key }),
     ...(has('keepAlive') && number(at.keepAlive) > 0 && { keepAliveMs: number(at.keepAlive) }),
@@ -103,10 +100,8 @@ async function readConfig(
   }
 }
 
-async function keyOf(sandbox: Sandbox, handle: number): Promise<string> {
-  const secret = sandbox.handles.any(handle) as Partial<Revealing>
-  if (typeof secret.reveal !== 'function') refuse(status.badHandle)
-  return Buffer.from(await secret.reveal()).toString('utf8')
+function keyOf(sandbox: Sandbox, handle: number): string {
+  return Buffer.from(sandbox.handles.get(handle, GuestSecret).bytes).toString('utf8')
 }
 
 export const registerDynamicBackend: Hostcall = (
@@ -125,15 +120,17 @@ export const registerDynamicBackend: Hostcall = (
   if (backends.has(given.name) || program.facts.backends.some((one) => one.name === given.name))
     refuse(status.error, `there is a backend ${given.name} already`)
   if (backends.size >= limits.handles) refuse(status.limitExceeded, 'too many backends')
-  return readConfig(sandbox, given).then(async (backend) => {
-    const head: AddBackendHead = { do: 'backend-add', run: sandbox.run.run, backend }
-    try {
-      const reply = await sandbox.line.call(asHead(head), null).reply
-      backends.set(backend.name, reply.head as unknown as BackendFacts)
-    } catch (failure) {
-      if (failure instanceof CallFailure && failure.code !== 'cut')
-        throw new HostcallError(status.invalidArgument, failure.message)
-      throw failure
-    }
-  })
+  return add(sandbox, readConfig(sandbox, given))
+}
+
+async function add(sandbox: Sandbox, backend: DynamicBackend): Promise<void> {
+  const head: AddBackendHead = { do: 'backend-add', run: sandbox.run.run, backend }
+  try {
+    const reply = await sandbox.line.call(asHead(head), null).reply
+    sandbox.backends.set(backend.name, reply.head as unknown as BackendFacts)
+  } catch (failure) {
+    if (failure instanceof CallFailure && failure.code !== 'cut')
+      throw new HostcallError(status.invalidArgument, failure.message)
+    throw failure
+  }
 }
