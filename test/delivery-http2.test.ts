@@ -1,5 +1,6 @@
 /** A hit is the same answer on HTTP/2 as on HTTP/1.1, whichever wrote its head out first. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { connect, type IncomingHttpHeaders } from 'node:http2'
 import { type TestContext, test } from 'node:test'
 import { host, startDelivery } from './support/delivery.ts'
@@ -23,6 +24,8 @@ async function getByHttp2(t: TestContext, address: string, path: string): Promis
   const headers = await new Promise<IncomingHttpHeaders>((resolve) => stream.once('response', resolve))
   let body = ''
   for await (const chunk of stream.setEncoding('latin1')) body += chunk
+  session.close()
+  await once(session, 'close')
   return { status: Number(headers[':status']), headers, body }
 }
 

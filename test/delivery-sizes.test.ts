@@ -27,7 +27,8 @@ function send(answer: ServerResponse, bytes: number): void {
 async function residentMiB({ data }: RunningNode): Promise<number> {
   const { pid } = JSON.parse(await readFile(join(data, 'node.json'), 'utf8')) as { pid: number }
   const status = await readFile(`/proc/${pid}/status`, 'utf8')
-  return Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) / 1024
+  // A process that has just ended has no such line.
+  return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? 0) / 1024
 }
 
 /** Reads a body and forgets it. */

@@ -116,6 +116,7 @@ export function storedObject(
       if (bytes === undefined) return stored.stream(part)
       return part === undefined ? bytes : bytes.subarray(part.start, part.end + 1)
     },
+    atHand: () => stored.bytes(),
     release() {},
   }
 }
@@ -148,6 +149,7 @@ export function arrivingObject(
       const part = within(range, length ?? Number.MAX_SAFE_INTEGER)
       return part === undefined ? whole : between(whole, part.start, part.end)
     },
+    atHand: () => undefined,
     release() {
       reader?.destroy()
       reader = undefined

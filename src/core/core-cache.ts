@@ -52,6 +52,8 @@ export interface CoreCacheObject {
   readonly length: Bytes | undefined
   /** `range` is inclusive and may be open. One that does not fit gives the whole, where `strict` is not set. */
   body(range?: { readonly from?: number; readonly to?: number; readonly strict?: boolean }): Body
+  /** All of it, where it lies in memory. */
+  atHand(): Uint8Array | undefined
   /** Nobody will read it. */
   release(): void
 }

@@ -1,8 +1,11 @@
 /** Requests of programs to backends, with a program made by the vendor's JavaScript SDK. */
 import assert from 'node:assert/strict'
 import type { ServerResponse } from 'node:http'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { type TestContext, test } from 'node:test'
+import type { TLSSocket } from 'node:tls'
 import { gzipSync } from 'node:zlib'
 import type { ProgramAnswer, ProgramRequest } from '#/core/ports.ts'
 import { textOf } from '#/engines/compute/compute.fixture.ts'
@@ -13,8 +16,8 @@ import { selfSigned } from '../support/self-signed.ts'
 const source = `
 import { CacheOverride } from 'fastly:cache-override'
 import { Backend } from 'fastly:backend'
-import { allowDynamicBackends } from 'fastly:experimental'
 import { SecretStore } from 'fastly:secret-store'
+import { allowDynamicBackends } from 'fastly:experimental'
 allowDynamicBackends(true)
 const routes = {
   '/plain': () => fetch('http://origin.test/plain?a=1', { backend: 'origin', headers: { 'x-sent': 'yes' } }),
@@ -42,10 +45,10 @@ const routes = {
     const made = (ciphers) => { try { return new Backend({ name: 'ciphers ' + ciphers, target: 'origin.test', useSSL: true, ciphers }).toName() } catch (error) { return 'refused' } }
     return new Response([made('ECDHE-RSA-AES128-GCM-SHA256:!RC4'), made('AES128+SHA1'), made('IDEA-CBC-MD5')].join())
   },
-  '/certificate': (event) => {
-    const key = SecretStore.fromBytes(new TextEncoder().encode('a key'))
-    const certificate = event.request.headers.get('x-certificate').replaceAll('|', '\\n')
-    try { return new Response(new Backend({ name: 'mutual', target: 'origin.test', useSSL: true, clientCertificate: { certificate, key } }).toName()) } catch (error) { return new Response('refused') }
+  '/tls': async (event) => {
+    const { target, ca, certificate, key, broken } = await event.request.json()
+    const backend = new Backend({ name: 'tls', target, useSSL: true, sniHostname: 'tls.test', certificateHostname: broken ? 'other.test' : 'tls.test', caCertificate: ca, clientCertificate: { certificate, key: SecretStore.fromBytes(new TextEncoder().encode(key)) } })
+    try { return new Response(await (await fetch('https://tls.test/' + String(broken), { backend })).text()) } catch (error) { return new Response(String(error)) }
   },
   '/many': async () => {
     let sent = 0
@@ -156,17 +159,13 @@ tests.push([
 ])
 
 tests.push([
-  'backends that a program describes: ciphers, and a certificate of its own',
+  'backends that a program describes may name ciphers',
   async (t: TestContext) => {
     const { ask } = await stage(t, (_request, response) => response.end())
     assert.equal(
       await textOf(await ask('/ciphers')),
       'ciphers ECDHE-RSA-AES128-GCM-SHA256:!RC4,ciphers AES128+SHA1,refused',
     )
-    const { chain } = await selfSigned('origin.test')
-    const headers = ['x-certificate', chain.replaceAll('\n', '|')]
-    assert.equal(await textOf(await ask('/certificate', { headers })), 'mutual')
-    assert.equal(await textOf(await ask('/certificate', { headers: ['x-certificate', 'none'] })), 'refused')
   },
 ])
 
@@ -235,5 +234,38 @@ tests.push([
     }
     const facts = JSON.parse(await textOf(await ask('/client', { client })))
     assert.deepEqual(facts, { address: '2001:db8::1', tls: 'TLSv1.3', ja3: null, server: '192.0.2.2' })
+  },
+])
+
+tests.push([
+  'TLS with an authority, a server name and a client certificate of its own',
+  async (t) => {
+    const { ask } = await stage(t, (_request, response) => response.end())
+    const [server, client] = [await selfSigned('tls.test'), await selfSigned('client.test')]
+    const listening = createServer(
+      { cert: server.chain, key: server.key, ca: [client.chain], requestCert: true, rejectUnauthorized: true },
+      (request, response) => {
+        const socket = request.socket as TLSSocket & { servername: string }
+        response.end(`${socket.servername} ${socket.getPeerCertificate().subject.CN}`)
+      },
+    )
+    await new Promise<void>((resolve) => listening.listen(0, '127.0.0.1', resolve))
+    t.after(() => {
+      listening.closeAllConnections()
+      listening.close()
+    })
+    const { port } = listening.address() as AddressInfo
+    const send = (more: object) => {
+      const words = {
+        target: `127.0.0.1:${port}`,
+        ca: server.chain,
+        certificate: client.chain,
+        key: client.key,
+        ...more,
+      }
+      return ask('/tls', { method: 'POST', body: Readable.from([Buffer.from(JSON.stringify(words))]) }).then(textOf)
+    }
+    assert.equal(await send({}), 'tls.test client.test')
+    assert.match(await send({ broken: true }), /certificate/i)
   },
 ])

@@ -163,7 +163,9 @@ function createHolder({ signal }: HostRun, limits: Limits): Holder {
         ...(turn && { turn: number! }),
         ...(despiteError && { despiteError }),
       }
-      return { head: asHead(told), body: null }
+      // A small body goes along: it is what most look for.
+      const small = found?.length !== undefined && found.length <= alongBytes
+      return { head: asHead(told), body: (small && found.atHand()) || null }
     },
     bring(line, body) {
       coming.set(body, line)
@@ -209,6 +211,9 @@ function giveBody(held: Holder, { object, from, to, strict }: CacheBodyHead, cal
   call.out.end()
   return undefined
 }
+
+/** Larger objects are fetched when they are read. */
+const alongBytes = 16 * 1024
 
 /** Longer bodies leave in several frames. */
 const inlineBytes = 1024 * 1024

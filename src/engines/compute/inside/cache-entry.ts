@@ -27,6 +27,8 @@ export class CacheEntry implements AsyncItem {
   readonly #waiting: (() => void)[] = []
   #looked: CacheLookedUp | undefined
   #failed = false
+  /** The object's body, where it came along. */
+  #whole: Uint8Array | undefined
   #lookedAt = 0
   /** The turn that this lookup was given, until it is ended. */
   turn: number | undefined
@@ -43,7 +45,10 @@ export class CacheEntry implements AsyncItem {
     this.#sandbox = sandbox
     this.at = at
     reply.then(
-      ({ head }) => this.#settle(head as CacheLookedUp),
+      ({ head, body }) => {
+        if (body instanceof Uint8Array) this.#whole = body
+        this.#settle(head as CacheLookedUp)
+      },
       () => this.#settle(undefined),
     )
   }
@@ -131,10 +136,14 @@ export class CacheEntry implements AsyncItem {
     const found = this.found ?? refuse(status.none)
     if (this.#body !== undefined && handles.peek(this.#body.handle) === this.#body.body)
       refuse(status.badHandle, 'the body is still being read')
-    const head: CacheBodyHead = { do: 'cache-body', run: run.run, object: found.object, ...range }
-    const reply = await line.call(asHead(head), null).reply.catch(() => refuse(status.error))
-    const body = new GuestBody(limits.bodyBytes, reply.body)
-    if (range.from === undefined && range.to === undefined) body.announced = found.length
+    const isWhole = range.from === undefined && range.to === undefined
+    let source: Message['body'] | undefined = isWhole ? this.#whole : undefined
+    if (source === undefined) {
+      const head: CacheBodyHead = { do: 'cache-body', run: run.run, object: found.object, ...range }
+      source = (await line.call(asHead(head), null).reply.catch(() => refuse(status.error))).body
+    }
+    const body = new GuestBody(limits.bodyBytes, source)
+    if (isWhole) body.announced = found.length
     const handle = handles.add(body)
     this.#body = { handle, body }
     return handle

@@ -76,7 +76,9 @@ function readConfig(
   }
   const needed = (offset: number, most: number) => text(offset, most) || refuse(status.invalidArgument, 'empty')
   const tls = has('tls')
-  const key = has('clientCertificate') ? keyOf(sandbox, number(at.clientKey)) : undefined
+  const key = has('clientCertificate')
+    ? Buffer.from(sandbox.handles.get(number(at.clientKey), GuestSecret).bytes).toString('utf8')
+    : undefined
   return {
     name: given.name,
     target: given.target,
@@ -98,10 +100,6 @@ function readConfig(
     ...(has('poolingLimits') && number(at.maxLifetime) > 0 && { maxLifetimeMs: number(at.maxLifetime) }),
     ...(has('dontPool') && { maxUse: 1 }),
   }
-}
-
-function keyOf(sandbox: Sandbox, handle: number): string {
-  return Buffer.from(sandbox.handles.get(handle, GuestSecret).bytes).toString('utf8')
 }
 
 export const registerDynamicBackend: Hostcall = (
