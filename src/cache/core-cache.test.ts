@@ -9,10 +9,18 @@ import type { Arriving } from './flight.ts'
 import { createPurges } from './purges.ts'
 import { createSimpleStore } from './simple-store.ts'
 
-function open() {
+/** `gate`: nothing is in the store before it opens. */
+function open(gate?: Promise<void>) {
   let now = 1_000_000
   const clock = () => now
-  const store = createSimpleStore({ limitBytes: 1024 * 1024 })
+  const simple = createSimpleStore({ limitBytes: 1024 * 1024 })
+  const store: typeof simple = {
+    ...simple,
+    open(...about) {
+      const writer = simple.open(...about)
+      return writer && { ...writer, finish: async () => (await gate, writer.finish()) }
+    },
+  }
   const purges = createPurges(1)
   const arriving = new Set<Arriving>()
   const cache = createCoreCache({ store, purges, arriving, limits: defaultLimits, clock })
@@ -66,6 +74,31 @@ test('a body that breaks off is not kept, and its readers hear of it', async () 
   assert.equal(await cache.lookup(key), undefined)
 })
 
+test('a body may break off while somebody holds it who does not read it', async () => {
+  const { cache, arriving } = open()
+  const body = new Readable({ read() {} })
+  cache.insert(key, written(), body)
+  const [held, released] = [await cache.lookup(key), await cache.lookup(key)]
+  body.destroy(new Error('cut'))
+  while (arriving.size > 0) await new Promise((resolve) => setImmediate(resolve))
+  const late = held!.body() as Readable
+  assert.deepEqual([late.destroyed, late.errored?.message], [true, 'cut'])
+  released!.release()
+})
+
+test('of a body that has arrived the length is known, and any part of it given, before it is stored', async () => {
+  const gate = Promise.withResolvers<void>()
+  const { cache, arriving } = open(gate.promise)
+  const body = Readable.from([Buffer.from('hel'), Buffer.from('lo')])
+  cache.insert(key, written(), body)
+  while (!body.readableEnded) await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(arriving.size, 1)
+  const found = (await cache.lookup(key))!
+  assert.equal(found.length, 5)
+  assert.equal(Buffer.concat(await (found.body({ from: 1, to: 3 }) as Readable).toArray()).toString(), 'ell')
+  gate.resolve()
+})
+
 test('turns: one at a time, passed on when given up, ended by what is brought', async () => {
   const { cache } = open()
   const first = await cache.take(key, never)
@@ -87,10 +120,16 @@ test('what is not cacheable makes nobody wait, for a while', async () => {
   const { turn } = await cache.take(key, never)
   const waiting = cache.take(key, never)
   turn!.notCacheable(5_000)
-  assert.deepEqual(await waiting, {})
-  assert.deepEqual(await cache.take(key, never), {})
-  sleep(5_001)
-  assert.notEqual((await cache.take(key, never)).turn, undefined)
+  const beside = [(await waiting).turn!, (await cache.take(key, never)).turn!]
+  beside[0]!.notCacheable(5_000)
+  const late = (await cache.take(key, never)).turn!
+  late.insert(written(), Readable.from([Buffer.from('kept')]), false)
+  assert.equal(await text((await cache.take(key, never)).found), 'kept', 'one of them may think better of it')
+  sleep(10_001)
+  const only = (await cache.take(key, never)).turn!
+  const waits = cache.take(key, never)
+  only.cancel()
+  assert.notEqual((await waits).turn, undefined)
 })
 
 test('a stale object stands in for an error, for those who waited', async () => {

@@ -115,7 +115,7 @@ export function createCoreCache(options: CoreCacheOptions): CoreCache {
     return candidate
   }
 
-  function turnOf(key: CoreCacheKey, open: OpenTurn, stale: Candidate | undefined): CoreCacheTurn {
+  function turnOf(key: CoreCacheKey, open: Pick<OpenTurn, 'end'>, stale: Candidate | undefined): CoreCacheTurn {
     return {
       insert(written, body, back) {
         const candidate = write(key, written, body)
@@ -160,7 +160,8 @@ export function createCoreCache(options: CoreCacheOptions): CoreCache {
       const readable = best !== undefined && (best.kind === 'stored' || best.fan.joinable)
       if (best !== undefined && readable && state === 'fresh') return { found: use(best) }
       const name = `${place}\n${exactSelection(vary, key.headers)}`
-      if (turns.passes(name)) return {}
+      // Whoever brings it all the same ends the passing: it is found then.
+      if (turns.passes(name)) return { turn: turnOf(key, turns.beside(name), best) }
       const ahead = turns.find(name)
       if (best !== undefined && readable && state === 'while-revalidating') {
         const open = ahead === undefined ? turns.open(name) : undefined
@@ -174,7 +175,6 @@ export function createCoreCache(options: CoreCacheOptions): CoreCache {
       if (ahead === undefined) return { ...(best && { found: use(best) }), turn: turnOf(key, turns.open(name), best) }
       const ending = await orAborted(ahead.ended, signal)
       if (ending.kind === 'stale') return { found: use(ending.stale), despiteError: true }
-      if (ending.kind === 'pass') return {}
     }
   }
 

@@ -129,26 +129,29 @@ export function arrivingObject(
 ): CoreCacheObject {
   // Joined now: what has arrived is kept for this one until it is read.
   let reader: Readable | undefined = first ?? fan.follow()
+  // It may break off while nobody reads it; whoever reads it then finds it destroyed.
+  reader.on('error', () => {})
   const take = (): Readable => {
     const taken = reader ?? fan.follow()
     reader = undefined
     return taken
   }
+  const length = written.length ?? fan.length
   return {
     written,
     state,
     ageMs,
     hits,
-    length: written.length,
+    length,
     body(range = {}): Body {
       const whole = take()
-      if (written.length === undefined && range.strict !== true) return whole
-      const part = within(range, written.length ?? Number.MAX_SAFE_INTEGER)
+      if (length === undefined && range.strict !== true) return whole
+      const part = within(range, length ?? Number.MAX_SAFE_INTEGER)
       return part === undefined ? whole : between(whole, part.start, part.end)
     },
     atHand: () => undefined,
     release() {
-      reader?.on('error', () => {}).destroy()
+      reader?.destroy()
       reader = undefined
     },
   }

@@ -11,6 +11,8 @@ export interface FanOut {
   /** All bytes are still at hand, so that one more reader may join. */
   readonly joinable: boolean
   readonly readers: number
+  /** Of the whole body, once all of it has arrived. */
+  readonly length: Bytes | undefined
   /** From the first byte on; breaks with the error that the source broke with. */
   follow(): Readable
   /** Nothing of it will be stored; readers go on. */
@@ -191,6 +193,9 @@ export function createFanOut(options: FanOutOptions): FanOut {
     },
     get readers() {
       return readers.size
+    },
+    get length() {
+      return over && failure === undefined ? received : undefined
     },
     follow() {
       const reader: Reader = {

@@ -19,6 +19,8 @@ export interface Turns {
   /** There must be none. */
   open(name: string): OpenTurn
   passes(name: string): boolean
+  /** For a name that is passed: nobody waits for how it ends. */
+  beside(name: string): Pick<OpenTurn, 'end'>
 }
 
 /** `limit`: names that are passed at once; the oldest go first. */
@@ -59,5 +61,10 @@ export function createTurns({ clock, limit }: { readonly clock: Clock; readonly 
       passing.delete(name)
       return false
     },
+    beside: (name) => ({
+      end(ending) {
+        if (ending.kind === 'pass') pass(name, ending.ms)
+      },
+    }),
   }
 }

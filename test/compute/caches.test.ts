@@ -14,6 +14,11 @@ const text = (body) => new Response(body).text()
 const routes = {
   '/simple/get': async () => { const e = SimpleCache.get('k'); return e === null ? 'none' : e.text() },
   '/simple/set': () => { SimpleCache.set('k', 'simple value', 60); return 'set' },
+  '/simple/stream': async () => {
+    const answer = await fetch('http://origin.test/', { backend: 'origin', cacheOverride: new CacheOverride('pass') })
+    SimpleCache.set('stream', answer.body, 100, Number(answer.headers.get('content-length')))
+    return SimpleCache.get('stream').text()
+  },
   '/simple/purge': () => { SimpleCache.purge('k', { scope: 'global' }); return 'purged' },
   '/simple/or': async (event, q) => (await SimpleCache.getOrSet('or', async () => ({ value: 'made by ' + q.get('who'), ttl: 60 }))).text(),
   '/core/insert': async (event, q) => {
@@ -55,6 +60,18 @@ const routes = {
     return f + '|' + body
   },
   '/core/unclosed': () => { const w = CoreCache.insert('unclosed', { maxAge: 60_000 }); w.append('half'); return 'left' },
+  '/core/whole': async () => {
+    const key = 'w'.repeat(8135)
+    const w = CoreCache.insert(key, { maxAge: 60_000 })
+    w.append('hel'); w.append('lo'); w.close()
+    return CoreCache.lookup(key).length() + ' ' + await text(CoreCache.lookup(key).body({ start: 1, end: 3 }))
+  },
+  '/core/die': () => {
+    const w = CoreCache.insert('dying', { maxAge: 60_000 })
+    w.append('half')
+    CoreCache.lookup('dying')
+    throw new Error('dead')
+  },
   '/core/secret': () => { const w = CoreCache.insert('secret', { maxAge: 60_000, sensitive: true }); w.append('card number'); w.close(); return 'kept' },
   '/purge': (event, q) => { purgeSurrogateKey(q.get('key'), q.get('soft') === '1'); return 'purged' },
 }
@@ -95,6 +112,32 @@ tests.push([
     assert.equal(await said('/simple/get'), 'none')
     assert.equal(await said('/simple/or?who=a'), 'made by a')
     assert.equal(await said('/simple/or?who=b'), 'made by a')
+  },
+])
+
+tests.push([
+  'an answer of a backend goes into the simple cache as it comes, and out of it',
+  async (t) => {
+    const { said } = await stage(t, (_request, response) => response.end('from the backend'))
+    assert.equal(await said('/simple/stream'), 'from the backend')
+    assert.equal(await said('/simple/stream'), 'from the backend')
+  },
+])
+
+tests.push([
+  'what a program brought whole it finds whole: its length, parts of it; keys may be long',
+  async (t) => {
+    const { said } = await stage(t)
+    assert.equal(await said('/core/whole'), '5 ell')
+  },
+])
+
+tests.push([
+  'a program that dies over an object it brings and looks at takes nobody with it',
+  async (t) => {
+    const { said, ask } = await stage(t)
+    assert.equal((await ask('/core/die')).status, 500)
+    assert.equal(await said('/core/lookup?k=dying'), 'none')
   },
 ])
 

@@ -23,13 +23,13 @@ const client: Partial<ProgramRequest> = {
 
 /** With the request's handle in `fastly_http_downstream`, without it in `fastly_http_req`. */
 const facts: readonly [name: string, status: number, value?: string][] = [
-  ['client_request_id', ok, '0123456789abcdef'],
+  ['client_request_id', ok, '00000000000000000123456789abcdef'],
   ['client_h2_fingerprint', none],
   ['client_oh_fingerprint', none],
   ['tls_cipher_openssl_name', ok, 'TLS_AES_128_GCM_SHA256'],
   ['tls_protocol', ok, 'TLSv1.3'],
   ['tls_client_hello', none],
-  ['tls_raw_client_certificate', none],
+  ['tls_raw_client_certificate', ok, ''],
   ['tls_ja4', none],
   ['compliance_region', ok, 'none'],
 ]

@@ -41,6 +41,10 @@ const routes = {
     const answer = await fetch('http://whatever.test/dynamic', { backend })
     return new Response([answer.status, await answer.text(), backend.toName(), Backend.exists('made'), backend.isDynamic, backend.port].join(' '))
   },
+  '/ciphers': () => {
+    const made = (ciphers) => { try { return new Backend({ name: 'ciphers ' + ciphers, target: 'origin.test', useSSL: true, ciphers }).toName() } catch (error) { return 'refused' } }
+    return new Response([made('ECDHE-RSA-AES128-GCM-SHA256:!RC4'), made('AES128+SHA1'), made('IDEA-CBC-MD5')].join())
+  },
   '/tls': async (event) => {
     const { target, ca, certificate, key, broken } = await event.request.json()
     const backend = new Backend({ name: 'tls', target, useSSL: true, sniHostname: 'tls.test', certificateHostname: broken ? 'other.test' : 'tls.test', caCertificate: ca, clientCertificate: { certificate, key: SecretStore.fromBytes(new TextEncoder().encode(key)) } })
@@ -110,7 +114,7 @@ tests.push([
     }
     assert.equal(await seen('/ttl'), 'body 1 MISS')
     assert.equal(await seen('/ttl'), 'body 1 HIT')
-    assert.equal(await seen('/pass'), 'body 2 MISS')
+    assert.equal(await seen('/pass'), 'body 2 undefined', 'past the cache')
     const wish = { soft: false, what: { kind: 'tag', tag: 'two' } } as const
     await cache.purge([{ ...wish, scope: 'another' }])
     assert.equal(await seen('/ttl'), 'body 1 HIT')
@@ -151,6 +155,17 @@ tests.push([
   async (t: TestContext) => {
     const { ask } = await stage(t, (request, response) => void request.pipe(response))
     assert.equal(await textOf(await ask('/stream')), 'abc')
+  },
+])
+
+tests.push([
+  'backends that a program describes may name ciphers',
+  async (t: TestContext) => {
+    const { ask } = await stage(t, (_request, response) => response.end())
+    assert.equal(
+      await textOf(await ask('/ciphers')),
+      'ciphers ECDHE-RSA-AES128-GCM-SHA256:!RC4,ciphers AES128+SHA1,refused',
+    )
   },
 ])
 

@@ -14,7 +14,7 @@ const answers: readonly [path: string, answer: string][] = [
   ['/secret', 's3cret'],
   ['/acl', '192.0.2.0/24 BLOCK true'],
   ['/rate', 'false true 50 502 true'],
-  ['/geo', 'US united states 15169 ""'],
+  ['/geo', 'US united states 15169 "?"'],
   ['/device', 'Phone true'],
   ['/log', 'logged'],
   ['/sleep', 'true true true true'],

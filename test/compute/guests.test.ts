@@ -35,7 +35,7 @@ const script: readonly [path: string, answer: unknown][] = [
   ['/secret', ['s3cret', true, 'hi']],
   ['/acl', [{ prefix: '192.0.2.0/24', action: 'BLOCK' }, null]],
   ['/rate', { before: false, after: true, rate: 50, count: 502, boxed: [true, true, false] }],
-  ['/geo', ['US', 'united states', 15_169, null]],
+  ['/geo', ['US', 'united states', 15_169, '?']],
   ['/device', ['Phone', null]],
   ['/log', 'logged'],
   ['/time', 'number'],

@@ -50,7 +50,7 @@ test('stores, counters, facts and logs of a deployed program', { timeout: 120_00
   assert.deepEqual([kv.value, kv.metadata, kv.appended, kv.gone], ['good day', 'from js', 'good day to you', null])
   const { before, after, boxed } = (await ask('/rate')) as Record<string, unknown>
   assert.deepEqual([before, after, boxed], [false, true, [true, true, false]])
-  assert.deepEqual(await ask('/geo'), ['US', 'united states', 0, null])
+  assert.deepEqual(await ask('/geo'), ['US', 'united states', 0, '?'])
   assert.equal(await ask('/log'), 'logged')
   const log = () => readFileSync(join(node.data, 'log/rimward.jsonl'), 'utf8')
   await until(

@@ -77,7 +77,7 @@ const checks = {
   },
   '/geo': () => {
     const place = getGeolocationForIpAddress('8.8.8.8')
-    return [place.country_code, place.country_name, place.as_number, getGeolocationForIpAddress('127.0.0.1')]
+    return [place.country_code, place.country_name, place.as_number, getGeolocationForIpAddress('127.0.0.1').city]
   },
   '/device': () => [Device.lookup('Phone/1')?.name, Device.lookup('Phone/2')],
   '/log': () => {

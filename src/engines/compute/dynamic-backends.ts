@@ -1,5 +1,6 @@
 /** Backends by name: those of the service, and those that a program describes while it answers one request. */
 import { X509Certificate } from 'node:crypto'
+import { createSecureContext } from 'node:tls'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import { type Origin, tlsVersions } from '#/core/origin.ts'
@@ -52,10 +53,11 @@ export function createDynamicBackends({
 }
 
 function toOrigin(backend: DynamicBackend, seal: Pick<Seal, 'seal'>, limits: Limits): Origin {
-  const { name, target, tls, clientCertificate, clientKey, caCertificate } = backend
+  const { name, target, tls, clientCertificate, clientKey, caCertificate, ciphers } = backend
   const url = /^[^/?#@\\\s]+$/.test(target) ? URL.parse(`${tls ? 'https' : 'http'}://${target}`) : null
   if (url === null) throw new EdgeError('bad_request', `Not a host: ${target.slice(0, 200)}`)
   for (const pem of [clientCertificate, caCertificate]) if (pem !== undefined) checkCertificate(pem)
+  if (ciphers !== undefined) checkCiphers(ciphers)
   return {
     name,
     url: url.origin,
@@ -74,6 +76,7 @@ function toOrigin(backend: DynamicBackend, seal: Pick<Seal, 'seal'>, limits: Lim
     ...(backend.certificateHostname !== undefined && { certificateHostname: nameOnly(backend.certificateHostname) }),
     ...(backend.sniHostname !== undefined && { sniHostname: nameOnly(backend.sniHostname) }),
     ...(caCertificate !== undefined && { caCertificate }),
+    ...(ciphers !== undefined && { ciphers }),
     ...(clientCertificate !== undefined &&
       clientKey !== undefined && { clientCertificate, clientKey: seal.seal(clientKey) }),
     ...(backend.minTlsVersion !== undefined && { minTlsVersion: tlsVersion(backend.minTlsVersion) }),
@@ -89,6 +92,14 @@ function tlsVersion(number: number): (typeof tlsVersions)[number] {
   const version = tlsVersions[number]
   if (version === undefined) throw new EdgeError('bad_request', 'Not a version of TLS.')
   return version
+}
+
+function checkCiphers(ciphers: string): void {
+  try {
+    createSecureContext({ ciphers })
+  } catch {
+    throw new EdgeError('bad_request', `No cipher is in the list ${ciphers.slice(0, 200)}`)
+  }
 }
 
 function checkCertificate(pem: string): void {

@@ -91,6 +91,8 @@ export interface DynamicBackend {
   readonly maxTlsVersion?: number
   readonly certificateHostname?: string
   readonly caCertificate?: string
+  /** OpenSSL's list. */
+  readonly ciphers?: string
   /** '' for none. */
   readonly sniHostname?: string
   readonly clientCertificate?: string

@@ -1,5 +1,6 @@
 /** The cache that Compute programs fill themselves, and their purges, on the node's side. */
 import { Readable } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
 import type { CoreCache, CoreCacheKey, CoreCacheLookup, CoreCacheObject, CoreCacheTurn } from '#/core/core-cache.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
@@ -37,6 +38,7 @@ export function cacheCalls(options: CacheCallsOptions): HostCalls {
       const head = words as unknown as CacheLookupHead
       const key = keyOf(run, head.at)
       const held = heldOf(run)
+      await held.brought()
       if (head.collapse) return held.reply(await core.take(key, run.signal))
       const found = await core.lookup(key)
       return held.reply({ ...(found && { found }) })
@@ -44,10 +46,12 @@ export function cacheCalls(options: CacheCallsOptions): HostCalls {
     'cache-insert': (run, words, call) => {
       const head = words as unknown as CacheInsertHead
       if (!(call.body instanceof InBody)) throw new EdgeError('bad_request', 'An object needs a body.')
-      const body = toReadable(call.body)
+      // Of an object whose length was announced nobody waits for the end: SDKs leave it out.
+      const body = toReadable(call.body, head.written.length)
       // A body that breaks off is not kept; that is all there is to do about it.
       body.on('error', () => {})
       const held = heldOf(run)
+      held.bring(call.body, body)
       if (head.turn === undefined) {
         core.insert(keyOf(run, head.at!), head.written, body)
         return none
@@ -100,6 +104,10 @@ function keyOf({ program }: HostRun, { space, key, headers, url }: CacheKeyWords
 /** What one request has of the cache: turns that it must end, objects that it may read. */
 interface Holder {
   reply(lookup: CoreCacheLookup): Reply
+  /** `body` of an object, as it comes in over the line and as it goes into the cache. */
+  bring(line: InBody, body: Readable): void
+  /** Resolves when what the program has sent to the end is in the cache, for it to find it whole. */
+  brought(): Promise<void>
   takeTurn(number: number): CoreCacheTurn
   object(number: number): CoreCacheObject
   release(number: number): void
@@ -121,6 +129,7 @@ function createHolders(limits: Limits): (run: HostRun) => Holder {
 function createHolder({ signal }: HostRun, limits: Limits): Holder {
   const turns = new Map<number, CoreCacheTurn>()
   const objects = new Map<number, CoreCacheObject>()
+  const coming = new Map<Readable, InBody>()
   let next = 1
   signal.addEventListener(
     'abort',
@@ -157,6 +166,15 @@ function createHolder({ signal }: HostRun, limits: Limits): Holder {
       // A small body goes along: it is what most look for.
       const small = found?.length !== undefined && found.length <= alongBytes
       return { head: asHead(told), body: (small && found.atHand()) || null }
+    },
+    bring(line, body) {
+      coming.set(body, line)
+      body.once('close', () => coming.delete(body))
+    },
+    async brought() {
+      // Where the cache makes it wait for a slow reader or the disk, so long as that is not for us to wait.
+      for (const [body, line] of coming)
+        while (line.ended && !body.readableEnded && !body.destroyed && !body.isPaused()) await setImmediate()
     },
     takeTurn(number) {
       const turn = turns.get(number)

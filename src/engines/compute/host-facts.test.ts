@@ -50,7 +50,7 @@ test('rate counters: a penalty of its own, and what is refused', async (t) => {
   assert.deepEqual([outcome.u32('has'), outcome.u32('other')], [1, 0])
 })
 
-test('geolocation: what is known in the platform’s words, nothing for addresses without a place', async (t) => {
+test('geolocation: what is known in the platform’s words, and that nothing is known', async (t) => {
   const stage = await openHost(t)
   const lookup = (octets: readonly number[], name: string, size = 512): Call => [
     'fastly_geo.lookup',
@@ -71,7 +71,9 @@ test('geolocation: what is known in the platform’s words, nothing for addresse
     [country_code, country_code3, country_name, continent, as_number, city, latitude],
     ['US', 'USA', 'united states', 'NA', 15169, '?', 0],
   )
-  assert.equal(outcome.u32('two length'), 0)
+  const nowhere = JSON.parse(outcome.text('two', 'two length'))
+  assert.deepEqual([nowhere.country_code, nowhere.utc_offset], ['?', 0])
+  assert.deepEqual(Object.keys(nowhere), Object.keys(place))
 })
 
 test('devices: by the operator’s file', async (t) => {

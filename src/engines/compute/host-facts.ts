@@ -14,6 +14,9 @@ export interface FactParts {
   readonly rates: RateCounters
 }
 
+/** Programs need not ask whether there is a place at all: Fastly's edge has an answer for every address. */
+const nowhere: Place = {}
+
 export function factCalls({ locate, devices, rates }: FactParts): HostCalls {
   const numbered = (value: number | boolean): Reply => ({ head: { value: Number(value) }, body: null })
   const named = (run: HostRun, head: Head) =>
@@ -21,7 +24,7 @@ export function factCalls({ locate, devices, rates }: FactParts): HostCalls {
   return {
     'geo.lookup': (_run, head) => {
       const place = locate(textOf(head, 'address'))
-      return textReply(place === undefined ? '' : placeJson(place))
+      return textReply(placeJson(place ?? nowhere))
     },
     'device.lookup': (_run, head) => textReply(devices?.(textOf(head, 'userAgent'))),
     'rate.increment': (run, head) => {

@@ -162,7 +162,7 @@ function drop({ body }: Answer): void {
 
 function replyWith(call: InCall, head: FetchHead, answer: EgressAnswer): void {
   const headers = [...answer.headers]
-  if (head.cache !== undefined) addCacheFields(headers, answer)
+  if (head.cache !== undefined && !head.cache.pass) addCacheFields(headers, answer)
   const { body } = head.decompress ? decoded(headers, answer) : answer
   const { status, origin } = answer
   const told: FetchedHead = { status, headers, ...(origin && { origin }) }

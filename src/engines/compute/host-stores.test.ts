@@ -134,6 +134,8 @@ test('KV: deleting, listing, pages', async (t) => {
       ...page(2 | 4 | 8, [0, 'a/2', 2, 'a/'], 'second'),
       ['fastly_kv_store.delete', load('kv'), 'b', 0, 0, out('pending')],
       ['fastly_kv_store.delete_wait', load('pending'), out('delete')],
+      ['fastly_kv_store.delete', load('kv'), 'b', 0, 0, out('pending')],
+      ['fastly_kv_store.delete_wait', load('pending'), out('again')],
       ...page(0, [0, 0, 0, 0, 0, 0], 'all'),
       ...page(8, [0, 0, 0, 0, ''], 'wrong'),
     ],
@@ -143,7 +145,7 @@ test('KV: deleting, listing, pages', async (t) => {
   assert.deepEqual(json('first'), { data: ['a/1', 'a/2'], meta: { limit: 2, prefix: 'a/', next_cursor: 'a/2' } })
   assert.deepEqual(json('second'), { data: ['a/3'], meta: { limit: 2, prefix: 'a/' } })
   assert.deepEqual(json('all').data, ['a/1', 'a/2', 'a/3'])
-  assert.equal(outcome.u32('delete'), fine)
+  assert.deepEqual([outcome.u32('delete'), outcome.u32('again')], [fine, notFound])
   assert.equal(outcome.statuses.at(-3), invalidArgument)
 })
 

@@ -41,7 +41,7 @@ test('a place with all that a city database knows', () => {
 
 test('what is not known has the values for it', () => {
   const { country_code, country_name, continent, country_code3, utc_offset } = JSON.parse(placeJson({}))
-  assert.deepEqual([country_code, country_name, continent, country_code3, utc_offset], ['?', '?', '?', '?', undefined])
+  assert.deepEqual([country_code, country_name, continent, country_code3, utc_offset], ['?', '?', '?', '?', 0])
 })
 
 test('offsets', () => {

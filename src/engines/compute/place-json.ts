@@ -25,7 +25,7 @@ const names = new Intl.DisplayNames('en', { type: 'region', fallback: 'none' })
 
 export function placeJson(place: Place): string {
   const { country = unknown } = place
-  const offset = place.timezone === undefined ? undefined : offsetOf(place.timezone, new Date())
+  const offset = (place.timezone === undefined ? undefined : offsetOf(place.timezone, new Date())) ?? 0
   return JSON.stringify({
     as_name: place.asOrganization ?? unknown,
     as_number: place.asn ?? 0,
@@ -37,6 +37,7 @@ export function placeJson(place: Place): string {
     country_code: country,
     country_code3: threeLetters(country) ?? unknown,
     country_name: plain(/^[A-Z]{2}$/.test(country) ? names.of(country) : undefined),
+    gmt_offset: offset,
     latitude: place.latitude ?? 0,
     longitude: place.longitude ?? 0,
     metro_code: place.metroCode ?? -1,
@@ -44,7 +45,7 @@ export function placeJson(place: Place): string {
     proxy_description: unknown,
     proxy_type: unknown,
     region: place.region ?? unknown,
-    ...(offset !== undefined && { gmt_offset: offset, utc_offset: offset }),
+    utc_offset: offset,
   })
 }
 

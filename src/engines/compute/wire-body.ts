@@ -1,6 +1,7 @@
 /** Bodies on the line between a node and a Compute cell: what arrives is pulled, what leaves waits for credit. */
 import { Readable } from 'node:stream'
 import { setTrailers, trailersOf } from '#/core/trailers.ts'
+import type { Bytes } from '#/core/units.ts'
 
 /** Bytes that arrive. One reader; `read` gives what is there, or waits. */
 export class InBody {
@@ -26,6 +27,11 @@ export class InBody {
     if (this.#over === 'ended') return null
     if (this.#over !== 'no') throw new Error(this.#reason)
     return new Promise<void>((resolve) => this.#waiting.push(resolve)).then(() => this.read())
+  }
+
+  /** All of it is here, read or not. */
+  get ended(): boolean {
+    return this.#over === 'ended'
   }
 
   /** Can `read` answer at once? */
@@ -156,15 +162,17 @@ export class OutBody {
   }
 }
 
-/** As a stream, for the rooms of this node. */
-export function toReadable(body: InBody): Readable {
+/** As a stream, for the rooms of this node. Where `length` says how many bytes there are, it ends with the last of them. */
+export function toReadable(body: InBody, length?: Bytes): Readable {
+  let received = 0
   return new Readable({
     read() {
       Promise.resolve()
-        .then(() => body.read())
+        .then(() => (received === length ? null : body.read()))
         .then(
           (chunk) => {
             if (chunk === null && body.trailers !== undefined) setTrailers(this, [...body.trailers])
+            received += chunk?.length ?? 0
             this.push(chunk)
           },
           (error: Error) => this.destroy(error),
@@ -189,4 +197,6 @@ export function pumpInto(out: OutBody, source: Readable): void {
   source.once('end', () => out.end(trailersOf(source)))
   source.once('error', (error) => out.fail(error.message))
   source.once('close', () => out.fail('broken off'))
+  // Its events may be over.
+  if (source.destroyed) out.fail(source.errored?.message ?? 'broken off')
 }

@@ -104,7 +104,9 @@ export class CacheEntry implements AsyncItem {
   }
 
   get ageMs(): number {
-    return (this.found?.ageMs ?? 0) + performance.now() - this.#lookedAt
+    // What the program chose itself is as old as it was then.
+    const since = this.chosen ? 0 : performance.now() - this.#lookedAt
+    return (this.found?.ageMs ?? 0) + since
   }
 
   /** Throws `bad handle` where the program owes nothing. */
@@ -184,6 +186,10 @@ export function updateObject(sandbox: Sandbox, entry: CacheEntry, written: CoreC
 /** Nanoseconds of the ABI in milliseconds. */
 export function fromNs(ns: bigint): number {
   return Number(ns) / 1e6
+}
+
+export function wholeSeconds(ms: number): number {
+  return Math.floor(ms / 1000) * 1000
 }
 
 export function toNs(ms: number): bigint {

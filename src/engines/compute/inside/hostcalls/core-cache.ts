@@ -9,7 +9,8 @@ import { GuestRequest } from '../messages.ts'
 import type { Sandbox } from '../sandbox.ts'
 import { refuse, status } from '../status.ts'
 
-const longestKey = 4096
+/** SDKs let keys of up to 8,135 bytes through. */
+const longestKey = 8192
 const longestKeys = 16 * 1024
 const longestMetadata = 64 * 1024
 

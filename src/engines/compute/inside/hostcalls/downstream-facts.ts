@@ -43,6 +43,9 @@ const no: Hostcall = (sandbox, out: number) => sandbox.memory.u32(out, 0)
 /** `client_cert_verify_result`: no client is asked for a certificate. */
 const certificateMissing = 5
 
+/** As at Fastly, in hexadecimal digits: the request's name in our log, with zeros before it. */
+const requestIdLength = 32
+
 /** OpenSSL's names of versions, as programs get them. */
 const protocols: Readonly<Record<string, string>> = { TLSv1: 'TLSv1', 'TLSv1.1': 'TLSv1.1' }
 
@@ -59,7 +62,7 @@ export const downstreamFacts: Readonly<Record<string, Hostcall>> = {
   downstream_server_ip_addr: (sandbox, pointer: number, written: number) =>
     giveAddress(sandbox, sandbox.run.client.serverAddress, pointer, written),
   downstream_client_h2_fingerprint: unknown,
-  downstream_client_request_id: text((_client, { run }) => run.requestId),
+  downstream_client_request_id: text((_client, { run }) => run.requestId.padStart(requestIdLength, '0')),
   downstream_client_oh_fingerprint: unknown,
   downstream_client_ddos_detected: no,
   downstream_tls_cipher_openssl_name: text(({ tls }) => tls?.cipher),
@@ -70,7 +73,8 @@ export const downstreamFacts: Readonly<Record<string, Hostcall>> = {
     sandbox.memory.give(Buffer.from(hello, 'base64'), ...where)
     return status.ok
   },
-  downstream_tls_raw_client_certificate: unknown,
+  // No client is asked for a certificate: of a connection with TLS it is empty.
+  downstream_tls_raw_client_certificate: text(({ tls }) => tls && ''),
   downstream_tls_client_cert_verify_result(sandbox, out: number) {
     if (sandbox.run.client.tls === undefined) return status.none
     sandbox.memory.u32(out, certificateMissing)

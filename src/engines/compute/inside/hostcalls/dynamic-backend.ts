@@ -63,7 +63,7 @@ function readConfig(
   const { mask, record } = given
   const has = (bit: keyof typeof bits) => (mask & bits[bit]) !== 0
   if (has('reserved') || (mask & ~allBits) !== 0) refuse(status.invalidArgument, 'an unknown option of a backend')
-  for (const bit of ['grpc', 'healthCheck', 'ciphers'] as const)
+  for (const bit of ['grpc', 'healthCheck'] as const)
     if (has(bit)) {
       sandbox.print('stderr', `register_dynamic_backend: the option ${bit} is not supported`)
       refuse(status.unsupported, `the option ${bit} of a backend`)
@@ -91,6 +91,7 @@ function readConfig(
     ...(tls && has('maxTls') && { maxTlsVersion: number(at.maxTls) }),
     ...(tls && has('certificateHostname') && { certificateHostname: needed(at.certificateHostname, longestName) }),
     ...(tls && has('caCertificate') && { caCertificate: needed(at.caCertificate, longestCertificate) }),
+    ...(tls && has('ciphers') && { ciphers: needed(at.ciphers, longestCertificate) }),
     ...(tls && has('sniHostname') && { sniHostname: text(at.sniHostname, longestName) }),
     ...(key !== undefined && { clientCertificate: needed(at.clientCertificate, longestCertificate), clientKey: key }),
     ...(has('keepAlive') && number(at.keepAlive) > 0 && { keepAliveMs: number(at.keepAlive) }),

@@ -5,7 +5,7 @@ import type { HeaderList } from '#/core/exchange.ts'
 import type { CacheAdvised, CacheAdviseHead, CacheKeyWords } from '../../cache-protocol.ts'
 import { asHead } from '../../protocol.ts'
 import { GuestBody } from '../bodies.ts'
-import { CacheEntry, fromNs, insertObject, lookUp, toNs, updateObject } from '../cache-entry.ts'
+import { CacheEntry, fromNs, insertObject, lookUp, toNs, updateObject, wholeSeconds } from '../cache-entry.ts'
 import type { Hostcall, HostcallModule } from '../hostcall.ts'
 import { cachedUrl, copyRequest, foundAnswer, storedFields, suggestedRequest } from '../http-cache-answers.ts'
 import { Fields, GuestRequest, GuestResponse } from '../messages.ts'
@@ -159,7 +159,8 @@ async function suggest(
   const advice = await advise(sandbox, entry, response)
   const written: Partial<CoreCacheWrite> = advice.store ? advice.written : { maxAgeMs: passMs }
   memory.u64(out + at.maxAge, toNs(written.maxAgeMs ?? 0))
-  memory.u64(out + at.initialAge, toNs(written.initialAgeMs ?? 0))
+  // HTTP counts ages in whole seconds (RFC 9111 §1.2.2): what came just now has none.
+  memory.u64(out + at.initialAge, toNs(wholeSeconds(written.initialAgeMs ?? 0)))
   memory.u64(out + at.staleWhileRevalidate, toNs(written.staleWhileRevalidateMs ?? 0))
   memory.u64(out + at.staleIfError, toNs(written.staleIfErrorMs ?? 0))
   memory.u64(out + at.length, written.length ?? 0)

@@ -21,8 +21,8 @@ export function downstream(sandbox: Sandbox): { readonly request: number; readon
 
 const requestOf = (sandbox: Sandbox, handle: number) => sandbox.handles.get(handle, GuestRequest)
 
-/** Token of RFC 9110 §5.6.2. */
-const method = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}$/
+/** Token of RFC 9110 §5.6.2; there are 77 characters that may stand in one. */
+const method = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/
 
 export const httpReq: HostcallModule = {
   name: 'fastly_http_req',

@@ -76,7 +76,8 @@ async function settle(
     sandbox.memory.u32(errorOut, kvError.internalError)
     return
   }
-  const trouble = troubleOf(message)
+  // Of a key that was to be deleted.
+  const trouble = message.head.missing === true ? 'notFound' : troubleOf(message)
   if (trouble === undefined) then(message)
   release()
   sandbox.memory.u32(errorOut, trouble === undefined ? kvError.ok : kvError[trouble])
