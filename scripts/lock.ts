@@ -47,7 +47,8 @@ try {
 }
 
 /** `@esbuild/darwin-arm64`, `@cloudflare/workerd-windows-64`, `@biomejs/cli-linux-x64-musl`… */
-function platformOf(name: string): { os: string[]; cpu: string[] } | undefined {
+function platformOf(name: string): { os?: string[]; cpu: string[] } | undefined {
+  if (name.endsWith('-wasm32-wasi')) return { cpu: ['wasm32'] }
   const os = /(?:^|[/-])(aix|android|darwin|freebsd|linux|netbsd|openbsd|openharmony|sunos|win32|windows)/.exec(
     name,
   )?.[1]
