@@ -5,6 +5,11 @@ const KiB = 1024
 const MiB = 1024 * 1024
 
 export const computeLimits = {
+  computeWarmUpMs: {
+    unit: 'ms',
+    default: 250,
+    why: "more for each of a program's first 32 requests in a cell, while its functions are compiled",
+  },
   computeCpuMs: { unit: 'ms', default: 50, why: 'processor time of one request, as Fastly grants it' },
   computeWallMs: { unit: 'ms', default: 120_000, why: 'longest life of one request of a program, as at Fastly' },
   computeMemoryPages: { unit: 'count', default: 2048, why: '128 MiB of 64 KiB pages, as at Fastly' },

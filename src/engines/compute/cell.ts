@@ -105,6 +105,7 @@ export async function startCell(options: CellOptions): Promise<ComputeCell> {
 function cellLimits({ limits, tellCalls }: CellOptions): CellLimits {
   return {
     cpuMs: limits.computeCpuMs,
+    warmUpMs: limits.computeWarmUpMs,
     wallMs: limits.computeWallMs,
     handles: limits.computeHandles,
     bodyBytes: limits.computeBodyBytes,

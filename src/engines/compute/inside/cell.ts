@@ -135,6 +135,7 @@ function run(call: InCall, head: RunHead): void {
   }
   loading.then(
     (program) => {
+      program.requests++
       const sandbox = new Sandbox({ program, line, call, run: head, limits })
       running.add(sandbox)
       runRequest(sandbox, turns).then(() => running.delete(sandbox))

@@ -17,6 +17,8 @@ import { GuestMemory } from './memory.ts'
 /** The caps that the node gives a cell at its start; see `core/limits.ts`. */
 export interface CellLimits {
   readonly cpuMs: number
+  /** More, while V8 compiles the program's functions as they are first called. */
+  readonly warmUpMs: number
   readonly wallMs: number
   readonly handles: number
   readonly bodyBytes: number
@@ -47,6 +49,8 @@ export interface LoadedProgram {
   readonly facts: ProgramFacts
   /** How long its turns took lately, ms. */
   turnMs: number
+  /** Requests so far. */
+  requests: number
   setDictionaries(dictionaries: ProgramFacts['dictionaries']): void
   /** In its first state. Throws what instantiation throws. */
   take(): GuestInstance
@@ -86,6 +90,7 @@ export async function loadProgram(
       return facts
     },
     turnMs: 0,
+    requests: 0,
     setDictionaries(dictionaries) {
       facts = { ...facts, dictionaries }
     },
