@@ -16,6 +16,8 @@ export function createMemoryFabric(clock: Clock): Fabric {
     publish() {},
     subscribe: () => () => {},
     lease: async () => ({ epoch: 1, renew: async () => true, release: async () => {} }),
+    state: 'here',
+    onState: () => () => {},
     close: async () => {},
   }
 }

@@ -59,6 +59,14 @@ export const errorTable = {
   overloaded: { status: 503, source: 'rimward', retry: true, title: 'Too busy' },
   folder_in_use: { status: 503, source: 'rimward', retry: false, title: 'Data folder in use' },
   storage_full: { status: 507, source: 'rimward', retry: true, title: 'Storage is full' },
+  fabric_away: {
+    status: 503,
+    source: 'rimward',
+    retry: true,
+    title: 'What the points of presence share is out of reach',
+  },
+  peer_away: { status: 503, source: 'rimward', retry: true, title: 'Another point of presence is out of reach' },
+  not_here: { status: 451, source: 'rimward', retry: false, title: 'Not served in this country' },
   internal: { status: 500, source: 'rimward', retry: true, title: 'Internal error' },
 } as const satisfies Record<string, ErrorRow>
 

@@ -3,6 +3,7 @@
  * A row says its unit, its default, and why that default.
  */
 import { computeLimits } from './compute-limits.ts'
+import { platformLimits } from './platform-limits.ts'
 
 export interface LimitRow {
   readonly unit: 'bytes' | 'ms' | 's' | 'count' | 'percent' | 'per-second'
@@ -359,6 +360,7 @@ export const limitTable = {
     why: 'a blob is stored before a record names it: longer than any upload',
   },
   ...computeLimits,
+  ...platformLimits,
   // Compute: WebAssembly programs.
 } as const satisfies Record<string, LimitRow>
 

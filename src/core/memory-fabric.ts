@@ -96,6 +96,8 @@ export function createMemoryFabric(clock: Clock): Fabric {
       return () => listeners.delete(listener)
     },
     lease: async () => ({ epoch: 1, renew: async () => true, release: async () => {} }),
+    state: 'here',
+    onState: () => () => {},
     close: async () => {},
   }
 }

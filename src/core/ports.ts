@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream'
 import type { CacheWish, PurgeWish } from './cache-policy.ts'
 import type { Answer, Client, Exchange, HeaderList } from './exchange.ts'
 import type { OriginConnection, OriginPool } from './origin.ts'
+import type { Within } from './pops.ts'
 import type { BlobHash, Deployment, ObjectNamespace, Program, ProgramName, Sealed, Snapshot } from './snapshot.ts'
 import type { EpochMs, Milliseconds } from './units.ts'
 
@@ -77,12 +78,19 @@ export interface Lease {
 }
 
 export interface Fabric {
-  bucket(name: string): Bucket
+  /** `within`: the countries that may hold it; the same for everybody who opens it. Refused with `not_here` elsewhere. */
+  bucket(name: string, placement?: { readonly within?: Within }): Bucket
   readonly blobs: Blobs
   publish(topic: string, message: Uint8Array): void
   subscribe(topic: string, listener: (message: Uint8Array) => void): () => void
   /** `undefined` while somebody else holds it. */
   lease(name: string, ttl: Milliseconds): Promise<Lease | undefined>
+  /**
+   * `away`: what is shared cannot be reached now. Writes and leases then reject with `fabric_away`; reads do too, or answer
+   * from this node's copy. The embedded fabric is always `here`.
+   */
+  readonly state: 'here' | 'away'
+  onState(listener: (state: 'here' | 'away') => void): () => void
   close(): Promise<void>
 }
 

@@ -9,6 +9,7 @@ import type { ComputeCode } from './compute.ts'
 import type { DeliveryRules, Lookups } from './delivery-rules.ts'
 import type { FrontCache } from './front-cache.ts'
 import type { ErrorPages, OriginPool } from './origin.ts'
+import type { PopId, Within } from './pops.ts'
 import type { EpochMs } from './units.ts'
 
 /** Hex SHA-256 of the bytes: the name of a blob in the fabric. */
@@ -47,6 +48,10 @@ export interface Site {
   readonly answers?: AnswerPolicy
   /** Of the domains around its hosts, longest first; only where the target is an origin without `rules`. */
   readonly cacheRules?: readonly DomainCacheRules[]
+  /** Countries where its requests may be answered, cached and logged; elsewhere they are handed over. Absent: anywhere. */
+  readonly within?: Within
+  /** The PoP through which all others fetch from its origin; absent: each fetches for itself. */
+  readonly shield?: PopId
 }
 
 export type Target =
@@ -63,6 +68,8 @@ export interface Program {
   readonly objects: readonly ObjectNamespace[]
   /** Dictionaries and address lists of a service, by name: they change without a new deployment. */
   readonly lookups?: Lookups
+  /** Countries where it may run, whatever started it. Absent: anywhere. */
+  readonly within?: Within
 }
 
 /** One class of Durable Objects; its data lives under `key`, which survives a rename of the class. */
@@ -71,6 +78,8 @@ export interface ObjectNamespace {
   /** Secret and unique for ever: object ids are derived from it. */
   readonly key: string
   readonly storage: 'sqlite' | 'kv'
+  /** Countries where its objects may live. Absent: anywhere. */
+  readonly within?: Within
 }
 
 /** One version of a program: code and bindings, content-addressed, never changed after it was uploaded. */

@@ -33,6 +33,8 @@ export function createMemoryFabric(clock: Clock): Fabric {
         },
       }
     },
+    state: 'here',
+    onState: () => () => {},
     async close() {},
   }
 }

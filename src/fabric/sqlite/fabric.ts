@@ -76,6 +76,8 @@ function assemble({ writer, reader, blobs, unlock, clock, limits, report }: Part
       const epoch = await writer.submit({ kind: 'acquire', name, ttl })
       return epoch === 0 ? undefined : createLease(writer, name, ttl, epoch)
     },
+    state: 'here',
+    onState: () => () => {},
     close() {
       closing ??= close()
       return closing
