@@ -9,7 +9,7 @@ import { createRimwardApi } from '#/apis/rimward/app.ts'
 import type { SiteView } from '#/apis/rimward/schemas.ts'
 import { runCli, startCli } from '#/cli/run-cli.fixture.ts'
 import { defaultLimits } from '#/core/limits.ts'
-import type { Trace } from '#/core/ports.ts'
+import type { Trace } from '#/core/traces.ts'
 
 async function openNode(context: { after(run: () => void): void }) {
   const sites = new Map<string, SiteView>()

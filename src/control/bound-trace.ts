@@ -1,5 +1,5 @@
 /** Keeps a trace to its cap, so that one noisy invocation cannot fill the queues. */
-import type { Trace } from '#/core/ports.ts'
+import type { Trace } from '#/core/traces.ts'
 import type { Bytes } from '#/core/units.ts'
 
 const exceptionCharacters = 4096

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { defaultLimits } from '#/core/limits.ts'
 import { createMemoryFabric } from '#/core/memory-fabric.ts'
-import type { Trace } from '#/core/ports.ts'
+import type { Trace } from '#/core/traces.ts'
 import { boundTrace } from './bound-trace.ts'
 import { createTraces } from './traces.ts'
 

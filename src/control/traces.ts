@@ -4,8 +4,9 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { Limits } from '#/core/limits.ts'
-import type { Change, Fabric, Trace, Traces } from '#/core/ports.ts'
+import type { Change, Fabric } from '#/core/ports.ts'
 import type { ProgramName } from '#/core/snapshot.ts'
+import type { Trace, Traces } from '#/core/traces.ts'
 import type { Clock, EpochMs, Milliseconds } from '#/core/units.ts'
 import { boundTrace } from './bound-trace.ts'
 

@@ -361,34 +361,6 @@ export interface Assets {
   answer(assets: NonNullable<Deployment['assets']>, request: AssetRequest): Promise<Answer>
 }
 
-// ─── Traces: what `wrangler tail` and `rimward logs` show ────────────────────────────────────────────────────────
-
-/** One invocation, in the shape of the Workers `TraceItem` as `wrangler tail` prints it. */
-export interface Trace {
-  readonly scriptName: ProgramName
-  readonly scriptVersion?: { readonly id: string }
-  readonly outcome: string
-  readonly eventTimestamp: EpochMs | null
-  readonly event: unknown
-  readonly logs: readonly { readonly message: unknown; readonly level: string; readonly timestamp: EpochMs }[]
-  readonly exceptions: readonly {
-    readonly name: string
-    readonly message: string
-    readonly stack?: string
-    readonly timestamp: EpochMs
-  }[]
-  readonly entrypoint?: string
-  /** Logs were left out because the trace was over its cap. */
-  readonly truncated?: boolean
-}
-
-export interface Traces {
-  emit(trace: Trace): void
-  /** Is anybody listening to this program, at any point of presence? Cheap: asked on the request path. */
-  wanted(program: ProgramName): boolean
-  listen(program: ProgramName, listener: (trace: Trace) => void): () => void
-}
-
 // ─── Certificates ────────────────────────────────────────────────────────────────────────────────────────────────
 
 export interface Certificate {

@@ -12,7 +12,7 @@ import { createAssetUploads } from '#/control/assets-uploads.ts'
 import { createTraces } from '#/control/traces.ts'
 import { blobsOfManifest } from '#/core/asset-manifest.ts'
 import { defaultLimits } from '#/core/limits.ts'
-import type { Trace } from '#/core/ports.ts'
+import type { Trace } from '#/core/traces.ts'
 import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
 import { openSeal } from '#/stores/seal.ts'
 

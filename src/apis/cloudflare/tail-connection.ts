@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Limits } from '#/core/limits.ts'
-import type { Trace } from '#/core/ports.ts'
+import type { Trace } from '#/core/traces.ts'
 import type { Clock } from '#/core/units.ts'
 import {
   acceptKey,

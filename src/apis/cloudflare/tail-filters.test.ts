@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Trace } from '#/core/ports.ts'
+import type { Trace } from '#/core/traces.ts'
 import { parseTailFilters, passesFilters } from './tail-filters.ts'
 
 const trace: Trace = {

@@ -3,7 +3,7 @@
  * Source: developers.cloudflare.com/api/resources/workers/subresources/scripts/subresources/tail.
  */
 import { z } from 'zod'
-import type { Trace } from '#/core/ports.ts'
+import type { Trace } from '#/core/traces.ts'
 import { VendorError } from './envelope.ts'
 
 const texts = z.array(z.string().max(256)).max(100)

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { Hono } from 'hono'
 import { EdgeError } from '#/core/errors.ts'
 import { defaultLimits } from '#/core/limits.ts'
-import type { Trace } from '#/core/ports.ts'
+import type { Trace } from '#/core/traces.ts'
 import { createRimwardApi, type RimwardControl } from './app.ts'
 import type { Check, ProgramView, SiteView } from './schemas.ts'
 

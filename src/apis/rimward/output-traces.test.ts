@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createProgramOutput } from '#/control/program-output.ts'
-import type { Trace } from '#/core/ports.ts'
+import type { Trace } from '#/core/traces.ts'
 import { withOutput } from './output-traces.ts'
 
 test('lines of a Compute program come as traces, until nobody listens any more', async () => {

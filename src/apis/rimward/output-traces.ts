@@ -1,7 +1,8 @@
 /** Output of Compute programs among the traces of Workers, so that one stream shows either. */
-import type { Trace, Traces } from '#/core/ports.ts'
+
 import type { OutputLine, ProgramOutput } from '#/core/program-output.ts'
 import type { ProgramName } from '#/core/snapshot.ts'
+import type { Trace, Traces } from '#/core/traces.ts'
 
 /** One line is one trace; `event` is `{ output: { requestId } }`. */
 export function withOutput(

@@ -1,5 +1,5 @@
 /** Live log lines of one program, as a bounded stream: a slow reader loses lines and is told how many. */
-import type { Trace, Traces } from '#/core/ports.ts'
+import type { Trace, Traces } from '#/core/traces.ts'
 
 export interface LogStreamOptions {
   readonly traces: Pick<Traces, 'listen'>

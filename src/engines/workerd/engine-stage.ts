@@ -15,9 +15,9 @@ import type {
   ProgramCache,
   ProgramCall,
   ProgramRequest,
-  Trace,
 } from '#/core/ports.ts'
 import type { Binding, Deployment, Program, ProgramModule, Snapshot } from '#/core/snapshot.ts'
+import type { Trace } from '#/core/traces.ts'
 import { createWorkerdEngine, type WorkerdEngineOptions } from './engine.ts'
 
 export interface StagedProgram {

@@ -15,9 +15,9 @@ import type {
   ProgramCall,
   ProgramRequest,
   Seal,
-  Traces,
 } from '#/core/ports.ts'
 import type { Deployment, DeploymentId, Program, ProgramName, Snapshot } from '#/core/snapshot.ts'
+import type { Traces } from '#/core/traces.ts'
 import type { Clock } from '#/core/units.ts'
 import { createIsolates, deploymentOf, type Isolates } from './ask-cell.ts'
 import type { BackplaneHandler } from './backplane.ts'
