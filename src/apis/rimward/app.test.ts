@@ -76,6 +76,7 @@ function open(
       accountId: 'a'.repeat(32),
       startedAt: 1_000,
       addresses: () => ({ http: 'http://127.0.0.1:8080', api: 'http://127.0.0.1:8081' }),
+      pops: () => [],
       checks,
     },
     clock: () => 61_000,

@@ -2,11 +2,11 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { EdgeError } from '#/core/errors.ts'
-import type { startPop } from '#/pop.ts'
+import type { startPlatform } from '#/platform.ts'
 import { Complaint } from '../complaint.ts'
 import { claimDataFolder, defaultDataFolder, makeDataFolder, obtainToken, writeNodeFile } from '../data-folder.ts'
 import { oneOf, parseAddress, parsePercent, parsePops } from '../parse-flags.ts'
-import type { Terminal } from '../terminal.ts'
+import { type Terminal, table } from '../terminal.ts'
 import { shellQuote } from './env.ts'
 
 export interface UpFlags {
@@ -24,8 +24,8 @@ export interface UpFlags {
   readonly json?: boolean
 }
 
-type StartOptions = Parameters<typeof startPop>[0]
-type Running = Awaited<ReturnType<typeof startPop>>
+type StartOptions = Parameters<typeof startPlatform>[0]
+type Running = Awaited<ReturnType<typeof startPlatform>>
 
 export interface UpDependencies {
   readonly terminal: Terminal
@@ -46,7 +46,7 @@ function startOptions(flags: UpFlags, terminal: Terminal): Omit<StartOptions, 't
     http: parseAddress('--http', flags.http),
     ...(flags.https !== undefined && { https: parseAddress('--https', flags.https) }),
     api: parseAddress('--api', flags.api),
-    pop: parsePops(flags.pops),
+    pops: parsePops(flags.pops),
     debug: flags.debug ?? false,
     log: oneOf('--log', flags.log, ['file', 'stderr', 'off'] as const),
     logged: {
@@ -76,11 +76,9 @@ function explainStart(error: unknown, flags: UpFlags): Complaint | undefined {
 }
 
 function banner(running: Running, flags: UpFlags, terminal: Terminal): void {
-  const { addresses } = running
+  const { addresses, pops, accountId } = running
   if (flags.json) {
-    terminal.out(
-      JSON.stringify({ addresses, accountId: running.accountId, data: resolve(terminal.folder, flags.data) }),
-    )
+    terminal.out(JSON.stringify({ addresses, pops, accountId, data: resolve(terminal.folder, flags.data) }))
     return
   }
   const api = flags.data === defaultDataFolder ? '' : ` --data ${shellQuote(flags.data)}`
@@ -88,6 +86,11 @@ function banner(running: Running, flags: UpFlags, terminal: Terminal): void {
     `Programs  ${addresses.http}   a Worker NAME answers at http://NAME.localhost:${new URL(addresses.http).port}/`,
   )
   if (addresses.https !== undefined) terminal.out(`with TLS  ${addresses.https}`)
+  if (pops.length > 1)
+    for (const line of table(
+      pops.map(({ id, country, http, https }) => [`PoP       ${id}`, country, http, https ?? '']),
+    ))
+      terminal.out(line)
   terminal.out(`Control   ${addresses.api}   the state in a browser; the token lies in ${flags.data}/token`)
   for (const sentence of running.lacks) terminal.out(`Note      ${sentence}`)
   terminal.out('')
@@ -133,7 +136,8 @@ export async function up(flags: UpFlags, dependencies: UpDependencies): Promise<
       process.exit(1)
     },
   )
-  writeNodeFile(options.data, { pid: process.pid, accountId: running.accountId, addresses: running.addresses })
+  const { accountId, addresses, pops } = running
+  writeNodeFile(options.data, { pid: process.pid, accountId, addresses, pops: [...pops] })
   banner(running, flags, terminal)
   terminal.out('rimward ready')
 }
@@ -146,7 +150,11 @@ export function addUp(program: Command, dependencies: UpDependencies): void {
     .option('--http <host:port>', 'data plane, HTTP/1.1 and cleartext HTTP/2', '127.0.0.1:8080')
     .option('--https <host:port>', 'data plane with TLS (off unless given)')
     .option('--api <host:port>', 'control API and web page', '127.0.0.1:8081')
-    .option('--pops <list>', 'name and country of this point of presence, ID or ID:COUNTRY', 'local')
+    .option(
+      '--pops <list>',
+      'points of presence that run here, ID or ID:COUNTRY; the n-th listens on port + n - 1',
+      'local',
+    )
     .option('--join <url>', 'join a platform (comes with the NATS fabric)')
     .option('--debug', 'add diagnostic response headers')
     .option('--log <where>', 'log lines go to "file" (in the data folder), "stderr" or "off"', 'file')
