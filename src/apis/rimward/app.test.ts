@@ -144,6 +144,7 @@ test('the description names every route and every route answers', async () => {
     'get /rimward/v1/certificates',
     'get /rimward/v1/egress-rules',
     'get /rimward/v1/openapi.json',
+    'get /rimward/v1/pops',
     'get /rimward/v1/programs',
     'get /rimward/v1/programs/{name}/logs',
     'get /rimward/v1/sites',
