@@ -177,8 +177,10 @@ function withoutSurrogates(answer: Answer): Answer {
   return headers.length === answer.headers.length ? answer : { ...answer, headers }
 }
 
-/** The path of the origin's URL goes in front of the request's: `https://o.example/base` and `/a?b` make `/base/a?b`. */
+/**
+ * The path of the origin's URL goes in front of the request's: `https://o.example/base` and `/a?b` make `/base/a?b`. The
+ * control plane keeps only absolute URLs without a query, so there is nothing to parse.
+ */
 export function originUrl(origin: string, path: string): string {
-  const base = new URL(origin)
-  return `${base.origin}${base.pathname.replace(/\/$/, '')}${path}`
+  return `${origin.endsWith('/') ? origin.slice(0, -1) : origin}${path}`
 }
