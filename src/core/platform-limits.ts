@@ -5,6 +5,7 @@ const KiB = 1024
 const MiB = 1024 * KiB
 
 export const platformLimits = {
+  popsPerProcess: { unit: 'count', default: 16, why: 'each has engines, a cache in memory and listeners of its own' },
   meshHeadBytes: { unit: 'bytes', default: 256 * KiB, why: 'URL and fields of a forwarded request (144 KiB) in JSON' },
   natsConnectMs: { unit: 'ms', default: 3_000, why: 'until a server that says nothing counts as out of reach' },
   natsAttemptMs: {
