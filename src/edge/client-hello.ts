@@ -30,7 +30,7 @@ export function gatherHello(bytes: Uint8Array, most: number): GatheredHello {
     if (part.length < length && gathered < wanted) return 'more'
     at += recordHeadBytes + length
   }
-  return Uint8Array.from(parts.length === 1 ? parts[0]!.subarray(0, wanted) : Buffer.concat(parts, wanted))
+  return parts.length === 1 ? Buffer.from(parts[0]!.subarray(0, wanted)) : Buffer.concat(parts, wanted)
 }
 
 /** Bytes of the message, or no limit while its head is not whole; -1 when it is another message. */
@@ -79,9 +79,15 @@ class Reader {
   }
 
   number(width: 1 | 2 | 3): number {
-    const part = this.take(width)
-    let value = 0
-    for (const byte of part) value = value * 256 + byte
+    const { bytes, at } = this
+    if (width > bytes.length - at) {
+      this.broken = true
+      this.at = bytes.length
+      return 0
+    }
+    this.at += width
+    let value = bytes[at]!
+    for (let next = at + 1; next < this.at; next++) value = value * 256 + bytes[next]!
     return value
   }
 

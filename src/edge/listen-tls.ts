@@ -8,6 +8,7 @@ import { createServer, type TLSSocket, type TlsOptions, type Server as TlsServer
 import type { Clock } from '#/core/units.ts'
 import type { ListenOptions } from './listen-cleartext.ts'
 import { peekHello } from './peek-hello.ts'
+import { readInPlace } from './read-in-place.ts'
 import { type SecureContexts, sessionIdContext, tlsOptions } from './secure-contexts.ts'
 
 export interface ListenTlsOptions extends ListenOptions {
@@ -50,7 +51,8 @@ export async function createTlsListener(options: ListenTlsOptions): Promise<Serv
   })
   tls.on('secureConnection', (socket) => dispatch(options, socket, hellos.get(nameOf(socket))))
   await setDefault(tls, options, period(clock(), limits.tlsTicketKeySeconds))
-  const server = createTcpServer({ noDelay: true, allowHalfOpen: false, pauseOnConnect: true }, (socket) => {
+  const server = createTcpServer({ noDelay: true, allowHalfOpen: false, pauseOnConnect: true }, (accepted) => {
+    const socket = readInPlace(accepted)
     if (connections.admit(socket)) peek(options, socket, hellos, () => tls.emit('connection', socket))
   })
   const stop = rotateTickets(tls, options)

@@ -1,6 +1,7 @@
 /** Reads a ClientHello off a connection and puts its bytes back, so that whoever speaks TLS finds them there. */
 import type { Socket } from 'node:net'
 import { gatherHello } from './client-hello.ts'
+import { InPlaceSocket } from './read-in-place.ts'
 
 export interface PeekLimits {
   /** Bytes of the longest message that is read. */
@@ -20,25 +21,34 @@ export function peekHello(
 ): void {
   let bytes: Buffer | undefined
   const timer = setTimeout(() => socket.destroy(), timeoutMs)
-  const onData = (chunk: Buffer) => {
-    bytes = bytes === undefined ? chunk : Buffer.concat([bytes, chunk])
+  const take = (chunk: Buffer): boolean => {
+    bytes = bytes === undefined ? Buffer.from(chunk) : Buffer.concat([bytes, chunk])
     // Records of one byte each would make a short message long.
     const hello = bytes.length > 2 * most ? 'none' : gatherHello(bytes, most)
-    if (hello === 'more') return
-    forget()
-    socket.pause()
+    if (hello === 'more') return true
+    clearTimeout(timer)
+    stop()
     socket.unshift(bytes)
     done(hello === 'none' ? undefined : hello)
+    return false
   }
+  const stop = read(socket, take)
+  socket.on('close', () => clearTimeout(timer))
+}
+
+/** Gives bytes to `take` until the function that it returns is called. */
+function read(socket: Socket, take: (bytes: Buffer) => unknown): () => void {
   const onEnd = () => socket.destroy()
-  const forget = () => {
-    clearTimeout(timer)
-    socket.off('data', onData)
-    socket.off('end', onEnd)
-    socket.off('close', forget)
-  }
-  socket.on('data', onData)
   socket.on('end', onEnd)
-  socket.on('close', forget)
-  socket.resume()
+  if (socket instanceof InPlaceSocket) {
+    socket.onBytes = take
+    return () => {
+      socket.onBytes = undefined
+      socket.off('end', onEnd)
+    }
+  }
+  socket.on('data', take).resume()
+  return () => {
+    socket.off('data', take).off('end', onEnd).pause()
+  }
 }
