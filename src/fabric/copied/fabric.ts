@@ -36,7 +36,7 @@ export async function openCopiedFabric(options: CopiedFabricOptions): Promise<Co
   let stranger: string | undefined
   let isClosed = false
 
-  const stateOf = () => (shared.state === 'away' || stranger !== undefined ? 'away' : 'here')
+  const stateOf = (): 'here' | 'away' => (shared.state === 'away' || stranger !== undefined ? 'away' : 'here')
   let state = stateOf()
   function noteState(): void {
     if (state === stateOf()) return
