@@ -1,8 +1,9 @@
 /** Buckets: a key is a subject, its last message the entry. */
+
+import { checkEntry } from '#/core/check-entry.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Bucket, Entry, ListOptions, PutOptions, Revision } from '#/core/ports.ts'
 import type { Clock } from '#/core/units.ts'
-import { checkSize } from '../check-size.ts'
 import type { Turns } from '../sqlite/turns.ts'
 import { inOrder } from './in-order.ts'
 import type { Line } from './line.ts'
@@ -125,7 +126,7 @@ export function createStoredBucket({
     get: (key) => readEntry(key),
     list,
     put(key, bytes, options = {}) {
-      checkSize(key, bytes, limits)
+      checkEntry(key, bytes, limits)
       // A copy: the caller may go on writing into its bytes.
       const value = new Uint8Array(bytes)
       return turns.take(`${stream} ${subjectOf(key)}`, () => writeValue(key, value, options))

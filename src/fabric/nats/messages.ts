@@ -2,8 +2,8 @@
 import { headers as createHeaders, type Msg } from '@nats-io/transport-node'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
+import type { Listeners } from '#/core/listeners.ts'
 import type { Fabric } from '#/core/ports.ts'
-import type { Listeners } from '../sqlite/listeners.ts'
 import type { Line } from './line.ts'
 import { toToken } from './names.ts'
 

@@ -1,9 +1,9 @@
-/** Which keys and values a bucket takes, on whatever it is kept. */
-import { EdgeError } from '#/core/errors.ts'
-import type { Limits } from '#/core/limits.ts'
+/** What a key and a value of a bucket must be, whoever keeps it. */
+import { EdgeError } from './errors.ts'
+import type { Limits } from './limits.ts'
 
 /** Throws `bad_request` or `body_too_large`. */
-export function checkSize(
+export function checkEntry(
   key: string,
   value: Uint8Array,
   limits: Pick<Limits, 'fabricKeyBytes' | 'fabricValueBytes'>,
