@@ -50,6 +50,7 @@ export const platformLimits = {
     default: 2_000,
     why: 'without other writes, one sign this often shows that writing works',
   },
+  natsAwayMoveMs: { unit: 'ms', default: 3_000, why: 'a server without a majority for so long is left for the next' },
   natsPartBytes: {
     unit: 'bytes',
     default: 128 * KiB,
