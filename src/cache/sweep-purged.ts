@@ -25,15 +25,17 @@ export interface Sweeper {
   close(): Promise<void>
 }
 
-/** Between two sweeps: ten thousand purges a second are a few sweeps, not ten thousand. */
+/** Between two sweeps, at least: ten thousand purges a second are a few sweeps, not ten thousand. */
 const pauseMs: Milliseconds = 250
+/** And so many times as long as the sweep before took: a large store that is purged all the time has time to answer. */
+const pauseShare = 9
 
 /** One sweep at a time, however many purges came meanwhile: each takes all purges up to its start at once. */
 export function createSweeper({ store, purges, journal, arriving, limit }: SweeperOptions): Sweeper {
   let running: Promise<void> | undefined
   let again = false
   let closed = false
-  const pause = createPause(pauseMs)
+  const pause = createPause()
 
   async function sweep(): Promise<void> {
     if (purges.size > limit) for (const one of arriving) one.doom()
@@ -67,6 +69,7 @@ export function createSweeper({ store, purges, journal, arriving, limit }: Sweep
   function wake(): void {
     if (closed) return
     again = true
+    if (purges.size > limit / 2) pause.skip()
     // Not before the purge is acknowledged.
     running ??= new Promise((resolve) => setImmediate(resolve)).then(run).finally(() => {
       running = undefined
@@ -77,9 +80,11 @@ export function createSweeper({ store, purges, journal, arriving, limit }: Sweep
   async function run(): Promise<void> {
     while (again && !closed) {
       again = false
+      const started = performance.now()
       // A store that cannot be searched now keeps its purged answers; they go on counting as purged.
       await sweep().catch(() => {})
-      await pause.wait()
+      // Half of what may be remembered is time enough for one more sweep.
+      if (purges.size <= limit / 2) await pause.wait(Math.max(pauseMs, pauseShare * (performance.now() - started)))
     }
   }
 
@@ -93,12 +98,13 @@ export function createSweeper({ store, purges, journal, arriving, limit }: Sweep
   }
 }
 
-/** Waits `ms` each time, or no longer once it was ended. */
-function createPause(ms: Milliseconds): { wait(): Promise<void>; end(): void } {
+/** Waits so long, or until it is skipped, or no longer once it was ended. */
+function createPause(): { wait(ms: Milliseconds): Promise<void>; skip(): void; end(): void } {
   let over = () => {}
   let ended = false
   return {
-    wait() {
+    skip: () => over(),
+    wait(ms) {
       if (ended) return Promise.resolve()
       const { promise, resolve } = Promise.withResolvers<void>()
       const timer = setTimeout(resolve, ms)
