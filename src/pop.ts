@@ -11,6 +11,7 @@ import { openPurgeJournal } from '#/cache/purge-journal.ts'
 import { createSharedCache } from '#/cache/shared-cache.ts'
 import { createCacheStore } from '#/cache/two-tiers.ts'
 import { createEgressRules, type EgressRuleBook } from '#/control/egress-rules.ts'
+import { createFollower, type Follower } from '#/control/follower.ts'
 import { programFirst } from '#/core/asset-routing.ts'
 import { backendSites } from '#/core/backend-sites.ts'
 import { createCloser } from '#/core/closer.ts'
@@ -71,8 +72,12 @@ export interface PopOptions extends NodeOptions {
   readonly listen: { readonly http: Address; readonly https?: Address }
   /** The platform as this node reaches it: shared, or its own copy of what is shared. */
   readonly fabric: Fabric
+  /** The fabric is a copy: blobs that programs need are brought to it before they are asked for. */
+  readonly copies: boolean
   /** Absent where this is the only node, or all are in this process. */
   readonly mesh?: Mesh
+  /** Of Rimward. */
+  readonly version: string
   readonly seal: Seal
   readonly accountId: string
   readonly traces: Traces
@@ -98,8 +103,8 @@ export interface Pop {
   readonly lacks: readonly string[]
   readonly served: Snapshot
   origins(site: string): readonly OriginState[]
-  /** Makes ready for a Snapshot and switches to it; rejects when that cannot be, and serves the one before. */
-  adopt(snapshot: Snapshot): Promise<void>
+  /** What it serves is changed through here. */
+  readonly follower: Follower
   /** Opens the listeners; once, and after the first Snapshot. */
   listen(certificates: Certificates): Promise<Edge['addresses']>
   /** Undefined before `listen`. */
@@ -154,6 +159,21 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   const { engine, lacks } = await openEngines(parts, stores, ways, assets)
   live.engine = engine
 
+  async function serve(snapshot: Snapshot): Promise<void> {
+    await engine.adopt(snapshot)
+    live.snapshot = snapshot
+    ways.health.adopt([...snapshot.sites, ...backendSites(snapshot.programs)])
+  }
+  const follower = createFollower({
+    ...options,
+    folder: join(folder, 'served'),
+    serve,
+    release: options.version,
+    ...(options.copies && { bring: (blob) => fabric.blobs.get(blob) }),
+    log: say,
+  })
+  closer.add(() => follower.close())
+
   return {
     place,
     log: diary,
@@ -170,11 +190,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
       return live.edge?.addresses
     },
     origins: (site) => ways.health.states(site),
-    async adopt(snapshot) {
-      await engine.adopt(snapshot)
-      live.snapshot = snapshot
-      ways.health.adopt([...snapshot.sites, ...backendSites(snapshot.programs)])
-    },
+    follower,
     async listen(certificates) {
       const edge = await openEdge(parts, { ...ways, engine, assets, certificates })
       live.edge = edge

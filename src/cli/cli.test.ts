@@ -58,6 +58,7 @@ test('every command has --help', async () => {
     'logs',
     'status',
     'pops',
+    'rollout',
     'programs',
     'allow',
     'site',

@@ -5,6 +5,7 @@ import { addCert } from './commands/cert.ts'
 import { addDeploy } from './commands/deploy.ts'
 import { addEnv } from './commands/env.ts'
 import { addLogs } from './commands/logs.ts'
+import { addPops } from './commands/pops.ts'
 import { addPurge } from './commands/purge.ts'
 import { addShow } from './commands/show.ts'
 import { addSite } from './commands/site.ts'
@@ -29,6 +30,7 @@ export function createProgram(options: ProgramOptions): Command {
   addDeploy(program, terminal)
   addLogs(program, terminal)
   addShow(program, terminal)
+  addPops(program, terminal)
   addSite(program, terminal)
   addPurge(program, terminal)
   addAllow(program, terminal)

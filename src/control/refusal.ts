@@ -38,6 +38,7 @@ export const refusalCodes = [
   'bad_rule',
   'referenced',
   'conflict',
+  'canary_failed',
 ] as const
 
 export type RefusalCode = (typeof refusalCodes)[number]

@@ -49,6 +49,7 @@ export const refusalTable = {
   bad_rule: { status: 400, code: 10021 },
   referenced: { status: 409, code: 10066 },
   conflict: { status: 409, code: 10040 },
+  canary_failed: { status: 409, code: 10040 },
 } as const satisfies Record<RefusalCode, VendorRow>
 
 /** Numbers for trouble that only the door knows. */
