@@ -1,10 +1,11 @@
 /** What a flight came to, as the answer of one request: the one that led it, or one that waited for it. */
 import type { HeaderList } from '#/core/exchange.ts'
 import type { EgressAnswer } from '#/core/ports.ts'
+import type { TierAnswer } from '#/core/tiers.ts'
 import { headerValue } from '#/http/header-list.ts'
 import { decideRanges } from '#/http/range.ts'
 import { answerStored, between, headersOf, made, type Told, withoutBodyFields } from './answer-stored.ts'
-import type { Ask } from './ask.ts'
+import { type Ask, seesSurrogates } from './ask.ts'
 import { areAscending, byteRanges, cutParts } from './byteranges.ts'
 import type { Forwarded } from './cache-status.ts'
 import { type CachedParts, countUse } from './cached-parts.ts'
@@ -23,11 +24,11 @@ export function answerLeader(landed: Landed, flight: Flight, ask: Ask, parts: Ca
     case 'failed':
       throw landed.error
     case 'kept':
-      return answerKept(landed, flight.forwarded, ask, parts, false)
+      return withTier(answerKept(landed, flight.forwarded, ask, parts, false), landed.tier)
     case 'alone':
       return answerAlone(landed.answer, flight.forwarded, landed.why, ask)
     case 'shared':
-      return answerShared(landed, flight.forwarded, ask, parts, false)
+      return withTier(answerShared(landed, flight.forwarded, ask, parts, false), landed.answer.tier)
   }
 }
 
@@ -45,16 +46,20 @@ export async function join(
       return undefined
     case 'kept': {
       if (landed.why === 'validated' && !isFresh(landed.stored.head, parts)) return undefined
-      return answerKept(landed, flight.forwarded, ask, parts, true)
+      return withTier(answerKept(landed, flight.forwarded, ask, parts, true), landed.tier)
     }
     case 'shared': {
       const { head, fan } = landed
-      if (!landed.forOthers || flight.doomed || parts.purges.of(head)?.hard === true) return undefined
+      if (!landed.forOthers || flight.doomed || parts.purges.of(head) !== undefined) return undefined
       if (selection(head.vary, ask.headers) !== policyOf(head).selects) return undefined
       if (!fan.joinable) return undefined
-      return answerShared(landed, flight.forwarded, ask, parts, true)
+      return withTier(answerShared(landed, flight.forwarded, ask, parts, true), landed.answer.tier)
     }
   }
+}
+
+function withTier(answer: EgressAnswer, tier: TierAnswer | undefined): EgressAnswer {
+  return tier === undefined ? answer : { ...answer, tier }
 }
 
 export function isFresh(head: StoredHead, { clock, purges }: CachedParts): boolean {
@@ -157,7 +162,7 @@ function answerAlone(answer: EgressAnswer, forwarded: Forwarded, why: string, as
 }
 
 export function visible(headers: HeaderList, ask: Ask): HeaderList {
-  return headerValue(ask.headers, 'fastly-debug') === undefined ? withoutSurrogate(headers) : headers
+  return !seesSurrogates(ask) ? withoutSurrogate(headers) : headers
 }
 
 /**

@@ -14,7 +14,7 @@ import { type CachedParts, countUse } from './cached-parts.ts'
 import { type Choice, type Chosen, choose } from './choose.ts'
 import { withCodings } from './coded-bodies.ts'
 import { restOf } from './complete-part.ts'
-import { type Basis, createFlight, type Flight, type Landed } from './flight.ts'
+import { type Basis, createFlight, type Flight, type Landed, toNext } from './flight.ts'
 import { mayReuse } from './may-reuse.ts'
 import { conditionalNames } from './preconditions.ts'
 import { answerInSegments } from './segments.ts'
@@ -33,6 +33,14 @@ export async function fetchCached(request: EgressRequest, ask: Ask, parts: Cache
   const now = parts.clock()
   const { stored, staleSince } = best
   const reuse = mayReuse(stored.head, ask.directives, now, staleSince)
+  // A soft purge makes stale here; the tier that asks could not tell, and would take it for fresh.
+  if (request.forTier === true && staleSince !== undefined && reuse.kind === 'while-revalidating')
+    return fetchTogether(
+      request,
+      ask,
+      { basis: best, forwarded: 'stale', vary: stored.head.vary, shareable: true },
+      parts,
+    )
   switch (reuse.kind) {
     case 'fresh':
       return withCodings(
@@ -222,8 +230,7 @@ async function fetchAlone(
   forwarded: Forwarded,
   parts: CachedParts,
 ): Promise<EgressAnswer> {
-  const { cache: _, ...plain } = request
-  const answer = await parts.next.fetch(plain)
+  const answer = await parts.next.fetch(toNext(request))
   const told: Told = { outcome: 'dynamic', forwarded, forwardedStatus: answer.status }
   return { ...answer, ...made(answer.status, visible(answer.headers, ask), answer.body, told) }
 }
