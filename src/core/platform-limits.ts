@@ -2,7 +2,6 @@
 import type { LimitRow } from './limits.ts'
 
 const KiB = 1024
-const MiB = 1024 * 1024
 const MiB = 1024 * KiB
 
 export const platformLimits = {

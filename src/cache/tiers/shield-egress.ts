@@ -13,7 +13,8 @@ export interface ShieldEgressOptions {
   readonly mesh: Mesh
   /** To the origins themselves. */
   readonly next: Egress
-  readonly purges: Pick<PlatformPurges, 'tag' | 'learn'>
+  /** Asked when a request is: the purges stand on the cache, which stands on this. */
+  readonly purges: () => Pick<PlatformPurges, 'tag' | 'learn'>
   /** Countries that a site's answers may pass through. */
   readonly withinOf: (site: string) => Within | undefined
 }
@@ -36,9 +37,9 @@ export function createShieldEgress({ mesh, next, purges, withinOf }: ShieldEgres
 
   async function askShield(request: EgressRequest, node: string): Promise<EgressAnswer> {
     const { body, signal } = request
-    const answer = await mesh.ask(node, shieldTopic, { head: askedHead(request, purges.tag(node)), body, signal })
+    const answer = await mesh.ask(node, shieldTopic, { head: askedHead(request, purges().tag(node)), body, signal })
     const head = answer.head as unknown as ShieldAnswered
-    if (head.applied !== undefined) purges.learn(node, readVector(head.applied))
+    if (head.applied !== undefined) purges().learn(node, readVector(head.applied))
     if (!head.hasBody) answer.body.resume()
     const { status, statusText, headers, cacheStatus, withheld, stale } = head
     return {

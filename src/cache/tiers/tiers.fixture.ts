@@ -8,17 +8,14 @@ import { createMemoryMeshes } from '#/core/memory-mesh.ts'
 import type { Place } from '#/core/pops.ts'
 import type { Egress, EgressAnswer, EgressRequest } from '#/core/ports.ts'
 import type { Site } from '#/core/snapshot.ts'
-import { createSharedCache } from '../shared-cache.ts'
 import { createSimpleStore } from '../simple-store.ts'
-import { withPurgeGate } from './gated-cache.ts'
-import { createPlatformPurges } from './platform-purges.ts'
-import { serveShield } from './serve-shield.ts'
-import { createShieldEgress } from './shield-egress.ts'
+import type { PlatformPurges } from './platform-purges.ts'
+import { openTieredCache } from './tiered-cache.ts'
 
 export interface TierNode {
   readonly place: Place
   readonly get: (path: string, more?: Partial<EgressRequest>) => Promise<EgressAnswer>
-  readonly purges: Awaited<ReturnType<typeof createPlatformPurges>>
+  readonly purges: PlatformPurges
 }
 
 export interface TiersOptions {
@@ -45,37 +42,24 @@ export async function createTiers(t: TestContext, { places, origin, site, limits
   })
   for (const place of places) {
     const mesh = meshes.join(place)
-    const asked: { current?: TierNode['purges'] } = {}
-    const purges: Pick<TierNode['purges'], 'tag' | 'learn'> = {
-      tag: (node) => asked.current!.tag(node),
-      learn: (node, applied) => asked.current!.learn(node, applied),
-    }
-    const next = { fetch: origin, close: async () => {} }
-    const cache = createSharedCache({
-      next: createShieldEgress({ mesh, next, purges, withinOf: () => shop.within }),
-      store: createSimpleStore({ limitBytes: 64e6 }),
-      ...{ limits, clock: Date.now },
-    })
-    const platform = await createPlatformPurges({
-      ...{ mesh, cache, folder: join(folder, place.node), clock: Date.now, limits, log: () => {} },
-    })
-    asked.current = platform
-    const gated = withPurgeGate(cache, platform)
     const siteNamed = (name: string) => (name === 'shop' ? shop : undefined)
-    closes.push(serveShield({ mesh, cache: gated, purges: platform, siteNamed, originAnswers: () => undefined }))
+    const { cache, purges } = await openTieredCache({
+      ...{ mesh, place, folder: join(folder, place.node), next: { fetch: origin, close: async () => {} } },
+      ...{ store: createSimpleStore({ limitBytes: 64e6 }), limits, clock: Date.now, log: () => {} },
+      ...{ siteNamed, originAnswers: () => undefined },
+    })
     closes.push(async () => {
       await mesh.close()
-      await platform.close()
       await cache.close()
     })
     const get: TierNode['get'] = (path, more) =>
-      gated.fetch({
+      cache.fetch({
         ...{ by: { site: 'shop' }, method: 'GET', url: `http://o.test${path}`, publicUrl: `http://shop.test${path}` },
         ...{ headers: [], body: null, wantsUpgrade: false, signal: new AbortController().signal },
         ...(shop.shield !== undefined && { shield: { pop: shop.shield, site: 'shop' } }),
         ...more,
       })
-    nodes.push({ place, get, purges: platform })
+    nodes.push({ place, get, purges })
   }
   return { meshes, nodes }
 }
