@@ -2,7 +2,6 @@
 import type { LimitRow } from './limits.ts'
 
 const KiB = 1024
-const MiB = 1024 * 1024
 const MiB = 1024 * KiB
 
 export const platformLimits = {
@@ -37,6 +36,7 @@ export const platformLimits = {
     unit: 's',
     default: 7 * 86_400,
     why: 'a stolen key is of use no longer; renewed after half of it, so that days of trouble do no harm',
+  },
   natsConnectMs: { unit: 'ms', default: 3_000, why: 'until a server that says nothing counts as out of reach' },
   natsAttemptMs: {
     unit: 'ms',
