@@ -37,6 +37,30 @@ export const platformLimits = {
     default: 7 * 86_400,
     why: 'a stolen key is of use no longer; renewed after half of it, so that days of trouble do no harm',
   },
+  controlLogEntries: {
+    unit: 'count',
+    default: 1_000,
+    why: 'changes that a node may have missed and still follow one by one',
+  },
+  controlLogBytes: {
+    unit: 'bytes',
+    default: 32 * 1024 * KiB,
+    why: 'read at each start; older entries lie in the records',
+  },
+  controlEntryBytes: {
+    unit: 'bytes',
+    default: 256 * KiB,
+    why: 'a message of NATS holds 1 MiB; larger changes lie in blobs',
+  },
+  snapshotSites: {
+    unit: 'count',
+    default: 30_000,
+    why: 'programs, services and plain sites; some 2 KiB each in memory',
+  },
+  snapshotBytes: {
+    unit: 'bytes',
+    default: 512 * 1024 * KiB,
+    why: 'serialized, all sites and programs; each node holds it in memory',
   natsConnectMs: { unit: 'ms', default: 3_000, why: 'until a server that says nothing counts as out of reach' },
   natsAttemptMs: {
     unit: 'ms',
