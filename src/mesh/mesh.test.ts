@@ -1,5 +1,6 @@
 import { createMemoryMeshes } from '#/core/memory-mesh.ts'
-import { meshContract, until } from './mesh.contract.ts'
+import { until } from './contract.fixture.ts'
+import { meshContract } from './mesh.contract.ts'
 import { createPlatform, fra, iad, nrt } from './nodes.fixture.ts'
 
 meshContract('over HTTP/2', async (t) => {
