@@ -57,6 +57,8 @@ export const platformLimits = {
     unit: 'bytes',
     default: 512 * 1024 * KiB,
     why: 'serialized, all sites and programs; each node holds it in memory',
+  },
+  // The fabric on NATS.
   natsConnectMs: { unit: 'ms', default: 3_000, why: 'until a server that says nothing counts as out of reach' },
   natsAttemptMs: {
     unit: 'ms',
@@ -74,6 +76,7 @@ export const platformLimits = {
     default: 2_000,
     why: 'without other writes, one sign this often shows that writing works',
   },
+  natsAwayMoveMs: { unit: 'ms', default: 3_000, why: 'a server without a majority for so long is left for the next' },
   natsPartBytes: {
     unit: 'bytes',
     default: 128 * KiB,
