@@ -32,7 +32,11 @@ export const platformLimits = {
   meshSessions: { unit: 'count', default: 4_096, why: 'incoming; one a node, and a second while one is replaced' },
   meshSkewMs: { unit: 'ms', default: 60_000, why: 'difference of two clocks that is pointed out' },
   meshHelloMs: { unit: 'ms', default: 60_000, why: 'pause between comparisons of clocks and versions over a link' },
-  nodeCertificateSeconds: { unit: 's', default: 604_800, why: 'a week: a stolen key is of use no longer; renewed halfway' },
+  nodeCertificateSeconds: {
+    unit: 's',
+    default: 604_800,
+    why: 'a week: a stolen key is of use no longer; renewed halfway',
+  },
   controlLogEntries: {
     unit: 'count',
     default: 1_000,
