@@ -174,7 +174,9 @@ function watchForSilence(session: ServerHttp2Session, limits: ListenOptions['lim
   let heard = socket.bytesRead
   let silentFor = 0
   const timer = setInterval(() => {
-    const now = socket.destroyed ? heard : socket.bytesRead
+    // Its socket is taken from a session that ends before that says `close`.
+    if (session.destroyed) return
+    const now = socket.bytesRead
     silentFor = now === heard ? silentFor + limits.meshPingMs : 0
     heard = now
     if (silentFor > limits.meshSilenceMs) session.destroy(undefined, constants.NGHTTP2_CANCEL)
