@@ -8,13 +8,16 @@ export class ConnectionPrints implements ClientPrints {
   readonly hello: Uint8Array | undefined
   /** Made for HTTP/2. */
   h2: H2Print | undefined
+  /** Where the connection was made to another node, which told. */
+  readonly #toldHttp2: string | undefined
   #parsed: ClientHello | undefined
   #isParsed = false
   #ja3: string | undefined
   #ja4: string | undefined
 
-  constructor(hello: Uint8Array | undefined) {
+  constructor(hello: Uint8Array | undefined, toldHttp2?: string) {
     this.hello = hello
+    this.#toldHttp2 = toldHttp2
   }
 
   get ja3(): string | undefined {
@@ -34,7 +37,7 @@ export class ConnectionPrints implements ClientPrints {
   }
 
   get http2(): string | undefined {
-    return this.h2?.text
+    return this.h2?.text ?? this.#toldHttp2
   }
 
   beginHttp2(): H2Print {
