@@ -201,7 +201,9 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
   const { fabric, limits, clock } = shared
   const [first] = pops as [Pop]
   await eachPop(pops, (pop) => pop.follower.start())
-  await finishKvRemovals({ fabric, kv: first.stores.kv, limits, clock })
+  await finishKvRemovals({ fabric, kv: first.stores.kv, limits, clock }).catch((error) =>
+    first.log.logger.error({ err: error }, 'namespaces that were removed have keys still'),
+  )
   const nodes = pops.map(({ place, follower, metrics }) => ({ pop: place.pop, follower, counts: metrics.totals }))
   const rollout = createRollout({ fabric, nodes, limits, clock, pause })
   const follow = (snapshot: Snapshot) => eachPop(pops, (pop) => pop.follower.follow(snapshot))
