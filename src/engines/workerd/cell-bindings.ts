@@ -5,6 +5,7 @@
 import type { Binding, Deployment, ProgramName } from '#/core/snapshot.ts'
 import type { CapnpValue } from './capnp.ts'
 import { backplane, backplaneCalls, type CellBuilder, refusal, serviceOf } from './cell-config.ts'
+import { hasObjectsEnv, objectRoute } from './cell-objects.ts'
 import { insideModule } from './inside-module.ts'
 
 /** `Worker.bindings` of workerd.capnp. Rejects a binding that cannot hold with an `EdgeError` that names it. */
@@ -65,6 +66,7 @@ function objectsBinding(
 ): CapnpValue {
   const { className, program } = binding
   const { plan } = builder
+  if (hasObjectsEnv(plan, deployment)) return { className, serviceName: objectRoute(builder, deployment, binding) }
   if (program !== undefined && program !== deployment.program)
     return { className, serviceName: objectForward(builder, deployment, program, className) }
   if (!plan.program.objects.some((namespace) => namespace.className === className))
@@ -88,9 +90,11 @@ function blobBinding(
   )
 }
 
-const forwarder = { compatibilityDate: '2026-01-01', compatibilityFlags: ['experimental'] }
+/** Of every forwarder of ours. */
+export const forwarder = { compatibilityDate: '2026-01-01', compatibilityFlags: ['experimental'] }
 
-function forwarderBindings(builder: CellBuilder): CapnpValue[] {
+/** What every forwarder of ours is bound to. */
+export function forwarderBindings(builder: CellBuilder): CapnpValue[] {
   return [
     { name: 'cells', workerdDebugPort: null },
     { name: 'reach', service: backplane(builder, 'reach', builder.plan.program.name) },
@@ -153,8 +157,8 @@ function objectForward(builder: CellBuilder, deployment: Deployment, program: Pr
   })
 }
 
-/** A class name goes into source text: nothing but an identifier may. */
-function identifier(name: string): string {
+/** A class name that goes into source text: nothing but an identifier may. */
+export function identifier(name: string): string {
   if (!/^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name)) throw new TypeError(`${name} is no class name.`)
   return name
 }

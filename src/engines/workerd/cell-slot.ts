@@ -15,6 +15,8 @@ export interface SlotPart {
   /** The leading one first. */
   readonly deployments: readonly Deployment[]
   readonly tails: boolean
+  /** One of many nodes; `epoch` of the lease under which its objects run, `undefined`: they do not. */
+  readonly pops?: { readonly epoch: number | undefined }
 }
 
 export interface SlotOptions extends OwnCellsOptions {
@@ -40,6 +42,10 @@ export interface CellSlot {
   ensure(): Promise<{ readonly cell: OwnCell; readonly cold: boolean }>
   /** Holds new requests, ends the old process, starts the new one. Rejects when that fails; the old version then serves again. */
   become(part: SlotPart): Promise<void>
+  /** Ends at once what ran under another lease; the next cell runs objects only under this one. */
+  stand(epoch: number | undefined): Promise<void>
+  /** What the running cell says may leave: its lease stands, or it runs no objects. */
+  readonly mayLeave: boolean
   /** Starts the cell when the first stored alarm is due, unless it runs. */
   awaitAlarm(): void
   /** Stops the cell when it was idle for long enough. */
@@ -77,15 +83,19 @@ export function createCellSlot(first: SlotPart, options: SlotOptions): CellSlot 
   async function start(): Promise<OwnCell> {
     clearTimeout(alarm)
     await options.makeRoom()
-    const { program, deployments, tails } = part
+    const { program, deployments, tails, pops } = part
     const { blobs, backplane, open, objectsOf, objectsFolder } = options
     const storage = { folder: objectsFolder }
-    const plan = { program, deployments, open, objectsOf, backplane, storage, tails }
+    const many = pops === undefined ? {} : { pops: { runsObjects: pops.epoch !== undefined } }
+    const plan = { program, deployments, open, objectsOf, backplane, storage, tails, ...many }
     const folder = options.nextFolder()
-    const started = await startOwnCell({ plan, folder, blobs, limits }).catch((error: unknown) => {
-      rmSync(folder, { recursive: true, force: true })
-      throw error
-    })
+    const passes = passesOf(pops)
+    const started = await startOwnCell({ plan, folder, blobs, limits, ...(passes && { passes }) }).catch(
+      (error: unknown) => {
+        rmSync(folder, { recursive: true, force: true })
+        throw error
+      },
+    )
     traced = false
     cpuBefore = 0
     usedAt = clock()
@@ -95,6 +105,13 @@ export function createCellSlot(first: SlotPart, options: SlotOptions): CellSlot 
       ended(started)
     })
     return started
+  }
+
+  /** Asks the clock of the lease; absent where nothing has to be held back. */
+  function passesOf(pops: SlotPart['pops']): (() => boolean) | undefined {
+    const { standing } = options
+    const epoch = pops?.epoch
+    return epoch === undefined || standing === undefined ? undefined : () => standing.epoch() === epoch
   }
 
   function ended(which: OwnCell): void {
@@ -164,6 +181,7 @@ export function createCellSlot(first: SlotPart, options: SlotOptions): CellSlot 
   function awaitAlarm(): void {
     clearTimeout(alarm)
     if (closed || cell !== undefined || starting !== undefined || part.program.objects.length === 0) return
+    if (part.pops !== undefined && part.pops.epoch === undefined) return
     const due = nextAlarm(options.objectsFolder, keys())
     if (due === undefined) return
     const wait = Math.min(Math.max(due - clock(), 0), longestWaitMs)
@@ -244,6 +262,14 @@ export function createCellSlot(first: SlotPart, options: SlotOptions): CellSlot 
       }
       await gated(() => move(next))
     },
+    async stand(epoch) {
+      if (part.pops === undefined || part.pops.epoch === epoch) return
+      if (part.pops.epoch !== undefined) cell?.kill()
+      await gated(() => move({ ...part, pops: { epoch } }))
+    },
+    get mayLeave() {
+      return passesOf(part.pops)?.() ?? true
+    },
     awaitAlarm,
     async sweep(now) {
       const running = cell
@@ -270,7 +296,7 @@ export function createCellSlot(first: SlotPart, options: SlotOptions): CellSlot 
 
 /** Shares may change without a new process, as long as the same version leads. */
 function samePart(a: SlotPart, b: SlotPart): boolean {
-  const facts = ({ deployments, program, tails }: SlotPart) =>
-    JSON.stringify([deployments[0]?.id, deployments.map(({ id }) => id).toSorted(), program.objects, tails])
+  const facts = ({ deployments, program, tails, pops }: SlotPart) =>
+    JSON.stringify([deployments[0]?.id, deployments.map(({ id }) => id).toSorted(), program.objects, tails, pops])
   return facts(a) === facts(b)
 }
