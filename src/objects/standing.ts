@@ -37,7 +37,12 @@ export function createStanding(options: StandingOptions): RunningStanding {
   let forgetTurn = () => {}
   let forgetEnd = () => {}
 
-  const epoch = () => (lease !== undefined && monotonic() < until ? lease.epoch : undefined)
+  function epoch(): number | undefined {
+    if (lease !== undefined && monotonic() < until) return lease.epoch
+    // After a pause whoever asks first finds out, before any timer rings.
+    if (told !== undefined) queueMicrotask(tell)
+    return undefined
+  }
 
   function tell(): void {
     const now = epoch()
@@ -82,6 +87,7 @@ export function createStanding(options: StandingOptions): RunningStanding {
       await ask()
     } catch {
       // The fabric is away; the clock decides how long this may last.
+      tell()
     } finally {
       askedAt = undefined
     }

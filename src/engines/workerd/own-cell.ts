@@ -35,7 +35,7 @@ export interface OwnCell {
   /** Sends traces, or stops sending them. */
   trace(wanted: boolean): Promise<void>
   cpu(): Milliseconds
-  /** SIGKILL, at once. */
+  /** SIGKILL, at once; WebSockets end with 1012. */
   kill(): void
   /** Lets requests finish for `limitMs`, ends WebSockets with 1012 (service restart), ends the process. */
   retire(limitMs: Milliseconds): Promise<void>
@@ -120,6 +120,12 @@ export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
     return answer
   }
 
+  function kill(): void {
+    ending = true
+    for (const socket of sockets) socket.cut(serviceRestart)
+    cell.kill()
+  }
+
   const watch = watchCpu(cell.pid, options.stuckMs ?? cpuLimit(plan.deployments, limits), () => ping(pulse), cell.kill)
   void cell.exited.then(() => {
     watch.stop()
@@ -157,7 +163,7 @@ export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
       }
       if (options.passes?.() === false) {
         finished()
-        cell.kill()
+        kill()
         throw stoppedError()
       }
       const handed = handOver(answer)
@@ -168,15 +174,13 @@ export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
       await ping(pulse, wanted ? 'PUT' : 'DELETE')
     },
     cpu: () => cpuOf(cell.pid),
-    kill: cell.kill,
+    kill,
     async retire(limitMs) {
       if (inFlight > 0) await within(limitMs, new Promise<void>((resolve) => quiet.add(resolve)), cell.exited)
       const deadline = performance.now() + limitMs * callersShare
       while (callers() > 0 && performance.now() < deadline) await within(callersEveryMs, cell.exited)
-      ending = true
-      for (const socket of sockets) socket.cut(serviceRestart)
       // What the program acknowledged is on disk, and the next cell may only open it when this one is gone.
-      cell.kill()
+      kill()
       await cell.exited
     },
   }
