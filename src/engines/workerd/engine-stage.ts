@@ -49,6 +49,8 @@ export interface Stage {
   fetch(program: string, path: string, more?: Partial<ProgramRequest>): Promise<ProgramAnswer>
   /** Process ids of the cells there are, oldest first: the seats' before the spares'. */
   cellPids(): number[]
+  /** Of the cells that one program has for itself. */
+  ownPids(): number[]
   close(): Promise<void>
 }
 
@@ -135,23 +137,25 @@ export async function openStage(
         ...request,
       })
     },
-    cellPids() {
-      const run = join(folder, 'run')
-      const names = readdirSync(run).sort((one, other) => Number(one.slice(1)) - Number(other.slice(1)))
-      return names.flatMap((name) => {
-        try {
-          return [Number.parseInt(readFileSync(join(run, name, 'pid'), 'utf8'), 10)]
-        } catch {
-          return []
-        }
-      })
-    },
+    cellPids: () => pidsIn(join(folder, 'run')),
+    ownPids: () => pidsIn(join(folder, 'run-own')),
     async close() {
       await stage.engine.close()
       rmSync(folder, { recursive: true, force: true })
     },
   }
   return stage
+}
+
+function pidsIn(run: string): number[] {
+  const names = readdirSync(run).sort((one, other) => Number(one.slice(1)) - Number(other.slice(1)))
+  return names.flatMap((name) => {
+    try {
+      return [Number.parseInt(readFileSync(join(run, name, 'pid'), 'utf8'), 10)]
+    } catch {
+      return []
+    }
+  })
 }
 
 function deploymentOf(staged: StagedProgram, blobs: Map<string, Uint8Array>): Deployment {
