@@ -100,6 +100,22 @@ test('a process that wakes after its lease knows so before any timer rings', asy
   await standing.close()
 })
 
+test('an answer that took long says nothing of the time it took', async () => {
+  const world = openWorld()
+  world.fabric.delay = (process) => world.wait(process, 600)
+  const standing = world.open('fra')
+  await world.run(1300)
+  assert.equal(
+    standing.epoch(),
+    undefined,
+    'granted at 600, it may be over at 1600; asked for at 0, it was over at 800',
+  )
+  world.fabric.delay = async () => {}
+  await world.run(3000)
+  assert.notEqual(standing.epoch(), undefined)
+  await standing.close()
+})
+
 test('closing gives the lease to the next at once', async () => {
   const world = openWorld()
   const first = world.open('fra', 'one')

@@ -6,6 +6,7 @@ import type { Binding, Deployment, ProgramName } from '#/core/snapshot.ts'
 import type { CapnpValue } from './capnp.ts'
 import { backplane, backplaneCalls, type CellBuilder, refusal, serviceOf } from './cell-config.ts'
 import { hasObjectsEnv, objectRoute } from './cell-objects.ts'
+import { everywhereTarget } from './everywhere-pops.ts'
 import { insideModule } from './inside-module.ts'
 
 /** `Worker.bindings` of workerd.capnp. Rejects a binding that cannot hold with an `EdgeError` that names it. */
@@ -50,6 +51,8 @@ function serviceBinding(
   binding: Extract<Binding, { kind: 'program' }>,
 ): CapnpValue {
   const { program, entrypoint, props } = binding
+  const everywhere = everywhereTarget(binding)
+  if (everywhere !== undefined) return { name: everywhereForward(builder), props: { json: JSON.stringify(everywhere) } }
   const given = { ...(entrypoint === undefined ? {} : { entrypoint }) }
   if (program === deployment.program) {
     const own = props === undefined ? {} : { props: { json: props } }
@@ -119,6 +122,15 @@ function serviceForward(builder: CellBuilder): string {
       bindings: [...forwarderBindings(builder), { name: 'calls', service: backplaneCalls(builder) }],
     },
   })
+}
+
+function everywhereForward(builder: CellBuilder): string {
+  if (builder.plan.purpose === 'prove') return nobody(builder)
+  const modules = (['own-everywhere', 'everywhere'] as const).map((name) => ({
+    name: `${name}.worker.ts`,
+    esModule: builder.file(`${name}.js`, { text: insideModule(name) }),
+  }))
+  return builder.service('everywhere', { worker: { modules, ...forwarder, bindings: forwarderBindings(builder) } })
 }
 
 /** One forwarding worker for each other program whose objects are bound; it has a class for each of that program's. */

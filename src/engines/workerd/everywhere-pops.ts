@@ -1,10 +1,10 @@
-/** Which points of presence a call of `EVERYWHERE` asks: a pure choice. */
+/** `EVERYWHERE`: which binding is one, and which points of presence a call of it asks. Pure. */
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import { allows, type Peer, type Place } from '#/core/pops.ts'
 import { intersect, parseWithin } from '#/core/residency.ts'
-import type { Program } from '#/core/snapshot.ts'
+import type { Binding, Program, ProgramName } from '#/core/snapshot.ts'
 
 export interface EverywhereWish {
   /** Names of PoPs; absent: all. */
@@ -72,4 +72,25 @@ function whyNot(
   if (found === undefined) return 'There is no such point of presence.'
   if (!allows(within, found.country)) return `The program may not run in ${found.country}. (not_here)`
   return `It is in ${found.country}, outside of ${wish.within}.`
+}
+
+/**
+ * What a service binding with `props: { "rimward": "everywhere" }` asks at every point of presence; `undefined` for other
+ * bindings. The remaining props are the entrypoint's.
+ */
+export function everywhereTarget({
+  program,
+  entrypoint,
+  props,
+}: Extract<Binding, { kind: 'program' }>):
+  | { readonly program: ProgramName; readonly entrypoint?: string; readonly props?: object }
+  | undefined {
+  if (props === undefined) return undefined
+  const { rimward, ...rest } = JSON.parse(props) as Record<string, unknown>
+  if (rimward !== 'everywhere') return undefined
+  return {
+    program,
+    ...(entrypoint !== undefined && { entrypoint }),
+    ...(Object.keys(rest).length > 0 && { props: rest }),
+  }
 }

@@ -24,6 +24,7 @@ export type InsideModule =
   | 'object-forward'
   | 'object-route'
   | 'objects-env'
+  | 'own-everywhere'
   | 'own-host'
   | 'service-forward'
   | 'rimward-sha256'
