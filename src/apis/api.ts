@@ -15,7 +15,7 @@ import { viewControl } from '#/apis/rimward/control-view.ts'
 import { egressRoutes } from '#/apis/rimward/egress.ts'
 import { withOutput } from '#/apis/rimward/output-traces.ts'
 import { ownPurgeRoutes } from '#/apis/rimward/purge.ts'
-import type { Addresses } from '#/apis/rimward/schemas.ts'
+import type { Addresses, PopView } from '#/apis/rimward/schemas.ts'
 import type { AssetUploads } from '#/control/assets-uploads.ts'
 import type { CertificateBook } from '#/control/certificates/certificates.ts'
 import type { Control } from '#/control/control.ts'
@@ -44,6 +44,7 @@ export interface ApiOptions {
   readonly version: string
   readonly pop: string
   readonly addresses: () => Addresses
+  readonly pops: () => readonly PopView[]
   readonly dataPlane: {
     readonly http: { readonly port: number }
     readonly https: { readonly port: number } | undefined
@@ -97,6 +98,7 @@ export function createApi(options: ApiOptions): Api {
       accountId,
       startedAt: clock(),
       addresses: options.addresses,
+      pops: options.pops,
       checks: () => [{ name: 'configuration', ready: true, detail: `revision ${control.snapshot.revision}` }],
     },
     clock,

@@ -39,6 +39,8 @@ export interface Answer {
   readonly upgraded?: Duplex
   /** Goes out byte for byte: not compressed here. */
   readonly verbatim?: boolean
+  /** Its head is complete, with `x-served-by` and `cf-ray`: another node of the platform wrote it. */
+  readonly headComplete?: true
   /** A rule of the site says that the shared cache must not keep it, whatever else was wished. */
   readonly withheld?: boolean
 }

@@ -1,5 +1,5 @@
-/** A `Mesh` in memory, for the tests of rooms that are handed one: links that can be cut and delayed. */
-import { duplexPair, PassThrough, Readable } from 'node:stream'
+/** A `Mesh` in memory: between the nodes of one process, and for tests, where links can be cut and delayed. */
+import { duplexPair, PassThrough, pipeline, Readable } from 'node:stream'
 import { EdgeError } from './errors.ts'
 import type { Mesh, MeshAnswer, MeshCall, MeshHandler, MeshRequest } from './mesh.ts'
 import type { NodeId, Peer, Place } from './pops.ts'
@@ -136,7 +136,11 @@ function throughJson(head: object) {
 
 function asStream(body: MeshRequest['body']): Readable {
   if (body instanceof Uint8Array) return Readable.from([Buffer.from(body)])
-  return body === null || body === undefined ? Readable.from([]) : body.pipe(new PassThrough())
+  if (body === null || body === undefined) return Readable.from([])
+  // What breaks off on one side breaks off on the other.
+  const copy = new PassThrough()
+  pipeline(body, copy, () => {})
+  return copy
 }
 
 function whenAborted(signal: AbortSignal, node: NodeId): Promise<never> {

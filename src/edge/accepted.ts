@@ -50,6 +50,8 @@ export function newId(): string {
 }
 
 export interface ExchangeStart {
+  /** Absent: a new one. */
+  readonly id?: string
   readonly startedAt: EpochMs
   /** Monotonic clock reading in milliseconds, for the duration. */
   readonly startedTick: number
@@ -62,7 +64,7 @@ export interface ExchangeStart {
 
 /** The only class that is an Exchange: it makes its AbortSignal when somebody first asks for it. */
 export class AcceptedExchange implements Exchange {
-  readonly id = newId()
+  readonly id: string
   readonly connection: Connection
   readonly startedAt: EpochMs
   readonly startedTick: number
@@ -94,10 +96,17 @@ export class AcceptedExchange implements Exchange {
   finishPage: ((page: Answer) => Answer) | undefined
   /** What the site's own rules say of this answer; undefined: they say nothing. */
   mayCompress: boolean | undefined
+  /** The log says that it was there, and nothing else of it: it belongs to a country where this node is not. */
+  withheld: boolean
+  /** The node that was asked to answer it. */
+  handedTo: string | undefined
+  /** The node that its client is connected to. */
+  handedFrom: string | undefined
   timings: Exchange['timings'] = {}
   #controller: AbortController | undefined
 
   constructor(connection: Connection, start: ExchangeStart) {
+    this.id = start.id ?? newId()
     this.connection = connection
     this.startedAt = start.startedAt
     this.startedTick = start.startedTick
@@ -115,6 +124,9 @@ export class AcceptedExchange implements Exchange {
     this.finishPage = undefined
     this.mayCompress = undefined
     this.isLast = false
+    this.withheld = false
+    this.handedTo = undefined
+    this.handedFrom = undefined
   }
 
   get scheme(): 'http' | 'https' {

@@ -4,6 +4,7 @@
 import { randomBytes } from 'node:crypto'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import type { Limits } from '#/core/limits.ts'
+import type { Mesh } from '#/core/mesh.ts'
 import { pickDeployment } from '#/core/pick-deployment.ts'
 import type { Assets, Certificates, Engine } from '#/core/ports.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
@@ -13,6 +14,7 @@ import { createFastHttp1 } from './fast-http1.ts'
 import type { EdgeEgress } from './fetch-origin.ts'
 import { findSiteByName } from './find-site.ts'
 import type { Front } from './front.ts'
+import { createHandOver, isAway, isWithheld } from './hand-over.ts'
 import { type HandlePorts, handle, refuse } from './handle.ts'
 import { createHttpDate } from './http-date.ts'
 import { createHttp1 } from './http1.ts'
@@ -30,6 +32,7 @@ import type { Pop } from './request-headers.ts'
 import type { RequestTraces } from './request-traces.ts'
 import { createSecureContexts } from './secure-contexts.ts'
 import { createSiteAnswers, type SiteAnswers } from './site-answers.ts'
+import { createTakeOver } from './take-over.ts'
 
 export interface Address {
   readonly host: string
@@ -55,6 +58,8 @@ export interface EdgeOptions {
   readonly pop: Pop
   readonly debug: boolean
   readonly locate?: Locate
+  /** To other nodes, for what may not be answered here. Absent: this node is the only one. */
+  readonly mesh?: Mesh
   /** 32 bytes; the same on points of presence that should accept each other's TLS sessions. */
   readonly ticketSecret?: Uint8Array
   /** False leaves all of HTTP/1 to node:http, for comparing the two. Default true. */
@@ -77,6 +82,7 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   const addresses: { http: Address; https?: Address } = { http: listen.http }
   const siteAnswers = createSiteAnswers({ limits, httpsPort: () => addresses.https?.port })
   const front = createFront(options, connections, siteAnswers)
+  const takeOver = options.mesh && createTakeOver(options.mesh, front)
   const slowHttp1 = createHttp1(front)
   const fastHttp1 = options.fastHttp1 === false ? undefined : createFastHttp1(front, slowHttp1)
   const http1 = fastHttp1 ?? { adopt: (socket: Socket) => adoptByNode(slowHttp1, socket) }
@@ -109,6 +115,7 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
 
   async function close(): Promise<void> {
     for (const listener of listeners) listener.close()
+    takeOver?.close()
     connections.destroyAll()
     closeHttp1()
     await connections.empty()
@@ -121,9 +128,13 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
       for (const listener of listeners) listener.close()
       for (const socket of connections.silent) socket.destroy()
       for (const connection of connections.all) endIdle(connection)
-      const timer = setTimeout(() => connections.destroyAll(), limits.drainMs)
-      await connections.empty()
+      const timer = setTimeout(() => {
+        connections.destroyAll()
+        takeOver?.close()
+      }, limits.drainMs)
+      await Promise.all([connections.empty(), takeOver?.drain()])
       clearTimeout(timer)
+      takeOver?.close()
       closeHttp1()
     },
     close,
@@ -157,6 +168,7 @@ function createFront(options: EdgeOptions, connections: Connections, siteAnswers
     certificates: options.certificates,
     traces: options.traces,
     siteAnswers,
+    handOver: createHandOver({ mesh: options.mesh, limits }),
     limits,
     clock: options.clock,
     httpDate: createHttpDate(options.clock),
@@ -172,10 +184,11 @@ function createFront(options: EdgeOptions, connections: Connections, siteAnswers
     connectionOf: connections.of,
     serve(exchange, reply) {
       metrics.inFlight(1)
-      handle(exchange, reply, front).catch(onBug)
+      return handle(exchange, reply, front).catch(onBug)
     },
     refuse(exchange, reply, error) {
       metrics.refused(error.code)
+      exchange.withheld = isWithheld(options.snapshot(), exchange, pop.country)
       reply.closeAfter()
       refuse(exchange, reply, error, front)
       recorder.record(exchange)
@@ -188,7 +201,7 @@ function createFront(options: EdgeOptions, connections: Connections, siteAnswers
 function warm(options: EdgeOptions, serverName: string): void {
   const snapshot = options.snapshot()
   const site = findSiteByName(snapshot, serverName)
-  if (site?.target.kind !== 'program') return
+  if (site?.target.kind !== 'program' || isAway(site, options.pop.country)) return
   const program = snapshot.programs.get(site.target.program)
   const picked = program && pickDeployment(program, [], Math.random())
   if (program !== undefined && picked?.deployment.code !== undefined) options.engine.warm(program, picked.deployment)

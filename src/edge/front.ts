@@ -14,7 +14,8 @@ export interface Front {
   httpDate(): string
   /** The edge is closing: connections end after their current answer. */
   readonly draining: boolean
-  serve(exchange: AcceptedExchange, reply: Reply): void
+  /** Never rejects; resolves when the exchange is recorded. */
+  serve(exchange: AcceptedExchange, reply: Reply): Promise<void>
   /** Answers with an error page without asking anybody, and closes. */
   refuse(exchange: AcceptedExchange, reply: Reply, error: EdgeError): void
   connectionOf(socket: object): Connection | undefined

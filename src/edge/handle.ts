@@ -11,6 +11,7 @@ import { type AcceptedExchange, leave } from './accepted.ts'
 import { answerChallenge } from './answer-challenge.ts'
 import { type EdgeEgress, fetchOrigin } from './fetch-origin.ts'
 import { findSite } from './find-site.ts'
+import { type HandOver, isAway } from './hand-over.ts'
 import { customPage, errorPage } from './pages.ts'
 import { type Picked, type ProgramFirst, pickTarget } from './pick-target.ts'
 import type { PurgePort } from './purge-request.ts'
@@ -33,6 +34,7 @@ export interface HandlePorts {
   readonly certificates: Certificates | undefined
   readonly traces: RequestTraces | undefined
   readonly siteAnswers: SiteAnswers
+  readonly handOver: HandOver
   readonly limits: Limits
   readonly pop: Pop
   readonly debug: boolean
@@ -70,6 +72,10 @@ function answerSite(exchange: AcceptedExchange, reply: Reply, ports: HandlePorts
     throw new EdgeError('no_such_site', `No site on this platform is called ${exchange.host || '(no name)'}.`)
   exchange.site = site.name
   exchange.ofSite = site
+  if (isAway(site, ports.pop.country)) {
+    exchange.withheld = true
+    return ports.handOver.inside(site.within!, exchange, reply)
+  }
   const instead = ports.siteAnswers.before(site, exchange, reply)
   const answer = instead ?? answerTarget(exchange, reply, site, snapshot, ports)
   if (answer instanceof Promise) return answer.then((given) => ports.siteAnswers.after(site, exchange, given))

@@ -74,6 +74,8 @@ export function joinWebSocket(client: Duplex, upstream: Duplex, connection: Conn
   client.on('end', () => upstream.end())
   upstream.on('data', onServerData)
   client.on('data', onClientData)
+  // A head may have been read from it before: then it stands still.
+  upstream.resume()
   return promise
 }
 

@@ -24,6 +24,9 @@ export interface LogLine {
   readonly error: string | undefined
   readonly detail: string | undefined
   readonly cause: string | undefined
+  /** The node that was asked to answer, or the one that handed over. */
+  readonly handedTo?: string | undefined
+  readonly handedFrom?: string | undefined
 }
 
 /**
@@ -36,7 +39,8 @@ export function formatLine(line: LogLine): string {
   const size = `,"bytesIn":${line.bytesIn},"bytesOut":${line.bytesOut},"durationMs":${line.durationMs}`
   const how = `${word('cache', line.cache)}${word('start', line.start)}`
   const failure = line.error === undefined ? '' : failureOf(line)
-  return `{"time":"${line.time}","id":"${line.id}"${placeOf(line)}${client}${asked},"httpVersion":"${line.httpVersion}","status":${line.status}${size}${how}${failure}}\n`
+  const handed = `${word('handedTo', line.handedTo)}${word('handedFrom', line.handedFrom)}`
+  return `{"time":"${line.time}","id":"${line.id}"${placeOf(line)}${client}${asked},"httpVersion":"${line.httpVersion}","status":${line.status}${size}${how}${failure}${handed}}\n`
 }
 
 type Place = Pick<LogLine, 'pop' | 'site' | 'program' | 'deployment'>

@@ -22,7 +22,7 @@ export function createRecorder(options: {
       const status = exchange.status ?? exchange.error?.row.status ?? 0
       const bytesIn = exchange.requestBody?.bytes ?? 0
       const bytesOut = exchange.bytesOut ?? 0
-      const { error } = exchange
+      const { error, withheld } = exchange
       metrics.exchange({ site: exchange.site, status, source: error?.row.source, durationMs, bytesIn, bytesOut })
       log.exchange({
         time: isoTime(exchange.startedAt),
@@ -31,12 +31,12 @@ export function createRecorder(options: {
         site: exchange.site,
         program: exchange.program,
         deployment: exchange.deployment,
-        client: exchange.client.address,
-        country: exchange.connection.country,
+        client: withheld ? '' : exchange.client.address,
+        country: withheld ? undefined : exchange.connection.country,
         method: exchange.method,
         scheme: exchange.scheme,
         host: exchange.host,
-        path: exchange.path,
+        path: withheld ? '' : exchange.path,
         httpVersion: exchange.httpVersion,
         status,
         bytesIn,
@@ -46,6 +46,8 @@ export function createRecorder(options: {
         start: exchange.start,
         error: error?.code,
         detail: error?.message,
+        handedTo: exchange.handedTo,
+        handedFrom: exchange.handedFrom,
         cause: error?.cause === undefined ? undefined : describeCause(error.cause),
       })
     },

@@ -74,7 +74,7 @@ function endSpan(span: Span, exchange: AcceptedExchange, failed: number): void {
     'http.request.method': exchange.method,
     'url.scheme': exchange.scheme,
     'server.address': exchange.host,
-    'url.path': exchange.path.split('?', 1)[0]!,
+    ...(!exchange.withheld && { 'url.path': exchange.path.split('?', 1)[0]! }),
     'network.protocol.version': exchange.httpVersion,
     'http.response.status_code': status,
     'rimward.id': exchange.id,

@@ -32,7 +32,7 @@ export function respond(
     answer.upgraded?.destroy()
     throw new EdgeError('program_exception', `The answer has status ${answer.status}, which this request cannot get.`)
   }
-  const headers = checkedHeaders(exchange, answer, options)
+  const headers = answer.headComplete ? answer.headers : checkedHeaders(exchange, answer, options)
   exchange.status = answer.status
   if (closesAfter(exchange, options)) reply.closeAfter()
   if (joins)

@@ -3,7 +3,7 @@
  * for them by giving up the oldest segment. What was used since it was written moves on (second chance), the rest goes.
  */
 import type { Limits } from '#/core/limits.ts'
-import type { Bytes, Clock, EpochMs } from '#/core/units.ts'
+import type { Bytes, Clock, EpochMs, Milliseconds } from '#/core/units.ts'
 import type { StoredHead } from '../store.ts'
 import { replaces } from '../stored-identity.ts'
 import type { Place } from './disk-index.ts'
@@ -56,6 +56,8 @@ interface Waiting extends Pending {
 /** What a head takes in the queue, roughly. */
 const headBytes = 2048
 const batchBytes = 1024 * 1024
+/** What a kill loses more: answers of so long, which are fetched again. */
+const gatherMs: Milliseconds = 10
 const fullCodes: readonly unknown[] = ['ENOSPC', 'EDQUOT', undefined]
 
 export function createDiskWriter(options: DiskWriterOptions): DiskWriter {
@@ -128,9 +130,14 @@ export function createDiskWriter(options: DiskWriterOptions): DiskWriter {
     return batch.filter(({ cancelled }) => !cancelled)
   }
 
-  async function pump(): Promise<void> {
-    // Whatever is stored in the same turn shares a write.
+  /** What is stored within a few milliseconds shares a write, which costs a miss more than its own part of it. */
+  async function gather(): Promise<void> {
     await new Promise(setImmediate)
+    if (queuedBytes < batchBytes) await new Promise((resolve) => setTimeout(resolve, gatherMs))
+  }
+
+  async function pump(): Promise<void> {
+    await gather()
     while (queue.length > 0) {
       const batch = takeBatch()
       if (batch.length === 0) continue

@@ -1,0 +1,73 @@
+// needs: nats-server
+import assert from 'node:assert/strict'
+import { after, before, describe, type TestContext, test } from 'node:test'
+import { connect, headers as createHeaders, type NatsConnection } from '@nats-io/transport-node'
+import { defaultLimits } from '#/core/limits.ts'
+import { fabricContract, type OpenedFabric } from '../fabric.contract.ts'
+import { type NatsFabric, type NatsFabricOptions, openNatsFabric } from './fabric.ts'
+import { findServers, type RunningServer, startSingle } from './server.fixture.ts'
+
+let platforms = 0
+
+/** A platform of its own on a shared server. */
+async function openForContract(t: TestContext, { url }: RunningServer): Promise<OpenedFabric> {
+  let now = Date.parse('2027-01-15T08:00:00Z')
+  const platform = `p${platforms++}`
+  const fabric = await open(t, url, { platform, clock: () => now, elapsed: () => now, report: () => {} })
+  return {
+    fabric,
+    now: () => now,
+    advance(ms) {
+      now += ms
+    },
+    damage: (hash, position) => flip(url, platform, hash, position),
+  }
+}
+
+async function open(t: TestContext, url: string, options: Partial<NatsFabricOptions>): Promise<NatsFabric> {
+  const fabric = await openNatsFabric({ servers: [url], clock: Date.now, limits: defaultLimits, ...options })
+  t.after(() => fabric.close())
+  return fabric
+}
+
+/** Writes the part again, with one bit changed and the checksum of before. */
+async function flip(url: string, platform: string, hash: string, position: number): Promise<void> {
+  const connection = await connect({ servers: url })
+  const head = await readLast(connection, platform, `${platform}.o.h.${hash}`)
+  const [id] = /Rimward-Parts: (\S+)/.exec(head.fields)!.slice(1)
+  const size = defaultLimits.natsPartBytes
+  const subject = `${platform}.o.p.${id}.${Math.floor(position / size)}`
+  const part = await readLast(connection, platform, subject)
+  part.data[position % size]! ^= 1
+  const headers = createHeaders()
+  headers.set('Rimward-Sum', /Rimward-Sum: (\S+)/.exec(part.fields)![1]!)
+  await connection.request(subject, part.data, { headers, timeout: 5000 })
+  await connection.close()
+}
+
+async function readLast(connection: NatsConnection, platform: string, subject: string) {
+  const call = `$JS.API.STREAM.MSG.GET.${platform}-blobs`
+  const answer = await connection.request(call, JSON.stringify({ last_by_subj: subject }), { timeout: 5000 })
+  const { message } = answer.json<{ message: { hdrs: string; data: string } }>()
+  return { fields: Buffer.from(message.hdrs, 'base64').toString(), data: Buffer.from(message.data, 'base64') }
+}
+
+for (const binary of findServers()) {
+  describe(`NATS ${binary.version}`, () => {
+    let server: RunningServer
+    const stops: (() => unknown)[] = []
+    before(async () => {
+      server = await startSingle({ after: (stop) => void stops.unshift(stop as () => unknown) }, binary)
+    })
+    after(async () => {
+      for (const stop of stops) await stop()
+    })
+
+    fabricContract(`nats ${binary.version}`, (t) => openForContract(t, server))
+
+    test('the server is named', async (t) => {
+      const fabric = await open(t, server.url, { platform: 'named' })
+      assert.equal(fabric.server.version, binary.version)
+    })
+  })
+}
