@@ -109,11 +109,14 @@ export function createMemoryMeshes(): MemoryMeshes {
           const handler = other.tunnels.get(topic)
           if (handler === undefined) throw new EdgeError('internal', `The node ${node} does not serve ${topic}.`)
           const [here, there] = duplexPair()
+          // A link may be cut before whoever gets an end listens to it.
+          for (const end of [here, there]) end.on('error', () => {})
           signal.addEventListener('abort', () => {
             here.destroy(new EdgeError('peer_away', `The node ${node} went away.`))
             there.destroy()
           })
           await handler({ topic, from: place, head: throughJson(head), signal }, there)
+          reach(member, node)
           return here
         },
         serveTunnel(topic, handler) {

@@ -42,8 +42,8 @@ export interface CellSlot {
   ensure(): Promise<{ readonly cell: OwnCell; readonly cold: boolean }>
   /** Holds new requests, ends the old process, starts the new one. Rejects when that fails; the old version then serves again. */
   become(part: SlotPart): Promise<void>
-  /** Ends at once what ran under another lease; the next cell runs objects only under this one. */
-  stand(epoch: number | undefined): Promise<void>
+  /** Ends at once what ran under a lease that is over; the next cell runs objects under the one that stands, if one does. */
+  stand(): Promise<void>
   /** What the running cell says may leave: its lease stands, or it runs no objects. */
   readonly mayLeave: boolean
   /** Starts the cell when the first stored alarm is due, unless it runs. */
@@ -83,6 +83,7 @@ export function createCellSlot(first: SlotPart, options: SlotOptions): CellSlot 
   async function start(): Promise<OwnCell> {
     clearTimeout(alarm)
     await options.makeRoom()
+    if (part.pops !== undefined) part = { ...part, pops: { epoch: epochFor(part) } }
     const { program, deployments, tails, pops } = part
     const { blobs, backplane, open, objectsOf, objectsFolder } = options
     const storage = { folder: objectsFolder }
@@ -166,7 +167,8 @@ export function createCellSlot(first: SlotPart, options: SlotOptions): CellSlot 
     const before = part
     const wasRunning = cell !== undefined || starting !== undefined
     if (wasRunning) await end(limits.ownCellDrainMs)
-    part = next
+    // What was asked for may have waited for another change; the lease is the one that stands now.
+    part = next.pops === undefined ? next : { ...next, pops: { epoch: epochFor(next) } }
     if (!wasRunning) return
     try {
       await startOnce()
@@ -174,6 +176,10 @@ export function createCellSlot(first: SlotPart, options: SlotOptions): CellSlot 
       part = before
       throw error
     }
+  }
+
+  function epochFor({ program }: SlotPart): number | undefined {
+    return program.objects.length > 0 ? options.standing?.epoch() : undefined
   }
 
   const keys = () => part.program.objects.map(({ key }) => key)
@@ -262,10 +268,11 @@ export function createCellSlot(first: SlotPart, options: SlotOptions): CellSlot 
       }
       await gated(() => move(next))
     },
-    async stand(epoch) {
-      if (part.pops === undefined || part.pops.epoch === epoch) return
-      if (part.pops.epoch !== undefined) cell?.kill()
-      await gated(() => move({ ...part, pops: { epoch } }))
+    async stand() {
+      if (passesOf(part.pops)?.() === false) cell?.kill()
+      await gated(async () => {
+        if (part.pops !== undefined && part.pops.epoch !== options.standing?.epoch()) await move(part)
+      })
     },
     get mayLeave() {
       return passesOf(part.pops)?.() ?? true

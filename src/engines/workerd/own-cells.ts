@@ -94,11 +94,11 @@ export function createOwnCells(options: OwnCellsOptions): OwnCells {
   sweep.unref()
 
   /** The lease was won or lost: cells that own objects start anew, with them or without. */
-  const stopListening = options.standing?.onChange((epoch) => {
+  const stopListening = options.standing?.onChange(() => {
     for (const slot of slots.values()) {
       if (!slot.owned) continue
       slot
-        .stand(epoch)
+        .stand()
         .then(() => slot.awaitAlarm())
         .catch(() => {})
     }
