@@ -8,7 +8,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createAssets } from '#/assets/assets.ts'
 import { openPurgeJournal } from '#/cache/purge-journal.ts'
-import { createSharedCache } from '#/cache/shared-cache.ts'
+import type { PlatformPurges } from '#/cache/tiers/platform-purges.ts'
+import { openTieredCache } from '#/cache/tiers/tiered-cache.ts'
 import { createCacheStore } from '#/cache/two-tiers.ts'
 import { createEgressRules, type EgressRuleBook } from '#/control/egress-rules.ts'
 import { programFirst } from '#/core/asset-routing.ts'
@@ -20,12 +21,14 @@ import type { Limits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import type { OriginState } from '#/core/origin.ts'
 import type { Place } from '#/core/pops.ts'
-import type { Certificates, Engine, Fabric, Seal, SharedCache } from '#/core/ports.ts'
+import type { Certificates, Engine, Fabric, Seal } from '#/core/ports.ts'
 import type { ProgramOutput } from '#/core/program-output.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
+import type { TakePurge } from '#/core/tiers.ts'
 import type { Traces } from '#/core/traces.ts'
 import type { Clock } from '#/core/units.ts'
 import { type Address, createEdge, type Edge } from '#/edge/edge.ts'
+import { originAnswers } from '#/edge/fetch-again.ts'
 import type { Locate } from '#/edge/locate.ts'
 import { createLog, type Log, type LogOptions } from '#/edge/log.ts'
 import { createMetrics, type Metrics } from '#/edge/metrics.ts'
@@ -95,7 +98,9 @@ export interface Pop {
   /** What programs may reach besides public addresses. */
   readonly rules: EgressRuleBook
   readonly engine: Engine
-  readonly cache: Pick<SharedCache, 'purge'>
+  /** Takes purges for all nodes. */
+  readonly cache: { readonly purge: TakePurge }
+  readonly purges: Pick<PlatformPurges, 'receipt' | 'standing' | 'ready'>
   /** What this machine lacks, a sentence each; the node runs without. */
   readonly lacks: readonly string[]
   readonly served: Snapshot
@@ -163,7 +168,8 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
     stores,
     rules,
     engine,
-    cache: createPurgeByUrl({ cache: ways.egress, snapshot: () => live.snapshot, pop: popOf(place) }),
+    cache: createPurgeByUrl({ cache: ways.purges, snapshot: () => live.snapshot, pop: popOf(place) }),
+    purges: ways.purges,
     lacks,
     get served() {
       return live.snapshot
@@ -243,10 +249,24 @@ async function openEgress(
   await mkdir(join(folder, 'purges'), { recursive: true })
   const journal = await openPurgeJournal(join(folder, 'purges'))
   const next = withAnswerRules(withOwnPrograms(pools, ownPrograms))
-  const egress = createSharedCache({ next, store, journal, limits, clock })
+  const { cache: egress, purges } = await openTieredCache({
+    ...{
+      place: options.place,
+      mesh: options.mesh,
+      folder,
+      next,
+      store,
+      journal,
+      limits,
+      clock,
+      originAnswers,
+      log: say,
+    },
+    siteNamed: (name) => live.snapshot.sites.find((site) => site.name === name),
+  })
   closer.add(() => egress.close())
   closer.add(() => health.close())
-  return { egress, health, dialer: createDialer(waysOut) }
+  return { egress, purges, health, dialer: createDialer(waysOut) }
 }
 
 /** What runs programs: Workers and Compute, as one. */
@@ -339,7 +359,7 @@ function openHostCalls(parts: Parts, { kv, items, secrets, accessLists }: Stores
 
 type EdgeParts = Ways & { engine: Engine; assets: ReturnType<typeof createAssets>; certificates: Certificates }
 
-async function openEdge(parts: Parts, { egress, engine, assets, certificates }: EdgeParts): Promise<Edge> {
+async function openEdge(parts: Parts, { egress, purges, engine, assets, certificates }: EdgeParts): Promise<Edge> {
   const { listen, live, diary, metrics, limits, clock, place, debug, locate, otlpEndpoint, token } = parts
   return createEdge({
     listen,
@@ -348,7 +368,7 @@ async function openEdge(parts: Parts, { egress, engine, assets, certificates }: 
     assets,
     programFirst,
     egress,
-    purge: { purge: egress.purge, mayPurge: secretCheck(token) },
+    purge: { purge: purges.purge, mayPurge: secretCheck(token) },
     certificates,
     log: diary,
     metrics,

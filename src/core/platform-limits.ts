@@ -25,6 +25,70 @@ export const platformLimits = {
   everywherePops: { unit: 'count', default: 128, why: 'points of presence that one call of `EVERYWHERE` may ask' },
   everywhereAtOnce: { unit: 'count', default: 32, why: 'of them at the same time, so that one call opens few tunnels' },
   everywhereMs: { unit: 'ms', default: 30_000, why: 'longest `timeoutMs`; a Worker has as long after its answer' },
+  purgeLogEntries: {
+    unit: 'count',
+    default: 100_000,
+    why: 'purges kept for nodes that were away, about 200 bytes each',
+  },
+  purgeLogBytes: {
+    unit: 'bytes',
+    default: 32 * MiB,
+    why: 'the same, in memory and on disk; a node that misses more purges everything',
+  },
+  purgeLogMs: { unit: 'ms', default: 86_400_000, why: 'the same: few answers are fresh for longer than a day' },
+  purgeReceipts: { unit: 'count', default: 10_000, why: 'told again by their id, 100 bytes a node each' },
+  purgeAckMs: {
+    unit: 'ms',
+    default: 5_000,
+    why: 'a node that takes longer counts as away; four times the longest round trip',
+  },
+  purgeCatchUpMs: {
+    unit: 'ms',
+    default: 2_000,
+    why: 'requests wait so long for what was purged while a link was down',
+  },
+  purgeFirstContactMs: {
+    unit: 'ms',
+    default: 5_000,
+    why: 'a node that starts waits so long for links before it says it is ready',
+  },
+  purgeCompareMs: {
+    unit: 'ms',
+    default: 10_000,
+    why: 'how often nodes compare what they applied, besides telling each other at once',
+  },
+  purgeBatches: {
+    unit: 'count',
+    default: 32,
+    why: 'batches on their way to one node; what comes meanwhile waits for one to arrive',
+  },
+  purgeBatchBytes: { unit: 'bytes', default: 4 * MiB, why: 'purges that are sent in one body to a node that was away' },
+  controlLogEntries: {
+    unit: 'count',
+    default: 1_000,
+    why: 'changes that a node may have missed and still follow one by one',
+  },
+  controlLogBytes: {
+    unit: 'bytes',
+    default: 32 * 1024 * KiB,
+    why: 'read at each start; older entries lie in the records',
+  },
+  controlEntryBytes: {
+    unit: 'bytes',
+    default: 256 * KiB,
+    why: 'a message of NATS holds 1 MiB; larger changes lie in blobs',
+  },
+  snapshotSites: {
+    unit: 'count',
+    default: 30_000,
+    why: 'programs, services and plain sites; some 2 KiB each in memory',
+  },
+  snapshotBytes: {
+    unit: 'bytes',
+    default: 512 * 1024 * KiB,
+    why: 'serialized, all sites and programs; each node holds it in memory',
+  },
+  // The fabric on NATS.
   natsConnectMs: { unit: 'ms', default: 3_000, why: 'until a server that says nothing counts as out of reach' },
   natsAttemptMs: {
     unit: 'ms',
@@ -42,6 +106,7 @@ export const platformLimits = {
     default: 2_000,
     why: 'without other writes, one sign this often shows that writing works',
   },
+  natsAwayMoveMs: { unit: 'ms', default: 3_000, why: 'a server without a majority for so long is left for the next' },
   natsPartBytes: {
     unit: 'bytes',
     default: 128 * KiB,
