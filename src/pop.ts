@@ -45,6 +45,8 @@ import { createRateCounters } from '#/engines/compute/rate-counters.ts'
 import { createWorkerdEngine } from '#/engines/workerd/engine.ts'
 import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
 import { secretCheck } from '#/http/same-secret.ts'
+import { createObjectHomes } from '#/objects/homes.ts'
+import { createStanding } from '#/objects/standing.ts'
 import { withAnswerRules } from '#/origin/answer-rules.ts'
 import { createDialer } from '#/origin/dialer.ts'
 import { createEgress } from '#/origin/egress.ts'
@@ -74,7 +76,7 @@ export interface PopOptions extends NodeOptions {
   readonly listen: { readonly http: Address; readonly https?: Address }
   /** The platform as this node reaches it: shared, or its own copy of what is shared. */
   readonly fabric: Fabric
-  /** Absent where this is the only node, or all are in this process. */
+  /** Absent where this is the only node. */
   readonly mesh?: Mesh
   readonly seal: Seal
   readonly accountId: string
@@ -274,6 +276,7 @@ async function openEngines(parts: Parts, stores: Stores, ways: Ways, assets: Ret
   closer.add(() => rm(runFolder, { recursive: true, force: true }))
   await mkdir(join(folder, 'engine'), { recursive: true })
   const snapshot = () => live.snapshot
+  const pops = openObjects(parts)
   const workers = await createWorkerdEngine({
     folder: join(folder, 'engine'),
     runFolder: join(runFolder, 'cells'),
@@ -293,6 +296,7 @@ async function openEngines(parts: Parts, stores: Stores, ways: Ways, assets: Ret
     limits,
     clock,
     log: say,
+    ...(pops && { pops }),
     ownCells: openOwnEngine,
   })
   closer.add(() => workers.close())
@@ -313,6 +317,15 @@ async function openEngines(parts: Parts, stores: Stores, ways: Ways, assets: Ret
     engine: joinEngines(workers, compute),
     lacks: slow === undefined ? [] : [`Compute programs run slower here: ${slow}.`],
   }
+}
+
+/** Where Durable Objects live; `undefined` on the only node, where all are. */
+function openObjects({ fabric, mesh, place, limits, say, closer }: Parts) {
+  if (mesh === undefined) return undefined
+  const monotonic = () => performance.now()
+  const standing = createStanding({ fabric, node: place.node, limits, monotonic, log: say })
+  closer.add(() => standing.close())
+  return { mesh, homes: createObjectHomes({ fabric, mesh, standing, limits, log: say }) }
 }
 
 /** What Compute programs may ask of the node. */
