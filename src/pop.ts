@@ -54,6 +54,7 @@ import { createHealthChecks } from '#/origin/health-checks.ts'
 import { addOriginMetrics } from '#/origin/origin-metrics.ts'
 import { createProgramCalls, withOwnProbes, withOwnPrograms } from '#/origin/own-programs.ts'
 import { createPoolEgress } from '#/origin/pool-egress.ts'
+import type { Replicas } from '#/replication/replicas.ts'
 import { openItemStores } from '#/stores/item-stores.ts'
 import { createKvStores } from '#/stores/kv.ts'
 import { createAccessLists, createConfigStores, createSecretVault } from '#/stores/program-stores.ts'
@@ -78,6 +79,8 @@ export interface PopOptions extends NodeOptions {
   readonly fabric: Fabric
   /** Absent where this is the only node. */
   readonly mesh?: Mesh
+  /** Where the stores lie when they are merged between nodes; absent: in the fabric. */
+  readonly replicas?: Replicas
   readonly seal: Seal
   readonly accountId: string
   readonly traces: Traces
@@ -194,9 +197,9 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   }
 }
 
-/** What programs keep. */
-async function openStores({ fabric, seal, limits, clock, closer }: Parts) {
-  const kv = createKvStores({ fabric, limits, clock })
+/** What programs keep. Keys and values are merged between nodes; stores of items have one order, the fabric's. */
+async function openStores({ fabric, replicas, seal, limits, clock, closer }: Parts) {
+  const kv = createKvStores({ fabric: replicas ?? fabric, sweepsItself: replicas !== undefined, limits, clock })
   const items = await openItemStores({ fabric, limits, clock })
   closer.add(() => items.close())
   return {
