@@ -16,6 +16,16 @@ import {
   withDomainRules,
   writeDomains,
 } from './domain-rules.ts'
+import {
+  applyToPlacements,
+  checkPlaced,
+  type HeldPlacements,
+  loadPlacements,
+  type PlacementChange,
+  placementBucket,
+  withPlacements,
+  writePlacements,
+} from './placements.ts'
 import { decodeRecord, encodeRecord, type ProgramRecord, type SiteRecord, type VersionRecord } from './records.ts'
 import { Refusal } from './refusal.ts'
 import {
@@ -49,6 +59,7 @@ export interface State {
   /** By id. */
   readonly services: HeldServices
   readonly domains: HeldDomains
+  readonly placements: HeldPlacements
 }
 
 /** What a decision writes; `undefined` in place of a record removes it. `serving` must hold the rollout's versions. */
@@ -61,6 +72,7 @@ export interface Change {
   readonly sites?: readonly { readonly name: string; readonly record: SiteRecord | undefined }[]
   readonly services?: readonly ServiceChange[]
   readonly domains?: readonly DomainChange[]
+  readonly placements?: readonly PlacementChange[]
 }
 
 export interface Ledger {
@@ -99,6 +111,7 @@ export async function openLedger({ fabric, hostnameSuffix, adopt }: LedgerDeps):
   }
   const ofServices = serviceBuckets(fabric)
   const ofDomains = domainBucket(fabric)
+  const ofPlacements = placementBucket(fabric)
   const problems: string[] = []
   const listeners = new Set<(snapshot: Snapshot) => void>()
   const inOrder = createQueues()
@@ -152,7 +165,8 @@ export async function openLedger({ fabric, hostnameSuffix, adopt }: LedgerDeps):
       programs.set(name, hold(held.record, held.revision, held.serving))
     const services = await loadServices(ofServices, hostnameSuffix, (problem) => problems.push(problem))
     const domains = await loadDomains(ofDomains, (problem) => problems.push(problem))
-    return { programs, sites, services, domains }
+    const placements = await loadPlacements(ofPlacements)
+    return { programs, sites, services, domains, placements }
   }
 
   const build = (revision: number, state: State): Snapshot => {
@@ -168,7 +182,8 @@ export async function openLedger({ fabric, hostnameSuffix, adopt }: LedgerDeps):
       if (site !== undefined) sites.push(site)
       if (program !== undefined) programs.set(program.name, program)
     }
-    return { revision, programs, sites, ...(cacheRules !== undefined && { cacheRules }) }
+    const unplaced = { revision, programs, sites, ...(cacheRules !== undefined && { cacheRules }) }
+    return withPlacements(unplaced, state.placements, state.services)
   }
 
   let state = await load()
@@ -190,7 +205,9 @@ export async function openLedger({ fabric, hostnameSuffix, adopt }: LedgerDeps):
       else sites.set(name, { record, revision, site: buildOriginSite(record, hostnameSuffix) })
     }
     const services = applyToServices(state.services, change.services ?? [], hostnameSuffix)
-    return { programs, sites, services, domains: applyToDomains(state.domains, change.domains ?? []) }
+    const domains = applyToDomains(state.domains, change.domains ?? [])
+    const placements = applyToPlacements(state.placements, change.placements ?? [])
+    return { programs, sites, services, domains, placements }
   }
 
   const writeOne = async (bucket: Bucket, key: string, expect: Revision, value: Uint8Array | undefined) => {
@@ -219,14 +236,16 @@ export async function openLedger({ fabric, hostnameSuffix, adopt }: LedgerDeps):
     }
     const services = await writeServices(ofServices, state.services, next.services, change.services ?? [])
     const domains = await writeDomains(ofDomains, state.domains, next.domains, change.domains ?? [])
-    return { programs, sites, services, domains }
+    const moved = change.placements ?? []
+    const placements = await writePlacements(ofPlacements, state.placements, next.placements, moved)
+    return { programs, sites, services, domains, placements }
   }
 
   const commit = async (decide: (state: State) => Change) => {
     const change = decide(state)
     const next = apply(change)
-    const { programs, sites, domains } = change
-    const quiet = !programs && !sites && !domains && change.services !== undefined
+    const { programs, sites, domains, placements } = change
+    const quiet = !programs && !sites && !domains && !placements && change.services !== undefined
     if (quiet && sameSites(state.services, next.services)) {
       // Drafts: nothing of it is served.
       const services = await writeServices(ofServices, state.services, next.services, change.services ?? [])
@@ -234,6 +253,7 @@ export async function openLedger({ fabric, hostnameSuffix, adopt }: LedgerDeps):
       return
     }
     const proposed = build(snapshot.revision + 1, next)
+    checkPlaced(proposed)
     await adopt(proposed)
     try {
       state = await write(change, next)

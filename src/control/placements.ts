@@ -1,0 +1,203 @@
+/** Where things may be: records of the countries that hold sites, programs and stores, and the Snapshot that follows them. */
+import { z } from 'zod'
+import type { Within } from '#/core/pops.ts'
+import type { Bucket, Fabric, Revision } from '#/core/ports.ts'
+import { describeWithin, isInside } from '#/core/residency.ts'
+import type { Program, Site, Snapshot } from '#/core/snapshot.ts'
+import type { Office } from './office.ts'
+import { Refusal } from './refusal.ts'
+import type { HeldServices } from './services/held-services.ts'
+
+/** `log`: lines of exchanges; there is one, called `log`. */
+export const placedKinds = ['site', 'program', 'service', 'kv', 'config', 'secret', 'access-list', 'log'] as const
+export type PlacedKind = (typeof placedKinds)[number]
+
+/** Sites and programs by name, the others by id. */
+export interface Placed {
+  readonly kind: PlacedKind
+  readonly id: string
+}
+
+const record = z.object({
+  kind: z.enum(placedKinds),
+  id: z.string(),
+  within: z.array(z.string()),
+  modifiedAt: z.number(),
+})
+
+export interface PlacementRecord extends Placed {
+  readonly within: Within
+  readonly modifiedAt: number
+}
+
+interface HeldPlacement {
+  readonly record: PlacementRecord
+  readonly revision: Revision
+}
+
+/** By `keyOf`. */
+export type HeldPlacements = ReadonlyMap<string, HeldPlacement>
+
+export interface PlacementChange extends Placed {
+  /** `undefined` removes it: anywhere. */
+  readonly record: PlacementRecord | undefined
+}
+
+export const keyOf = ({ kind, id }: Placed): string => `${kind}/${id}`
+
+export function placementBucket(fabric: Pick<Fabric, 'bucket'>): Bucket {
+  return fabric.bucket('placements')
+}
+
+/** Throws an Error when one does not parse: without it something would be where it must not be. */
+export async function loadPlacements(bucket: Bucket): Promise<HeldPlacements> {
+  const page = 1000
+  const held = new Map<string, HeldPlacement>()
+  for (let after = ''; ; ) {
+    const entries = await bucket.list({ limit: page, ...(after !== '' && { after }) })
+    for (const { key, value, revision } of entries) {
+      const read = record.safeParse(JSON.parse(Buffer.from(value).toString('utf8')))
+      if (!read.success) throw new Error(`The placement of '${key}' cannot be read: ${z.prettifyError(read.error)}`)
+      held.set(key, { record: read.data, revision })
+    }
+    if (entries.length < page) return held
+    after = entries.at(-1)!.key
+  }
+}
+
+export function applyToPlacements(held: HeldPlacements, changes: readonly PlacementChange[]): HeldPlacements {
+  if (changes.length === 0) return held
+  const next = new Map(held)
+  for (const change of changes) {
+    const key = keyOf(change)
+    if (change.record === undefined) next.delete(key)
+    else next.set(key, { record: change.record, revision: next.get(key)?.revision ?? 0 })
+  }
+  return next
+}
+
+/** Writes under compare-and-set; returns the placements with their new revisions. Throws a `Refusal` (`conflict`). */
+export async function writePlacements(
+  bucket: Bucket,
+  before: HeldPlacements,
+  next: HeldPlacements,
+  changes: readonly PlacementChange[],
+): Promise<HeldPlacements> {
+  if (changes.length === 0) return next
+  const written = new Map(next)
+  for (const change of changes) {
+    const key = keyOf(change)
+    const expect = before.get(key)?.revision ?? 0
+    const value = change.record && Buffer.from(JSON.stringify(change.record))
+    const revision = value && (await bucket.put(key, value, { expect }))
+    const done = value === undefined ? await bucket.delete(key, { expect }) : revision !== undefined
+    if (!done) throw new Refusal('conflict', `Where '${key}' may be was changed by somebody else. Try again.`)
+    if (change.record !== undefined) written.set(key, { record: change.record, revision: revision! })
+  }
+  return written
+}
+
+/** The Snapshot with `within` on all that is placed; the same one where nothing is. */
+export function withPlacements(snapshot: Snapshot, held: HeldPlacements, services: HeldServices): Snapshot {
+  if (held.size === 0) return snapshot
+  const { sites, programs, stores, log } = sortOut(held, services)
+  return {
+    ...snapshot,
+    sites: snapshot.sites.map((site) => placeSite(site, sites, programs)),
+    programs: new Map([...snapshot.programs].map(([name, program]) => [name, placeProgram(program, programs)])),
+    placements: stores,
+    ...(log !== undefined && { logWithin: log }),
+  }
+}
+
+type Table = ReadonlyMap<string, Within>
+
+function sortOut(held: HeldPlacements, services: HeldServices) {
+  const tables = {
+    sites: new Map<string, Within>(),
+    programs: new Map<string, Within>(),
+    stores: new Map<string, Within>(),
+  }
+  let log: Within | undefined
+  for (const { record } of held.values()) {
+    const { kind, id, within } = record
+    if (kind === 'site') tables.sites.set(id, within)
+    else if (kind === 'program') tables.programs.set(id, within)
+    else if (kind === 'log') log = within
+    else if (kind !== 'service') tables.stores.set(id, within)
+    else {
+      const { site, program } = services.get(id) ?? {}
+      if (site !== undefined) tables.sites.set(site.name, within)
+      if (program !== undefined) tables.programs.set(program.name, within)
+    }
+  }
+  return { ...tables, log }
+}
+
+/** The site of a program is answered where the program may run. */
+function placeSite(site: Site, sites: Table, programs: Table): Site {
+  const within = site.target.kind === 'program' ? programs.get(site.target.program) : sites.get(site.name)
+  return within === undefined ? site : { ...site, within }
+}
+
+function placeProgram(program: Program, programs: Table): Program {
+  const within = programs.get(program.name)
+  if (within === undefined) return program
+  return { ...program, within, objects: program.objects.map((object) => ({ ...object, within })) }
+}
+
+/** A program that could carry out of its countries what it is bound to. */
+export interface Misplaced {
+  readonly program: string
+  readonly binding: string
+  readonly target: string
+  readonly within: Within
+}
+
+/** Objects are not among them: they are asked where they live, wherever their callers are. */
+export function findMisplaced(snapshot: Snapshot): Misplaced | undefined {
+  const { placements, programs } = snapshot
+  if (placements === undefined) return undefined
+  for (const { name, within, rollout } of programs.values())
+    for (const { deployment } of rollout) {
+      const bound = [
+        ...deployment.bindings.flatMap((one) => {
+          if (one.kind === 'kv')
+            return [{ binding: one.name, target: `store '${one.store}'`, to: placements.get(one.store) }]
+          if (one.kind !== 'program') return []
+          return [{ binding: one.name, target: `program '${one.program}'`, to: programs.get(one.program)?.within }]
+        }),
+        ...(deployment.compute?.stores ?? []).map((one) => ({
+          binding: one.name,
+          target: `store '${one.store}'`,
+          to: placements.get(one.store),
+        })),
+      ]
+      for (const { binding, target, to } of bound)
+        if (to !== undefined && !isInside(within, to)) return { program: name, binding, target, within: to }
+    }
+  return undefined
+}
+
+/** Throws a `Refusal` (`misplaced`) that says what to do. */
+export function checkPlaced(snapshot: Snapshot): void {
+  const found = findMisplaced(snapshot)
+  if (found === undefined) return
+  const countries = describeWithin(found.within)
+  const where = describeWithin(snapshot.programs.get(found.program)?.within)
+  throw new Refusal(
+    'misplaced',
+    `Program '${found.program}' may run in ${where}, but its binding '${found.binding}' is to the ${found.target}, which stays in ${countries}. Run "rimward residency program:${found.program} ${countries}" first, or take the binding away.`,
+  )
+}
+
+/** Undefined: anywhere. Throws a `Refusal` (`misplaced`, `too_many`). */
+export async function setPlacement(office: Office, placed: Placed, within: Within | undefined): Promise<void> {
+  await office.ledger.commit(({ placements }) => {
+    const known = placements.get(keyOf(placed))
+    if (within === undefined) return known === undefined ? {} : { placements: [{ ...placed, record: undefined }] }
+    if (known === undefined && placements.size >= office.limits.placements)
+      throw new Refusal('too_many', `${placements.size} placements are as many as are allowed.`)
+    return { placements: [{ ...placed, record: { ...placed, within, modifiedAt: office.clock() } }] }
+  })
+}
