@@ -1,39 +1,41 @@
-/** One running point of presence: the only file that wires rooms together. */
-import { createHash, randomBytes } from 'node:crypto'
-import { lstat, mkdir, readFile, rm } from 'node:fs/promises'
-import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+/**
+ * The data plane of one node: its stores, cache, engines and listeners, wired together. What several nodes of a process
+ * have in common is handed over by `platform.ts`.
+ */
+import { createHash } from 'node:crypto'
+import { lstat, mkdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createApi } from '#/apis/api.ts'
 import { createAssets } from '#/assets/assets.ts'
+import { createNodeAudit, type NodeAudit } from '#/audit/node-audit.ts'
 import { openPurgeJournal } from '#/cache/purge-journal.ts'
 import { createSharedCache } from '#/cache/shared-cache.ts'
 import { createCacheStore } from '#/cache/two-tiers.ts'
-import { createAssetUploads } from '#/control/assets-uploads.ts'
-import { createCertificates } from '#/control/certificates/certificates.ts'
-import { createControl } from '#/control/control.ts'
-import { createEgressRules } from '#/control/egress-rules.ts'
-import { findKvNamespace, finishKvRemovals } from '#/control/kv-namespaces.ts'
-import { createProgramOutput } from '#/control/program-output.ts'
-import { createTraces } from '#/control/traces.ts'
+import { createEgressRules, type EgressRuleBook } from '#/control/egress-rules.ts'
 import { programFirst } from '#/core/asset-routing.ts'
 import { backendSites } from '#/core/backend-sites.ts'
 import { createCloser } from '#/core/closer.ts'
 import { EdgeError } from '#/core/errors.ts'
 import { joinEngines } from '#/core/join-engines.ts'
-import { defaultLimits } from '#/core/limits.ts'
-import type { Fabric } from '#/core/ports.ts'
+import { keepEgressInside, keepEngineInside, onlyHere } from '#/core/keep-inside.ts'
+import type { Limits } from '#/core/limits.ts'
+import type { Mesh } from '#/core/mesh.ts'
+import type { OriginState } from '#/core/origin.ts'
+import type { Place } from '#/core/pops.ts'
+import type { Certificates, Engine, Fabric, Seal, SharedCache } from '#/core/ports.ts'
+import type { ProgramOutput } from '#/core/program-output.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
+import type { Traces } from '#/core/traces.ts'
+import type { Clock } from '#/core/units.ts'
 import { type Address, createEdge, type Edge } from '#/edge/edge.ts'
-import { createLocate } from '#/edge/locate.ts'
-import { createLog, type LogOptions } from '#/edge/log.ts'
-import { createMetrics } from '#/edge/metrics.ts'
+import type { Locate } from '#/edge/locate.ts'
+import { createLog, type Log, type LogOptions } from '#/edge/log.ts'
+import { createMetrics, type Metrics } from '#/edge/metrics.ts'
 import { chosenProgram, ownPool, ownProgram, ownSite } from '#/edge/own-hosts.ts'
 import { createProgramEgress } from '#/edge/program-egress.ts'
 import { createPurgeByUrl } from '#/edge/purge-by-url.ts'
 import { createRequestTraces } from '#/edge/request-traces.ts'
-import { readDevices } from '#/engines/compute/devices.ts'
+import type { readDevices } from '#/engines/compute/devices.ts'
 import { createComputeEngine } from '#/engines/compute/engine.ts'
 import { computeHostCalls } from '#/engines/compute/host-table.ts'
 import { addLogMetrics } from '#/engines/compute/log-metrics.ts'
@@ -41,7 +43,6 @@ import { createLogSinks } from '#/engines/compute/log-sinks.ts'
 import { createRateCounters } from '#/engines/compute/rate-counters.ts'
 import { createWorkerdEngine } from '#/engines/workerd/engine.ts'
 import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
-import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
 import { secretCheck } from '#/http/same-secret.ts'
 import { withAnswerRules } from '#/origin/answer-rules.ts'
 import { createDialer } from '#/origin/dialer.ts'
@@ -50,20 +51,12 @@ import { createHealthChecks } from '#/origin/health-checks.ts'
 import { addOriginMetrics } from '#/origin/origin-metrics.ts'
 import { createProgramCalls, withOwnProbes, withOwnPrograms } from '#/origin/own-programs.ts'
 import { createPoolEgress } from '#/origin/pool-egress.ts'
-import { createClientKeys } from '#/stores/client-keys.ts'
 import { openItemStores } from '#/stores/item-stores.ts'
 import { createKvStores } from '#/stores/kv.ts'
 import { createAccessLists, createConfigStores, createSecretVault } from '#/stores/program-stores.ts'
-import { openSeal } from '#/stores/seal.ts'
 
-export interface PopOptions {
-  /** Everything that must last; claimed by the caller. */
-  readonly data: string
-  /** Port 0 lets the kernel choose. */
-  readonly http: Address
-  readonly https?: Address
-  readonly api: Address
-  readonly pop: { readonly id: string; readonly country?: string }
+/** What the node was started with. */
+export interface NodeOptions {
   readonly debug: boolean
   readonly token: string
   readonly log: 'file' | 'stderr' | 'off'
@@ -72,18 +65,72 @@ export interface PopOptions {
   readonly otlpEndpoint?: string
 }
 
-export interface RunningPop {
-  /** URLs, without a slash at the end. */
-  readonly addresses: { readonly http: string; readonly https?: string; readonly api: string }
+export interface PopOptions extends NodeOptions {
+  /** Of this node alone. */
+  readonly folder: string
+  readonly place: Place
+  /** Port 0 lets the kernel choose. */
+  readonly listen: { readonly http: Address; readonly https?: Address }
+  /** The platform as this node reaches it: shared, or its own copy of what is shared. */
+  readonly fabric: Fabric
+  /** Absent where this is the only node, or all are in this process. */
+  readonly mesh?: Mesh
+  readonly seal: Seal
   readonly accountId: string
-  /** What this machine lacks, a sentence each; the node runs without. */
-  readonly lacks: readonly string[]
-  /** Stops accepting, finishes what is in flight, closes everything. */
-  stop(): Promise<void>
+  readonly traces: Traces
+  readonly output: ProgramOutput
+  readonly locate: Locate
+  readonly devices: Awaited<ReturnType<typeof readDevices>>
+  /** Listeners of this process: programs do not reach these by their address. */
+  readonly ownListeners: () => readonly Address[]
+  readonly limits: Limits
+  readonly clock: Clock
 }
 
-/** Rejects when a part cannot start; what had started by then is closed again. */
-export async function startPop(options: PopOptions): Promise<RunningPop> {
+export interface Pop {
+  readonly place: Place
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly stores: Stores
+  /** What programs may reach besides public addresses. */
+  readonly rules: EgressRuleBook
+  readonly engine: Engine
+  readonly cache: Pick<SharedCache, 'purge'>
+  /** What this machine lacks, a sentence each; the node runs without. */
+  readonly lacks: readonly string[]
+  readonly served: Snapshot
+  origins(site: string): readonly OriginState[]
+  /** What lies on this node's disk, and whose it is. */
+  readonly audit: NodeAudit['audit']
+  /** Makes ready for a Snapshot and switches to it; rejects when that cannot be, and serves the one before. */
+  adopt(snapshot: Snapshot): Promise<void>
+  /** Opens the listeners; once, and after the first Snapshot. */
+  listen(certificates: Certificates): Promise<Edge['addresses']>
+  /** Undefined before `listen`. */
+  readonly addresses: Edge['addresses'] | undefined
+  /** Stops accepting and finishes what is in flight. */
+  drain(): Promise<void>
+  close(): Promise<void>
+}
+
+type Closer = ReturnType<typeof createCloser>
+type Stores = Awaited<ReturnType<typeof openStores>>
+/** What changes while the node runs. */
+interface Live {
+  snapshot: Snapshot
+  engine: Engine | undefined
+  edge: Edge | undefined
+}
+interface Parts extends PopOptions {
+  readonly closer: Closer
+  readonly live: Live
+  readonly diary: Log
+  readonly metrics: Metrics
+  readonly say: (message: string, facts?: object) => void
+}
+
+/** Rejects when a part cannot start; what had started by then is closed again. It does not listen yet. */
+export async function startPop(options: PopOptions): Promise<Pop> {
   const closer = createCloser()
   try {
     return await start(options, closer)
@@ -93,53 +140,97 @@ export async function startPop(options: PopOptions): Promise<RunningPop> {
   }
 }
 
-async function start(options: PopOptions, closer: ReturnType<typeof createCloser>): Promise<RunningPop> {
-  const { data, pop, token } = options
-  const place = { id: pop.id, country: pop.country ?? 'XX' }
-  const limits = defaultLimits
-  const clock = Date.now
-  const version = await readVersion()
-
-  const log = await openLog(options)
-  closer.add(() => log.close())
+async function start(options: PopOptions, closer: Closer): Promise<Pop> {
+  const { folder, fabric, limits, clock, place } = options
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const diary = await openLog(options)
+  closer.add(() => diary.close())
+  const live: Live = { snapshot: { revision: 0, sites: [], programs: new Map() }, engine: undefined, edge: undefined }
   const metrics = createMetrics({ limits })
-  const say = (message: string, facts: object = {}) => log.logger.info(facts, message)
+  const say = (message: string, facts: object = {}) => diary.logger.info(facts, message)
+  const parts: Parts = { ...options, closer, live, diary, metrics, say }
 
-  // What lasts.
-  const fabric = await openSqliteFabric({ folder: join(data, 'fabric'), clock, limits })
-  closer.add(() => fabric.close())
-  const seal = await openSeal({ keyFile: join(data, 'secret.key') })
-  const kv = createKvStores({ fabric, limits, clock })
-  await finishKvRemovals({ fabric, kv, limits, clock })
-  const items = await openItemStores({ fabric, limits, clock })
-  closer.add(() => items.close())
-  const secrets = createSecretVault({ stores: items, seal })
-  const accessLists = createAccessLists({ stores: items })
-  const accountId = await platformId(fabric)
-
-  // What answers.
-  const assets = createAssets({ blobs: fabric.blobs, limits })
-  const traces = createTraces({ fabric, clock, limits })
-  closer.add(() => traces.close())
-  const output = createProgramOutput({ limits })
+  const stores = await openStores(parts)
   const rules = await createEgressRules({ fabric, limits, clock })
   closer.add(() => rules.close())
-  let served: Snapshot = { revision: 0, sites: [], programs: new Map() }
-  let edge: Edge | undefined
-  const apiAddress: Address[] = []
+  const ways = await openEgress(parts, rules)
+  const assets = createAssets({ blobs: fabric.blobs, limits })
+  const { engine, lacks } = await openEngines(parts, stores, ways, assets)
+  live.engine = engine
+
+  const residency = createNodeAudit({
+    ...options,
+    store: ways.store,
+    purge: ways.egress.purge,
+    flushLog: () => diary.flush(),
+  })
+  closer.add(() => residency.close())
+
+  return {
+    place,
+    log: diary,
+    metrics,
+    stores,
+    rules,
+    engine,
+    cache: createPurgeByUrl({ cache: ways.egress, snapshot: () => live.snapshot, pop: popOf(place) }),
+    lacks,
+    get served() {
+      return live.snapshot
+    },
+    get addresses() {
+      return live.edge?.addresses
+    },
+    origins: (site) => ways.health.states(site),
+    async adopt(snapshot) {
+      await engine.adopt(snapshot)
+      live.snapshot = snapshot
+      const { sites, programs } = onlyHere(snapshot, place.country)
+      ways.health.adopt([...sites, ...backendSites(programs)])
+      await residency.follow(snapshot)
+    },
+    audit: residency.audit,
+    async listen(certificates) {
+      const edge = await openEdge(parts, { ...ways, engine, assets, certificates })
+      live.edge = edge
+      closer.add(() => edge.close())
+      return edge.addresses
+    },
+    drain: async () => live.edge?.drain(),
+    close: () => closer.close(),
+  }
+}
+
+/** What programs keep. */
+async function openStores({ fabric, seal, limits, clock, closer }: Parts) {
+  const kv = createKvStores({ fabric, limits, clock })
+  const items = await openItemStores({ fabric, limits, clock })
+  closer.add(() => items.close())
+  return {
+    kv,
+    items,
+    secrets: createSecretVault({ stores: items, seal }),
+    accessLists: createAccessLists({ stores: items }),
+  }
+}
+
+type Ways = Awaited<ReturnType<typeof openEgress>>
+
+/** The way out: health of origins, the shared cache in front of them. */
+async function openEgress(
+  { folder, seal, live, limits, clock, say, metrics, closer, ...options }: Parts,
+  rules: EgressRuleBook,
+) {
   const waysOut = {
     rules,
     limits,
     clock,
-    ownListeners: () =>
-      [edge?.addresses.http, edge?.addresses.https, ...apiAddress]
-        .filter((one) => one !== undefined)
-        .map(({ host, port }) => ({ address: host, port })),
+    ownListeners: () => options.ownListeners().map(({ host, port }) => ({ address: host, port })),
   }
-  const direct = createEgress({ ...waysOut, seal, ownSite: (host, path) => ownSite(served, host, path) })
-  const programAt = (host: string, path: string) => ownProgram(served, host, path)
-  const ownPrograms = { programAt, engine: () => engine, limits }
-  const isProgram = (site: string) => served.programs.has(site)
+  const direct = createEgress({ ...waysOut, seal, ownSite: (host, path) => ownSite(live.snapshot, host, path) })
+  const programAt = (host: string, path: string) => ownProgram(live.snapshot, host, path)
+  const ownPrograms = { programAt, engine: () => live.engine!, limits }
+  const isProgram = (site: string) => live.snapshot.programs.has(site)
   const health = createHealthChecks({
     egress: withOwnProbes(direct, { ...ownPrograms, isProgram }),
     limits,
@@ -152,206 +243,135 @@ async function start(options: PopOptions, closer: ReturnType<typeof createCloser
     health,
     limits,
     random: Math.random,
-    ownPool: (host, path) => ownPool(served, host, path),
+    ownPool: (host, path) => ownPool(live.snapshot, host, path),
   })
   const store = await createCacheStore({
-    folder: join(data, 'cache'),
+    folder: join(folder, 'cache'),
     memoryBytes: limits.cacheMemoryBytes,
     diskBytes: limits.cacheDiskBytes,
     limits,
     clock,
     log: say,
   })
-  await mkdir(join(data, 'purges'), { recursive: true })
-  const journal = await openPurgeJournal(join(data, 'purges'))
-  const egress = createSharedCache({
-    next: withAnswerRules(withOwnPrograms(pools, ownPrograms)),
-    store,
-    journal,
-    limits,
-    clock,
-  })
-  const programEgress = createProgramEgress({
-    egress,
-    snapshot: () => served,
-    pop: { id: pop.id, country: pop.country ?? 'XX' },
-    limits,
-    clock,
-  })
+  await mkdir(join(folder, 'purges'), { recursive: true })
+  const journal = await openPurgeJournal(join(folder, 'purges'))
+  const inside = keepEgressInside(pools, () => live.snapshot, options.place.country)
+  const next = withAnswerRules(withOwnPrograms(inside, ownPrograms))
+  const egress = createSharedCache({ next, store, journal, limits, clock })
   closer.add(() => egress.close())
   closer.add(() => health.close())
-  const runFolder = await openRunFolder(data)
+  return { egress, health, store, dialer: createDialer(waysOut) }
+}
+
+/** What runs programs: Workers and Compute, as one. */
+async function openEngines(parts: Parts, stores: Stores, ways: Ways, assets: ReturnType<typeof createAssets>) {
+  const { folder, fabric, seal, live, limits, clock, say, closer, place } = parts
+  const runFolder = await openRunFolder(folder)
   closer.add(() => rm(runFolder, { recursive: true, force: true }))
-  await mkdir(join(data, 'engine'), { recursive: true })
+  await mkdir(join(folder, 'engine'), { recursive: true })
+  const snapshot = () => live.snapshot
   const workers = await createWorkerdEngine({
-    folder: join(data, 'engine'),
+    folder: join(folder, 'engine'),
     runFolder: join(runFolder, 'cells'),
     blobs: fabric.blobs,
-    kv,
+    kv: stores.kv,
     seal,
     assets,
-    egress: programEgress,
-    callProgram: createProgramCalls({ chosen: (name) => chosenProgram(served, name), engine: () => engine, limits }),
-    programCache: egress.programs,
-    purge: egress.purge,
-    traces,
+    egress: createProgramEgress({ egress: ways.egress, snapshot, pop: popOf(place), limits, clock }),
+    callProgram: createProgramCalls({
+      chosen: (name) => chosenProgram(live.snapshot, name),
+      engine: () => live.engine!,
+      limits,
+    }),
+    programCache: ways.egress.programs,
+    purge: ways.egress.purge,
+    traces: parts.traces,
     limits,
     clock,
     log: say,
     ownCells: openOwnEngine,
   })
   closer.add(() => workers.close())
-  const locate = await createLocate({ limit: limits.locatedAddresses, folder: join(data, 'geo') })
-  const devices = await readDevices(join(data, 'devices.json'), limits)
-  const sinks = createLogSinks({ egress, dialer: createDialer(waysOut), limits, hostname: pop.id, log: say })
-  closer.add(() => sinks.close())
-  addLogMetrics({ registry: metrics.registry, sinks, limits })
   const compute = await createComputeEngine({
-    folder: join(data, 'engine', 'compute'),
+    folder: join(folder, 'engine', 'compute'),
     runFolder: join(runFolder, 'compute'),
     blobs: fabric.blobs,
     limits,
     clock,
-    pop: place,
-    customer: accountId,
+    pop: popOf(place),
+    customer: parts.accountId,
     log: say,
-    hostCalls: computeHostCalls({
-      cache: egress,
-      seal,
-      limits,
-      backendStates: (program) => health.states(program),
-      mayPurge: secretCheck(token),
-      data: {
-        kv,
-        configs: createConfigStores({ stores: items }),
-        secrets,
-        accessLists,
-        locate,
-        ...(devices && { devices }),
-        rates: createRateCounters({ limits, clock }),
-        log: say,
-        output,
-        sinks,
-        limits,
-        clock,
-      },
-    }),
+    hostCalls: openHostCalls(parts, stores, ways),
   })
   closer.add(() => compute.close())
-  const engine = joinEngines(workers, compute)
-  const lacks = compute.slowReset === undefined ? [] : [`Compute programs run slower here: ${compute.slowReset}.`]
+  const slow = compute.slowReset
+  return {
+    engine: keepEngineInside(joinEngines(workers, compute), place.country),
+    lacks: slow === undefined ? [] : [`Compute programs run slower here: ${slow}.`],
+  }
+}
 
-  // A change in, a new Snapshot out.
-  const control = await createControl({
-    fabric,
+/** What Compute programs may ask of the node. */
+function openHostCalls(parts: Parts, { kv, items, secrets, accessLists }: Stores, { egress, health, dialer }: Ways) {
+  const { seal, limits, clock, token, place, say, metrics, closer, locate, devices, output } = parts
+  const sinks = createLogSinks({ egress, dialer, limits, hostname: place.pop, log: say })
+  closer.add(() => sinks.close())
+  addLogMetrics({ registry: metrics.registry, sinks, limits })
+  return computeHostCalls({
+    cache: egress,
     seal,
-    engine,
     limits,
-    clock,
-    hasStore: async (store) => (await findKvNamespace(fabric, store)) !== undefined,
-    async adopt(snapshot) {
-      await engine.adopt(snapshot)
-      served = snapshot
-      health.adopt([...snapshot.sites, ...backendSites(snapshot.programs)])
+    backendStates: (program) => health.states(program),
+    mayPurge: secretCheck(token),
+    data: {
+      kv,
+      configs: createConfigStores({ stores: items }),
+      secrets,
+      accessLists,
+      locate,
+      ...(devices && { devices }),
+      rates: createRateCounters({ limits, clock }),
+      log: say,
+      output,
+      sinks,
+      limits,
+      clock,
     },
   })
-  for (const problem of control.problems) log.logger.error({ problem }, 'a record was left out')
-  const uploads = await createAssetUploads({ fabric, seal, clock, limits })
-  closer.add(() => uploads.close())
-  const certificates = await createCertificates({
-    fabric,
-    seal,
-    folder: data,
-    limits,
-    clock,
-    log: log.logger,
-    sitesHostnames: () => served.sites.flatMap((site) => site.hostnames),
-  })
-  closer.add(() => certificates.close())
+}
 
-  edge = await createEdge({
-    listen: { http: options.http, ...(options.https && { https: options.https }) },
-    snapshot: () => served,
+type EdgeParts = Ways & { engine: Engine; assets: ReturnType<typeof createAssets>; certificates: Certificates }
+
+async function openEdge(parts: Parts, { egress, engine, assets, certificates }: EdgeParts): Promise<Edge> {
+  const { listen, live, diary, metrics, limits, clock, place, debug, locate, otlpEndpoint, token } = parts
+  return createEdge({
+    listen,
+    snapshot: () => live.snapshot,
     engine,
     assets,
     programFirst,
     egress,
     purge: { purge: egress.purge, mayPurge: secretCheck(token) },
     certificates,
-    log,
+    log: diary,
     metrics,
-    ...(options.otlpEndpoint && {
-      traces: await createRequestTraces({
-        endpoint: options.otlpEndpoint,
-        pop: { id: pop.id, country: pop.country ?? '' },
-      }),
+    ...(otlpEndpoint && {
+      traces: await createRequestTraces({ endpoint: otlpEndpoint, pop: popOf(place) }),
     }),
     limits,
     clock,
-    pop: place,
-    debug: options.debug,
+    pop: popOf(place),
+    debug,
     locate,
+    ...(parts.mesh && { mesh: parts.mesh }),
   })
-  closer.add(() => edge.close())
-
-  const addresses = { http: urlOf('http', edge.addresses.http), api: '' } as RunningPop['addresses'] & { api: string }
-  if (edge.addresses.https) Object.assign(addresses, { https: urlOf('https', edge.addresses.https) })
-  const api = createApi({
-    control,
-    kv,
-    compute: { items, secrets, accessLists, clientKeys: createClientKeys({ limits, clock }), output },
-    fabric,
-    traces,
-    uploads,
-    rules,
-    cache: createPurgeByUrl({
-      cache: egress,
-      snapshot: () => served,
-      pop: { id: pop.id, country: pop.country ?? 'XX' },
-    }),
-    certificates,
-    metrics,
-    origins: (site) => health.states(site),
-    token,
-    accountId,
-    version,
-    pop: pop.id,
-    addresses: () => addresses,
-    dataPlane: { http: edge.addresses.http, https: edge.addresses.https },
-    limits,
-    clock,
-    log: (message, error) => log.logger.error({ err: error }, message),
-  })
-  closer.add(() => api.close())
-  apiAddress.push(await listen(api.server, options.api))
-  addresses.api = urlOf('http', apiAddress[0]!)
-
-  const sweeping = setInterval(() => {
-    control
-      .sweep(async function* () {
-        yield* kv.blobsInUse()
-        yield* uploads.inUse()
-      })
-      .catch((error) => log.logger.error({ err: error }, 'sweeping blobs failed'))
-  }, limits.blobSweepMs)
-  sweeping.unref()
-  closer.add(() => clearInterval(sweeping))
-
-  say('ready', { ...addresses, programs: served.programs.size, version })
-  return {
-    addresses,
-    accountId,
-    lacks,
-    async stop() {
-      await edge.drain()
-      await closer.close()
-    },
-  }
 }
+
+const popOf = ({ pop, country }: Place) => ({ id: pop, country })
 
 /**
  * Where the cells' sockets lie: not below the data folder, because a unix socket's path has at most 107 bytes. The same
- * data folder gets the same one, so that what a killed node left behind is found by the next.
+ * folder gets the same one, so that what a killed node left behind is found by the next.
  */
 async function openRunFolder(data: string): Promise<string> {
   const name = createHash('sha256').update(data).digest('hex').slice(0, 16)
@@ -364,36 +384,10 @@ async function openRunFolder(data: string): Promise<string> {
   return folder
 }
 
-async function readVersion(): Promise<string> {
-  const file = await readFile(new URL('../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(file) as { version: string }).version
-}
-
-async function openLog({ data, log, logged }: PopOptions) {
-  const rest = { ...logged, limits: defaultLimits }
+async function openLog({ folder, log, logged, limits }: PopOptions): Promise<Log> {
+  const rest = { ...logged, limits }
   if (log === 'stderr') return createLog({ to: 'stderr', ...rest })
   if (log === 'off') return createLog({ to: { write: () => {} }, ...rest })
-  await mkdir(join(data, 'log'), { recursive: true })
-  return createLog({ to: { file: join(data, 'log', 'rimward.jsonl') }, ...rest })
-}
-
-/** The platform's own id, which wrangler calls the account: made once, 32 hex digits. */
-async function platformId(fabric: Fabric): Promise<string> {
-  const bucket = fabric.bucket('platform')
-  await bucket.put('id', randomBytes(16), { expect: 0 })
-  return Buffer.from((await bucket.get('id'))!.value).toString('hex')
-}
-
-function urlOf(scheme: 'http' | 'https', { host, port }: Address): string {
-  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`
-}
-
-async function listen(server: Server, { host, port }: Address): Promise<Address> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  server.once('error', reject)
-  server.listen(port, host, resolve)
-  await promise
-  server.off('error', reject)
-  const bound = server.address() as AddressInfo
-  return { host: bound.address, port: bound.port }
+  await mkdir(join(folder, 'log'), { recursive: true })
+  return createLog({ to: { file: join(folder, 'log', 'rimward.jsonl') }, ...rest })
 }

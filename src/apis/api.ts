@@ -16,7 +16,7 @@ import { egressRoutes } from '#/apis/rimward/egress.ts'
 import { withOutput } from '#/apis/rimward/output-traces.ts'
 import { ownPurgeRoutes } from '#/apis/rimward/purge.ts'
 import { residencyRoutes } from '#/apis/rimward/residency.ts'
-import type { Addresses } from '#/apis/rimward/schemas.ts'
+import type { Addresses, PopView } from '#/apis/rimward/schemas.ts'
 import type { AssetUploads } from '#/control/assets-uploads.ts'
 import type { CertificateBook } from '#/control/certificates/certificates.ts'
 import type { Control } from '#/control/control.ts'
@@ -49,6 +49,7 @@ export interface ApiOptions {
   readonly version: string
   readonly pop: string
   readonly addresses: () => Addresses
+  readonly pops: () => readonly PopView[]
   readonly dataPlane: {
     readonly http: { readonly port: number }
     readonly https: { readonly port: number } | undefined
@@ -103,6 +104,7 @@ export function createApi(options: ApiOptions): Api {
       accountId,
       startedAt: clock(),
       addresses: options.addresses,
+      pops: options.pops,
       checks: () => [{ name: 'configuration', ready: true, detail: `revision ${control.snapshot.revision}` }],
     },
     clock,

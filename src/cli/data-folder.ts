@@ -10,6 +10,9 @@ const nodeFile = z.object({
   pid: z.number().int(),
   accountId: z.string(),
   addresses: z.object({ http: z.string(), https: z.string().optional(), api: z.string() }),
+  pops: z
+    .array(z.object({ id: z.string(), country: z.string(), http: z.string(), https: z.string().optional() }))
+    .default([]),
 })
 /** What `up` writes for the other commands to find it; holds no secret. */
 export type NodeFile = z.infer<typeof nodeFile>

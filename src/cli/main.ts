@@ -23,7 +23,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 const program = createProgram({
   terminal,
   version,
-  start: async (options) => (await import('#/pop.ts')).startPop(options),
+  start: async (options) => (await import('#/platform.ts')).startPlatform(options),
   process,
   now: Date.now,
 })

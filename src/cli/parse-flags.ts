@@ -1,5 +1,6 @@
 /** Flags of `up` as values: addresses and points of presence. Each returns a value or throws a `Complaint` naming the flag. */
 import { isIP } from 'node:net'
+import { defaultLimits } from '#/core/limits.ts'
 import { Complaint } from './complaint.ts'
 
 export interface Address {
@@ -24,17 +25,22 @@ export interface PopName {
   readonly country?: string
 }
 
-/** `--pops`: one `id` or `id:COUNTRY`. Several are refused by name until PoPs share a fabric. */
-export function parsePops(text: string): PopName {
-  const pops = text.split(',')
-  if (pops.length > 1) {
-    throw new Complaint(
-      `--pops with ${pops.length} points of presence comes with the NATS fabric; give one, such as fra:DE.`,
-    )
-  }
-  const match = /^([a-z][a-z0-9-]{0,30})(?::([A-Z]{2}))?$/.exec(text)
-  if (match === null) throw new Complaint(`--pops takes ID or ID:COUNTRY, such as fra:DE; got "${text}".`)
-  return { id: match[1]!, ...(match[2] !== undefined && { country: match[2] }) }
+/** `--pops`: `id` or `id:COUNTRY`, several separated by commas; each id once. */
+export function parsePops(text: string): readonly PopName[] {
+  const pops = text.split(',').map((one): PopName => {
+    const match = /^([a-z][a-z0-9-]{0,30})(?::([A-Z]{2}))?$/.exec(one.trim())
+    if (match === null)
+      throw new Complaint(
+        `--pops takes ID or ID:COUNTRY, several separated by commas, such as fra:DE,iad:US; got "${text}".`,
+      )
+    return { id: match[1]!, ...(match[2] !== undefined && { country: match[2] }) }
+  })
+  const twice = pops.find(({ id }, index) => pops.findIndex((other) => other.id === id) < index)
+  if (twice !== undefined) throw new Complaint(`--pops names "${twice.id}" twice.`)
+  const most = defaultLimits.popsPerProcess
+  if (pops.length > most)
+    throw new Complaint(`--pops names ${pops.length} points of presence; one process runs ${most}.`)
+  return pops
 }
 
 /** A number from 0 to 100, with or without `%`. */

@@ -15,7 +15,7 @@ import { type DomainRulesRecord, type DomainRulesWish, setDomainRules } from './
 import { createForgetting } from './forget-objects.ts'
 import { openLedger } from './ledger.ts'
 import { heldProgram, heldVersion, type Office } from './office.ts'
-import { type Placed, type PlacementRecord, setPlacement } from './placements.ts'
+import { type Placed, type PlacementRecord, programWithin, setPlacement } from './placements.ts'
 import type { ProgramRecord, RolloutRecord, SiteRecord, VersionRecord } from './records.ts'
 import { createServices, type Services } from './services/services.ts'
 import { type RolloutWish, setRollout } from './set-rollout.ts'
@@ -79,6 +79,8 @@ export interface Control {
   readonly services: Services
   /** Where things may be; what is not among them may be anywhere. */
   placements(): readonly PlacementRecord[]
+  /** Countries where a program of this name may run, also before it is there. */
+  withinOf(program: ProgramName): Within | undefined
   /** Undefined: anywhere. What does not exist yet will be there once it does. */
   setPlacement(placed: Placed, within: Within | undefined): Promise<void>
   domainRules(): readonly DomainRulesRecord[]
@@ -132,6 +134,7 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     programSiteChange: (name, change) => changeProgramSite(office, name, change),
     services,
     placements: () => [...ledger.state.placements.values()].map((held) => held.record),
+    withinOf: (program) => programWithin(ledger.state, program),
     setPlacement: (placed, within) => setPlacement(office, placed, within),
     domainRules: () => [...ledger.state.domains.values()].map((held) => held.record),
     setDomainRules: (domain, wish) => setDomainRules(office, domain, wish),

@@ -6,7 +6,7 @@ import { describeWithin, isInside } from '#/core/residency.ts'
 import type { Program, Site, Snapshot } from '#/core/snapshot.ts'
 import type { Office } from './office.ts'
 import { Refusal } from './refusal.ts'
-import type { HeldServices } from './services/held-services.ts'
+import { type HeldServices, siteNameOf } from './services/held-services.ts'
 
 /** `log`: lines of exchanges; there is one, called `log`. */
 export const placedKinds = ['site', 'program', 'service', 'kv', 'config', 'secret', 'access-list', 'log'] as const
@@ -146,6 +146,18 @@ function placeProgram(program: Program, programs: Table): Program {
   return { ...program, within, objects: program.objects.map((object) => ({ ...object, within })) }
 }
 
+/** Countries of a program by its name: its own placement, or that of the service whose versions it is. */
+export function programWithin(
+  { placements, services }: { readonly placements: HeldPlacements; readonly services: HeldServices },
+  name: string,
+): Within | undefined {
+  const own = placements.get(keyOf({ kind: 'program', id: name }))
+  if (own !== undefined) return own.record.within
+  for (const [id, { record }] of services)
+    if (siteNameOf(record.name) === name) return placements.get(keyOf({ kind: 'service', id }))?.record.within
+  return undefined
+}
+
 /** A program that could carry out of its countries what it is bound to. */
 export interface Misplaced {
   readonly program: string
@@ -184,10 +196,11 @@ export function checkPlaced(snapshot: Snapshot): void {
   const found = findMisplaced(snapshot)
   if (found === undefined) return
   const countries = describeWithin(found.within)
-  const where = describeWithin(snapshot.programs.get(found.program)?.within)
+  const own = snapshot.programs.get(found.program)?.within
+  const where = own === undefined ? 'anywhere' : `in ${describeWithin(own)}`
   throw new Refusal(
     'misplaced',
-    `Program '${found.program}' may run in ${where}, but its binding '${found.binding}' is to the ${found.target}, which stays in ${countries}. Run "rimward residency program:${found.program} ${countries}" first, or take the binding away.`,
+    `Program '${found.program}' may run ${where}, but its binding '${found.binding}' is to the ${found.target}, which stays in ${countries}. Run "rimward residency program:${found.program} ${countries}" first, or take the binding away.`,
   )
 }
 

@@ -22,7 +22,8 @@ export interface Holding extends Owner {
 export interface NodeHoldings {
   readonly node: NodeId
   readonly pop: PopId
-  readonly country: CountryCode
+  /** Where it stands; several for a folder that several nodes of one machine share. */
+  readonly countries: readonly CountryCode[]
   readonly holdings: readonly Holding[]
   /** Places that could not be looked at, each with the reason. */
   readonly unread: readonly string[]
@@ -30,7 +31,7 @@ export interface NodeHoldings {
 
 export interface AuditedHolding extends Holding {
   readonly node: NodeId
-  readonly country: CountryCode
+  readonly countries: readonly CountryCode[]
   /** Absent: anywhere. */
   readonly within?: Within
   /** It may lie there. */
@@ -39,7 +40,7 @@ export interface AuditedHolding extends Holding {
 
 export interface AuditReport {
   readonly holdings: readonly AuditedHolding[]
-  readonly nodes: readonly { readonly node: NodeId; readonly pop: PopId; readonly country: CountryCode }[]
+  readonly nodes: readonly Omit<NodeHoldings, 'holdings' | 'unread'>[]
   /** Nodes that could not be asked, and places that could not be read, a sentence each. */
   readonly unread: readonly string[]
   /** Nothing lies where it may not. Says nothing of `unread`. */
@@ -53,22 +54,42 @@ export function judgeHoldings(
   away: readonly string[],
 ): AuditReport {
   const placeOf = placementsOf(snapshot)
-  const holdings = nodes.flatMap(({ node, country, holdings: found }) =>
+  const holdings = nodes.flatMap(({ node, countries, holdings: found }) =>
     found.map((one): AuditedHolding => {
       const within = placeOf(one)
-      return { ...one, node, country, ...(within !== undefined && { within }), allowed: allows(within, country) }
+      const allowed = countries.some((country) => allows(within, country))
+      return { ...one, node, countries, ...(within !== undefined && { within }), allowed }
     }),
   )
   return {
     holdings,
-    nodes: nodes.map(({ node, pop, country }) => ({ node, pop, country })),
+    nodes: nodes.map(({ node, pop, countries }) => ({ node, pop, countries })),
     unread: [...away, ...nodes.flatMap(({ node, unread }) => unread.map((why) => `${node}: ${why}`))],
     clean: holdings.every(({ allowed }) => allowed),
   }
 }
 
+type PlacementsOf = (owner: Owner) => Within | undefined
+const compiled = new WeakMap<Snapshot, PlacementsOf>()
+
 /** Countries that may hold what an owner has. */
-export function placementsOf(snapshot: Snapshot): (owner: Owner) => Within | undefined {
+export function placementsOf(snapshot: Snapshot): PlacementsOf {
+  let known = compiled.get(snapshot)
+  if (known === undefined) {
+    known = compile(snapshot)
+    compiled.set(snapshot, known)
+  }
+  return known
+}
+
+/** May what belongs to a site or program of this name be in this country? */
+export function isHere(snapshot: Snapshot, owner: string, country: CountryCode): boolean {
+  // Most platforms keep nothing anywhere.
+  if (snapshot.placements === undefined) return true
+  return allows(placementsOf(snapshot)({ kind: 'site', id: owner }), country)
+}
+
+function compile(snapshot: Snapshot): PlacementsOf {
   const sites = new Map(snapshot.sites.map((site) => [site.name, site.within]))
   const objects = new Map<string, Within | undefined>()
   for (const program of snapshot.programs.values())

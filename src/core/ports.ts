@@ -1,6 +1,6 @@
 /**
  * Contracts between the floors. A port exists where there are, or will be, two implementations; each has a contract
- * suite that every implementation runs. `pop.ts` hands them over.
+ * suite that every implementation runs. `pop.ts` and `platform.ts` hand them over.
  */
 import type { Readable } from 'node:stream'
 import type { CacheWish, PurgeWish } from './cache-policy.ts'

@@ -9,6 +9,7 @@ import { pickDeployment } from '#/core/pick-deployment.ts'
 import type { Assets, Certificates, Engine } from '#/core/ports.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
+import type { AcceptedExchange } from './accepted.ts'
 import { type Connections, createConnections } from './connections.ts'
 import { createFastHttp1 } from './fast-http1.ts'
 import type { EdgeEgress } from './fetch-origin.ts'
@@ -158,6 +159,9 @@ function createFront(options: EdgeOptions, connections: Connections, siteAnswers
   const { log, metrics, pop, limits } = options
   const recorder = createRecorder({ log, metrics, pop: pop.id })
   const onBug = (bug: unknown) => log.logger.error({ err: bug }, 'handle')
+  const withhold = (exchange: AcceptedExchange) => {
+    exchange.withheld ||= isWithheld(options.snapshot(), exchange, pop.country)
+  }
   const front: MutableFront = {
     snapshot: options.snapshot,
     engine: options.engine,
@@ -179,6 +183,8 @@ function createFront(options: EdgeOptions, connections: Connections, siteAnswers
     unreadBodyBytes: limits.unreadBodyBytes,
     record(exchange) {
       metrics.inFlight(-1)
+      // Its site may have been confined to other countries while it was answered.
+      if (options.snapshot().placements !== undefined) withhold(exchange)
       recorder.record(exchange)
     },
     connectionOf: connections.of,
@@ -188,7 +194,7 @@ function createFront(options: EdgeOptions, connections: Connections, siteAnswers
     },
     refuse(exchange, reply, error) {
       metrics.refused(error.code)
-      exchange.withheld = isWithheld(options.snapshot(), exchange, pop.country)
+      withhold(exchange)
       reply.closeAfter()
       refuse(exchange, reply, error, front)
       recorder.record(exchange)

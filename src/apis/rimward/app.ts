@@ -21,6 +21,7 @@ import {
   type NewSite,
   newSite,
   type originStateView,
+  type PopView,
   type ProgramView,
   type SiteChangeBody,
   type SiteView,
@@ -51,6 +52,7 @@ export interface RimwardInfo {
   readonly accountId: string
   readonly startedAt: EpochMs
   readonly addresses: () => Addresses
+  readonly pops: () => Awaitable<readonly PopView[]>
   /** What must hold before this node takes traffic; asked for by `/readyz`. */
   readonly checks: () => Awaitable<readonly Check[]>
 }
@@ -209,6 +211,7 @@ export function createRimwardApi(options: RimwardApiOptions): Hono {
   const document = openapiDocument(info.version)
   app.get('/rimward/v1/openapi.json', (c) => c.json(document))
   app.get('/rimward/v1/status', async (c) => c.json(await status(options)))
+  app.get('/rimward/v1/pops', async (c) => c.json({ pops: await info.pops() }))
   app.route('/rimward/v1/programs', programRoutes(options))
   app.route('/rimward/v1/sites', siteRoutes(options))
   app.route('/rimward/v1', options.egressRules)

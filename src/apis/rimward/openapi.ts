@@ -27,6 +27,13 @@ export const operations: readonly Operation[] = [
   },
   {
     method: 'get',
+    path: '/pops',
+    summary: 'Points of presence, and what each serves.',
+    status: 200,
+    result: z.object({ pops: z.array(schemas.popView) }),
+  },
+  {
+    method: 'get',
     path: '/programs',
     summary: 'Programs that are deployed here.',
     status: 200,

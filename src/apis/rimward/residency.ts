@@ -1,9 +1,10 @@
 /** `/rimward/v1/residency` and `/rimward/v1/audit`: where things may be, and where they are (`rimward residency`, `audit`). */
 import { Hono } from 'hono'
 import type { Control } from '#/control/control.ts'
-import type { Placed, PlacedKind, PlacementRecord } from '#/control/placements.ts'
+import type { Placed, PlacedKind } from '#/control/placements.ts'
 import { Refusal } from '#/control/refusal.ts'
 import type { AuditReport } from '#/core/holdings.ts'
+import type { Within } from '#/core/pops.ts'
 import { describeWithin, parseWithin } from '#/core/residency.ts'
 import { Problem } from './problem.ts'
 import { residencyWish } from './schemas.ts'
@@ -98,7 +99,7 @@ export function findPlaced(text: string, all: readonly Named[]): Named {
   )
 }
 
-function view(record: Placed & Partial<Pick<PlacementRecord, 'within'>>, all: readonly Named[]) {
+function view(record: Placed & { readonly within: Within | undefined }, all: readonly Named[]) {
   const { kind, id, within } = record
   const known = all.find((one) => one.kind === kind && one.id === id)
   return {

@@ -134,6 +134,16 @@ export const statusView = z.object({
 })
 export type Status = z.infer<typeof statusView>
 
+export const popView = z.object({
+  node: z.string().describe('Unique on the platform.'),
+  pop: z.string(),
+  country: z.string().describe('ISO 3166-1 alpha-2; XX where nobody said.'),
+  http: z.string().optional(),
+  https: z.string().optional(),
+  revision: z.number().describe('Of the configuration that it serves.'),
+})
+export type PopView = z.infer<typeof popView>
+
 export const logLine = z
   .object({
     scriptName: z.string(),
@@ -182,7 +192,7 @@ export const auditView = z.object({
   holdings: z.array(
     z.object({
       node: z.string(),
-      country: z.string(),
+      countries: z.array(z.string()),
       kind: z.enum(['site', 'program', 'store', 'objects']),
       id: z.string(),
       place: z.string(),
@@ -192,7 +202,7 @@ export const auditView = z.object({
       allowed: z.boolean(),
     }),
   ),
-  nodes: z.array(z.object({ node: z.string(), pop: z.string(), country: z.string() })),
+  nodes: z.array(z.object({ node: z.string(), pop: z.string(), countries: z.array(z.string()) })),
   unread: z.array(z.string()),
   clean: z.boolean(),
 })

@@ -28,9 +28,11 @@ test('addresses and points of presence', () => {
   ]) {
     assert.throws(() => parseAddress('--http', bad), /--http takes HOST:PORT/, bad)
   }
-  assert.deepEqual(parsePops('fra:DE'), { id: 'fra', country: 'DE' })
-  assert.deepEqual(parsePops('local'), { id: 'local' })
-  for (const bad of ['', 'FRA', 'fra:', 'fra:de', 'fra:DEU', '1a', 'a,b'])
+  assert.deepEqual(parsePops('fra:DE'), [{ id: 'fra', country: 'DE' }])
+  assert.deepEqual(parsePops('local'), [{ id: 'local' }])
+  assert.deepEqual(parsePops('fra:DE, iad'), [{ id: 'fra', country: 'DE' }, { id: 'iad' }])
+  const many = Array.from({ length: 17 }, (_, index) => `p${index}`).join(',')
+  for (const bad of ['', 'FRA', 'fra:', 'fra:de', 'fra:DEU', '1a', 'a,', 'a,,b', 'a,b,a:DE', many])
     assert.throws(() => parsePops(bad), /--pops/, bad)
 })
 

@@ -20,7 +20,7 @@ interface Placement {
 interface Report {
   readonly holdings: readonly {
     readonly node: string
-    readonly country: string
+    readonly countries: readonly string[]
     readonly kind: string
     readonly id: string
     readonly place: string
@@ -67,7 +67,7 @@ async function audit(flags: Flags, terminal: Terminal): Promise<void> {
   else {
     const rows = report.holdings.map((one) => [
       `${one.kind} ${one.id}`,
-      `${one.node} (${one.country})`,
+      `${one.node} (${one.countries.join(',')})`,
       one.place,
       `${one.count}`,
       `${one.bytes}`,

@@ -24,6 +24,7 @@ async function shown(t: { after(work: () => void): void }, lacks: readonly strin
     terminal: { env: {}, folder: data, out: (line) => void lines.push(line), err: (line) => void lines.push(line) },
     start: async () => ({
       addresses: { http: 'http://127.0.0.1:1', api: 'http://127.0.0.1:2' },
+      pops: [{ id: 'local', country: 'XX', http: 'http://127.0.0.1:1' }],
       accountId: 'a',
       lacks,
       async stop() {},

@@ -2,18 +2,18 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { EdgeError } from '#/core/errors.ts'
-import type { startPop } from '#/pop.ts'
+import type { startPlatform } from '#/platform.ts'
 import { Complaint } from '../complaint.ts'
 import { claimDataFolder, defaultDataFolder, makeDataFolder, obtainToken, writeNodeFile } from '../data-folder.ts'
-import { oneOf, parseAddress, parsePercent, parsePops } from '../parse-flags.ts'
-import type { Terminal } from '../terminal.ts'
+import { type Address, oneOf, parseAddress, parsePercent, parsePops } from '../parse-flags.ts'
+import { type Terminal, table } from '../terminal.ts'
 import { shellQuote } from './env.ts'
 
 export interface UpFlags {
   readonly data: string
   readonly http: string
   readonly https?: string
-  readonly api: string
+  readonly api?: string
   readonly pops: string
   readonly join?: string
   readonly debug?: boolean
@@ -24,8 +24,8 @@ export interface UpFlags {
   readonly json?: boolean
 }
 
-type StartOptions = Parameters<typeof startPop>[0]
-type Running = Awaited<ReturnType<typeof startPop>>
+type StartOptions = Parameters<typeof startPlatform>[0]
+type Running = Awaited<ReturnType<typeof startPlatform>>
 
 export interface UpDependencies {
   readonly terminal: Terminal
@@ -38,15 +38,23 @@ export interface UpDependencies {
 /** A terminal's Ctrl-C reaches us directly and again through npx or a parent Node: that is one signal, not two. */
 const sameSignalMs = 500
 
+/** 127.0.0.1:8081, or the first port after those of the PoPs where these cover it. */
+function apiBeside(http: Address, pops: number): Address {
+  const covered = http.port <= 8081 && 8081 < http.port + pops
+  return { host: '127.0.0.1', port: covered ? http.port + pops : 8081 }
+}
+
 function startOptions(flags: UpFlags, terminal: Terminal): Omit<StartOptions, 'token'> {
   if (flags.join !== undefined) throw new Complaint('--join comes with the NATS fabric; this version runs one node.')
   const endpoint = terminal.env.OTEL_EXPORTER_OTLP_ENDPOINT
+  const http = parseAddress('--http', flags.http)
+  const pops = parsePops(flags.pops)
   return {
     data: resolve(terminal.folder, flags.data),
-    http: parseAddress('--http', flags.http),
+    http,
     ...(flags.https !== undefined && { https: parseAddress('--https', flags.https) }),
-    api: parseAddress('--api', flags.api),
-    pop: parsePops(flags.pops),
+    api: flags.api === undefined ? apiBeside(http, pops.length) : parseAddress('--api', flags.api),
+    pops,
     debug: flags.debug ?? false,
     log: oneOf('--log', flags.log, ['file', 'stderr', 'off'] as const),
     logged: {
@@ -61,8 +69,11 @@ function startOptions(flags: UpFlags, terminal: Terminal): Omit<StartOptions, 't
 /** The failure to listen or to open the folder, or any the platform knows, as one line; the rest is a bug and is thrown on. */
 function explainStart(error: unknown, flags: UpFlags): Complaint | undefined {
   if (error instanceof EdgeError) return new Complaint(`The node does not start: ${error.message}`)
+  const pops = flags.pops.split(',').length
   const { code, port, address } = error as NodeJS.ErrnoException & { port?: number; address?: string }
-  const flag = (['http', 'https', 'api'] as const).find((name) => flags[name]?.endsWith(`:${port}`))
+  const flag = (['api', 'http', 'https'] as const).find((name) =>
+    isPortOf(flags[name], port, name === 'api' ? 1 : pops),
+  )
   const where = address === undefined ? `port ${port}` : `${address}:${port}`
   const by = flag === undefined ? '' : ` (--${flag})`
   if (code === 'EADDRINUSE') return new Complaint(`${where}${by} is in use by another program; give another address.`)
@@ -75,12 +86,16 @@ function explainStart(error: unknown, flags: UpFlags): Complaint | undefined {
   return undefined
 }
 
+/** The n-th PoP listens on the port + n - 1. */
+function isPortOf(address: string | undefined, port: number | undefined, pops: number): boolean {
+  const first = Number(address?.slice(address.lastIndexOf(':') + 1) ?? Number.NaN)
+  return port !== undefined && port >= first && port < first + pops
+}
+
 function banner(running: Running, flags: UpFlags, terminal: Terminal): void {
-  const { addresses } = running
+  const { addresses, pops, accountId } = running
   if (flags.json) {
-    terminal.out(
-      JSON.stringify({ addresses, accountId: running.accountId, data: resolve(terminal.folder, flags.data) }),
-    )
+    terminal.out(JSON.stringify({ addresses, pops, accountId, data: resolve(terminal.folder, flags.data) }))
     return
   }
   const api = flags.data === defaultDataFolder ? '' : ` --data ${shellQuote(flags.data)}`
@@ -88,6 +103,11 @@ function banner(running: Running, flags: UpFlags, terminal: Terminal): void {
     `Programs  ${addresses.http}   a Worker NAME answers at http://NAME.localhost:${new URL(addresses.http).port}/`,
   )
   if (addresses.https !== undefined) terminal.out(`with TLS  ${addresses.https}`)
+  if (pops.length > 1)
+    for (const line of table(
+      pops.map(({ id, country, http, https }) => [`PoP       ${id}`, country, http, https ?? '']),
+    ))
+      terminal.out(line)
   terminal.out(`Control   ${addresses.api}   the state in a browser; the token lies in ${flags.data}/token`)
   for (const sentence of running.lacks) terminal.out(`Note      ${sentence}`)
   terminal.out('')
@@ -133,7 +153,8 @@ export async function up(flags: UpFlags, dependencies: UpDependencies): Promise<
       process.exit(1)
     },
   )
-  writeNodeFile(options.data, { pid: process.pid, accountId: running.accountId, addresses: running.addresses })
+  const { accountId, addresses, pops } = running
+  writeNodeFile(options.data, { pid: process.pid, accountId, addresses, pops: [...pops] })
   banner(running, flags, terminal)
   terminal.out('rimward ready')
 }
@@ -145,8 +166,12 @@ export function addUp(program: Command, dependencies: UpDependencies): void {
     .option('--data <folder>', 'everything that must last', defaultDataFolder)
     .option('--http <host:port>', 'data plane, HTTP/1.1 and cleartext HTTP/2', '127.0.0.1:8080')
     .option('--https <host:port>', 'data plane with TLS (off unless given)')
-    .option('--api <host:port>', 'control API and web page', '127.0.0.1:8081')
-    .option('--pops <list>', 'name and country of this point of presence, ID or ID:COUNTRY', 'local')
+    .option('--api <host:port>', 'control API and web page (127.0.0.1:8081, or after the ports of several PoPs)')
+    .option(
+      '--pops <list>',
+      'points of presence that run here, ID or ID:COUNTRY; the n-th listens on port + n - 1',
+      'local',
+    )
     .option('--join <url>', 'join a platform (comes with the NATS fabric)')
     .option('--debug', 'add diagnostic response headers')
     .option('--log <where>', 'log lines go to "file" (in the data folder), "stderr" or "off"', 'file')
