@@ -75,7 +75,7 @@ type Closer = ReturnType<typeof createCloser>
 async function start(options: PlatformOptions, closer: Closer): Promise<RunningPlatform> {
   const shared = await openShared(options, closer)
   const pops = await startPops(options, shared, closer)
-  const control = await openControl(shared, pops)
+  const control = await openControl(shared, pops, closer)
   const desk = await openDesk(options, shared, pops, closer)
   await eachPop(pops, (pop) => pop.listen(desk.certificates))
   const api = await openApi(options, { ...shared, ...desk, pops, control }, closer)
@@ -153,7 +153,7 @@ async function startPops(options: PlatformOptions, shared: Shared, closer: Close
 }
 
 /** A change in, a new Snapshot out. */
-async function openControl(shared: Shared, pops: readonly Pop[]) {
+async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer) {
   const { fabric, limits, clock } = shared
   const [first] = pops as [Pop]
   await finishKvRemovals({ fabric, kv: first.stores.kv, limits, clock })
@@ -172,7 +172,10 @@ async function openControl(shared: Shared, pops: readonly Pop[]) {
     },
     hasStore: async (store) => (await findKvNamespace(fabric, store)) !== undefined,
     adopt: (snapshot) => eachPop(pops, (pop) => pop.adopt(snapshot)),
+    by: pops.map(({ place }) => place.node).join(','),
+    log: (message, error) => first.log.logger.error({ err: error }, message),
   })
+  closer.add(() => control.close())
   for (const problem of control.problems) first.log.logger.error({ problem }, 'a record was left out')
   return control
 }

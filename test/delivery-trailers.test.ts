@@ -10,9 +10,9 @@ import {
 } from 'node:http2'
 import { type AddressInfo, connect } from 'node:net'
 import { type TestContext, test } from 'node:test'
+import { selfSigned } from '#/edge/self-signed.fixture.ts'
 import { host, say, startDelivery } from './support/delivery.ts'
 import { startNode } from './support/node.ts'
-import { selfSigned } from './support/self-signed.ts'
 
 interface Streamed {
   readonly headers: IncomingHttpHeaders

@@ -11,8 +11,8 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import { WebSocket } from 'ws'
+import { selfSigned } from '#/edge/self-signed.fixture.ts'
 import { type RunningNode, rimward, root, run, startNode, temporaryFolder, wrangler } from './support/node.ts'
-import { selfSigned } from './support/self-signed.ts'
 
 const tls = { args: ['--https', '127.0.0.1:0'] }
 let node: RunningNode

@@ -7,13 +7,9 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { defaultLimits } from '#/core/limits.ts'
 import type { Blobs } from '#/core/ports.ts'
-import type { Deployment, Snapshot } from '#/core/snapshot.ts'
-import { createEdge } from '#/edge/edge.ts'
-import { createLog } from '#/edge/log.ts'
-import { createMetrics } from '#/edge/metrics.ts'
 import { createComputeEngine } from '#/engines/compute/engine.ts'
+import { benchLimits, helloSnapshot, serveHello } from './hello-edge.ts'
 
 const { values } = parseArgs({
   options: {
@@ -26,7 +22,7 @@ const { values } = parseArgs({
 const bytes = readFileSync(values.module)
 const module = createHash('sha256').update(bytes).digest('hex')
 const kept = values.new ? { computeIdleInstances: 0 } : {}
-const limits = { ...defaultLimits, connectionsPerAddress: 20_000, ...kept }
+const limits = { ...benchLimits, ...kept }
 const engine = await createComputeEngine({
   folder: join(values.folder, 'engine'),
   runFolder: join(values.folder, 'run'),
@@ -38,33 +34,7 @@ const engine = await createComputeEngine({
   log: () => {},
   hostCalls: {},
 })
-const deployment: Deployment = {
-  id: 'd0000000-0000-4000-8000-000000000001',
-  program: 'hello',
-  number: 1,
-  createdAt: 0,
+const snapshot = helloSnapshot({
   compute: { module, bytes: bytes.length, service: { id: 'hello', version: 1 }, backends: [], stores: [], logs: [] },
-  bindings: [],
-  limits: {},
-}
-const snapshot: Snapshot = {
-  revision: 1,
-  sites: [{ name: 'hello', hostnames: ['hello.localhost'], routes: [], target: { kind: 'program', program: 'hello' } }],
-  programs: new Map([['hello', { name: 'hello', rollout: [{ deployment, percent: 100 }], objects: [] }]]),
-}
-const edge = await createEdge({
-  listen: { http: { host: '127.0.0.1', port: 0 } },
-  snapshot: () => snapshot,
-  engine,
-  assets: { match: async () => undefined, answer: async () => ({ status: 404, headers: [], body: null }) },
-  programFirst: () => true,
-  egress: { fetch: () => Promise.reject(new Error('nothing to fetch')) },
-  log: createLog({ to: values.log === undefined ? { write() {} } : { file: values.log }, limits }),
-  metrics: createMetrics({ limits }),
-  limits,
-  clock: Date.now,
-  pop: { id: 'fra', country: 'DE' },
-  debug: false,
 })
-process.on('SIGTERM', () => void edge.close().then(() => engine.close().then(() => process.exit(0))))
-console.log(JSON.stringify({ ...edge.addresses, pid: process.pid }))
+await serveHello({ engine, snapshot, limits, log: values.log, close: engine.close })

@@ -1,14 +1,20 @@
 /** nginx with its own cache in front of an origin: one worker, the access log to a file. */
-import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { launch, type Peer, type Target } from '../target.ts'
-import { authorities, freePort, type KeptPage, startPageOrigin, untilWarm } from './kept-page.ts'
+import { launch, type Peer } from '../target.ts'
+import { type RunningCache, startKeptCache, versionOf } from './kept-cache.ts'
+import { freePort, type KeptPage } from './kept-page.ts'
 
 /** Undefined where nginx is not installed. */
 export function nginxCache(page: KeptPage): Peer | undefined {
-  return version === undefined ? undefined : { name: 'nginx, proxy_cache', version, start: () => start(page) }
+  return version === undefined
+    ? undefined
+    : {
+        name: 'nginx, proxy_cache',
+        version,
+        start: () => startKeptCache(page, (origin) => launchNginx(origin, { together: false })),
+      }
 }
 
 /** Without `sendfile` bodies pass through the process, as they do in every peer and over TLS. */
@@ -39,12 +45,6 @@ export interface NginxOptions {
   readonly together: boolean
 }
 
-export interface RunningCache {
-  readonly port: number
-  readonly pid: number
-  stop(): Promise<void>
-}
-
 /** In front of an origin on this machine; its connections to it are kept. */
 export async function launchNginx(originPort: number, options: NginxOptions): Promise<RunningCache> {
   const folder = mkdtempSync(join(tmpdir(), 'bench-nginx-'))
@@ -62,31 +62,5 @@ export async function launchNginx(originPort: number, options: NginxOptions): Pr
   }
 }
 
-async function start(page: KeptPage): Promise<Target> {
-  const origin = await startPageOrigin(page)
-  const { port, pid, stop } = await launchNginx(origin.port, { together: false })
-  const target: Target = {
-    host: '127.0.0.1',
-    port,
-    authorities,
-    path: page.path,
-    pid,
-    async stop() {
-      await stop()
-      origin.close()
-    },
-  }
-  await untilWarm(target, origin)
-  return target
-}
-
-function readVersion(): string | undefined {
-  try {
-    return /nginx\/(\S+)/.exec(execFileSync('sh', ['-c', 'nginx -v 2>&1'], { encoding: 'utf8' }))?.[1]
-  } catch {
-    return undefined
-  }
-}
-
 /** Undefined where it is not installed. */
-export const version = readVersion()
+export const version = versionOf('nginx -v', /nginx\/(\S+)/)

@@ -1,15 +1,16 @@
 /** Varnish in front of an origin, and its logger beside it, which writes the access log to a file. */
-import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { launch, type Peer, type Target } from '../target.ts'
-import { authorities, freePort, type KeptPage, startPageOrigin, untilWarm } from './kept-page.ts'
-import type { RunningCache } from './nginx.ts'
+import { launch, type Peer } from '../target.ts'
+import { type RunningCache, startKeptCache, versionOf } from './kept-cache.ts'
+import { freePort, type KeptPage } from './kept-page.ts'
 
 /** Undefined where Varnish is not installed. */
 export function varnishCache(page: KeptPage): Peer | undefined {
-  return version === undefined ? undefined : { name: 'Varnish', version, start: () => start(page) }
+  return version === undefined
+    ? undefined
+    : { name: 'Varnish', version, start: () => startKeptCache(page, launchVarnish) }
 }
 
 /** In front of an origin on this machine. */
@@ -31,31 +32,5 @@ export async function launchVarnish(originPort: number): Promise<RunningCache> {
   }
 }
 
-async function start(page: KeptPage): Promise<Target> {
-  const origin = await startPageOrigin(page)
-  const { port, pid, stop } = await launchVarnish(origin.port)
-  const target: Target = {
-    host: '127.0.0.1',
-    port,
-    authorities,
-    path: page.path,
-    pid,
-    async stop() {
-      await stop()
-      origin.close()
-    },
-  }
-  await untilWarm(target, origin)
-  return target
-}
-
-function readVersion(): string | undefined {
-  try {
-    return /varnish-(\S+)/.exec(execFileSync('sh', ['-c', 'varnishd -V 2>&1'], { encoding: 'utf8' }))?.[1]
-  } catch {
-    return undefined
-  }
-}
-
 /** Undefined where it is not installed. */
-export const version = readVersion()
+export const version = versionOf('varnishd -V', /varnish-(\S+)/)

@@ -17,14 +17,14 @@ import {
 } from '../peers/compute.ts'
 import type { BenchRow, BenchTable } from '../row.ts'
 import { median, quantile, show } from '../statistics.ts'
-import { contestRow } from './hits.ts'
+import { contestRow, withConnections } from './contest.ts'
 
 const warm = contestRow({
   name: 'compute-warm',
   title: 'Compute, warm: hello world, 32 connections',
   how: 'Edge and engine without a control plane; CPU is that of the whole process tree. Each request has a fresh sandbox.',
-  page: { path: '/', bytes: 15 },
-  connections: 32,
+  pageBytes: 15,
+  load: withConnections(32),
   peers: [nodeHello, smallProgram, scriptProgram, newScriptProgram],
 })
 

@@ -1,5 +1,5 @@
 /** Hostnames and routes: their form, and who has them. Pure. */
-import type { State } from './ledger.ts'
+import type { State } from './fold.ts'
 import { Refusal } from './refusal.ts'
 
 const hostLabel = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/

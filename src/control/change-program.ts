@@ -1,8 +1,8 @@
 /** What belongs to a program rather than to a version: addresses, settings, and its end. */
 import type { ObjectNamespace, ProgramName } from '#/core/snapshot.ts'
 import { checkFree, toHostname, toRoute } from './addresses.ts'
+import type { State } from './fold.ts'
 import type { Forgetting } from './forget-objects.ts'
-import type { State } from './ledger.ts'
 import { heldProgram, type Office } from './office.ts'
 import type { ProgramRecord } from './records.ts'
 import { Refusal } from './refusal.ts'

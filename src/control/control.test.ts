@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { defaultLimits, type Limits } from '#/core/limits.ts'
-import type { Engine, Fabric, Proof } from '#/core/ports.ts'
+import type { Bucket, Engine, Fabric, Proof } from '#/core/ports.ts'
 import type { ObjectNamespace, Snapshot } from '#/core/snapshot.ts'
 import { type Control, createControl } from './control.ts'
 import { createMemoryFabric } from './memory-fabric.fixture.ts'
@@ -100,11 +100,14 @@ test('what was acknowledged is there after a restart, with the same Snapshot', a
 test('a record that does not parse is reported and left out; the others serve', async () => {
   const { control, fabric } = await open()
   await control.upload('good', await upload(control), deploy)
-  await control.upload('bad', await upload(control), deploy)
+  await control.upload('mended', await upload(control), deploy)
+  await control.close()
+  await fabric.bucket('programs').put('mended', Buffer.from('{"name":"mended"}'))
   await fabric.bucket('programs').put('bad', Buffer.from('{"name":"bad"}'))
   await fabric.bucket('programs').put('ugly', Buffer.from('\xff\x00', 'latin1'))
   const again = await open({ fabric })
-  assert.deepEqual([...again.control.snapshot.programs.keys()], ['good'])
+  // What the log of changes still tells is repaired from it.
+  assert.deepEqual([...again.control.snapshot.programs.keys()], ['good', 'mended'])
   assert.equal(again.control.problems.length, 2)
   assert.match(again.control.problems.join('\n'), /program 'bad' is left out/)
   await assert.rejects(again.control.upload('bad', await upload(again.control), deploy), refusedAs('conflict'))
@@ -130,17 +133,29 @@ test('a Snapshot that is not adopted changes nothing', async () => {
 
 test('a write that fails brings the Snapshot before back', async () => {
   const adopted: number[] = []
-  const { control, fabric } = await open({
+  let isFull = false
+  const memory = createMemoryFabric(() => now)
+  const log: Bucket = {
+    ...memory.bucket('control-log'),
+    put: async (...args) => {
+      if (isFull) throw new Error('no space')
+      return memory.bucket('control-log').put(...args)
+    },
+  }
+  const { control } = await open({
+    fabric: { ...memory, bucket: (name) => (name === 'control-log' ? log : memory.bucket(name)) },
     adopt: async ({ revision }) => {
       adopted.push(revision)
     },
   })
   await control.upload('shop', await upload(control), deploy)
-  const programs = fabric.bucket('programs')
-  const entry = (await programs.get('shop'))!
-  await programs.put('shop', entry.value)
-  await assert.rejects(control.upload('shop', await upload(control), deploy), refusedAs('conflict'))
+  isFull = true
+  await assert.rejects(control.upload('shop', await upload(control), deploy), /no space/)
   assert.deepEqual(adopted, [0, 1, 2, 1])
+  isFull = false
+  await control.upload('shop', await upload(control), deploy)
+  assert.equal(control.snapshot.revision, 2)
+  assert.equal((await control.versions('shop')).length, 2)
 })
 
 test('a program that does not start leaves nothing behind', async () => {

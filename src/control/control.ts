@@ -30,6 +30,11 @@ export interface ControlDeps {
   readonly clock: Clock
   /** Makes the data plane ready for a Snapshot and switches to it; rejects when it cannot, and serves the one before. */
   readonly adopt: (snapshot: Snapshot) => Promise<void>
+  /** Hands the data plane what others committed; absent: `adopt`, whose failure is logged. Never rejects. */
+  readonly follow?: (snapshot: Snapshot) => Promise<void>
+  /** Name of this process in the log of changes. */
+  readonly by?: string
+  readonly log?: (message: string, error: unknown) => void
   /** Does a key-value namespace of this id exist? Absent: bindings to namespaces are not checked. */
   readonly hasStore?: (store: string) => Promise<boolean>
   /** Domain below which programs have names of their own. */
@@ -90,11 +95,17 @@ export interface Control {
   blobsInUse(): AsyncIterable<BlobHash>
   /** Removes blobs that neither a version nor `alsoInUse` (other rooms' records) names. */
   sweep(alsoInUse: () => AsyncIterable<BlobHash>): Promise<{ removed: number; bytes: number }>
+  /** Follows others no longer; resolves once its own changes are recorded. */
+  close(): Promise<void>
 }
 
 export async function createControl(deps: ControlDeps): Promise<Control> {
   const { fabric, engine, limits, clock, hostnameSuffix = 'localhost' } = deps
-  const ledger = await openLedger({ fabric, hostnameSuffix, adopt: deps.adopt })
+  const log = deps.log ?? ((message, error) => process.emitWarning(`${message}: ${String(error)}`))
+  const { adopt } = deps
+  const follow =
+    deps.follow ?? ((snapshot) => adopt(snapshot).catch((error) => log('a Snapshot was not adopted', error)))
+  const ledger = await openLedger({ fabric, hostnameSuffix, limits, clock, by: deps.by ?? 'local', adopt, follow, log })
   const pins = createPins()
   const hasStore = deps.hasStore ?? (async () => true)
   const office: Office = { ledger, fabric, seal: deps.seal, engine, limits, clock, pins, hostnameSuffix, hasStore }
@@ -105,6 +116,7 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
   async function* inUse() {
     yield* blobsInUse(office)
     yield* services.blobsInUse()
+    yield* ledger.blobsInUse()
   }
 
   const control: Control = {
@@ -150,6 +162,10 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
           yield* alsoInUse()
         },
       }),
+    close() {
+      ledger.close()
+      return ledger.recorded()
+    },
   }
   return control
 }

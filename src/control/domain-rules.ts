@@ -2,7 +2,6 @@
 import { z } from 'zod'
 import type { DomainCacheRules } from '#/core/cache-settings.ts'
 import { compileCacheRules } from '#/core/compile-cache-rules.ts'
-import type { Bucket, Fabric, Revision } from '#/core/ports.ts'
 import type { Site } from '#/core/snapshot.ts'
 import { toHostname } from './addresses.ts'
 import type { Office } from './office.ts'
@@ -57,7 +56,8 @@ export interface DomainRulesRecord extends DomainCacheRules {
 
 export interface HeldDomain {
   readonly record: DomainRulesRecord
-  readonly revision: Revision
+  /** Number of the change that made it. */
+  readonly revision: number
 }
 
 /** By domain. */
@@ -75,65 +75,20 @@ export interface DomainRulesWish {
 }
 
 /** Throws an Error that says what does not fit; a rule that does not compile does not fit. */
-function decode(bytes: Uint8Array): DomainRulesRecord {
-  const read = record.safeParse(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)))
+export function parseDomainRules(value: unknown): DomainRulesRecord {
+  const read = record.safeParse(value)
   if (!read.success) throw new Error(z.prettifyError(read.error).replaceAll('\n', ' '))
   compileCacheRules(read.data as DomainRulesRecord)
   return read.data as DomainRulesRecord
 }
 
-export function domainBucket(fabric: Pick<Fabric, 'bucket'>): Bucket {
-  return fabric.bucket('domain-rules')
-}
-
-/** `problem` is told of records that do not parse and are left out. */
-export async function loadDomains(bucket: Bucket, problem: (message: string) => void): Promise<HeldDomains> {
-  const page = 1000
-  const held = new Map<string, HeldDomain>()
-  for (let after = ''; ; ) {
-    const entries = await bucket.list({ limit: page, ...(after !== '' && { after }) })
-    for (const { key: domain, value, revision } of entries) {
-      try {
-        held.set(domain, { record: decode(value), revision })
-      } catch (error) {
-        problem(`the cache rules of '${domain}' are left out: ${(error as Error).message}`)
-      }
-    }
-    if (entries.length < page) return held
-    after = entries.at(-1)!.key
-  }
-}
-
-export function applyToDomains(held: HeldDomains, changes: readonly DomainChange[]): HeldDomains {
+export function applyToDomains(held: HeldDomains, changes: readonly DomainChange[], revision: number): HeldDomains {
   if (changes.length === 0) return held
   const next = new Map(held)
   for (const { domain, record } of changes)
     if (record === undefined) next.delete(domain)
-    else next.set(domain, { record, revision: next.get(domain)?.revision ?? 0 })
+    else next.set(domain, { record, revision })
   return next
-}
-
-/** Writes under compare-and-set; returns the domains with their new revisions. Throws a `Refusal` (`conflict`). */
-export async function writeDomains(
-  bucket: Bucket,
-  before: HeldDomains,
-  next: HeldDomains,
-  changes: readonly DomainChange[],
-): Promise<HeldDomains> {
-  if (changes.length === 0) return next
-  const written = new Map(next)
-  for (const { domain, record } of changes) {
-    const expect = before.get(domain)?.revision ?? 0
-    if (record === undefined) {
-      await bucket.delete(domain, { expect })
-      continue
-    }
-    const revision = await bucket.put(domain, new TextEncoder().encode(JSON.stringify(record)), { expect })
-    if (revision === undefined)
-      throw new Refusal('conflict', `The cache rules of '${domain}' were changed by somebody else. Try again.`)
-    written.set(domain, { record, revision })
-  }
-  return written
 }
 
 /** Longest domain first; undefined where there are no rules at all. */

@@ -4,7 +4,7 @@
  */
 import type { Engine, Fabric } from '#/core/ports.ts'
 import type { ObjectNamespace } from '#/core/snapshot.ts'
-import type { State } from './ledger.ts'
+import type { State } from './fold.ts'
 
 export interface Forgetting {
   /** Call before the change that abandons the classes is committed. */

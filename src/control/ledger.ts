@@ -1,269 +1,309 @@
 /**
- * Records in the fabric and the Snapshot made of them, kept in step: a change is decided on the current state, adopted by
- * the data plane, then written; the caller hears of success only after both. One change at a time, so that Snapshots form a line.
+ * The line of changes. A change is decided on the current state, adopted by the nodes of this process, then committed as an
+ * entry of the log; the caller hears of success only after both. Of several control planes one wins a revision; the others
+ * read what it wrote and decide anew. The state is the fold of the log; records are written after it.
  */
-import { setImmediate } from 'node:timers/promises'
-import type { Bucket, Fabric, Revision } from '#/core/ports.ts'
-import type { Program, ProgramName, Site, Snapshot } from '#/core/snapshot.ts'
-import { buildOriginSite, buildProgram, buildProgramSite } from './build-snapshot.ts'
-import {
-  applyToDomains,
-  type DomainChange,
-  domainBucket,
-  type HeldDomains,
-  loadDomains,
-  servedRules,
-  withDomainRules,
-  writeDomains,
-} from './domain-rules.ts'
-import {
-  applyToPlacements,
-  checkPlaced,
-  type HeldPlacements,
-  loadPlacements,
-  type PlacementChange,
-  placementBucket,
-  withPlacements,
-  writePlacements,
-} from './placements.ts'
-import { decodeRecord, encodeRecord, type ProgramRecord, type SiteRecord, type VersionRecord } from './records.ts'
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Limits } from '#/core/limits.ts'
+import type { Fabric } from '#/core/ports.ts'
+import type { BlobHash, ProgramName, Snapshot } from '#/core/snapshot.ts'
+import type { Clock } from '#/core/units.ts'
+import { type LogEntry, openChangeLog } from './change-log.ts'
+import { checkSnapshot } from './check-snapshot.ts'
+import { type Change, type ChangeNumber, createFold, type State } from './fold.ts'
+import { checkPlaced, keyOf } from './placements.ts'
+import { createQueues } from './queues.ts'
+import { openRecordBooks } from './record-books.ts'
+import type { ProgramRecord, VersionRecord } from './records.ts'
 import { Refusal } from './refusal.ts'
-import {
-  applyToServices,
-  type HeldServices,
-  loadServices,
-  type ServiceChange,
-  sameSites,
-  serviceBuckets,
-  writeServices,
-} from './services/held-services.ts'
-
-/** A program as the control plane holds it: its record, and the versions that serve. */
-export interface Held {
-  readonly record: ProgramRecord
-  readonly revision: Revision
-  readonly serving: ReadonlyMap<string, VersionRecord>
-  readonly program: Program
-  readonly site: Site | undefined
-}
-
-export interface HeldSite {
-  readonly record: SiteRecord
-  readonly revision: Revision
-  readonly site: Site
-}
-
-export interface State {
-  readonly programs: ReadonlyMap<ProgramName, Held>
-  readonly sites: ReadonlyMap<string, HeldSite>
-  /** By id. */
-  readonly services: HeldServices
-  readonly domains: HeldDomains
-  readonly placements: HeldPlacements
-}
-
-/** What a decision writes; `undefined` in place of a record removes it. `serving` must hold the rollout's versions. */
-export interface Change {
-  readonly programs?: readonly {
-    readonly name: ProgramName
-    readonly record: ProgramRecord | undefined
-    readonly serving?: ReadonlyMap<string, VersionRecord>
-  }[]
-  readonly sites?: readonly { readonly name: string; readonly record: SiteRecord | undefined }[]
-  readonly services?: readonly ServiceChange[]
-  readonly domains?: readonly DomainChange[]
-  readonly placements?: readonly PlacementChange[]
-}
+import { sameSites } from './services/held-services.ts'
 
 export interface Ledger {
   readonly state: State
+  /** Its revision is that of the last change that is served. */
   readonly snapshot: Snapshot
-  /** Records left out at start, each with the reason. */
+  /** Records left out, each with the reason; entries of the log that cannot be read. */
   readonly problems: readonly string[]
   onSnapshot(listener: (snapshot: Snapshot) => void): () => void
-  /** Runs alone among all tasks with one of these names. */
+  /**
+   * Runs alone among all tasks of this process with one of these names; anew when another control plane has changed what it
+   * is named after, so what it does before `commit` must bear being done twice.
+   */
   exclusively<Result>(names: readonly string[], task: () => Promise<Result>): Promise<Result>
-  /** `decide` sees the state that the change will be applied to; what it throws changes nothing. */
-  commit(decide: (state: State) => Change): Promise<void>
+  /**
+   * `decide` sees the state that the change will be applied to; what it throws changes nothing. It is asked anew when
+   * another control plane came first. `fresh`: all that it decides comes from that state.
+   */
+  commit(decide: (state: State) => Change, how?: { readonly fresh?: boolean }): Promise<void>
   version(program: ProgramName, id: string): Promise<VersionRecord | undefined>
   /** Newest first; those that do not parse are left out. */
   versions(record: ProgramRecord): Promise<readonly VersionRecord[]>
   addVersion(record: VersionRecord): Promise<void>
   dropVersions(program: ProgramName, ids: readonly string[]): Promise<void>
+  /** Of the log itself. */
+  blobsInUse(): AsyncIterable<BlobHash>
+  /** Resolves once what was committed is in the records too. */
+  recorded(): Promise<void>
+  close(): void
 }
 
-interface LedgerDeps {
+export interface LedgerDeps {
   readonly fabric: Fabric
   /** Domain below which programs have names, e.g. `localhost`. */
   readonly hostnameSuffix: string
+  readonly limits: Limits
+  readonly clock: Clock
+  /** Stands in the log's entries, for people. */
+  readonly by: string
+  /** Makes the nodes of this process ready for a change that is about to be committed; rejects when they cannot be. */
   readonly adopt: (snapshot: Snapshot) => Promise<void>
+  /** Hands them what is committed already, here or elsewhere. Never rejects: a node that cannot adopt it says so itself. */
+  readonly follow: (snapshot: Snapshot) => Promise<void>
+  readonly log: (message: string, error: unknown) => void
 }
 
-const page = 1000
+/** How often a change is decided anew because somebody else came first. */
+const attempts = 20
 
-/** Reads every record, drops versions that no program names, and has the first Snapshot adopted. */
-export async function openLedger({ fabric, hostnameSuffix, adopt }: LedgerDeps): Promise<Ledger> {
-  const buckets = {
-    programs: fabric.bucket('programs'),
-    versions: fabric.bucket('program-versions'),
-    sites: fabric.bucket('sites'),
-    counters: fabric.bucket('control-counters'),
-  }
-  const ofServices = serviceBuckets(fabric)
-  const ofDomains = domainBucket(fabric)
-  const ofPlacements = placementBucket(fabric)
-  const problems: string[] = []
+/** Another control plane has changed what this task began with. */
+class Overtaken extends Error {}
+
+/** Reads the records and the log, and has the first Snapshot adopted. */
+export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
+  const { fabric, hostnameSuffix, limits, clock } = deps
+  const fold = createFold(hostnameSuffix)
+  const log = openChangeLog({ fabric, limits })
+  const books = openRecordBooks({ fabric, fold, hostnameSuffix, limits, clock })
   const listeners = new Set<(snapshot: Snapshot) => void>()
   const inOrder = createQueues()
+  const tasks = new AsyncLocalStorage<{ readonly names: ReadonlySet<string>; since: ChangeNumber }>()
+  const problems: string[] = []
+  let unread: ReadonlyMap<string, string> = new Map()
+  let state: State
+  let snapshot: Snapshot
+  /** The last entry that is folded in. */
+  let head: Pick<LogEntry, 'revision' | 'id'>
+  let recording: Promise<void> = Promise.resolve()
 
-  const hold = (record: ProgramRecord, revision: Revision, serving: ReadonlyMap<string, VersionRecord>): Held => ({
-    record,
-    revision,
-    serving,
-    program: buildProgram(record, serving),
-    site: buildProgramSite(record, hostnameSuffix),
-  })
-
-  const version: Ledger['version'] = async (program, id) => {
-    const entry = await buckets.versions.get(`${program}/${id}`)
-    return entry && decodeRecord('version', entry.value)
+  function problem(message: string): void {
+    if (!problems.includes(message)) problems.push(message)
   }
 
-  const readServing = async (record: ProgramRecord) => {
-    const serving = new Map<string, VersionRecord>()
-    for (const part of record.rollouts[0]?.parts ?? []) {
-      const read = await version(record.name, part.version)
-      if (read === undefined) throw new Error(`version ${part.version} is missing`)
-      serving.set(part.version, read)
-    }
-    return serving
-  }
-
-  const load = async (): Promise<State> => {
-    const programs = new Map<ProgramName, Held>()
-    const sites = new Map<string, HeldSite>()
-    const unread = new Set<ProgramName>()
-    for await (const { key, value, revision } of everything(buckets.programs)) {
-      try {
-        const record = decodeRecord('program', value)
-        programs.set(record.name, hold(record, revision, await readServing(record)))
-      } catch (error) {
-        unread.add(key)
-        problems.push(`program '${key}' is left out: ${(error as Error).message}`)
-      }
-    }
-    for await (const { key, value, revision } of everything(buckets.sites)) {
-      try {
-        const record = decodeRecord('site', value)
-        sites.set(record.name, { record, revision, site: buildOriginSite(record, hostnameSuffix) })
-      } catch (error) {
-        problems.push(`site '${key}' is left out: ${(error as Error).message}`)
-      }
-    }
-    await dropUnnamed(buckets.versions, programs, unread)
-    for (const [name, held] of withoutDoubles(programs))
-      programs.set(name, hold(held.record, held.revision, held.serving))
-    const services = await loadServices(ofServices, hostnameSuffix, (problem) => problems.push(problem))
-    const domains = await loadDomains(ofDomains, (problem) => problems.push(problem))
-    const placements = await loadPlacements(ofPlacements)
-    return { programs, sites, services, domains, placements }
-  }
-
-  const build = (revision: number, state: State): Snapshot => {
-    const programs = new Map<ProgramName, Program>()
-    const sites: Site[] = []
-    const cacheRules = servedRules(state.domains)
-    for (const held of state.programs.values()) {
-      programs.set(held.record.name, held.program)
-      if (held.site !== undefined) sites.push(held.site)
-    }
-    for (const held of state.sites.values()) sites.push(withDomainRules(held.site, cacheRules))
-    for (const { site, program } of state.services.values()) {
-      if (site !== undefined) sites.push(site)
-      if (program !== undefined) programs.set(program.name, program)
-    }
-    const unplaced = { revision, programs, sites, ...(cacheRules !== undefined && { cacheRules }) }
-    return withPlacements(unplaced, state.placements, state.services)
-  }
-
-  let state = await load()
-  const counter = await buckets.counters.get('snapshot')
-  let snapshot = build(counter === undefined ? 0 : Number(new TextDecoder().decode(counter.value)) || 0, state)
-  await adopt(snapshot)
-
-  const apply = (change: Change): State => {
-    const programs = new Map(state.programs)
-    const sites = new Map(state.sites)
-    for (const { name, record, serving } of change.programs ?? []) {
-      const before = programs.get(name)
-      if (record === undefined) programs.delete(name)
-      else programs.set(name, hold(record, before?.revision ?? 0, serving ?? before?.serving ?? new Map()))
-    }
-    for (const { name, record } of change.sites ?? []) {
-      const revision = sites.get(name)?.revision ?? 0
-      if (record === undefined) sites.delete(name)
-      else sites.set(name, { record, revision, site: buildOriginSite(record, hostnameSuffix) })
-    }
-    const services = applyToServices(state.services, change.services ?? [], hostnameSuffix)
-    const domains = applyToDomains(state.domains, change.domains ?? [])
-    const placements = applyToPlacements(state.placements, change.placements ?? [])
-    return { programs, sites, services, domains, placements }
-  }
-
-  const writeOne = async (bucket: Bucket, key: string, expect: Revision, value: Uint8Array | undefined) => {
-    const revision = value === undefined ? undefined : await bucket.put(key, value, { expect })
-    const done = value === undefined ? await bucket.delete(key, { expect }) : revision !== undefined
-    if (!done) throw new Refusal('conflict', `'${key}' was changed by somebody else at the same time. Try again.`)
-    return revision ?? 0
-  }
-
-  /** Writes and returns the state with the new revisions. Programs come in the order of the change. */
-  const write = async (change: Change, next: State): Promise<State> => {
-    await buckets.counters.put('snapshot', new TextEncoder().encode(String(snapshot.revision + 1)))
-    const programs = new Map(next.programs)
-    const sites = new Map(next.sites)
-    for (const { name, record } of change.programs ?? []) {
-      const expect = state.programs.get(name)?.revision ?? 0
-      const revision = await writeOne(buckets.programs, name, expect, record && encodeRecord(record))
-      const held = programs.get(name)
-      if (held !== undefined) programs.set(name, { ...held, revision })
-    }
-    for (const { name, record } of change.sites ?? []) {
-      const expect = state.sites.get(name)?.revision ?? 0
-      const revision = await writeOne(buckets.sites, name, expect, record && encodeRecord(record))
-      const held = sites.get(name)
-      if (held !== undefined) sites.set(name, { ...held, revision })
-    }
-    const services = await writeServices(ofServices, state.services, next.services, change.services ?? [])
-    const domains = await writeDomains(ofDomains, state.domains, next.domains, change.domains ?? [])
-    const moved = change.placements ?? []
-    const placements = await writePlacements(ofPlacements, state.placements, next.placements, moved)
-    return { programs, sites, services, domains, placements }
-  }
-
-  const commit = async (decide: (state: State) => Change) => {
-    const change = decide(state)
-    const next = apply(change)
-    const { programs, sites, domains, placements } = change
-    const quiet = !programs && !sites && !domains && !placements && change.services !== undefined
-    if (quiet && sameSites(state.services, next.services)) {
-      // Drafts: nothing of it is served.
-      const services = await writeServices(ofServices, state.services, next.services, change.services ?? [])
-      state = { ...next, services }
+  /** Entries that arrived while the records were read are in the log still, unless very many came: then once more. */
+  async function load(): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      const newest = await log.newest()
+      const loaded = await books.load()
+      const counted = await books.counted()
+      const folded = await foldLog(loaded.state, counted)
+      if (newest !== 0 && folded.oldest > newest + 1 && attempt < attempts) continue
+      const mended = new Set(folded.entries.flatMap(({ change }) => keysOf(change)))
+      unread = new Map([...loaded.unread].filter(([key]) => !mended.has(key)))
+      problems.splice(0, problems.length, ...unread.values())
+      state = folded.state
+      head = folded.head
+      snapshot = fold.build(folded.served, state)
+      repair(folded.entries, loaded.state)
       return
     }
-    const proposed = build(snapshot.revision + 1, next)
-    checkPlaced(proposed)
-    await adopt(proposed)
-    try {
-      state = await write(change, next)
-    } catch (error) {
-      await adopt(snapshot).catch(() => {})
-      throw error
+  }
+
+  async function foldLog(base: State, counted: ChangeNumber) {
+    let folded = {
+      state: base,
+      head: { revision: counted, id: '' },
+      served: counted,
+      oldest: 0,
+      entries: [] as LogEntry[],
     }
-    snapshot = proposed
+    for (let after = 0; ; ) {
+      const entries = await log.after(after)
+      for (const entry of entries) {
+        // An entry that a control plane wrote into a place compacted long ago, and had no time to take back.
+        const follows = entry.revision === folded.head.revision + 1 && entry.previous === folded.head.id
+        if (!follows && folded.entries.length > 0) folded = { ...folded, state: base, entries: [] }
+        folded.state = fold.apply(folded.state, entry.change, entry.revision)
+        folded.head = entry
+        if (!entry.quiet) folded.served = entry.revision
+        folded.entries.push(entry)
+      }
+      if (entries.length === 0) return { ...folded, oldest: folded.entries[0]?.revision ?? 0 }
+      after = entries.at(-1)!.revision
+    }
+  }
+
+  /** What a process that ended early has not written into the records. */
+  function repair(entries: readonly LogEntry[], before: State): void {
+    const missing = entries.filter(({ change }) => differs(change, before, state))
+    record(async () => {
+      for (const entry of missing) await books.write(entry.change, state, entry.revision)
+    })
+  }
+
+  /** One after the other; what fails is done at the next start. */
+  function record(work: () => Promise<void>): void {
+    recording = recording.then(work).catch((error) => deps.log('records were not written', error))
+  }
+
+  async function compact(): Promise<void> {
+    for (const revision of log.excess()) {
+      const entry = await log.read(revision)
+      // Who decided it may have ended before it wrote the records.
+      if (entry !== undefined) await books.write(entry.change, state, revision)
+      await log.remove(revision)
+    }
+  }
+
+  /** Folds in what others committed. Returns whether there was anything. */
+  async function readNews(): Promise<boolean> {
+    const before = head.revision
+    for (;;) {
+      const entries = await log.after(head.revision)
+      for (const entry of entries) {
+        if (entry.revision !== head.revision + 1 || entry.previous !== head.id) {
+          await load()
+          return true
+        }
+        state = fold.apply(state, entry.change, entry.revision)
+        head = entry
+        if (!entry.quiet) snapshot = { ...snapshot, revision: entry.revision }
+      }
+      if (entries.length === 0) break
+    }
+    if (head.revision === before) return false
+    snapshot = fold.build(snapshot.revision, state)
+    return true
+  }
+
+  async function catchUp(): Promise<void> {
+    const served = snapshot.revision
+    try {
+      if (!(await readNews()) || snapshot.revision === served) return
+    } catch (error) {
+      // The fabric being away is not the log's fault.
+      if ((error as { code?: string }).code !== 'fabric_away') problem((error as Error).message)
+      deps.log('the log of changes was not read', error)
+      return
+    }
+    await deps.follow(snapshot)
+    announce()
+  }
+
+  function announce(): void {
     for (const listener of listeners) tell(listener, snapshot)
   }
+
+  /** Has another control plane changed what the running task is named after, since it began? */
+  function checkTask(change: Change): void {
+    const task = tasks.getStore()
+    if (task === undefined) return
+    const touched: [string, { readonly revision: ChangeNumber } | undefined][] = [
+      ...(change.programs ?? []).map(({ name }) => [name, state.programs.get(name)] as [string, undefined]),
+      ...(change.sites ?? []).map(({ name }) => [name, state.sites.get(name)] as [string, undefined]),
+      ...(change.services ?? []).map(({ id }) => [`service ${id}`, state.services.get(id)] as [string, undefined]),
+    ]
+    for (const [name, held] of touched)
+      if (task.names.has(name) && (held?.revision ?? 0) > task.since) throw new Overtaken(name)
+  }
+
+  function checkUnread(change: Change): void {
+    const taken = keysOf(change).find((key) => unread.has(key))
+    if (taken !== undefined) throw new Refusal('conflict', `There is a record of the ${taken} that cannot be read.`)
+  }
+
+  /** The change as it is logged: with the versions that serve, so that it can be applied to an older state too. */
+  function complete(change: Change): Change {
+    if (change.programs === undefined) return change
+    const programs = change.programs.map((one) => ({
+      ...one,
+      serving: one.serving ?? state.programs.get(one.name)?.serving ?? new Map(),
+    }))
+    return { ...change, programs }
+  }
+
+  /** False when somebody else came first. `trial` says whether the nodes serve what is not committed. */
+  async function attempt(given: Change, trial: { isServed: boolean }): Promise<boolean> {
+    const change = complete(given)
+    const revision = head.revision + 1
+    const next = fold.apply(state, change, revision)
+    const { programs, sites, domains, placements } = change
+    const quiet = !programs && !sites && !domains && !placements && sameSites(state.services, next.services)
+    const proposed = quiet ? snapshot : fold.build(revision, next)
+    if (!quiet) {
+      checkSnapshot(proposed, snapshot, limits)
+      checkPlaced(proposed)
+      trial.isServed = true
+      await deps.adopt(proposed)
+    }
+    const entry = await log.append({ revision, previous: head.id, at: clock(), by: deps.by, quiet, change })
+    if (entry === undefined) return false
+    state = next
+    head = entry
+    snapshot = proposed
+    const task = tasks.getStore()
+    if (task !== undefined) task.since = revision
+    record(() => books.write(change, state, revision).then(compact))
+    if (!quiet) announce()
+    return true
+  }
+
+  async function commit(decide: (state: State) => Change, { fresh = false } = {}): Promise<void> {
+    const trial = { isServed: false }
+    try {
+      // One change at most waits for its records.
+      await recording
+      for (let turn = 1; turn <= attempts; turn++) {
+        const change = decide(state)
+        if (Object.values(change).every((part) => part === undefined || part.length === 0)) return
+        checkUnread(change)
+        if (!fresh) checkTask(change)
+        if (await attempt(change, trial)) {
+          trial.isServed = false
+          return
+        }
+        if (!(await readNews())) await pause(turn * 10)
+      }
+      throw new Refusal('conflict', 'Others change this platform all the time. Try again.')
+    } finally {
+      if (trial.isServed) {
+        await deps.follow(snapshot)
+        announce()
+      }
+    }
+  }
+
+  async function again<Result>(names: readonly string[], task: () => Promise<Result>): Promise<Result> {
+    for (let turn = 1; ; turn++) {
+      try {
+        return await tasks.run({ names: new Set(names), since: head.revision }, task)
+      } catch (error) {
+        if (!(error instanceof Overtaken)) throw error
+        if (turn === attempts) throw new Refusal('conflict', `'${error.message}' is changed by others all the time.`)
+      }
+    }
+  }
+
+  // Told of what is written while the records are read.
+  let isLoaded = false
+  let isWaiting = false
+  function wake(): void {
+    if (!isLoaded || isWaiting) return
+    isWaiting = true
+    void inOrder([''], async () => {
+      isWaiting = false
+      await catchUp()
+    })
+  }
+  const stopWatching = log.watch(wake)
+  const stopState = fabric.onState((now) => {
+    if (now === 'here') wake()
+  })
+  await load()
+  isLoaded = true
+  await deps.adopt(snapshot!)
+  record(() => books.dropUnnamed(state, unread))
+  wake()
 
   return {
     get state() {
@@ -277,22 +317,72 @@ export async function openLedger({ fabric, hostnameSuffix, adopt }: LedgerDeps):
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
-    exclusively: inOrder,
-    commit: (decide) => inOrder([''], () => commit(decide)),
-    version,
+    exclusively: (names, task) => inOrder(names, () => again(names, task)),
+    commit: (decide, how) => inOrder([''], () => commit(decide, how)),
+    version: books.version,
     async versions(record) {
-      const read = await Promise.all(record.versions.map((id) => version(record.name, id).catch(() => undefined)))
+      const read = await Promise.all(record.versions.map((id) => books.version(record.name, id).catch(() => undefined)))
       return read.filter((one) => one !== undefined)
     },
     async addVersion(record) {
-      const written = await buckets.versions.put(`${record.program}/${record.id}`, encodeRecord(record), { expect: 0 })
-      if (written === undefined) throw new Refusal('conflict', `There is a version ${record.id} already.`)
+      if (!(await books.addVersion(record))) throw new Refusal('conflict', `There is a version ${record.id} already.`)
     },
     async dropVersions(program, ids) {
-      for (const id of ids) await buckets.versions.delete(`${program}/${id}`)
+      for (const id of ids) await books.dropVersion(program, id)
+    },
+    blobsInUse: log.blobsInUse,
+    recorded: () => recording,
+    close() {
+      stopWatching()
+      stopState()
     },
   }
 }
+
+/** What a change touches, by kind and key. */
+function keysOf({ programs = [], sites = [], services = [], domains = [], placements = [] }: Change): string[] {
+  return [
+    ...programs.map(({ name }) => `program ${name}`),
+    ...sites.map(({ name }) => `site ${name}`),
+    ...services.flatMap(({ id, tables = [] }) => [
+      `service ${id}`,
+      ...tables.map((table) => `table ${id}/${table.id}`),
+    ]),
+    ...domains.map(({ domain }) => `rules of domain ${domain}`),
+    ...placements.map((one) => `placement ${keyOf(one)}`),
+  ]
+}
+
+/** Was anything that the change touched another before? */
+function differs({ programs, sites, services, domains, placements }: Change, before: State, after: State): boolean {
+  const other = <Key>(keys: readonly Key[], one: Held<Key>, two: Held<Key>) =>
+    keys.some((key) => one.get(key)?.revision !== two.get(key)?.revision)
+  return (
+    other(
+      (programs ?? []).map(({ name }) => name),
+      before.programs,
+      after.programs,
+    ) ||
+    other(
+      (sites ?? []).map(({ name }) => name),
+      before.sites,
+      after.sites,
+    ) ||
+    other(
+      (services ?? []).map(({ id }) => id),
+      before.services,
+      after.services,
+    ) ||
+    other(
+      (domains ?? []).map(({ domain }) => domain),
+      before.domains,
+      after.domains,
+    ) ||
+    other((placements ?? []).map(keyOf), before.placements, after.placements)
+  )
+}
+
+type Held<Key> = ReadonlyMap<Key, { readonly revision: ChangeNumber }>
 
 /** The change is done; a listener that throws must not make it look failed. */
 function tell(listener: (snapshot: Snapshot) => void, snapshot: Snapshot): void {
@@ -300,67 +390,5 @@ function tell(listener: (snapshot: Snapshot) => void, snapshot: Snapshot): void 
     listener(snapshot)
   } catch (error) {
     process.emitWarning(`A listener for Snapshots threw: ${String(error)}`)
-  }
-}
-
-async function* everything(bucket: Bucket) {
-  let after = ''
-  while (true) {
-    const entries = await bucket.list({ limit: page, ...(after !== '' && { after }) })
-    yield* entries
-    if (entries.length < page) return
-    after = entries.at(-1)!.key
-    await setImmediate()
-  }
-}
-
-/** Removes versions whose upload was cut short by the end of the process: no program's record names them. */
-async function dropUnnamed(bucket: Bucket, programs: ReadonlyMap<ProgramName, Held>, unread: ReadonlySet<ProgramName>) {
-  let after = ''
-  while (true) {
-    const entries = await bucket.list({ limit: page, keysOnly: true, ...(after !== '' && { after }) })
-    for (const { key } of entries) {
-      const [program, id] = key.split('/') as [string, string]
-      if (unread.has(program) || programs.get(program)?.record.versions.includes(id)) continue
-      await bucket.delete(key)
-    }
-    if (entries.length < page) return
-    after = entries.at(-1)!.key
-  }
-}
-
-/**
- * A class handed from one program to another is two records, the receiver's first: when the process ended between them,
- * both have it. The later record wins; returned are the programs that lose a class.
- */
-function withoutDoubles(programs: ReadonlyMap<ProgramName, Held>): Map<ProgramName, Held> {
-  const owners = new Map<string, ProgramRecord>()
-  for (const { record } of programs.values())
-    for (const { key } of record.objects)
-      if ((owners.get(key)?.modifiedAt ?? -1) < record.modifiedAt) owners.set(key, record)
-  const losers = new Map<ProgramName, Held>()
-  for (const [name, held] of programs) {
-    const objects = held.record.objects.filter(({ key }) => owners.get(key) === held.record)
-    if (objects.length === held.record.objects.length) continue
-    losers.set(name, { ...held, record: { ...held.record, objects } })
-  }
-  return losers
-}
-
-/** One queue a name; a task waits in all of its queues, taken in one order so that no two tasks wait for each other. */
-function createQueues(): Ledger['exclusively'] {
-  const tails = new Map<string, Promise<void>>()
-  return async (names, task) => {
-    const mine = Promise.withResolvers<void>()
-    const wanted = [...new Set(names)].sort()
-    const before = wanted.map((name) => tails.get(name))
-    for (const name of wanted) tails.set(name, mine.promise)
-    await Promise.all(before)
-    try {
-      return await task()
-    } finally {
-      mine.resolve()
-      for (const name of wanted) if (tails.get(name) === mine.promise) tails.delete(name)
-    }
   }
 }

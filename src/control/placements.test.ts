@@ -1,16 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Binding, Program, Snapshot } from '#/core/snapshot.ts'
-import { createMemoryFabric } from './memory-fabric.fixture.ts'
-import {
-  applyToPlacements,
-  findMisplaced,
-  loadPlacements,
-  type PlacementRecord,
-  placementBucket,
-  withPlacements,
-  writePlacements,
-} from './placements.ts'
+import { readChange, writeChange } from './change-log.ts'
+import { applyToPlacements, createPlaced, findMisplaced, type PlacementRecord, parsePlacement } from './placements.ts'
 
 const record = (kind: PlacementRecord['kind'], id: string, ...within: string[]): PlacementRecord => ({
   kind,
@@ -23,6 +15,7 @@ function held(...records: PlacementRecord[]) {
   return applyToPlacements(
     new Map(),
     records.map((one) => ({ kind: one.kind, id: one.id, record: one })),
+    1,
   )
 }
 
@@ -50,9 +43,9 @@ function snapshot(...programs: Program[]): Snapshot {
 
 test('a Snapshot follows its placements; without any it stays the same object', () => {
   const plain = snapshot(program('chat'))
-  assert.equal(withPlacements(plain, new Map(), new Map()), plain)
+  assert.equal(createPlaced()(plain, new Map(), new Map()), plain)
   const records = [record('program', 'chat', 'DE'), record('site', 'shop', 'FR'), record('kv', 'a1', 'US')]
-  const placed = withPlacements(plain, held(...records, record('log', 'log', 'DE')), new Map())
+  const placed = createPlaced()(plain, held(...records, record('log', 'log', 'DE')), new Map())
   assert.deepEqual(
     placed.sites.map(({ name, within }) => [name, within]),
     [
@@ -81,28 +74,28 @@ test('a program may be bound only to what may be wherever it runs', () => {
     [[record('program', 'front', 'DE')], undefined],
   ]
   for (const [records, expected] of cases) {
-    const found = findMisplaced(withPlacements(snapshot(...bound), held(...records), new Map()))
+    const found = findMisplaced(createPlaced()(snapshot(...bound), held(...records), new Map()))
     assert.equal(found && `${found.program} ${found.binding}`, expected)
   }
 })
 
-test('placements last, and two who change one at the same time are told', async () => {
-  const bucket = placementBucket(createMemoryFabric(() => 0))
-  const none = new Map()
-  const wished = record('site', 'shop', 'DE')
-  const change = [{ kind: wished.kind, id: wished.id, record: wished }]
-  const written = await writePlacements(bucket, none, applyToPlacements(none, change), change)
-  const loaded = await loadPlacements(bucket)
-  assert.deepEqual(loaded.get('site/shop')!.record, wished)
-  assert.deepEqual(loaded, written)
-  await assert.rejects(writePlacements(bucket, none, applyToPlacements(none, change), change), /somebody else/)
-  const removal = [{ kind: wished.kind, id: wished.id, record: undefined }]
-  await writePlacements(bucket, loaded, applyToPlacements(loaded, removal), removal)
-  assert.equal((await loadPlacements(bucket)).size, 0)
+test('what is not placed, and what stays as it was, is the same object in the next Snapshot', () => {
+  const withOne = createPlaced()
+  const plain = snapshot(program('chat'), program('free'))
+  const placements = held(record('program', 'chat', 'DE'))
+  const [one, two] = [withOne(plain, placements, new Map()), withOne({ ...plain }, placements, new Map())]
+  assert.equal(one.programs.get('chat'), two.programs.get('chat'))
+  assert.equal(one.programs.get('free'), plain.programs.get('free'))
+  assert.equal(one.sites[1], two.sites[1])
 })
 
-test('a placement that cannot be read keeps the platform from starting', async () => {
-  const bucket = placementBucket(createMemoryFabric(() => 0))
-  await bucket.put('site/shop', Buffer.from('{"kind":"site","id":"shop"}'))
-  await assert.rejects(loadPlacements(bucket), /'site\/shop' cannot be read/)
+test('a placement goes through the log of changes as it is, and a damaged one is refused', () => {
+  const change = {
+    placements: [
+      { kind: 'site', id: 'shop', record: record('site', 'shop', 'DE') },
+      { kind: 'kv', id: 'a1', record: undefined },
+    ],
+  } as const
+  assert.deepEqual(readChange(JSON.parse(JSON.stringify(writeChange(change)))), change)
+  assert.throws(() => parsePlacement({ kind: 'site', id: 'shop' }), /A placement cannot be read/)
 })

@@ -1,7 +1,6 @@
 /** Where things may be: records of the countries that hold sites, programs and stores, and the Snapshot that follows them. */
 import { z } from 'zod'
 import type { Within } from '#/core/pops.ts'
-import type { Bucket, Fabric, Revision } from '#/core/ports.ts'
 import { describeWithin, isInside } from '#/core/residency.ts'
 import type { Program, Site, Snapshot } from '#/core/snapshot.ts'
 import type { Office } from './office.ts'
@@ -30,9 +29,10 @@ export interface PlacementRecord extends Placed {
   readonly modifiedAt: number
 }
 
-interface HeldPlacement {
+export interface HeldPlacement {
   readonly record: PlacementRecord
-  readonly revision: Revision
+  /** Of the change that made it. */
+  readonly revision: number
 }
 
 /** By `keyOf`. */
@@ -45,68 +45,58 @@ export interface PlacementChange extends Placed {
 
 export const keyOf = ({ kind, id }: Placed): string => `${kind}/${id}`
 
-export function placementBucket(fabric: Pick<Fabric, 'bucket'>): Bucket {
-  return fabric.bucket('placements')
+/** Throws an Error that says what does not fit. */
+export function parsePlacement(value: unknown): PlacementRecord {
+  const read = record.safeParse(value)
+  if (!read.success) throw new Error(`A placement cannot be read: ${z.prettifyError(read.error).replaceAll('\n', ' ')}`)
+  return read.data
 }
 
-/** Throws an Error when one does not parse: without it something would be where it must not be. */
-export async function loadPlacements(bucket: Bucket): Promise<HeldPlacements> {
-  const page = 1000
-  const held = new Map<string, HeldPlacement>()
-  for (let after = ''; ; ) {
-    const entries = await bucket.list({ limit: page, ...(after !== '' && { after }) })
-    for (const { key, value, revision } of entries) {
-      const read = record.safeParse(JSON.parse(Buffer.from(value).toString('utf8')))
-      if (!read.success) throw new Error(`The placement of '${key}' cannot be read: ${z.prettifyError(read.error)}`)
-      held.set(key, { record: read.data, revision })
-    }
-    if (entries.length < page) return held
-    after = entries.at(-1)!.key
-  }
-}
-
-export function applyToPlacements(held: HeldPlacements, changes: readonly PlacementChange[]): HeldPlacements {
+export function applyToPlacements(
+  held: HeldPlacements,
+  changes: readonly PlacementChange[],
+  revision: number,
+): HeldPlacements {
   if (changes.length === 0) return held
   const next = new Map(held)
-  for (const change of changes) {
-    const key = keyOf(change)
-    if (change.record === undefined) next.delete(key)
-    else next.set(key, { record: change.record, revision: next.get(key)?.revision ?? 0 })
-  }
+  for (const change of changes)
+    if (change.record === undefined) next.delete(keyOf(change))
+    else next.set(keyOf(change), { record: change.record, revision })
   return next
 }
 
-/** Writes under compare-and-set; returns the placements with their new revisions. Throws a `Refusal` (`conflict`). */
-export async function writePlacements(
-  bucket: Bucket,
-  before: HeldPlacements,
-  next: HeldPlacements,
-  changes: readonly PlacementChange[],
-): Promise<HeldPlacements> {
-  if (changes.length === 0) return next
-  const written = new Map(next)
-  for (const change of changes) {
-    const key = keyOf(change)
-    const expect = before.get(key)?.revision ?? 0
-    const value = change.record && Buffer.from(JSON.stringify(change.record))
-    const revision = value && (await bucket.put(key, value, { expect }))
-    const done = value === undefined ? await bucket.delete(key, { expect }) : revision !== undefined
-    if (!done) throw new Refusal('conflict', `Where '${key}' may be was changed by somebody else. Try again.`)
-    if (change.record !== undefined) written.set(key, { record: change.record, revision: revision! })
-  }
-  return written
-}
+type WithPlacements = (snapshot: Snapshot, held: HeldPlacements, services: HeldServices) => Snapshot
 
-/** The Snapshot with `within` on all that is placed; the same one where nothing is. */
-export function withPlacements(snapshot: Snapshot, held: HeldPlacements, services: HeldServices): Snapshot {
-  if (held.size === 0) return snapshot
-  const { sites, programs, stores, log } = sortOut(held, services)
-  return {
-    ...snapshot,
-    sites: snapshot.sites.map((site) => placeSite(site, sites, programs)),
-    programs: new Map([...snapshot.programs].map(([name, program]) => [name, placeProgram(program, programs)])),
-    placements: stores,
-    ...(log !== undefined && { logWithin: log }),
+/**
+ * Makes Snapshots with `within` on all that is placed: the same one where nothing is, and the same objects in it as long
+ * as neither they nor their placements change.
+ */
+export function createPlaced(): WithPlacements {
+  const made = new WeakMap<object, { readonly within: Within; readonly placed: object }>()
+  function keep<Part extends object>(part: Part, within: Within | undefined, place: (within: Within) => Part): Part {
+    if (within === undefined) return part
+    const known = made.get(part)
+    if (known?.within === within) return known.placed as Part
+    const placed = place(within)
+    made.set(part, { within, placed })
+    return placed
+  }
+  return (snapshot, held, services) => {
+    if (held.size === 0) return snapshot
+    const { sites, programs, stores, log } = sortOut(held, services)
+    const placedPrograms = [...snapshot.programs].map(([name, program]): [string, Program] => [
+      name,
+      keep(program, programs.get(name), (within) => placeProgram(program, within)),
+    ])
+    return {
+      ...snapshot,
+      sites: snapshot.sites.map((site) =>
+        keep(site, withinOf(site, sites, programs), (within) => ({ ...site, within })),
+      ),
+      programs: new Map(placedPrograms),
+      placements: stores,
+      ...(log !== undefined && { logWithin: log }),
+    }
   }
 }
 
@@ -135,14 +125,11 @@ function sortOut(held: HeldPlacements, services: HeldServices) {
 }
 
 /** The site of a program is answered where the program may run. */
-function placeSite(site: Site, sites: Table, programs: Table): Site {
-  const within = site.target.kind === 'program' ? programs.get(site.target.program) : sites.get(site.name)
-  return within === undefined ? site : { ...site, within }
+function withinOf({ name, target }: Site, sites: Table, programs: Table): Within | undefined {
+  return target.kind === 'program' ? programs.get(target.program) : sites.get(name)
 }
 
-function placeProgram(program: Program, programs: Table): Program {
-  const within = programs.get(program.name)
-  if (within === undefined) return program
+function placeProgram(program: Program, within: Within): Program {
   return { ...program, within, objects: program.objects.map((object) => ({ ...object, within })) }
 }
 

@@ -141,17 +141,13 @@ export type DeclaredObjects = Readonly<Record<string, z.infer<typeof declaredObj
 const kinds = { version, program, site }
 
 /** Reads a record; throws an Error whose message says what does not fit. */
-export function decodeRecord<Kind extends keyof typeof kinds>(
+export function parseRecord<Kind extends keyof typeof kinds>(
   kind: Kind,
-  bytes: Uint8Array,
+  value: unknown,
 ): z.infer<(typeof kinds)[Kind]> {
-  const read = kinds[kind].safeParse(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)))
+  const read = kinds[kind].safeParse(value)
   if (!read.success) throw new Error(z.prettifyError(read.error).replaceAll('\n', ' '))
   return read.data as z.infer<(typeof kinds)[Kind]>
-}
-
-export function encodeRecord(record: VersionRecord | ProgramRecord | SiteRecord): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify(record))
 }
 
 /** The part of a version that the data plane sees. */

@@ -50,6 +50,20 @@ export interface Client {
   readonly port: number
   /** Absent on cleartext connections. */
   readonly tls?: { readonly version: string; readonly cipher: string; readonly serverName: string | undefined }
+  readonly prints?: ClientPrints
+}
+
+/** Marks by which kinds of clients are told apart; undefined where the connection has none of the kind. */
+export interface ClientPrints {
+  /** The ClientHello: the handshake message with its four bytes of type and length (RFC 8446 §4). */
+  readonly hello: Uint8Array | undefined
+  /** 32 bytes in it. */
+  readonly random: Uint8Array | undefined
+  /** 32 hex digits. */
+  readonly ja3: string | undefined
+  readonly ja4: string | undefined
+  /** How HTTP/2 began: `SETTINGS|WINDOW_UPDATE|PRIORITY|pseudo-fields`. */
+  readonly http2: string | undefined
 }
 
 export interface Exchange {

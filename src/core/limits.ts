@@ -21,6 +21,11 @@ export const limitTable = {
   urlBytes: { unit: 'bytes', default: 16 * KiB, why: 'Workers accept URLs of 16 KB' },
   requestBodyBytes: { unit: 'bytes', default: 500 * MiB, why: "the larger of the vendors' ordinary plans" },
   headersTimeoutMs: { unit: 'ms', default: 15_000, why: 'a real client sends its headers in one or two packets' },
+  clientHelloBytes: {
+    unit: 'bytes',
+    default: 16 * KiB,
+    why: 'kept while a connection lasts; browsers send 2 KiB at most, larger ones go unread to TLS',
+  },
   bodyIdleTimeoutMs: { unit: 'ms', default: 30_000, why: 'longest silence inside a request body before 408' },
   responseIdleTimeoutMs: { unit: 'ms', default: 60_000, why: 'longest time a client may refuse to read' },
   keepAliveTimeoutMs: { unit: 'ms', default: 75_000, why: 'nginx and browsers agree on about a minute' },

@@ -7,12 +7,15 @@ import { EdgeError } from '#/core/errors.ts'
 import type { Answer, Client, Exchange, HeaderList } from '#/core/exchange.ts'
 import type { Site } from '#/core/snapshot.ts'
 import type { EpochMs } from '#/core/units.ts'
+import type { ConnectionPrints } from './connection-prints.ts'
 import type { Head } from './read-head.ts'
 import type { RequestBody } from './request-body.ts'
 
 /** What is the same for all exchanges of one connection, so that it is found out once. */
 export interface Connection {
   readonly client: Client
+  /** The client's, as they are gathered. */
+  readonly prints: ConnectionPrints
   /** Address of our socket. */
   readonly serverAddress: string
   readonly scheme: 'http' | 'https'

@@ -6,14 +6,15 @@ import type { TLSSocket } from 'node:tls'
 import ipaddr from 'ipaddr.js'
 import type { Limits } from '#/core/limits.ts'
 import { abandon, type Connection } from './accepted.ts'
+import { ConnectionPrints } from './connection-prints.ts'
 import { isNearby, type Locate } from './locate.ts'
 import type { Metrics } from './metrics.ts'
 
 export interface Connections {
   /** Counts a new socket; false when it is one too many and was destroyed. */
   admit(socket: Socket): boolean
-  /** Makes the connection of a socket that is ready to carry requests. */
-  open(socket: Socket | TLSSocket, scheme: 'http' | 'https'): Connection
+  /** Makes the connection of a socket that is ready to carry requests; `hello`: its ClientHello. */
+  open(socket: Socket | TLSSocket, scheme: 'http' | 'https', hello?: Uint8Array): Connection
   /** Sockets that were admitted and have said nothing yet; whoever listens to them keeps this true. */
   readonly silent: Set<Socket>
   of(socket: object): Connection | undefined
@@ -66,15 +67,18 @@ export function createConnections({ limits, metrics, locate, country }: Connecti
       socket.on('close', () => forget(socket, address))
       return true
     },
-    open(socket, scheme) {
+    open(socket, scheme, hello) {
       const address = plainAddress(socket.remoteAddress ?? '')
       const located = isNearby(address) ? { country } : locate?.(address)
       const { country: place, ...network } = located ?? {}
+      const prints = new ConnectionPrints(hello)
       const connection: Connection = {
+        prints,
         client: {
           address,
           port: socket.remotePort ?? 0,
           ...(scheme === 'https' && { tls: tlsOf(socket as TLSSocket) }),
+          prints,
         },
         serverAddress: plainAddress(socket.localAddress ?? ''),
         scheme,

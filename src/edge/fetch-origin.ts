@@ -177,10 +177,8 @@ function withoutSurrogates(answer: Answer): Answer {
   return headers.length === answer.headers.length ? answer : { ...answer, headers }
 }
 
-/**
- * The path of the origin's URL goes in front of the request's: `https://o.example/base` and `/a?b` make `/base/a?b`. The
- * control plane keeps only absolute URLs without a query, so there is nothing to parse.
- */
+/** The path of the origin's URL goes in front of the request's: `https://o.example/base` and `/a?b` make `/base/a?b`. */
 export function originUrl(origin: string, path: string): string {
-  return `${origin.endsWith('/') ? origin.slice(0, -1) : origin}${path}`
+  const base = new URL(origin)
+  return `${base.origin}${base.pathname.replace(/\/$/, '')}${path}`
 }

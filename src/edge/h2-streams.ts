@@ -90,6 +90,7 @@ export class H2Streams implements StreamHost {
     const stream = this.#streams.get(id)
     if (stream !== undefined) return this.#onTrailers(stream, decoded.fields, ended)
     if (id <= this.#lastStream) return this.#onLateHeaders(id)
+    if (this.#lastStream === 0) this.#connection.prints.h2?.end(decoded.fields)
     this.#lastStream = id
     this.#lastActive = performance.now()
     const most = this.#front.limits.streamsPerConnection

@@ -27,7 +27,10 @@ export interface HandedRequest {
   readonly authority: string
   readonly path: string
   readonly headers: HeaderList
-  readonly client: Client
+  readonly client: Omit<Client, 'prints'>
+  /** What its connection began with: the ClientHello in base64, and how HTTP/2 began. */
+  readonly hello?: string
+  readonly http2Print?: string
   readonly serverAddress: string
   /** Of the client, where anybody knows. */
   readonly country?: string
@@ -114,6 +117,8 @@ function mayAskAnother(error: unknown, exchange: AcceptedExchange): boolean {
 
 function describe(exchange: AcceptedExchange): HandedRequest {
   const { connection, requestBody } = exchange
+  const { prints, ...client } = connection.client
+  const { hello, http2 } = prints ?? {}
   const declared = requestBody === null ? undefined : requestBody.remaining + requestBody.bytes
   return {
     id: exchange.id,
@@ -124,7 +129,9 @@ function describe(exchange: AcceptedExchange): HandedRequest {
     authority: exchange.authority,
     path: exchange.path,
     headers: exchange.headers,
-    client: connection.client,
+    client,
+    ...(hello !== undefined && { hello: Buffer.from(hello).toString('base64') }),
+    ...(http2 !== undefined && { http2Print: http2 }),
     serverAddress: connection.serverAddress,
     ...(connection.country !== undefined && { country: connection.country }),
     ...(connection.network !== undefined && { network: connection.network }),

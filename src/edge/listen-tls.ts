@@ -1,10 +1,14 @@
 /**
- * The TLS port: certificates by server name, HTTP/2 or HTTP/1 by ALPN (RFC 7301), resumption by tickets.
+ * The TLS port: certificates by server name, HTTP/2 or HTTP/1 by ALPN (RFC 7301), resumption by tickets. The ClientHello is
+ * read before TLS gets it, for programs that tell clients apart by it.
  */
 import { hkdfSync } from 'node:crypto'
-import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls'
+import { createServer as createTcpServer, type Server, type Socket } from 'node:net'
+import { createServer, type TLSSocket, type TlsOptions, type Server as TlsServer } from 'node:tls'
 import type { Clock } from '#/core/units.ts'
 import type { ListenOptions } from './listen-cleartext.ts'
+import { peekHello } from './peek-hello.ts'
+import { readInPlace } from './read-in-place.ts'
 import { type SecureContexts, sessionIdContext, tlsOptions } from './secure-contexts.ts'
 
 export interface ListenTlsOptions extends ListenOptions {
@@ -23,7 +27,8 @@ const defaultName = 'localhost'
 /** Not yet listening. */
 export async function createTlsListener(options: ListenTlsOptions): Promise<Server> {
   const { connections, limits, contexts, clock } = options
-  const server = createServer({
+  const hellos = new Map<string, Uint8Array>()
+  const tls = createServer({
     ...tlsOptions,
     sessionIdContext,
     ALPNProtocols: ['h2', 'http/1.1'],
@@ -40,15 +45,41 @@ export async function createTlsListener(options: ListenTlsOptions): Promise<Serv
       )
     },
   })
-  server.on('connection', (socket) => void connections.admit(socket))
-  server.on('tlsClientError', (_error, socket) => {
+  tls.on('tlsClientError', (_error, socket) => {
     options.onRefused()
     socket.destroy()
   })
-  server.on('secureConnection', (socket) => dispatch(options, socket))
-  rotateTickets(server, options)
-  await setDefault(server, options, period(clock(), limits.tlsTicketKeySeconds))
+  tls.on('secureConnection', (socket) => dispatch(options, socket, hellos.get(nameOf(socket))))
+  await setDefault(tls, options, period(clock(), limits.tlsTicketKeySeconds))
+  const server = createTcpServer({ noDelay: true, allowHalfOpen: false, pauseOnConnect: true }, (accepted) => {
+    const socket = readInPlace(accepted)
+    if (connections.admit(socket)) peek(options, socket, hellos, () => tls.emit('connection', socket))
+  })
+  const stop = rotateTickets(tls, options)
+  server.on('close', stop)
   return server
+}
+
+/** Remembers a connection's ClientHello while the connection lasts, and lets TLS have the bytes. */
+function peek(
+  { connections, limits }: ListenTlsOptions,
+  socket: Socket,
+  hellos: Map<string, Uint8Array>,
+  proceed: () => void,
+): void {
+  const name = nameOf(socket)
+  connections.silent.add(socket)
+  peekHello(socket, { most: limits.clientHelloBytes, timeoutMs: limits.headersTimeoutMs }, (hello) => {
+    connections.silent.delete(socket)
+    if (hello !== undefined) hellos.set(name, hello)
+    proceed()
+  })
+  socket.on('close', () => hellos.delete(name))
+}
+
+/** The same for a TCP connection and for the TLS that is spoken on it; no other connection has it meanwhile. */
+function nameOf(socket: Socket): string {
+  return `${socket.remotePort} ${socket.remoteAddress}`
 }
 
 function hear(options: ListenTlsOptions, serverName: string): void {
@@ -60,7 +91,7 @@ function hear(options: ListenTlsOptions, serverName: string): void {
 }
 
 /** Node never asks `SNICallback` for a client that names no server; such clients see the machine's own certificate. */
-async function setDefault(server: Server, options: ListenTlsOptions, epoch: number): Promise<void> {
+async function setDefault(server: TlsServer, options: ListenTlsOptions, epoch: number): Promise<void> {
   const kept = await options.contexts.forName(defaultName).catch(() => undefined)
   if (kept === undefined) return
   const { chain: cert, key } = kept.certificate
@@ -73,9 +104,9 @@ async function setDefault(server: Server, options: ListenTlsOptions, epoch: numb
   } as TlsOptions)
 }
 
-function dispatch({ http1, http2, connections }: ListenTlsOptions, socket: TLSSocket): void {
+function dispatch({ http1, http2, connections }: ListenTlsOptions, socket: TLSSocket, hello?: Uint8Array): void {
   socket.on('error', () => socket.destroy())
-  const connection = connections.open(socket, 'https')
+  const connection = connections.open(socket, 'https', hello)
   if (socket.alpnProtocol === 'h2') http2.adopt(socket, connection)
   else http1.adopt(socket, connection)
 }
@@ -89,12 +120,13 @@ export function ticketKeys(secret: Uint8Array, epoch: number): Buffer {
   return Buffer.from(hkdfSync('sha256', secret, 'rimward tls tickets', String(epoch), 48))
 }
 
-function rotateTickets(server: Server, options: ListenTlsOptions): void {
+/** Returns what ends it. */
+function rotateTickets(server: TlsServer, options: ListenTlsOptions): () => void {
   const { clock, limits, ticketSecret } = options
   const timer = setInterval(() => {
     const epoch = period(clock(), limits.tlsTicketKeySeconds)
     server.setTicketKeys(ticketKeys(ticketSecret, epoch))
     void setDefault(server, options, epoch)
   }, 60_000).unref()
-  server.on('close', () => clearInterval(timer))
+  return () => clearInterval(timer)
 }

@@ -23,6 +23,7 @@ import {
   settingsFrame,
   unpad,
 } from './h2-frames.ts'
+import type { H2Print } from './h2-print.ts'
 import { H2Streams } from './h2-streams.ts'
 import type { Http2 } from './http2.ts'
 
@@ -74,6 +75,7 @@ class H2Connection {
   readonly #streams: H2Streams
   /** SETTINGS, PING, PRIORITY, WINDOW_UPDATE, empty DATA, CONTINUATION and what we do not know. */
   readonly #control = createBudget(1_000, 200)
+  readonly #print: H2Print
   #rest: Buffer = nothing
   #prefaceSeen = false
   #settingsSeen = false
@@ -84,6 +86,7 @@ class H2Connection {
     this.#front = front
     this.#socket = socket
     const { limits } = front
+    this.#print = connection.prints.beginHttp2()
     this.#streams = new H2Streams(front, socket, connection, { control: this.#control, blocks })
     this.#streams.sender.queue(
       settingsFrame([
@@ -173,6 +176,7 @@ class H2Connection {
       case frameType.priority:
         if (stream === 0) return connectionFault(h2Error.protocol, 'PRIORITY on stream 0')
         if (payload.length !== 5) return connectionFault(h2Error.frameSize, 'PRIORITY')
+        if (this.#print.text === undefined) this.#print.priority(stream, payload)
         return this.#spend() ?? dependsOnItself(payload, stream)
       case frameType.push:
         return connectionFault(h2Error.protocol, 'clients do not push')
@@ -242,6 +246,7 @@ class H2Connection {
     const before = this.#streams.peer.window
     const fault = readSettings(payload, this.#streams.peer)
     if (fault !== undefined) return fault
+    if (this.#print.text === undefined) this.#print.settings(payload)
     this.#streams.sender.queue(settingsAck)
     return this.#streams.sender.changeWindows(this.#streams.peer.window - before)
   }
@@ -257,6 +262,7 @@ class H2Connection {
   #onWindow(stream: number, payload: Buffer): Fault | undefined {
     if (payload.length !== 4) return connectionFault(h2Error.frameSize, 'WINDOW_UPDATE has four bytes')
     const increment = payload.readUInt32BE(0) & 0x7fff_ffff
+    if (stream === 0 && this.#print.text === undefined) this.#print.window(increment)
     return this.#spend() ?? this.#streams.onWindow(stream, increment)
   }
 

@@ -7,8 +7,8 @@ import { Socket } from 'node:net'
 const sharedBytes = 64 * 1024
 const shared = Buffer.allocUnsafeSlow(sharedBytes)
 
-/** Takes bytes where they lie; they are others as soon as it returns. */
-export type TakeBytes = (bytes: Buffer) => void
+/** Takes bytes where they lie; they are others as soon as it returns. False: no more are read until somebody reads the socket. */
+export type TakeBytes = (bytes: Buffer) => unknown
 
 /** A socket like any other, until somebody takes its bytes in place. */
 export class InPlaceSocket extends Socket {
@@ -23,8 +23,7 @@ export class InPlaceSocket extends Socket {
   #onRead(length: number): boolean {
     const bytes = shared.subarray(0, length)
     if (this.onBytes === undefined) return this.push(Buffer.from(bytes))
-    this.onBytes(bytes)
-    return true
+    return this.onBytes(bytes) !== false
   }
 }
 

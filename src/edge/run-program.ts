@@ -40,13 +40,13 @@ class ExchangeRequest implements ProgramRequest {
   readonly path: string
   readonly headers: HeaderList
   readonly body: Readable | null
-  readonly cf: string
   readonly id: string
   readonly httpVersion: '1.0' | '1.1' | '2'
   readonly received: HeaderList
   readonly wantsUpgrade: boolean
   readonly onInformational: (status: number, headers: HeaderList) => void
   readonly #exchange: AcceptedExchange
+  readonly #pop: Pop
 
   constructor(exchange: AcceptedExchange, reply: Reply, { pop, limits }: RunOptions) {
     this.method = exchange.method
@@ -55,7 +55,7 @@ class ExchangeRequest implements ProgramRequest {
     this.path = exchange.path
     this.headers = forwardedHeaders(exchange, pop, limits.requestLoops)
     this.body = exchange.body
-    this.cf = requestCf(exchange, pop)
+    this.#pop = pop
     this.id = exchange.id
     this.httpVersion = exchange.httpVersion
     this.received = exchange.headers
@@ -66,6 +66,11 @@ class ExchangeRequest implements ProgramRequest {
 
   get client(): Client {
     return this.#exchange.client
+  }
+
+  /** Only Workers see it. */
+  get cf(): string {
+    return requestCf(this.#exchange, this.#pop)
   }
 
   get serverAddress(): string {

@@ -2,11 +2,13 @@
  * The other side of `hand-over.ts`: requests that another node hands over are answered here as if their client had
  * connected here, with this node's rules, cache and log.
  */
+
 import { type Duplex, PassThrough, type Readable } from 'node:stream'
 import { EdgeError } from '#/core/errors.ts'
 import type { HeaderList } from '#/core/exchange.ts'
 import type { Mesh, MeshCall, MeshRequest } from '#/core/mesh.ts'
 import { AcceptedExchange, abandon, type Connection, clientGone } from './accepted.ts'
+import { ConnectionPrints } from './connection-prints.ts'
 import type { Front } from './front.ts'
 import { type HandedAnswer, type HandedRequest, handOverTopics } from './hand-over.ts'
 import { dataSink, type HandedHead, headFrame } from './handed-frames.ts'
@@ -78,8 +80,11 @@ export function createTakeOver(mesh: Pick<Mesh, 'serve' | 'serveTunnel'>, front:
 }
 
 function connectionOf(asked: HandedRequest, destroy: () => void): Connection {
+  const hello = asked.hello === undefined ? undefined : Buffer.from(asked.hello, 'base64')
+  const prints = new ConnectionPrints(hello, asked.http2Print)
   const connection: Connection = {
-    client: asked.client,
+    prints,
+    client: { ...asked.client, prints },
     serverAddress: asked.serverAddress,
     scheme: asked.scheme,
     country: asked.country,

@@ -1,32 +1,13 @@
 /**
  * TLS with real clients: certificates by name, look-ups that fail, resumption, versions, warming.
  */
-import 'reflect-metadata'
 import assert from 'node:assert/strict'
-import { webcrypto } from 'node:crypto'
 import { connect as connectHttp2 } from 'node:http2'
 import { test } from 'node:test'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
-import * as x509 from '@peculiar/x509'
 import type { Certificate } from '#/core/ports.ts'
 import { aSite, aSnapshot, readAll, startEdge, textOf, until } from './edge.fixture.ts'
-
-async function selfSigned(name: string): Promise<Certificate> {
-  x509.cryptoProvider.set(webcrypto as Crypto)
-  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
-  const leaf = await x509.X509CertificateGenerator.createSelfSigned({
-    serialNumber: '01',
-    name: `CN=${name}`,
-    notBefore: new Date(Date.now() - 86_400_000),
-    notAfter: new Date(Date.now() + 86_400_000),
-    signingAlgorithm: algorithm,
-    keys,
-    extensions: [new x509.SubjectAlternativeNameExtension([{ type: 'dns', value: name }])],
-  })
-  const key = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)
-  return { chain: leaf.toString('pem'), key: x509.PemConverter.encode(key, 'PRIVATE KEY') }
-}
+import { selfSigned } from './self-signed.fixture.ts'
 
 const certificate = await selfSigned('hello.localhost')
 

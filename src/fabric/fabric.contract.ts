@@ -19,6 +19,10 @@ export interface OpenedFabric {
 /** `open` gives an empty fabric and cleans up with `t.after`; the suite closes the fabric itself only in its close test. */
 export type OpenFabric = (t: TestContext) => Promise<OpenedFabric>
 
+export type OpenBuckets = (
+  t: TestContext,
+) => Promise<Pick<OpenedFabric, 'advance' | 'now'> & { readonly fabric: Pick<Fabric, 'bucket'> }>
+
 export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 const text = (value: Uint8Array): string => new TextDecoder().decode(value)
 
@@ -47,7 +51,17 @@ export function fabricContract(name: string, open: OpenFabric): void {
   })
 }
 
-function bucketContract(open: OpenFabric): void {
+/** The half about buckets, for what keeps buckets without being a fabric. */
+export function bucketsContract(name: string, open: OpenBuckets): void {
+  describe(`${name}: buckets`, () => {
+    bucketContract(open)
+    expiryContract(open)
+    listContract(open)
+    watchContract(open)
+  })
+}
+
+function bucketContract(open: OpenBuckets): void {
   test('a bucket gives back what was put, byte for byte', async (t) => {
     const { fabric } = await open(t)
     const bucket = fabric.bucket('b')
@@ -130,7 +144,7 @@ function bucketContract(open: OpenFabric): void {
   })
 }
 
-function expiryContract(open: OpenFabric): void {
+function expiryContract(open: OpenBuckets): void {
   test('an expired entry is not there: for get, list, expect and delete', async (t) => {
     const { fabric, advance, now } = await open(t)
     const bucket = fabric.bucket('b')
@@ -154,7 +168,7 @@ function expiryContract(open: OpenFabric): void {
   })
 }
 
-function listContract(open: OpenFabric): void {
+function listContract(open: OpenBuckets): void {
   test('a list is in the order of UTF-8 bytes, by prefix, after a key, up to a limit', async (t) => {
     const { fabric } = await open(t)
     const bucket = fabric.bucket('b')
@@ -189,7 +203,7 @@ function listContract(open: OpenFabric): void {
   })
 }
 
-function watchContract(open: OpenFabric): void {
+function watchContract(open: OpenBuckets): void {
   test('a watch hears later changes under its prefix, in order, until it is ended', async (t) => {
     const { fabric } = await open(t)
     const bucket = fabric.bucket('b')

@@ -1,5 +1,6 @@
 /** Single host calls about the client, backends, fields and bodies: what each answers, status and value. */
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { test } from 'node:test'
 import type { ProgramRequest } from '#/core/ports.ts'
 import { buffer, type Call, callAll, load, out } from '#/engines/compute/call-sequence.fixture.ts'
@@ -15,7 +16,15 @@ const client: Partial<ProgramRequest> = {
     address: '2001:db8::7',
     port: 40_000,
     tls: { version: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256', serverName: 'shop.test' },
+    prints: {
+      hello: Buffer.from('a hello'),
+      random: undefined,
+      ja3: 'ada70206e40642a3e4461f35503241d5',
+      ja4: 't13d1516h2_8daaf6152771_e5627efa2ab1',
+      http2: '1:65536|15663105|0|m,a,s,p',
+    },
   },
+  httpVersion: '2',
   serverAddress: '192.0.2.2',
   received: ['Host', 'shop.test', 'X-Odd', '1'],
   headers: ['cdn-loop', 'rimward, other', 'x-odd', '1'],
@@ -24,13 +33,13 @@ const client: Partial<ProgramRequest> = {
 /** With the request's handle in `fastly_http_downstream`, without it in `fastly_http_req`. */
 const facts: readonly [name: string, status: number, value?: string][] = [
   ['client_request_id', ok, '00000000000000000123456789abcdef'],
-  ['client_h2_fingerprint', none],
-  ['client_oh_fingerprint', none],
+  ['client_h2_fingerprint', ok, '1:65536|15663105|0|m,a,s,p'],
+  ['client_oh_fingerprint', ok, createHash('sha256').update('host\0x-odd').digest('hex').slice(0, 32)],
   ['tls_cipher_openssl_name', ok, 'TLS_AES_128_GCM_SHA256'],
   ['tls_protocol', ok, 'TLSv1.3'],
-  ['tls_client_hello', none],
+  ['tls_client_hello', ok, 'a hello'],
   ['tls_raw_client_certificate', ok, ''],
-  ['tls_ja4', none],
+  ['tls_ja4', ok, 't13d1516h2_8daaf6152771_e5627efa2ab1'],
   ['compliance_region', ok, 'none'],
 ]
 const newer: readonly [name: string, status: number, value?: string][] = [
@@ -53,7 +62,7 @@ for (const module of ['fastly_http_downstream', 'fastly_http_req'] as const)
     const rest: [Call, number][] = [
       [[`${module}.downstream_client_ip_addr`, ...handle, { place: 'client', size: 16 }, out('client length')], ok],
       [[`${module}.downstream_server_ip_addr`, ...handle, { place: 'server', size: 16 }, out('server length')], ok],
-      [[`${module}.downstream_tls_ja3_md5`, ...handle, { place: 'ja3', size: 16 }, out('x')], none],
+      [[`${module}.downstream_tls_ja3_md5`, ...handle, { place: 'ja3', size: 16 }, out('ja3 length')], ok],
       [[`${module}.downstream_tls_client_cert_verify_result`, ...handle, out('certificate')], ok],
       [[`${module}.downstream_client_ddos_detected`, ...handle, out('ddos')], ok],
       [[`${module}.${names}`, ...handle, ...many('names')], ok],
@@ -98,6 +107,8 @@ for (const module of ['fastly_http_downstream', 'fastly_http_req'] as const)
       if (expected === ok) assert.equal(outcome.text(name, `${name} length`), value, name)
     assert.equal(Buffer.from(outcome.bytes('client')).toString('hex'), '20010db8000000000000000000000007')
     assert.deepEqual([outcome.u32('server length'), [...outcome.bytes('server').subarray(0, 4)]], [4, [192, 0, 2, 2]])
+    assert.equal(outcome.u32('ja3 length'), 16)
+    assert.equal(Buffer.from(outcome.bytes('ja3')).toString('hex'), 'ada70206e40642a3e4461f35503241d5')
     assert.equal(outcome.text('names', 'names length'), 'Host\0X-Odd\0')
     assert.deepEqual([outcome.u32('count'), outcome.u32('key'), outcome.u32('ddos')], [2, 0, 0])
     if (!older) assert.equal(outcome.u32('visits'), 1)

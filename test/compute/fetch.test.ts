@@ -8,10 +8,10 @@ import { type TestContext, test } from 'node:test'
 import type { TLSSocket } from 'node:tls'
 import { gzipSync } from 'node:zlib'
 import type { ProgramAnswer, ProgramRequest } from '#/core/ports.ts'
+import { selfSigned } from '#/edge/self-signed.fixture.ts'
 import { textOf } from '#/engines/compute/compute.fixture.ts'
 import { headerValue } from '#/http/header-list.ts'
 import { type BackendStage, compileScript, openBackends, openOrigin, type TestOrigin } from '../support/compute.ts'
-import { selfSigned } from '../support/self-signed.ts'
 
 const source = `
 import { CacheOverride } from 'fastly:cache-override'

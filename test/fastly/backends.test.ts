@@ -7,9 +7,9 @@ import type { AddressInfo, Server } from 'node:net'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { TLSSocket } from 'node:tls'
+import { selfSigned } from '#/edge/self-signed.fixture.ts'
 import { fastly } from '../support/fastly.ts'
 import { type RunningNode, startNode } from '../support/node.ts'
-import { selfSigned } from '../support/self-signed.ts'
 
 const host = 'tls.example.test'
 

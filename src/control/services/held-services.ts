@@ -1,20 +1,20 @@
 /** Services as the control plane holds them, and the sites that they are. */
-import { setImmediate } from 'node:timers/promises'
 import type { Lookups } from '#/core/delivery-rules.ts'
-import type { Bucket, Fabric, Revision } from '#/core/ports.ts'
+import type { Bucket, Fabric } from '#/core/ports.ts'
 import type { Program, Site } from '#/core/snapshot.ts'
-import { Refusal } from '../refusal.ts'
 import { buildProgramServiceSite, buildServiceProgram } from './service-program.ts'
-import { decodeService, encodeService, type ServiceRecord, type TableRecord } from './service-records.ts'
+import type { ServiceRecord, TableRecord } from './service-records.ts'
 
 export interface HeldTable {
   readonly record: TableRecord
-  readonly revision: Revision
+  /** Number of the change that made it what it is. */
+  readonly revision: number
 }
 
 export interface HeldService {
   readonly record: ServiceRecord
-  readonly revision: Revision
+  /** Number of the change that last touched it or one of its tables. */
+  readonly revision: number
   readonly tables: ReadonlyMap<string, HeldTable>
   /** Absent while no version is active. */
   readonly site: Site | undefined
@@ -112,39 +112,23 @@ function lookupsOf(live: Named, tables: ReadonlyMap<string, HeldTable>): Lookups
   return { tables: texts, lists }
 }
 
-/** Reads every service with its tables; `problem` is told of those that do not parse and are left out. */
-export async function loadServices(
-  buckets: ServiceBuckets,
+export function holdService(
+  record: ServiceRecord,
+  revision: number,
+  tables: ReadonlyMap<string, HeldTable>,
   suffix: string,
-  problem: (message: string) => void,
-): Promise<Map<string, HeldService>> {
-  const tables = new Map<string, Map<string, HeldTable>>()
-  for await (const { key, value, revision } of everything(buckets.tables)) {
-    const [service, id] = key.split('/') as [string, string]
-    const ofService = tables.get(service) ?? new Map<string, HeldTable>()
-    tables.set(service, ofService)
-    try {
-      ofService.set(id, { record: decodeService('table', value), revision })
-    } catch (error) {
-      problem(`table '${key}' is left out: ${(error as Error).message}`)
-    }
-  }
-  const services = new Map<string, HeldService>()
-  for await (const { key, value, revision } of everything(buckets.services)) {
-    try {
-      const record = decodeService('service', value)
-      const own = tables.get(key) ?? new Map<string, HeldTable>()
-      const site = buildServiceSite(record, own, suffix)
-      services.set(key, { record, revision, tables: own, site, program: buildProgramOf(record, own) })
-    } catch (error) {
-      problem(`service '${key}' is left out: ${(error as Error).message}`)
-    }
-  }
-  return services
+): HeldService {
+  const site = buildServiceSite(record, tables, suffix)
+  return { record, revision, tables, site, program: buildProgramOf(record, tables) }
 }
 
-/** The services after a change, with the revisions of before. */
-export function applyToServices(held: HeldServices, changes: readonly ServiceChange[], suffix: string): HeldServices {
+/** The services after a change, which has this number. */
+export function applyToServices(
+  held: HeldServices,
+  changes: readonly ServiceChange[],
+  suffix: string,
+  revision: number,
+): HeldServices {
   if (changes.length === 0) return held
   const next = new Map(held)
   for (const { id, record: given, tables: changed = [], removed } of changes) {
@@ -157,11 +141,10 @@ export function applyToServices(held: HeldServices, changes: readonly ServiceCha
     const tables = new Map(before?.tables)
     for (const { id: table, record: content } of changed)
       if (content === undefined) tables.delete(table)
-      else tables.set(table, { record: content, revision: tables.get(table)?.revision ?? 0 })
+      else tables.set(table, { record: content, revision })
     const same = before !== undefined && changed.length === 0 && sameSite(before.record, record)
-    const site = same ? before.site : buildServiceSite(record, tables, suffix)
-    const program = same ? before.program : buildProgramOf(record, tables)
-    next.set(id, { record, revision: before?.revision ?? 0, tables, site, program })
+    if (same) next.set(id, { ...before, record, revision })
+    else next.set(id, holdService(record, revision, tables, suffix))
   }
   return next
 }
@@ -178,58 +161,4 @@ export function sameSites(one: HeldServices, other: HeldServices): boolean {
     before.length === after.length &&
     before.every(({ site, program }, index) => site === after[index]!.site && program === after[index]!.program)
   )
-}
-
-/** Writes under compare-and-set; returns the services with their new revisions. Throws a `Refusal` (`conflict`). */
-export async function writeServices(
-  buckets: ServiceBuckets,
-  before: HeldServices,
-  next: HeldServices,
-  changes: readonly ServiceChange[],
-): Promise<HeldServices> {
-  if (changes.length === 0) return next
-  const written = new Map(next)
-  for (const { id, record, tables: changed = [], removed } of changes) {
-    const old = before.get(id)
-    const tables = new Map(next.get(id)?.tables)
-    const gone = removed ? [...(old?.tables.keys() ?? [])].map((table) => ({ id: table, record: undefined })) : changed
-    for (const { id: table, record: content } of gone) {
-      const expect = old?.tables.get(table)?.revision ?? 0
-      const revision = await writeOne(buckets.tables, `${id}/${table}`, expect, content && encodeService(content))
-      if (content !== undefined) tables.set(table, { record: content, revision })
-    }
-    const held = next.get(id)
-    if (held === undefined) {
-      await writeOne(buckets.services, id, old?.revision ?? 0, undefined)
-      continue
-    }
-    const expect = old?.revision ?? 0
-    const revision =
-      record === undefined ? expect : await writeOne(buckets.services, id, expect, encodeService(held.record))
-    written.set(id, { ...held, revision, tables })
-  }
-  return written
-}
-
-async function writeOne(bucket: Bucket, key: string, expect: Revision, value: Uint8Array | undefined) {
-  if (value === undefined) {
-    if (expect !== 0) await bucket.delete(key, { expect })
-    return 0
-  }
-  const revision = await bucket.put(key, value, { expect })
-  if (revision === undefined)
-    throw new Refusal('conflict', `'${key}' was changed by somebody else at the same time. Try again.`)
-  return revision
-}
-
-async function* everything(bucket: Bucket) {
-  const page = 1000
-  let after = ''
-  while (true) {
-    const entries = await bucket.list({ limit: page, ...(after !== '' && { after }) })
-    yield* entries
-    if (entries.length < page) return
-    after = entries.at(-1)!.key
-    await setImmediate()
-  }
 }

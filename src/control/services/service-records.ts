@@ -160,12 +160,19 @@ export type NetworkTable = Extract<TableRecord, { kind: 'networks' }>
 
 const kinds = { service, version, table }
 
-/** Throws an Error that says what does not fit; a service whose rules do not compile does not fit. */
 export function decodeService<Kind extends keyof typeof kinds>(
   kind: Kind,
   bytes: Uint8Array,
 ): z.infer<(typeof kinds)[Kind]> {
-  const read = kinds[kind].safeParse(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)))
+  return parseService(kind, JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)))
+}
+
+/** Throws an Error that says what does not fit; a service whose rules do not compile does not fit. */
+export function parseService<Kind extends keyof typeof kinds>(
+  kind: Kind,
+  value: unknown,
+): z.infer<(typeof kinds)[Kind]> {
+  const read = kinds[kind].safeParse(value)
   if (!read.success) throw new Error(z.prettifyError(read.error).replaceAll('\n', ' '))
   const data = read.data as z.infer<(typeof kinds)[Kind]>
   if ('live' in data && data.live !== undefined) compileRules(data.live.rules)

@@ -191,15 +191,29 @@ export function hostnamesOf(
 async function addVersion(office: ServiceOffice, id: string, comment: string, parts: readonly ServicePart[]) {
   const { record } = office.held(id)
   const now = office.clock()
-  const number = (record.versions.at(-1)?.number ?? 0) + 1
+  const number = await addParts(office, id, (record.versions.at(-1)?.number ?? 0) + 1, parts)
   const fallen = record.versions.filter((one) => one.number !== record.active).slice(0, tooMany(office, record))
   const head = { number, comment, locked: false, createdAt: now, modifiedAt: now }
-  // What the end of the process left of a version without a head is written over.
-  await office.versions.edit(id, number, () => ({ parts, result: undefined }))
   const versions = [...record.versions.filter((one) => !fallen.includes(one)), head]
-  await office.write({ id, record: { ...record, modifiedAt: now, versions } })
+  try {
+    await office.write({ id, record: { ...record, modifiedAt: now, versions } })
+  } catch (error) {
+    await office.versions.drop(id, [{ number }])
+    throw error
+  }
   await office.versions.drop(id, fallen)
   return head
+}
+
+/** Another control plane may be adding a version too, and a crash may have left one without a head: the next number then. */
+async function addParts(office: ServiceOffice, id: string, first: number, parts: readonly ServicePart[]) {
+  for (let number = first; ; number++)
+    try {
+      await office.versions.add(id, number, parts)
+      return number
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.code !== 'conflict' || number > first + 20) throw error
+    }
 }
 
 /** How many of the oldest versions fall off, so that one more fits. */
@@ -213,10 +227,13 @@ async function changeHead(
   number: number,
   change: (head: ServiceVersionHead) => ServiceVersionHead,
 ): Promise<ServiceVersionHead> {
-  const { record } = office.held(id)
-  const changed = { ...change(headOf(record, number)), modifiedAt: office.clock() }
-  await office.write({ id, record: withHead(record, changed) })
-  return changed
+  const now = office.clock()
+  const changed = () => ({ ...change(headOf(office.held(id).record, number)), modifiedAt: now })
+  // Parts may be written by now: this must not begin anew when others changed the service too.
+  await office.ledger.commit(() => ({ services: [{ id, record: withHead(office.held(id).record, changed()) }] }), {
+    fresh: true,
+  })
+  return headOf(office.held(id).record, number)
 }
 
 export function withHead(record: ServiceRecord, head: ServiceVersionHead): ServiceRecord {

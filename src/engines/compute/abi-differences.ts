@@ -12,12 +12,8 @@ export const abiRefusals: Readonly<Record<string, string>> = {
 const nothingKnown = 'nothing is known: `none`'
 /** Of the client, in both modules that ask for them. */
 const clientDifferences: Readonly<Record<string, string>> = {
-  client_h2_fingerprint: nothingKnown,
-  client_oh_fingerprint: nothingKnown,
+  client_oh_fingerprint: 'of the names of header fields in their order; how Fastly makes its own is not public',
   client_ddos_detected: 'always 0',
-  tls_client_hello: nothingKnown,
-  tls_ja3_md5: nothingKnown,
-  tls_ja4: nothingKnown,
   tls_raw_client_certificate: 'no client is asked for a certificate: `none`',
   tls_client_cert_verify_result: 'no client is asked for a certificate: `certificate missing`',
   compliance_region: 'always `none`',

@@ -3,6 +3,7 @@ import type { CoreCache } from '#/core/core-cache.ts'
 import type { SharedCache } from '#/core/ports.ts'
 import { cacheCalls } from './host-cache.ts'
 import type { HostCalls } from './host-calls.ts'
+import { clientCalls } from './host-client.ts'
 import { type FactParts, factCalls } from './host-facts.ts'
 import { type FetchCallsOptions, fetchCalls } from './host-fetch.ts'
 import { type LogParts, logCalls } from './host-logs.ts'
@@ -18,6 +19,7 @@ export interface ComputeHostOptions extends Omit<FetchCallsOptions, 'egress'> {
 
 export function computeHostCalls({ cache, data, ...options }: ComputeHostOptions): HostCalls {
   return {
+    ...clientCalls,
     ...fetchCalls({ ...options, egress: cache }),
     ...cacheCalls({ ...options, core: cache.core, purge: (wishes) => cache.purge(wishes) }),
     ...(data && dataCalls(data)),

@@ -14,10 +14,6 @@ export interface ClientFacts {
     readonly version: string
     readonly cipher: string
     readonly serverName?: string
-    /** Raw ClientHello, base64. */
-    readonly clientHello?: string
-    readonly ja3?: string
-    readonly ja4?: string
   }
 }
 

@@ -4,12 +4,12 @@
  */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { EdgeError } from '#/core/errors.ts'
+import { checkEntry } from '#/core/check-entry.ts'
 import type { Limits } from '#/core/limits.ts'
+import { createListeners } from '#/core/listeners.ts'
 import type { Bucket, Change, Entry, Fabric, Lease } from '#/core/ports.ts'
 import type { Clock } from '#/core/units.ts'
 import { openBlobs } from './blobs.ts'
-import { createListeners } from './listeners.ts'
 import { lockFolder } from './lock.ts'
 import { openReader, type Reader } from './reader.ts'
 import { syncFolder } from './sync-folder.ts'
@@ -110,7 +110,7 @@ function createBucket({ name, writer, reader, watchers, clock, limits }: BucketP
     get: async (key) => reader.get(name, key, clock()),
     list: async (options) => reader.list(name, options, clock()),
     async put(key, bytes, { expect, expiresAt } = {}) {
-      checkSize(key, bytes, limits)
+      checkEntry(key, bytes, limits)
       // A copy: the caller may go on writing into its bytes, and only a view's own bytes should cross to the thread.
       const value = new Uint8Array(bytes)
       const revision = await writer.submit({ kind: 'put', bucket: name, key, value, expect, expiresAt })
@@ -126,20 +126,6 @@ function createBucket({ name, writer, reader, watchers, clock, limits }: BucketP
     },
     watch: (prefix, listener) => watchers.add(`${name}\0${prefix}`, ({ change }) => listener(change)),
   }
-}
-
-function checkSize(key: string, value: Uint8Array, limits: Limits): void {
-  const keyBytes = Buffer.byteLength(key)
-  if (keyBytes === 0) throw new EdgeError('bad_request', 'A key of the fabric is never empty.')
-  // Two different strings would otherwise become the same bytes: U+FFFD stands for each lone surrogate.
-  if (!key.isWellFormed()) throw new EdgeError('bad_request', 'The key is not well-formed Unicode.')
-  if (keyBytes > limits.fabricKeyBytes)
-    throw new EdgeError('body_too_large', `The key has ${keyBytes} bytes, more than ${limits.fabricKeyBytes}.`)
-  if (value.byteLength > limits.fabricValueBytes)
-    throw new EdgeError(
-      'body_too_large',
-      `The value has ${value.byteLength} bytes, more than ${limits.fabricValueBytes}.`,
-    )
 }
 
 function warn(error: unknown): void {

@@ -2,8 +2,10 @@
  * What the writing thread does, one operation at a time, inside a transaction. Pure of threads: given a database.
  */
 import type { DatabaseSync } from 'node:sqlite'
+import type { CommitTarget } from '#/core/group-commit.ts'
 import type { Revision } from '#/core/ports.ts'
 import type { EpochMs, Milliseconds } from '#/core/units.ts'
+import { openForWriting } from './schema.ts'
 
 export type Operation =
   | {
@@ -20,76 +22,36 @@ export type Operation =
   | { readonly kind: 'renew'; readonly name: string; readonly epoch: number; readonly ttl: Milliseconds }
   | { readonly kind: 'release'; readonly name: string; readonly epoch: number }
 
-/** `answer`: a revision, an epoch, or 1; 0 says that the condition did not hold. */
-export type Outcome = { readonly ok: true; readonly answer: number } | Failure
+/** A revision, an epoch, or 1; 0 says that the condition did not hold. */
+export type Answer = number
 
-interface Failure {
-  readonly ok: false
-  readonly full: boolean
-  readonly message: string
+export interface WriterData {
+  readonly file: string
+  readonly limitBytes: number
 }
 
 /** Expired rows removed with each transaction: more than one write can add, so they never pile up. */
 const expiredPerWrite = 2
 
-/** Runs a batch as one transaction; when that fails, each operation in its own, so that one bad write harms no other. */
-export function createBatchRunner(database: DatabaseSync): (now: EpochMs, batch: readonly Operation[]) => Outcome[] {
+/** Opens the database for the writing thread. */
+export function open({ file, limitBytes }: WriterData): CommitTarget<Operation, Answer> {
+  const database = openForWriting(file, limitBytes)
   const readRevision = database.prepare(`SELECT value FROM counters WHERE name = 'revision'`)
   const saveRevision = database.prepare(`UPDATE counters SET value = ? WHERE name = 'revision'`)
   const expire = database.prepare(
     `DELETE FROM entries WHERE rowid IN (SELECT rowid FROM entries WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)`,
   )
   const apply = createApply(database)
-
-  function transact(now: EpochMs, batch: readonly Operation[]): Outcome[] {
-    database.exec('BEGIN IMMEDIATE')
-    try {
+  return {
+    database,
+    apply(batch, now) {
       const before = Number(readRevision.get()!.value)
       let revision = before
       const answers = batch.map((operation) => apply(operation, now, () => ++revision))
       if (revision !== before) saveRevision.run(revision)
       expire.run(now, batch.length * expiredPerWrite)
-      database.exec('COMMIT')
-      return answers.map((answer) => ({ ok: true, answer }))
-    } catch (error) {
-      // A full disk may have rolled back by itself (https://sqlite.org/lang_transaction.html §3).
-      if (database.isTransaction) database.exec('ROLLBACK')
-      throw error
-    }
-  }
-
-  return (now, batch) => {
-    try {
-      return transact(now, batch)
-    } catch (error) {
-      const failed = failure(error)
-      if (failed.full) makeRoom(database)
-      if (batch.length === 1) return [failed]
-    }
-    return batch.map((operation) => {
-      try {
-        return transact(now, [operation])[0]!
-      } catch (error) {
-        return failure(error)
-      }
-    })
-  }
-}
-
-/** SQLITE_FULL, SQLITE_IOERR_WRITE and SQLITE_IOERR_SHMSIZE: what a full file system shows as. */
-const fullCodes = [13, 778, 4874]
-
-function failure(error: unknown): Failure {
-  const { errcode, message } = error as { errcode?: number; message: string }
-  return { ok: false, full: fullCodes.includes(errcode ?? 0), message }
-}
-
-/** Empties the write-ahead log into the database, as far as the disk allows: what comes next may fit there. */
-function makeRoom(database: DatabaseSync): void {
-  try {
-    database.exec('PRAGMA wal_checkpoint(TRUNCATE)')
-  } catch {
-    // The disk is still full; the next write says so to whoever asks for it.
+      return answers
+    },
   }
 }
 

@@ -1,113 +1,21 @@
-/**
- * Group commit: whatever is asked for while one transaction runs goes into the next, so that many acknowledgements share
- * one fsync.
- */
-import { once } from 'node:events'
-import { Worker } from 'node:worker_threads'
-import { EdgeError } from '#/core/errors.ts'
+/** The fabric's writing thread. */
+import type { GroupCommit } from '#/core/group-commit.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Clock } from '#/core/units.ts'
-import type { Operation, Outcome } from './operations.ts'
-import type { WriterData, WriterMessage } from './writer.thread.ts'
+import { openGroupCommit } from './group-commit.ts'
+import type { Answer, Operation, WriterData } from './operations.ts'
 
-export interface Writer {
-  /** Resolves after the COMMIT that holds it. Rejects with `storage_full`, `overloaded` or `internal`. */
-  submit(operation: Operation): Promise<number>
-  /** Finishes what was submitted. */
-  close(): Promise<void>
-}
+export type Writer = GroupCommit<Operation, Answer>
 
-interface Pending {
-  readonly operation: Operation
-  readonly bytes: number
-  readonly resolve: (answer: number) => void
-  readonly reject: (error: Error) => void
-}
-
-/** What an operation costs in memory besides its value, roughly. */
-const overheadBytes = 512
-
-/** Starts the writing thread; rejects when the database cannot be opened. `now` is read once for each batch. */
-export async function openWriter(file: string, clock: Clock, limits: Limits): Promise<Writer> {
-  const workerData: WriterData = { file, limitBytes: limits.fabricBytes }
-  const worker = new Worker(new URL('./writer.thread.ts', import.meta.url), { workerData, name: 'fabric' })
-  await once(worker, 'message')
-  const exited = once(worker, 'exit')
-
-  let queue: Pending[] = []
-  let queuedBytes = 0
-  let running: readonly Pending[] = []
-  let pumping = false
-  let ended: Error | undefined
-  let idle: (() => void) | undefined
-
-  function pump(): void {
-    pumping = false
-    if (running.length > 0) return
-    if (queue.length === 0) {
-      idle?.()
-      return
-    }
-    running = queue.slice(0, limits.fabricBatch)
-    queue = queue.slice(limits.fabricBatch)
-    const message: WriterMessage = { now: clock(), batch: running.map((pending) => pending.operation) }
-    worker.postMessage(message)
-  }
-
-  function settle(pending: Pending, outcome: Outcome): void {
-    queuedBytes -= pending.bytes
-    if (outcome.ok) pending.resolve(outcome.answer)
-    else {
-      const detail = `The fabric could not write to its database: ${outcome.message}.`
-      pending.reject(new EdgeError(outcome.full ? 'storage_full' : 'internal', detail))
-    }
-  }
-
-  worker.on('message', (outcomes: readonly Outcome[]) => {
-    const done = running
-    running = []
-    // The disk gets its next batch before anybody hears of the last one.
-    pump()
-    done.forEach((pending, index) => {
-      settle(pending, outcomes[index]!)
-    })
+/** Rejects when the database cannot be opened. */
+export function openWriter(file: string, clock: Clock, limits: Limits): Promise<Writer> {
+  const data: WriterData = { file, limitBytes: limits.fabricBytes }
+  return openGroupCommit({
+    module: new URL('./operations.ts', import.meta.url),
+    data,
+    name: 'fabric',
+    sizeOf: (operation) => (operation.kind === 'put' ? operation.value.byteLength : 0),
+    clock,
+    limits,
   })
-
-  worker.on('error', (error: Error) => {
-    ended = error
-    const lost = [...running, ...queue]
-    queue = []
-    running = []
-    for (const pending of lost)
-      settle(pending, { ok: false, full: false, message: `the writing thread ended: ${error.message}` })
-    idle?.()
-  })
-
-  return {
-    submit(operation) {
-      if (ended !== undefined)
-        return Promise.reject(new EdgeError('internal', 'The fabric is closed.', { cause: ended }))
-      const bytes = overheadBytes + (operation.kind === 'put' ? operation.value.byteLength : 0)
-      if (queuedBytes + bytes > limits.fabricQueueBytes)
-        return Promise.reject(new EdgeError('overloaded', 'More writes are waiting for the disk than may wait.'))
-      queuedBytes += bytes
-      return new Promise((resolve, reject) => {
-        queue.push({ operation, bytes, resolve, reject })
-        if (pumping) return
-        pumping = true
-        queueMicrotask(pump)
-      })
-    },
-    async close() {
-      if (ended !== undefined) return void (await exited)
-      ended = new Error('closed')
-      if (queue.length + running.length > 0) {
-        const { promise, resolve } = Promise.withResolvers<void>()
-        idle = resolve
-        await promise
-      }
-      worker.postMessage('close')
-      await exited
-    },
-  }
 }

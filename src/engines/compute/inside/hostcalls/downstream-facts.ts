@@ -1,4 +1,5 @@
 /** What is known of the client and its request, whichever import module asks. */
+import { createHash } from 'node:crypto'
 import { isIP } from 'node:net'
 import type { ClientFacts } from '../../protocol.ts'
 import type { Hostcall, HostcallResult } from '../hostcall.ts'
@@ -37,6 +38,28 @@ function text(read: (client: ClientFacts, sandbox: Sandbox) => string | undefine
   }
 }
 
+type Print = 'hello' | 'ja3' | 'ja4' | 'http2'
+
+const md5Bytes = 16
+
+/** The node works it out for who asks: with each request it would cost all programs more than the few that want it. */
+function givePrint(sandbox: Sandbox, print: Print, where: Where): HostcallResult {
+  if (print !== 'http2' && sandbox.run.client.tls === undefined) return status.none
+  return sandbox.line.call({ do: 'client.print', run: sandbox.run.run, print }, null).reply.then(
+    ({ body }) => {
+      if (!(body instanceof Uint8Array)) return status.none
+      sandbox.memory.give(body, ...where)
+      return status.ok
+    },
+    () => status.error,
+  )
+}
+
+/** 32 hex digits for names of fields in their order, however they are capitalised. */
+function namesPrint(names: readonly string[]): string {
+  return createHash('sha256').update(names.join('\0').toLowerCase()).digest('hex').slice(0, 32)
+}
+
 const unknown: Hostcall = () => status.none
 const no: Hostcall = (sandbox, out: number) => sandbox.memory.u32(out, 0)
 
@@ -48,6 +71,15 @@ const requestIdLength = 32
 
 /** OpenSSL's names of versions, as programs get them. */
 const protocols: Readonly<Record<string, string>> = { TLSv1: 'TLSv1', 'TLSv1.1': 'TLSv1.1' }
+
+/** Those that ask the node. */
+export const waitingFacts: readonly string[] = [
+  'downstream_client_h2_fingerprint',
+  'downstream_tls_client_hello',
+  'downstream_tls_ja3_md5',
+  'downstream_tls_ja4',
+  'fastly_key_is_valid',
+]
 
 /** By their names in `fastly_http_downstream`, without the request's handle that stands first there. */
 export const downstreamFacts: Readonly<Record<string, Hostcall>> = {
@@ -61,18 +93,14 @@ export const downstreamFacts: Readonly<Record<string, Hostcall>> = {
     giveAddress(sandbox, sandbox.run.client.address, pointer, written),
   downstream_server_ip_addr: (sandbox, pointer: number, written: number) =>
     giveAddress(sandbox, sandbox.run.client.serverAddress, pointer, written),
-  downstream_client_h2_fingerprint: unknown,
+  downstream_client_h2_fingerprint: (sandbox, ...where: Where) =>
+    sandbox.run.client.httpVersion === '2' ? givePrint(sandbox, 'http2', where) : status.none,
   downstream_client_request_id: text((_client, { run }) => run.requestId.padStart(requestIdLength, '0')),
-  downstream_client_oh_fingerprint: unknown,
+  downstream_client_oh_fingerprint: text((_client, { run }) => namesPrint(run.originalNames)),
   downstream_client_ddos_detected: no,
   downstream_tls_cipher_openssl_name: text(({ tls }) => tls?.cipher),
   downstream_tls_protocol: text(({ tls }) => tls && (protocols[tls.version] ?? tls.version)),
-  downstream_tls_client_hello(sandbox, ...where: Where) {
-    const hello = sandbox.run.client.tls?.clientHello
-    if (hello === undefined) return status.none
-    sandbox.memory.give(Buffer.from(hello, 'base64'), ...where)
-    return status.ok
-  },
+  downstream_tls_client_hello: (sandbox, ...where: Where) => givePrint(sandbox, 'hello', where),
   // No client is asked for a certificate: of a connection with TLS it is empty.
   downstream_tls_raw_client_certificate: text(({ tls }) => tls && ''),
   downstream_tls_client_cert_verify_result(sandbox, out: number) {
@@ -81,14 +109,9 @@ export const downstreamFacts: Readonly<Record<string, Hostcall>> = {
     return status.ok
   },
   downstream_tls_client_servername: text(({ tls }) => tls?.serverName),
-  downstream_tls_ja3_md5(sandbox, pointer: number, written: number) {
-    const ja3 = sandbox.run.client.tls?.ja3
-    if (ja3 === undefined) return status.none
-    sandbox.memory.write(pointer, Buffer.from(ja3, 'hex'))
-    sandbox.memory.u32(written, 16)
-    return status.ok
-  },
-  downstream_tls_ja4: text(({ tls }) => tls?.ja4),
+  downstream_tls_ja3_md5: (sandbox, pointer: number, written: number) =>
+    givePrint(sandbox, 'ja3', [pointer, md5Bytes, written]),
+  downstream_tls_ja4: (sandbox, ...where: Where) => givePrint(sandbox, 'ja4', where),
   downstream_compliance_region: text(() => 'none'),
   fastly_key_is_valid(sandbox, out: number) {
     return sandbox.line.call({ do: 'key-is-valid', run: sandbox.run.run }, null).reply.then(

@@ -4,7 +4,7 @@ import type { Hostcall, HostcallModule } from '../hostcall.ts'
 import { GuestRequest } from '../messages.ts'
 import type { Sandbox } from '../sandbox.ts'
 import { refuse, status } from '../status.ts'
-import { downstreamFacts } from './downstream-facts.ts'
+import { downstreamFacts, waitingFacts } from './downstream-facts.ts'
 
 /** Each fact, of the request that a handle names: only of the client's. */
 function ofRequest(fact: Hostcall): Hostcall {
@@ -30,7 +30,7 @@ function visits(sandbox: Sandbox, out: number): void {
 
 export const httpDownstream: HostcallModule = {
   name: 'fastly_http_downstream',
-  waits: new Set(['fastly_key_is_valid']),
+  waits: new Set(waitingFacts),
   calls: {
     ...Object.fromEntries(Object.entries(downstreamFacts).map(([name, fact]) => [name, ofRequest(fact)])),
     downstream_visits_this_service: visits,

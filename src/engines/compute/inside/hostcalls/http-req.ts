@@ -3,6 +3,7 @@ import type { HostcallModule } from '../hostcall.ts'
 import { GuestRequest } from '../messages.ts'
 import type { Sandbox } from '../sandbox.ts'
 import { refuse, status } from '../status.ts'
+import { waitingFacts } from './downstream-facts.ts'
 import { registerDynamicBackend } from './dynamic-backend.ts'
 import { fieldCalls } from './fields-calls.ts'
 import { handOverCalls, handOverWaits } from './hand-over.ts'
@@ -26,7 +27,7 @@ const method = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/
 
 export const httpReq: HostcallModule = {
   name: 'fastly_http_req',
-  waits: new Set([...sendWaits, ...handOverWaits, 'register_dynamic_backend', 'fastly_key_is_valid']),
+  waits: new Set([...sendWaits, ...handOverWaits, ...waitingFacts, 'register_dynamic_backend']),
   calls: {
     ...sendCalls,
     ...requestSettings,

@@ -1,0 +1,135 @@
+/** The state of the platform's configuration, how a change alters it, and the Snapshot that it makes. Pure. */
+import type { DomainCacheRules } from '#/core/cache-settings.ts'
+import type { Program, ProgramName, Site, Snapshot } from '#/core/snapshot.ts'
+import { buildOriginSite, buildProgram, buildProgramSite } from './build-snapshot.ts'
+import { applyToDomains, type DomainChange, type HeldDomains, servedRules, withDomainRules } from './domain-rules.ts'
+import { applyToPlacements, createPlaced, type HeldPlacements, type PlacementChange } from './placements.ts'
+import type { ProgramRecord, SiteRecord, VersionRecord } from './records.ts'
+import { applyToServices, type HeldServices, type ServiceChange } from './services/held-services.ts'
+
+/** Number of the change that last touched something; 0 for what was there before changes were numbered. */
+export type ChangeNumber = number
+
+/** A program as the control plane holds it: its record, and the versions that serve. */
+export interface Held {
+  readonly record: ProgramRecord
+  readonly revision: ChangeNumber
+  readonly serving: ReadonlyMap<string, VersionRecord>
+  readonly program: Program
+  readonly site: Site | undefined
+}
+
+export interface HeldSite {
+  readonly record: SiteRecord
+  readonly revision: ChangeNumber
+  readonly site: Site
+}
+
+export interface State {
+  readonly programs: ReadonlyMap<ProgramName, Held>
+  readonly sites: ReadonlyMap<string, HeldSite>
+  /** By id. */
+  readonly services: HeldServices
+  readonly domains: HeldDomains
+  readonly placements: HeldPlacements
+}
+
+/** What a decision writes; `undefined` in place of a record removes it. `serving` must hold the rollout's versions. */
+export interface Change {
+  readonly programs?: readonly {
+    readonly name: ProgramName
+    readonly record: ProgramRecord | undefined
+    readonly serving?: ReadonlyMap<string, VersionRecord>
+  }[]
+  readonly sites?: readonly { readonly name: string; readonly record: SiteRecord | undefined }[]
+  readonly services?: readonly ServiceChange[]
+  readonly domains?: readonly DomainChange[]
+  readonly placements?: readonly PlacementChange[]
+}
+
+/** `hostnameSuffix` is the domain below which programs have names, e.g. `localhost`. */
+export interface Fold {
+  hold(record: ProgramRecord, revision: ChangeNumber, serving: ReadonlyMap<string, VersionRecord>): Held
+  holdSite(record: SiteRecord, revision: ChangeNumber): HeldSite
+  apply(state: State, change: Change, revision: ChangeNumber): State
+  /** What did not change is the same object as in the Snapshot before. */
+  build(revision: ChangeNumber, state: State): Snapshot
+}
+
+export function createFold(hostnameSuffix: string): Fold {
+  const withRules = createRuled()
+  const withPlacements = createPlaced()
+
+  const hold: Fold['hold'] = (record, revision, serving) => ({
+    record,
+    revision,
+    serving,
+    program: buildProgram(record, serving),
+    site: buildProgramSite(record, hostnameSuffix),
+  })
+  const holdSite: Fold['holdSite'] = (record, revision) => ({
+    record,
+    revision,
+    site: buildOriginSite(record, hostnameSuffix),
+  })
+
+  return {
+    hold,
+    holdSite,
+    apply(state, change, revision) {
+      const programs = change.programs === undefined ? state.programs : new Map(state.programs)
+      const sites = change.sites === undefined ? state.sites : new Map(state.sites)
+      for (const { name, record, serving } of change.programs ?? []) {
+        if (record === undefined) (programs as Map<ProgramName, Held>).delete(name)
+        else {
+          const versions = serving ?? programs.get(name)?.serving ?? new Map()
+          ;(programs as Map<ProgramName, Held>).set(name, hold(record, revision, versions))
+        }
+      }
+      for (const { name, record } of change.sites ?? [])
+        if (record === undefined) (sites as Map<string, HeldSite>).delete(name)
+        else (sites as Map<string, HeldSite>).set(name, holdSite(record, revision))
+      const services = applyToServices(state.services, change.services ?? [], hostnameSuffix, revision)
+      const domains = applyToDomains(state.domains, change.domains ?? [], revision)
+      const placements = applyToPlacements(state.placements, change.placements ?? [], revision)
+      return { programs, sites, services, domains, placements }
+    },
+    build(revision, state) {
+      const programs = new Map<ProgramName, Program>()
+      const sites: Site[] = []
+      for (const held of state.programs.values()) {
+        programs.set(held.record.name, held.program)
+        if (held.site !== undefined) sites.push(held.site)
+      }
+      const { cacheRules, ruled } = withRules(state.domains)
+      for (const held of state.sites.values()) sites.push(ruled(held.site))
+      for (const { site, program } of state.services.values()) {
+        if (site !== undefined) sites.push(site)
+        if (program !== undefined) programs.set(program.name, program)
+      }
+      const unplaced = { revision, programs, sites, ...(cacheRules !== undefined && { cacheRules }) }
+      return withPlacements(unplaced, state.placements, state.services)
+    },
+  }
+}
+
+/** Sites with the rules of domains around them, made once for each site until the rules change. */
+function createRuled() {
+  let of: HeldDomains | undefined
+  let cacheRules: readonly DomainCacheRules[] | undefined
+  let made = new WeakMap<Site, Site>()
+  function ruled(site: Site): Site {
+    if (cacheRules === undefined) return site
+    const known = made.get(site) ?? withDomainRules(site, cacheRules)
+    made.set(site, known)
+    return known
+  }
+  return (domains: HeldDomains) => {
+    if (domains !== of) {
+      of = domains
+      cacheRules = servedRules(domains)
+      made = new WeakMap()
+    }
+    return { cacheRules, ruled }
+  }
+}

@@ -1,0 +1,88 @@
+/** What lies where, told by the streams themselves: for `rimward audit`. */
+import { scan } from './consume.ts'
+import type { Line } from './line.ts'
+import { isLive, readHead, type StoredMessage } from './message.ts'
+import { fromToken, type Names } from './names.ts'
+import type { StreamInfo } from './streams.ts'
+
+export interface StreamPlace {
+  readonly stream: string
+  /** Countries that may hold it; absent: anywhere. */
+  readonly within?: readonly string[]
+  /** Tags that each of its servers has. */
+  readonly tags: readonly string[]
+  /** Names of the servers that hold a copy; empty where NATS does not say. */
+  readonly servers: readonly { readonly name: string; readonly leader: boolean; readonly offline: boolean }[]
+  readonly copies: number
+  /** On disk, of one copy, with what is still kept of older versions. */
+  readonly bytes: number
+  readonly messages: number
+  /** What stands in it now, by bucket (`blobs` for blobs), with the parts of large values. */
+  readonly buckets: readonly { readonly name: string; readonly records: number; readonly bytes: number }[]
+}
+
+export async function describeStreams(line: Line, names: Names): Promise<readonly StreamPlace[]> {
+  const places: StreamPlace[] = []
+  for (const name of await streamNames(line, names)) {
+    const info = await line.call<StreamInfo>(`STREAM.INFO.${name}`)
+    if (info !== undefined) places.push(await describe(line, names, info))
+  }
+  return places
+}
+
+async function streamNames(line: Line, names: Names): Promise<string[]> {
+  const found: string[] = []
+  for (;;) {
+    const page = await line.call<{ streams?: string[] | null; total: number }>('STREAM.NAMES', { offset: found.length })
+    const streams = page?.streams ?? []
+    found.push(...streams)
+    if (streams.length === 0 || found.length >= (page?.total ?? 0)) break
+  }
+  const ours = (name: string) => name === names.stream || name.startsWith(`${names.stream}-`)
+  return found.filter(ours).sort()
+}
+
+async function describe(line: Line, names: Names, { config, state, cluster }: StreamInfo): Promise<StreamPlace> {
+  const within = /^within (.+)$/.exec(config.description ?? '')?.[1]?.split(',')
+  const servers = [
+    ...(cluster?.leader === undefined ? [] : [{ name: cluster.leader, leader: true, offline: false }]),
+    ...(cluster?.replicas ?? []).map(({ name, offline = false }) => ({ name, leader: false, offline })),
+  ]
+  return {
+    stream: config.name,
+    ...(within && { within }),
+    tags: config.placement?.tags ?? [],
+    servers,
+    copies: config.num_replicas,
+    bytes: state.bytes,
+    messages: state.messages,
+    buckets: await countBuckets(line, names, config.name),
+  }
+}
+
+async function countBuckets(line: Line, names: Names, stream: string): Promise<StreamPlace['buckets']> {
+  const counts = new Map<string, { records: number; bytes: number }>()
+  for (const message of await scan(line, stream, '>', { headersOnly: true })) {
+    const name = ownerOf(names, stream, message.subject)
+    const count = counts.get(name) ?? { records: 0, bytes: 0 }
+    counts.set(name, count)
+    count.bytes += Number(message.headers.get('Nats-Msg-Size') ?? 0)
+    if (isRecord(names, message)) count.records++
+  }
+  return [...counts].map(([name, count]) => ({ name, ...count })).sort((one, other) => (one.name < other.name ? -1 : 1))
+}
+
+/** `platform.b.BUCKET.KEY`, `platform.in.PLACE.p.BUCKET.ID.n`, `platform.o.h.HASH`, and what is the fabric's own. */
+function ownerOf(names: Names, stream: string, subject: string): string {
+  if (stream === names.blobStream) return 'blobs'
+  const tokens = subject.slice(names.stream.length + 1).split('.')
+  const [kind, owner = ''] = tokens[0] === 'in' ? tokens.slice(2) : tokens
+  if (kind === 'b' || kind === 'p') return fromToken(owner)
+  return { l: '(leases)', w: '(placements)', a: '(signs of life)' }[kind ?? ''] ?? '(other)'
+}
+
+function isRecord(names: Names, message: StoredMessage): boolean {
+  const parts = [names.anywhere.parts, names.blobs.parts].some((root) => message.subject.startsWith(`${root}.`))
+  if (parts || /^[^.]+\.in\.[^.]+\.p\./.test(message.subject)) return false
+  return isLive(readHead(message), 0)
+}

@@ -1,0 +1,140 @@
+/** The connection: who we are, over what, and what it says when that does not work. */
+import { readFile } from 'node:fs/promises'
+import {
+  type Authenticator,
+  AuthorizationError,
+  connect,
+  credsAuthenticator,
+  type NatsConnection,
+  nkeyAuthenticator,
+  nkeys,
+  PermissionViolationError,
+  type TlsOptions,
+} from '@nats-io/transport-node'
+import { EdgeError } from '#/core/errors.ts'
+import type { Limits } from '#/core/limits.ts'
+
+export interface NatsServers {
+  /** `nats://host:4222` or `tls://host:4222`; others of a cluster are learned from the first that answers. */
+  readonly servers: readonly string[]
+  /** A file of credentials (`.creds`), or one that holds an nkey's seed. */
+  readonly credentialsFile?: string
+  /** Paths of PEM files. Any of them, or a `tls:` address, makes TLS a must. */
+  readonly tls?: { readonly caFile?: string; readonly certFile?: string; readonly keyFile?: string }
+}
+
+/** The oldest release with what is asked for here: consumers whose filter stands in the subject of their making. */
+const oldest = [2, 9, 0]
+
+export interface Connected {
+  readonly connection: NatsConnection
+  readonly inboxPrefix?: string
+}
+
+/** Rejects within `natsConnectMs` for each server, naming it and what is wrong; nothing is left open then. */
+export async function connectToNats(
+  { servers, credentialsFile, tls }: NatsServers,
+  limits: Pick<Limits, 'natsConnectMs'>,
+): Promise<Connected> {
+  const addresses = servers.map(readAddress)
+  const [first] = addresses
+  if (first === undefined) throw new EdgeError('bad_request', 'No NATS server was named.')
+  const named = addresses.map(({ shown }) => shown).join(', ')
+  const identity = credentialsFile === undefined ? undefined : await readIdentity(credentialsFile)
+  const wantsTls = tls !== undefined || addresses.some(({ secure }) => secure)
+  const connection = await connect({
+    servers: addresses.map(({ host }) => host),
+    name: 'rimward',
+    timeout: limits.natsConnectMs,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 100,
+    reconnectJitter: 100,
+    reconnectJitterTLS: 100,
+    ignoreAuthErrorAbort: true,
+    // A paused server keeps its connection: two of these unanswered, and the next server is tried.
+    pingInterval: 1500,
+    maxPingOut: 2,
+    // Listeners on this node are told at once, without the way there and back.
+    noEcho: true,
+    ...(wantsTls ? { tls: (tls ?? {}) as TlsOptions } : {}),
+    ...(first.user === undefined ? {} : { user: first.user, pass: first.password ?? '' }),
+    ...(identity ?? {}),
+  }).catch((error: Error) => {
+    throw explainConnect(error, named, credentialsFile)
+  })
+  const complaint = complainAbout(connection)
+  if (complaint === undefined) return { connection, ...(identity && { inboxPrefix: identity.inboxPrefix }) }
+  await connection.close()
+  throw new EdgeError('fabric_away', `NATS at ${named}: ${complaint}`)
+}
+
+interface Address {
+  readonly host: string
+  readonly shown: string
+  readonly secure: boolean
+  readonly user?: string
+  readonly password?: string
+}
+
+/** Reads `nats://user:password@host:port`, `tls://host`, `host:port`; `shown` leaves the password out. */
+export function readAddress(text: string): Address {
+  const url = URL.parse(/^[a-z]+:\/\//i.test(text) ? text : `nats://${text}`)
+  if (url === null || !['nats:', 'tls:'].includes(url.protocol) || url.hostname === '' || url.pathname.length > 1)
+    throw new EdgeError('bad_request', `«${text}» is no address of a NATS server: nats://HOST:PORT or tls://HOST:PORT.`)
+  const host = `${url.hostname}:${url.port || '4222'}`
+  return {
+    host,
+    shown: `${url.protocol}//${host}`,
+    secure: url.protocol === 'tls:',
+    ...(url.username === ''
+      ? {}
+      : { user: decodeURIComponent(url.username), password: decodeURIComponent(url.password) }),
+  }
+}
+
+interface Identity {
+  readonly authenticator: Authenticator
+  /** Answers reach this user only: the server's rights name it (`rimward nats-config`). */
+  readonly inboxPrefix: string
+}
+
+async function readIdentity(file: string): Promise<Identity> {
+  const text = await readFile(file, 'utf8').catch((error: Error) => {
+    throw new EdgeError('bad_request', `The credentials for NATS cannot be read: ${error.message}`, { cause: error })
+  })
+  const seed = /^\s*(SU[A-Z2-7]{50,})\s*$/m.exec(text)?.[1]
+  if (seed === undefined)
+    throw new EdgeError('bad_request', `${file} holds neither the seed of an nkey user (SU…) nor NATS credentials.`)
+  const bytes = new TextEncoder().encode(text.includes('BEGIN NATS USER JWT') ? text : seed)
+  try {
+    const name = nkeys.fromSeed(new TextEncoder().encode(seed)).getPublicKey()
+    const authenticator = bytes.length === seed.length ? nkeyAuthenticator(bytes) : credsAuthenticator(bytes)
+    return { authenticator, inboxPrefix: `_INBOX_${name}` }
+  } catch (error) {
+    throw new EdgeError('bad_request', `${file} holds a damaged seed of an nkey user.`, { cause: error })
+  }
+}
+
+function explainConnect(error: Error, named: string, credentialsFile: string | undefined): EdgeError {
+  const shown =
+    credentialsFile === undefined ? 'No credentials were given' : `The credentials are of ${credentialsFile}`
+  if (error instanceof AuthorizationError || /authorization|authentication/i.test(error.message))
+    return new EdgeError('fabric_away', `NATS at ${named} refused us: ${error.message}. ${shown}.`, { cause: error })
+  const cause = error.cause instanceof Error ? ` (${error.cause.message})` : ''
+  return new EdgeError('fabric_away', `NATS at ${named} cannot be reached: ${error.message}${cause}`, { cause: error })
+}
+
+function complainAbout({ info }: NatsConnection): string | undefined {
+  if (info === undefined) return 'the server did not say what it is.'
+  const version = info.version.split('.').map(Number.parseFloat)
+  const difference = oldest.map((number, i) => (version[i] ?? 0) - number).find((part) => part !== 0) ?? 0
+  if (difference < 0) return `version ${info.version} is too old, ${oldest.join('.')} is the oldest that will do.`
+  if (!info.headers) return 'the server has headers switched off.'
+  return undefined
+}
+
+/** Whether the server refused a subject to this user. */
+export function isRefusedSubject(error: unknown): boolean {
+  if (error instanceof PermissionViolationError) return true
+  return error instanceof Error && error.cause instanceof PermissionViolationError
+}

@@ -1,0 +1,320 @@
+/**
+ * The line to JetStream: whether it answers, and how one question or write is asked again until it is answered, refused
+ * or late. A write carries an id by which JetStream knows it again, so that a second try never writes twice.
+ */
+import { setTimeout as wait } from 'node:timers/promises'
+import { headers as createHeaders, createInbox, type NatsConnection, NoRespondersError } from '@nats-io/transport-node'
+import { EdgeError } from '#/core/errors.ts'
+import type { Limits } from '#/core/limits.ts'
+import { type Acknowledgement, type ApiAnswer, meaningOf } from './answers.ts'
+import { isRefusedSubject } from './connect.ts'
+import { headerNames, readHeaders, type StoredMessage } from './message.ts'
+
+export interface WriteOptions {
+  /** Sequence of the subject's last message, 0 for none. */
+  readonly expect?: number | undefined
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export interface Line {
+  readonly state: 'here' | 'away'
+  /** Names this opening of the fabric among all. */
+  readonly id: string
+  readonly connection: NatsConnection
+  /** A subject that only this user hears. */
+  newInbox(): string
+  /** Answers the sequence, or `undefined` when `expect` did not hold. */
+  write(stream: string, subject: string, data: Uint8Array, options?: WriteOptions): Promise<number | undefined>
+  /** Calls the JetStream API; `undefined` says that there is no such stream or message. */
+  call<Result = ApiAnswer>(name: string, body?: object): Promise<Result | undefined>
+  readLast(stream: string, subject: string): Promise<StoredMessage | undefined>
+  /** The highest sequence of the stream that this node heard of. */
+  seen(stream: string): number
+  saw(stream: string, sequence: number): void
+  onState(listener: (state: 'here' | 'away') => void): () => void
+  onReconnect(listener: () => void): () => void
+  close(): Promise<void>
+}
+
+export interface LineOptions {
+  readonly connection: NatsConnection
+  readonly inboxPrefix?: string | undefined
+  /** Unique in the platform. */
+  readonly id: string
+  /** Written to learn whether writing works, beside other writes. */
+  readonly sign: { readonly stream: string; readonly subject: string }
+  readonly limits: Limits
+  readonly report: (error: unknown) => void
+}
+
+type Reply = { readonly kind: 'answer'; readonly answer: ApiAnswer } | { readonly kind: 'none' | 'silence' }
+
+export function createLine({ connection, inboxPrefix, id, sign, limits, report }: LineOptions): Line {
+  const seen = new Map<string, number>()
+  const stateListeners = new Set<(state: 'here' | 'away') => void>()
+  const reconnectListeners = new Set<() => void>()
+  let state: 'here' | 'away' = 'here'
+  let connected = true
+  let closed = false
+  let lost = Promise.withResolvers<'lost'>()
+  let proving: Promise<void> | undefined
+  let lastAnswered = performance.now()
+  let counter = 0
+  let pendingBytes = 0
+
+  function tell(next: 'here' | 'away'): void {
+    if (state === next || closed) return
+    state = next
+    for (const listener of stateListeners) {
+      try {
+        listener(next)
+      } catch (error) {
+        report(error)
+      }
+    }
+  }
+
+  async function followConnection(): Promise<void> {
+    for await (const status of connection.status()) {
+      if (status.type === 'disconnect') {
+        connected = false
+        lost.resolve('lost')
+        tell('away')
+      } else if (status.type === 'reconnect') {
+        connected = true
+        lost = Promise.withResolvers()
+        for (const listener of reconnectListeners) listener()
+        void prove()
+      }
+    }
+  }
+
+  /** One try. `silence`: it may have been done; `none`: it was not. */
+  async function ask(subject: string, data: Uint8Array | string, fields: Record<string, string>): Promise<Reply> {
+    if (!connected || connection.isClosed()) return { kind: 'none' }
+    const headers = createHeaders()
+    for (const [name, value] of Object.entries(fields)) headers.set(name, value)
+    const asked = connection.request(subject, data, { timeout: limits.natsAttemptMs, headers })
+    try {
+      const message = await Promise.race([asked, lost.promise])
+      if (message === 'lost') {
+        asked.catch(() => {})
+        return { kind: 'silence' }
+      }
+      return { kind: 'answer', answer: message.json<ApiAnswer>() }
+    } catch (error) {
+      if (isRefusedSubject(error)) throw refusedRights(subject, error)
+      if (error instanceof NoRespondersError || (error as Error).cause instanceof NoRespondersError)
+        return { kind: 'none' }
+      return { kind: 'silence' }
+    }
+  }
+
+  /** Writes signs until one is acknowledged; the first that is not makes the line `away`. */
+  function prove(): Promise<void> {
+    proving ??= proveNow().finally(() => {
+      proving = undefined
+    })
+    return proving
+  }
+
+  async function proveNow(): Promise<void> {
+    let moved = performance.now()
+    for (let pause = 100; !closed; pause = Math.min(pause * 1.5, 500)) {
+      const reply = await ask(sign.subject, '', {}).catch((error: Error) => ({
+        kind: 'answer' as const,
+        answer: {},
+        error,
+      }))
+      if (reply.kind === 'answer' && meaningOf(reply.answer).kind !== 'unavailable') {
+        // A full disk or missing rights answer too: writes then say so themselves.
+        answered(sign.stream, reply.answer)
+        return tell('here')
+      }
+      tell('away')
+      // The server may be the one that is cut off from the others: the next one may know better.
+      if (connected && performance.now() - moved > limits.natsAwayMoveMs) {
+        moved = performance.now()
+        await connection.reconnect().catch(report)
+      }
+      await wait(pause, undefined, { ref: false })
+    }
+  }
+
+  function answered(stream: string, answer: Acknowledgement): void {
+    lastAnswered = performance.now()
+    if (answer.seq !== undefined) saw(stream, answer.seq)
+  }
+
+  function saw(stream: string, sequence: number): void {
+    if (sequence > (seen.get(stream) ?? 0)) seen.set(stream, sequence)
+  }
+
+  async function write(
+    stream: string,
+    subject: string,
+    data: Uint8Array,
+    { expect, headers = {} }: WriteOptions = {},
+  ): Promise<number | undefined> {
+    refuseWhenAway('Nothing was written.')
+    if (pendingBytes + data.length > limits.fabricQueueBytes)
+      throw new EdgeError('overloaded', 'Too many writes wait for NATS.')
+    const fields = { ...headers, [headerNames.id]: `${id}-${counter++}` }
+    pendingBytes += data.length
+    try {
+      return await writeUntilAnswered(stream, subject, data, fields, expect)
+    } finally {
+      pendingBytes -= data.length
+    }
+  }
+
+  async function writeUntilAnswered(
+    stream: string,
+    subject: string,
+    data: Uint8Array,
+    fields: Record<string, string>,
+    expect: number | undefined,
+  ): Promise<number | undefined> {
+    const until = performance.now() + limits.natsWriteMs
+    const all = expect === undefined ? fields : { ...fields, [headerNames.expected]: String(expect) }
+    let doubtful = false
+    for (let pause = 50; ; pause = Math.min(pause * 2, 500)) {
+      const reply = await ask(subject, data, all)
+      if (reply.kind === 'answer') {
+        const meaning = meaningOf(reply.answer)
+        if (meaning.kind === 'done') {
+          answered(stream, reply.answer)
+          return (reply.answer as Acknowledgement).seq
+        }
+        if (meaning.kind === 'mismatch')
+          return doubtful ? findOwn(stream, subject, fields[headerNames.id]!, expect ?? 0) : undefined
+        if (meaning.kind === 'full') throw new EdgeError('storage_full', `NATS has no room: ${meaning.why}.`)
+        if (meaning.kind !== 'unavailable') throw new Error(`NATS refused a write to ${subject}: ${describe(meaning)}`)
+      }
+      doubtful ||= reply.kind === 'silence'
+      void prove()
+      if (performance.now() >= until || closed) throw awayError(outcomeOf(doubtful))
+      await wait(pause)
+    }
+  }
+
+  /**
+   * A try stayed unanswered and the next one met another last sequence: whose? The message that follows the expected one
+   * is the only write that can have been ours.
+   */
+  async function findOwn(stream: string, subject: string, own: string, expect: number): Promise<number | undefined> {
+    const found = await read(stream, { seq: expect + 1, next_by_subj: subject })
+    if (found?.headers.get(headerNames.id) === own) return found.sequence
+    // Whoever wrote on the same expectation was first, so ours was not; otherwise what was first may have gone by now.
+    if (found?.headers.get(headerNames.expected) === String(expect)) return undefined
+    throw awayError(outcomeOf(true))
+  }
+
+  async function call<Result = ApiAnswer>(name: string, body?: object): Promise<Result | undefined> {
+    refuseWhenAway('Nothing was read.')
+    const until = performance.now() + limits.natsReadMs
+    for (let pause = 50; ; pause = Math.min(pause * 2, 500)) {
+      const reply = await ask(`$JS.API.${name}`, body === undefined ? '' : JSON.stringify(body), {})
+      if (reply.kind === 'answer') {
+        lastAnswered = performance.now()
+        const meaning = meaningOf(reply.answer)
+        if (meaning.kind === 'done') return reply.answer as Result
+        if (meaning.kind === 'absent') return undefined
+        if (meaning.kind === 'full') throw new EdgeError('storage_full', `NATS has no room: ${meaning.why}.`)
+        if (meaning.kind !== 'unavailable')
+          throw new JetStreamRefusal(name, meaning.kind === 'refused' ? meaning.code : 0, describe(meaning))
+      }
+      void prove()
+      if (performance.now() >= until || closed) throw awayError('Nothing was read.')
+      await wait(pause)
+    }
+  }
+
+  async function read(stream: string, which: object): Promise<StoredMessage | undefined> {
+    const answer = await call<GetAnswer>(`STREAM.MSG.GET.${stream}`, which)
+    if (answer?.message === undefined) return undefined
+    const { subject, seq, hdrs, data = '', time } = answer.message
+    saw(stream, seq)
+    return {
+      subject,
+      sequence: seq,
+      time: Date.parse(time),
+      headers: readHeaders(hdrs),
+      data: Buffer.from(data, 'base64'),
+    }
+  }
+
+  function refuseWhenAway(outcome: string): void {
+    if (closed) throw awayError('The fabric is closed.')
+    if (state === 'away') throw awayError(outcome)
+  }
+
+  const idle = setInterval(() => {
+    if (performance.now() - lastAnswered >= limits.natsProbeMs) void prove()
+  }, limits.natsProbeMs)
+  idle.unref()
+  void followConnection().catch(report)
+
+  return {
+    get state() {
+      return state
+    },
+    id,
+    connection,
+    newInbox: () => createInbox(inboxPrefix),
+    write,
+    call,
+    readLast: (stream, subject) => read(stream, { last_by_subj: subject }),
+    seen: (stream) => seen.get(stream) ?? 0,
+    saw,
+    onState: (listener) => listen(stateListeners, listener),
+    onReconnect: (listener) => listen(reconnectListeners, listener),
+    async close() {
+      closed = true
+      clearInterval(idle)
+      await connection.close()
+    },
+  }
+}
+
+interface GetAnswer extends ApiAnswer {
+  readonly message?: {
+    readonly subject: string
+    readonly seq: number
+    readonly hdrs?: string
+    readonly data?: string
+    readonly time: string
+  }
+}
+
+/** JetStream answered, and the answer is no; `code` is the number of `server/errors.json`. */
+export class JetStreamRefusal extends Error {
+  readonly code: number
+
+  constructor(call: string, code: number, why: string) {
+    super(`NATS refused ${call}: ${why}`)
+    this.name = 'JetStreamRefusal'
+    this.code = code
+  }
+}
+
+function listen<Listener>(all: Set<Listener>, listener: Listener): () => void {
+  all.add(listener)
+  return () => void all.delete(listener)
+}
+
+function describe(meaning: { readonly kind: string; readonly why?: string; readonly code?: number }): string {
+  return `${meaning.why ?? meaning.kind}${meaning.code ? ` (${meaning.code})` : ''}`
+}
+
+function outcomeOf(doubtful: boolean): string {
+  return doubtful ? 'Whether it was written is not known.' : 'Nothing was written.'
+}
+
+function awayError(outcome: string): EdgeError {
+  return new EdgeError('fabric_away', `NATS cannot be reached, or most of its servers are gone. ${outcome}`)
+}
+
+function refusedRights(subject: string, cause: unknown): EdgeError {
+  return new EdgeError('not_here', `This NATS user has no right to ${subject}.`, { cause: cause as Error })
+}

@@ -1,0 +1,171 @@
+/**
+ * Data that is written at any node, also while it is cut off, read from the node's own disk, and merged everywhere
+ * (docs/decisions/0024-replication.md).
+ */
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { OpenGroupCommit } from '#/core/group-commit.ts'
+import type { Limits } from '#/core/limits.ts'
+import { createListeners } from '#/core/listeners.ts'
+import type { Mesh } from '#/core/mesh.ts'
+import type { Within } from '#/core/pops.ts'
+import type { Blobs, Bucket } from '#/core/ports.ts'
+import type { BlobHash } from '#/core/snapshot.ts'
+import type { Clock, Milliseconds } from '#/core/units.ts'
+import { createAdmit } from './admit.ts'
+import { createReplicatedBucket, type EntryReader } from './bucket.ts'
+import { blobTopic, createBlobFetcher } from './fetch-blobs.ts'
+import { createLinks, greetTopic, type Links, type PeerStatus } from './links.ts'
+import { createPlatformClock } from './platform-clock.ts'
+import { createPuller, pullTopic } from './pull.ts'
+import { createPusher, createPushHandler, pushTopic } from './push.ts'
+import { openRowReader } from './read-rows.ts'
+import { type HeldBucket, heldBuckets, recheckBuckets } from './residency.ts'
+import { createSeen } from './seen.ts'
+import type { BucketChange, Store } from './store.ts'
+import type { Answer, Operation, RowsData } from './write-rows.ts'
+
+export interface ReplicasOptions {
+  /** Made where it is missing; in a folder that its caller claimed. */
+  readonly folder: string
+  readonly mesh: Mesh
+  /** The node's own. */
+  readonly blobs: Blobs
+  readonly clock: Clock
+  /** Milliseconds that never go back. */
+  readonly monotonic: () => Milliseconds
+  readonly limits: Limits
+  readonly log: (message: string, facts?: object) => void
+  /** The countries that may hold a bucket; absent: anywhere. */
+  readonly withinOf: (bucket: string) => Within | undefined
+  /** The blob that a value names. */
+  readonly blobOf: (bucket: string, value: Uint8Array) => BlobHash | undefined
+  /** From `fabric/sqlite/group-commit.ts` and `reader.ts`. */
+  readonly openGroupCommit: OpenGroupCommit
+  readonly openReader: (file: string) => EntryReader
+}
+
+export interface ReplicasStatus {
+  readonly ready: boolean
+  /** Added to this node's own clock, by what most nodes say. */
+  readonly clockCorrectionMs: Milliseconds
+  readonly peers: readonly PeerStatus[]
+}
+
+export interface Replicas {
+  /** Throws `not_here` where this node may not hold it. */
+  bucket(name: string): Bucket
+  /** The node's own; what is missing is fetched from a peer that has it. */
+  readonly blobs: Blobs
+  /** Every blob that a row names. */
+  blobsInUse(): AsyncIterable<BlobHash>
+  status(): ReplicasStatus
+  /** Resolves when this node has had what each reachable peer had when it was reached; at once where there is none. */
+  caughtUp(): Promise<void>
+  /** To be called after `withinOf` changed. Resolves when this node holds only what it may. */
+  recheck(): Promise<{ readonly moved: readonly string[]; readonly removed: readonly string[] }>
+  held(): AsyncIterable<HeldBucket>
+  close(): Promise<void>
+}
+
+/** Rejects when the file cannot be opened. */
+export async function openReplicas(options: ReplicasOptions): Promise<Replicas> {
+  const { folder, mesh, blobs, monotonic, limits, log } = options
+  await mkdir(folder, { recursive: true })
+  const file = join(folder, 'replicas.db')
+  const clock = createPlatformClock({ clock: options.clock, monotonic, tolerance: limits.replicationSkewMs })
+  const data: RowsData = {
+    file,
+    node: mesh.self.node,
+    limitBytes: limits.replicationBytes,
+    tombstoneMs: limits.replicationTombstoneMs,
+  }
+  const writer = await options.openGroupCommit<Operation, Answer>({
+    module: new URL('./write-rows.ts', import.meta.url),
+    data,
+    name: 'replicas',
+    sizeOf,
+    clock: clock.now,
+    limits,
+  })
+  const reader = openRowReader(file)
+  const entries = options.openReader(file)
+  const watchers = createListeners<BucketChange>((error) => log('a watcher of the replicas failed', { err: error }))
+  const seen = createSeen(reader.vector())
+  const { withinOf, blobOf } = options
+  const store: Store = { mesh, writer, reader, seen, clock, watchers, limits, log, withinOf, blobOf }
+  await recheckBuckets(store)
+  return assemble(store, { entries, blobs, monotonic })
+}
+
+function assemble(
+  store: Store,
+  { entries, blobs, monotonic }: Pick<ReplicasOptions, 'blobs' | 'monotonic'> & { readonly entries: EntryReader },
+): Replicas {
+  const { mesh, writer, reader, clock } = store
+  const fetcher = createBlobFetcher(store, blobs)
+  const admit = createAdmit(store, fetcher)
+  let links: Links | undefined
+  const puller = createPuller(store, admit, () => links!)
+  links = createLinks({ store, monotonic, catchUp: puller.want })
+  const pusher = createPusher(store, links)
+  const ends = [
+    mesh.serve(greetTopic, links.serve),
+    mesh.serve(pushTopic, createPushHandler(store, admit, puller.want)),
+    mesh.serve(pullTopic, puller.serve),
+    mesh.serve(blobTopic, fetcher.serve),
+  ]
+  let closing: Promise<void> | undefined
+
+  async function close(): Promise<void> {
+    for (const end of ends) end()
+    links!.close()
+    await puller.close()
+    await writer.close()
+    pusher.close()
+    reader.close()
+    entries.close()
+  }
+
+  return {
+    bucket: (name) => createReplicatedBucket(name, { store, entries, written: pusher.add }),
+    blobs: readThrough(blobs, fetcher.fetch),
+    async *blobsInUse() {
+      for (let after = ''; ; ) {
+        const page = reader.blobs(after, blobsAtOnce)
+        yield* page
+        if (page.length < blobsAtOnce) return
+        after = page.at(-1)!
+      }
+    },
+    status: () => ({ ready: links.isReady(), clockCorrectionMs: clock.correction(), peers: links.status() }),
+    caughtUp: links.whenReady,
+    recheck: () => recheckBuckets(store),
+    held: () => heldBuckets(store),
+    close() {
+      closing ??= close()
+      return closing
+    },
+  }
+}
+
+const blobsAtOnce = 1000
+
+/** Bytes that wait with an operation. */
+function sizeOf(operation: Operation): number {
+  if (operation.kind === 'put') return operation.value?.byteLength ?? 0
+  if (operation.kind !== 'merge') return 0
+  return operation.rows.reduce((sum, row) => sum + (row.value?.byteLength ?? 0), 0)
+}
+
+function readThrough(blobs: Blobs, fetch: (hash: BlobHash) => Promise<boolean>): Blobs {
+  return {
+    ...blobs,
+    async get(hash) {
+      return (await blobs.get(hash)) ?? ((await fetch(hash)) ? blobs.get(hash) : undefined)
+    },
+    async stream(hash, range) {
+      return (await blobs.stream(hash, range)) ?? ((await fetch(hash)) ? blobs.stream(hash, range) : undefined)
+    },
+  }
+}
