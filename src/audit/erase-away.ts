@@ -30,16 +30,18 @@ export function eraseAway(options: EraseAwayOptions): (snapshot: Snapshot) => Pr
   let known = ''
   return async (snapshot) => {
     const away = awayFrom(snapshot, country)
-    const now = away.join(' ')
+    const mayLog = allows(snapshot.logWithin, country)
+    // No name of a site has a space.
+    const now = away.join(' ') + (mayLog ? '' : ' no log')
     if (now === known) return
     known = now
-    if (away.length === 0) return
+    if (now === '') return
     const goes = (owner: string) => !isHere(snapshot, owner, country)
     await options.purge(away.map((scope) => ({ scope, what: { kind: 'everything' }, soft: false })))
     await options.store.removeWhere(({ scope }) => goes(scope))
     await eraseSegments(join(folder, 'cache', 'segments'), goes)
     await options.flushLog()
-    await eraseLines(join(folder, 'log'), goes)
+    await eraseLines(join(folder, 'log'), (site) => !mayLog || goes(site))
   }
 }
 

@@ -1,5 +1,6 @@
 /** What lies where: what an audit finds on a node's disk, and whether it may lie there. */
 import { allows, type CountryCode, type NodeId, type PopId, type Within } from './pops.ts'
+import { intersect } from './residency.ts'
 import type { Snapshot } from './snapshot.ts'
 import type { Bytes } from './units.ts'
 
@@ -56,7 +57,8 @@ export function judgeHoldings(
   const placeOf = placementsOf(snapshot)
   const holdings = nodes.flatMap(({ node, countries, holdings: found }) =>
     found.map((one): AuditedHolding => {
-      const within = placeOf(one)
+      const own = placeOf(one)
+      const within = one.place.startsWith('log/') ? intersect(own, snapshot.logWithin) : own
       const allowed = countries.some((country) => allows(within, country))
       return { ...one, node, countries, ...(within !== undefined && { within }), allowed }
     }),
