@@ -1,6 +1,6 @@
 /**
- * One running process: the fabric, a data plane for each of its nodes (`pop.ts`), the control plane and its API. These two
- * are the only files that wire rooms together.
+ * One running process: its nodes' data planes (`pop.ts`), the control plane and its API. These two, `open-shared.ts` and
+ * `open-engines.ts` are the only files that wire rooms together.
  */
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
@@ -9,29 +9,32 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Api, createApi } from '#/apis/api.ts'
+import { lookApart } from '#/audit/look-apart.ts'
 import { createAssetUploads } from '#/control/assets-uploads.ts'
 import { createRollout } from '#/control/canary.ts'
 import { createCertificates } from '#/control/certificates/certificates.ts'
-import { createControl } from '#/control/control.ts'
+import { type Control, createControl } from '#/control/control.ts'
 import { findKvNamespace, finishKvRemovals } from '#/control/kv-namespaces.ts'
-import { claimName, createNodeReports, type NodeReports } from '#/control/node-reports.ts'
+import { createNodeReports, type NodeReports } from '#/control/node-reports.ts'
 import { createProgramOutput } from '#/control/program-output.ts'
 import { createTraces } from '#/control/traces.ts'
 import { createCloser } from '#/core/closer.ts'
+import { judgeHoldings } from '#/core/holdings.ts'
 import { defaultLimits } from '#/core/limits.ts'
-import type { Place } from '#/core/pops.ts'
+import { createMemoryMeshes } from '#/core/memory-mesh.ts'
+import type { Mesh } from '#/core/mesh.ts'
+import { allows, type Place, type Within } from '#/core/pops.ts'
 import type { Fabric } from '#/core/ports.ts'
+import { describeWithin } from '#/core/residency.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import type { Address } from '#/edge/edge.ts'
 import { joinRegistries } from '#/edge/join-registries.ts'
 import { createLocate } from '#/edge/locate.ts'
 import { readDevices } from '#/engines/compute/devices.ts'
-import { type CopiedFabric, openCopiedFabric } from '#/fabric/copied/fabric.ts'
-import { openLateFabric } from '#/fabric/copied/late-fabric.ts'
-import { openNatsFabric } from '#/fabric/nats/fabric.ts'
-import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
+import type { CopiedFabric } from '#/fabric/copied/fabric.ts'
 import { createClientKeys } from '#/stores/client-keys.ts'
 import { openSeal } from '#/stores/seal.ts'
+import { nodeFolder, openFabrics, openNodeReplicas } from './open-shared.ts'
 import { type NodeOptions, type Pop, startPop } from './pop.ts'
 
 export interface PlatformOptions extends NodeOptions {
@@ -45,6 +48,10 @@ export interface PlatformOptions extends NodeOptions {
   readonly join?: readonly string[]
   /** One or several, names differ. */
   readonly pops: readonly { readonly id: string; readonly country?: string }[]
+  /** How a node of this process reaches the others; absent: all there are share this process and its fabric. */
+  readonly meshOf?: (place: Place) => Mesh
+  /** The countries that may hold a bucket of the stores; absent: anywhere. */
+  readonly withinOf?: (bucket: string) => Within | undefined
 }
 
 /** URLs, without a slash at the end. */
@@ -132,60 +139,33 @@ async function openShared(options: PlatformOptions, closer: Closer) {
   }
 }
 
-/** One for each node: the embedded one for all of them, or, where they joined a platform, a copy each of what is shared. */
-async function openFabrics(options: PlatformOptions, closer: Closer): Promise<readonly Fabric[]> {
-  const { data, join: servers, pops } = options
-  const clock = Date.now
-  const limits = defaultLimits
-  if (servers === undefined) {
-    const fabric = await openSqliteFabric({ folder: join(data, 'fabric'), clock, limits })
-    closer.add(() => fabric.close())
-    return pops.map(() => fabric)
-  }
-  const opened: CopiedFabric[] = []
-  for (const { id, country } of pops) {
-    const report = (error: unknown) => process.emitWarning(`Node ${id}: ${(error as Error).message}`)
-    const nats = { servers, clock, limits, report, ...(country !== undefined && { country }) }
-    const shared = await openLateFabric({ open: () => openNatsFabric(nats), retryMs: limits.fabricRetryMs, report })
-    closer.add(() => shared.close())
-    await claimNode(shared, id, closer)
-    // A value of the copy has its revision in front.
-    const larger = { ...limits, fabricValueBytes: limits.fabricValueBytes + 64 }
-    const copy = await openSqliteFabric({ folder: join(nodeFolder(options, id), 'copy'), clock, limits: larger })
-    const fabric = await openCopiedFabric({ shared, copy, report })
-    closer.add(() => fabric.close())
-    opened.push(fabric)
-  }
-  return opened
-}
-
-/** While what is shared is out of reach nobody can be asked: the node that is reached second then says so in its log. */
-async function claimNode(fabric: Fabric, node: string, closer: Closer): Promise<void> {
-  if (fabric.state === 'away') return
-  const claim = await claimName({ fabric, node, waitMs: defaultLimits.nodeHelloMs, pause })
-  closer.add(() => claim.release())
-}
-
-function nodeFolder({ data, pops }: PlatformOptions, id: string): string {
-  return pops.length === 1 ? data : join(data, 'pops', id)
-}
-
 /** The node folder is the data folder where the process runs one node. */
 async function startPops(options: PlatformOptions, shared: Shared, closer: Closer): Promise<readonly Pop[]> {
   const { debug, token, log, logged, otlpEndpoint } = options
   const node = { debug, token, log, ...(logged && { logged }), ...(otlpEndpoint && { otlpEndpoint }) }
+  // Nodes of one process reach each other without a network.
+  const meshes = createMemoryMeshes()
+  const alone = options.pops.length === 1
   const starting = options.pops.map(async ({ id, country = 'XX' }, index) => {
     const place: Place = { node: id, pop: id, country }
+    const folder = nodeFolder(options, id)
+    const mesh = options.meshOf?.(place) ?? (alone || options.join ? undefined : meshes.join(place))
+    let running: Pop | undefined
+    const say = (message: string, facts: object = {}) => running?.log.logger.info(facts, message)
+    const replicas = mesh && (await openNodeReplicas({ ...options, ...shared, folder, mesh, closer, say }))
     const pop = await startPop({
       ...node,
       ...shared,
       place,
       fabric: shared.fabrics[index]!,
       copies: options.join !== undefined,
-      folder: nodeFolder(options, id),
+      folder,
+      ...(mesh && { mesh }),
+      ...(replicas && { replicas }),
       listen: { http: nth(options.http, index), ...(options.https && { https: nth(options.https, index) }) },
       ownListeners: () => shared.listeners.flatMap((listening) => listening()),
     })
+    running = pop
     closer.add(() => pop.close())
     shared.listeners.push(() => Object.values(pop.addresses ?? {}))
     return pop
@@ -207,10 +187,17 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
   const nodes = pops.map(({ place, follower, metrics }) => ({ pop: place.pop, follower, counts: metrics.totals }))
   const rollout = createRollout({ fabric, nodes, limits, clock, pause })
   const follow = (snapshot: Snapshot) => eachPop(pops, (pop) => pop.follower.follow(snapshot))
-  const control = await createControl({
+  const control: Control = await createControl({
     ...shared,
     engine: {
-      prove: (program, deployment) => first.engine.prove(program, deployment),
+      async prove(program, deployment) {
+        // A program that is started for its proof runs, too.
+        const within = control.withinOf(program.name)
+        const prover = pops.find(({ place }) => allows(within, place.country))
+        if (prover !== undefined) return prover.engine.prove(program, deployment)
+        const message = `No node of this platform is where ${program.name} may run: ${describeWithin(within)}.`
+        return { ok: false, message }
+      },
       forget: (objects) => eachPop(pops, (pop) => pop.engine.forget(objects)),
     },
     hasStore: async (store) => (await findKvNamespace(fabric, store)) !== undefined,
@@ -268,6 +255,7 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
     nodes: openReports(running, closer),
     ownNodes: () => pops.map(({ place, follower }) => ({ node: place.node, status: follower.status() })),
     dataPlane: { http: first.addresses!.http, https: first.addresses!.https },
+    audit: () => audit(options, running),
     log: (message, error) => first.log.logger.error({ err: error }, message),
   })
   closer.add(() => api.close())
@@ -292,6 +280,24 @@ function openReports({ fabric, pops, limits, clock, version }: Running, closer: 
   const reports = createNodeReports({ fabric, own, limits, clock })
   closer.add(() => reports.close())
   return reports
+}
+
+/** Every node looks at its own folder; what several of this process share is looked at once. */
+async function audit({ data }: PlatformOptions, running: Running) {
+  const { pops, control } = running
+  const here = await Promise.all(pops.map((pop) => pop.audit()))
+  const folders = pops.length === 1 ? [] : [await auditShared(data, running)]
+  return judgeHoldings(control.snapshot, [...here, ...folders], [])
+}
+
+async function auditShared(data: string, { pops, limits }: Running) {
+  const countries = [...new Set(pops.map(({ place }) => place.country))]
+  return {
+    node: 'shared',
+    pop: 'shared',
+    countries,
+    ...(await lookApart(data, { except: [join(data, 'pops')], limits })),
+  }
 }
 
 function startSweeping({ control, pops, uploads, fabrics, limits, clock }: Running, closer: Closer): void {

@@ -2,11 +2,10 @@
  * The data plane of one node: its stores, cache, engines and listeners, wired together. What several nodes of a process
  * have in common is handed over by `platform.ts`.
  */
-import { createHash } from 'node:crypto'
-import { lstat, mkdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createAssets } from '#/assets/assets.ts'
+import { createNodeAudit, type NodeAudit } from '#/audit/node-audit.ts'
 import { openPurgeJournal } from '#/cache/purge-journal.ts'
 import type { PlatformPurges } from '#/cache/tiers/platform-purges.ts'
 import { openTieredCache } from '#/cache/tiers/tiered-cache.ts'
@@ -16,8 +15,7 @@ import { createFollower, type Follower } from '#/control/follower.ts'
 import { programFirst } from '#/core/asset-routing.ts'
 import { backendSites } from '#/core/backend-sites.ts'
 import { createCloser } from '#/core/closer.ts'
-import { EdgeError } from '#/core/errors.ts'
-import { joinEngines } from '#/core/join-engines.ts'
+import { keepEgressInside, onlyHere } from '#/core/keep-inside.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import type { OriginState } from '#/core/origin.ts'
@@ -33,29 +31,23 @@ import { originAnswers } from '#/edge/fetch-again.ts'
 import type { Locate } from '#/edge/locate.ts'
 import { createLog, type Log, type LogOptions } from '#/edge/log.ts'
 import { createMetrics, type Metrics } from '#/edge/metrics.ts'
-import { chosenProgram, ownPool, ownProgram, ownSite } from '#/edge/own-hosts.ts'
-import { createProgramEgress } from '#/edge/program-egress.ts'
+import { ownPool, ownProgram, ownSite } from '#/edge/own-hosts.ts'
 import { createPurgeByUrl } from '#/edge/purge-by-url.ts'
 import { createRequestTraces } from '#/edge/request-traces.ts'
 import type { readDevices } from '#/engines/compute/devices.ts'
-import { createComputeEngine } from '#/engines/compute/engine.ts'
-import { computeHostCalls } from '#/engines/compute/host-table.ts'
-import { addLogMetrics } from '#/engines/compute/log-metrics.ts'
-import { createLogSinks } from '#/engines/compute/log-sinks.ts'
-import { createRateCounters } from '#/engines/compute/rate-counters.ts'
-import { createWorkerdEngine } from '#/engines/workerd/engine.ts'
-import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
 import { secretCheck } from '#/http/same-secret.ts'
 import { withAnswerRules } from '#/origin/answer-rules.ts'
 import { createDialer } from '#/origin/dialer.ts'
 import { createEgress } from '#/origin/egress.ts'
 import { createHealthChecks } from '#/origin/health-checks.ts'
 import { addOriginMetrics } from '#/origin/origin-metrics.ts'
-import { createProgramCalls, withOwnProbes, withOwnPrograms } from '#/origin/own-programs.ts'
+import { withOwnProbes, withOwnPrograms } from '#/origin/own-programs.ts'
 import { createPoolEgress } from '#/origin/pool-egress.ts'
+import type { Replicas } from '#/replication/replicas.ts'
 import { openItemStores } from '#/stores/item-stores.ts'
 import { createKvStores } from '#/stores/kv.ts'
-import { createAccessLists, createConfigStores, createSecretVault } from '#/stores/program-stores.ts'
+import { createAccessLists, createSecretVault } from '#/stores/program-stores.ts'
+import { openEngines, popOf } from './open-engines.ts'
 
 /** What the node was started with. */
 export interface NodeOptions {
@@ -77,8 +69,10 @@ export interface PopOptions extends NodeOptions {
   readonly fabric: Fabric
   /** The fabric is a copy: blobs that programs need are brought to it before they are asked for. */
   readonly copies: boolean
-  /** Absent where this is the only node, or all are in this process. */
+  /** Absent where this is the only node. */
   readonly mesh?: Mesh
+  /** Where the stores lie when they are merged between nodes; absent: in the fabric. */
+  readonly replicas?: Replicas
   /** Of Rimward. */
   readonly version: string
   readonly seal: Seal
@@ -110,6 +104,8 @@ export interface Pop {
   origins(site: string): readonly OriginState[]
   /** What it serves is changed through here. */
   readonly follower: Follower
+  /** What lies on this node's disk, and whose it is. */
+  readonly audit: NodeAudit['audit']
   /** Opens the listeners; once, and after the first Snapshot. */
   listen(certificates: Certificates): Promise<Edge['addresses']>
   /** Undefined before `listen`. */
@@ -120,14 +116,14 @@ export interface Pop {
 }
 
 type Closer = ReturnType<typeof createCloser>
-type Stores = Awaited<ReturnType<typeof openStores>>
+export type Stores = Awaited<ReturnType<typeof openStores>>
 /** What changes while the node runs. */
-interface Live {
+export interface Live {
   snapshot: Snapshot
   engine: Engine | undefined
   edge: Edge | undefined
 }
-interface Parts extends PopOptions {
+export interface Parts extends PopOptions {
   readonly closer: Closer
   readonly live: Live
   readonly diary: Log
@@ -164,10 +160,19 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   const { engine, lacks } = await openEngines(parts, stores, ways, assets)
   live.engine = engine
 
+  const residency = createNodeAudit({
+    ...options,
+    store: ways.store,
+    purge: ways.egress.purge,
+    flushLog: () => diary.flush(),
+  })
+  closer.add(() => residency.close())
   async function serve(snapshot: Snapshot): Promise<void> {
     await engine.adopt(snapshot)
     live.snapshot = snapshot
-    ways.health.adopt([...snapshot.sites, ...backendSites(snapshot.programs)])
+    const { sites, programs } = onlyHere(snapshot, place.country)
+    ways.health.adopt([...sites, ...backendSites(programs)])
+    await residency.follow(snapshot)
   }
   const follower = createFollower({
     ...options,
@@ -197,6 +202,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
     },
     origins: (site) => ways.health.states(site),
     follower,
+    audit: residency.audit,
     async listen(certificates) {
       const edge = await openEdge(parts, { ...ways, engine, assets, certificates })
       live.edge = edge
@@ -208,9 +214,9 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   }
 }
 
-/** What programs keep. */
-async function openStores({ fabric, seal, limits, clock, closer }: Parts) {
-  const kv = createKvStores({ fabric, limits, clock })
+/** What programs keep. Keys and values are merged between nodes; stores of items have one order, the fabric's. */
+async function openStores({ fabric, replicas, seal, limits, clock, closer }: Parts) {
+  const kv = createKvStores({ fabric: replicas ?? fabric, sweepsItself: replicas !== undefined, limits, clock })
   const items = await openItemStores({ fabric, limits, clock })
   closer.add(() => items.close())
   return {
@@ -221,7 +227,7 @@ async function openStores({ fabric, seal, limits, clock, closer }: Parts) {
   }
 }
 
-type Ways = Awaited<ReturnType<typeof openEgress>>
+export type Ways = Awaited<ReturnType<typeof openEgress>>
 
 /** The way out: health of origins, the shared cache in front of them. */
 async function openEgress(
@@ -262,7 +268,8 @@ async function openEgress(
   })
   await mkdir(join(folder, 'purges'), { recursive: true })
   const journal = await openPurgeJournal(join(folder, 'purges'))
-  const next = withAnswerRules(withOwnPrograms(pools, ownPrograms))
+  const inside = keepEgressInside(pools, () => live.snapshot, options.place.country)
+  const next = withAnswerRules(withOwnPrograms(inside, ownPrograms))
   const { cache: egress, purges } = await openTieredCache({
     ...{
       place: options.place,
@@ -280,84 +287,7 @@ async function openEgress(
   })
   closer.add(() => egress.close())
   closer.add(() => health.close())
-  return { egress, purges, health, dialer: createDialer(waysOut) }
-}
-
-/** What runs programs: Workers and Compute, as one. */
-async function openEngines(parts: Parts, stores: Stores, ways: Ways, assets: ReturnType<typeof createAssets>) {
-  const { folder, fabric, seal, live, limits, clock, say, closer, place } = parts
-  const runFolder = await openRunFolder(folder)
-  closer.add(() => rm(runFolder, { recursive: true, force: true }))
-  await mkdir(join(folder, 'engine'), { recursive: true })
-  const snapshot = () => live.snapshot
-  const workers = await createWorkerdEngine({
-    folder: join(folder, 'engine'),
-    runFolder: join(runFolder, 'cells'),
-    blobs: fabric.blobs,
-    kv: stores.kv,
-    seal,
-    assets,
-    egress: createProgramEgress({ egress: ways.egress, snapshot, pop: popOf(place), limits, clock }),
-    callProgram: createProgramCalls({
-      chosen: (name) => chosenProgram(live.snapshot, name),
-      engine: () => live.engine!,
-      limits,
-    }),
-    programCache: ways.egress.programs,
-    purge: ways.egress.purge,
-    traces: parts.traces,
-    limits,
-    clock,
-    log: say,
-    ownCells: openOwnEngine,
-  })
-  closer.add(() => workers.close())
-  const compute = await createComputeEngine({
-    folder: join(folder, 'engine', 'compute'),
-    runFolder: join(runFolder, 'compute'),
-    blobs: fabric.blobs,
-    limits,
-    clock,
-    pop: popOf(place),
-    customer: parts.accountId,
-    log: say,
-    hostCalls: openHostCalls(parts, stores, ways),
-  })
-  closer.add(() => compute.close())
-  const slow = compute.slowReset
-  return {
-    engine: joinEngines(workers, compute),
-    lacks: slow === undefined ? [] : [`Compute programs run slower here: ${slow}.`],
-  }
-}
-
-/** What Compute programs may ask of the node. */
-function openHostCalls(parts: Parts, { kv, items, secrets, accessLists }: Stores, { egress, health, dialer }: Ways) {
-  const { seal, limits, clock, token, place, say, metrics, closer, locate, devices, output } = parts
-  const sinks = createLogSinks({ egress, dialer, limits, hostname: place.pop, log: say })
-  closer.add(() => sinks.close())
-  addLogMetrics({ registry: metrics.registry, sinks, limits })
-  return computeHostCalls({
-    cache: egress,
-    seal,
-    limits,
-    backendStates: (program) => health.states(program),
-    mayPurge: secretCheck(token),
-    data: {
-      kv,
-      configs: createConfigStores({ stores: items }),
-      secrets,
-      accessLists,
-      locate,
-      ...(devices && { devices }),
-      rates: createRateCounters({ limits, clock }),
-      log: say,
-      output,
-      sinks,
-      limits,
-      clock,
-    },
-  })
+  return { egress, purges, health, store, dialer: createDialer(waysOut) }
 }
 
 type EdgeParts = Ways & { engine: Engine; assets: ReturnType<typeof createAssets>; certificates: Certificates }
@@ -383,24 +313,8 @@ async function openEdge(parts: Parts, { egress, purges, engine, assets, certific
     pop: popOf(place),
     debug,
     locate,
+    ...(parts.mesh && { mesh: parts.mesh }),
   })
-}
-
-const popOf = ({ pop, country }: Place) => ({ id: pop, country })
-
-/**
- * Where the cells' sockets lie: not below the data folder, because a unix socket's path has at most 107 bytes. The same
- * folder gets the same one, so that what a killed node left behind is found by the next.
- */
-async function openRunFolder(data: string): Promise<string> {
-  const name = createHash('sha256').update(data).digest('hex').slice(0, 16)
-  const folder = join(tmpdir(), `rimward-${name}`)
-  await mkdir(folder, { recursive: true, mode: 0o700 })
-  const { uid, mode } = await lstat(folder)
-  // In a folder that everybody may write to, somebody else could have made it first.
-  if (uid !== process.getuid?.() || (mode & 0o077) !== 0)
-    throw new EdgeError('folder_in_use', `The folder ${folder} belongs to somebody else; remove it or set TMPDIR.`)
-  return folder
 }
 
 async function openLog({ folder, log, logged, limits }: PopOptions): Promise<Log> {
