@@ -16,6 +16,7 @@ import { createProgramOutput } from '#/control/program-output.ts'
 import { createTraces } from '#/control/traces.ts'
 import { createCloser } from '#/core/closer.ts'
 import { defaultLimits } from '#/core/limits.ts'
+import { createMemoryMeshes } from '#/core/memory-mesh.ts'
 import type { Place } from '#/core/pops.ts'
 import type { Fabric } from '#/core/ports.ts'
 import type { Address } from '#/edge/edge.ts'
@@ -125,17 +126,21 @@ async function startPops(options: PlatformOptions, shared: Shared, closer: Close
   const { data, debug, token, log, logged, otlpEndpoint } = options
   const node = { debug, token, log, ...(logged && { logged }), ...(otlpEndpoint && { otlpEndpoint }) }
   const alone = options.pops.length === 1
+  const meshes = alone ? undefined : createMemoryMeshes()
   const starting = options.pops.map(async ({ id, country = 'XX' }, index) => {
     const place: Place = { node: id, pop: id, country }
+    const mesh = meshes?.join(place)
     const pop = await startPop({
       ...node,
       ...shared,
       place,
+      ...(mesh && { mesh }),
       folder: alone ? data : join(data, 'pops', id),
       listen: { http: nth(options.http, index), ...(options.https && { https: nth(options.https, index) }) },
       ownListeners: () => shared.listeners.flatMap((listening) => listening()),
     })
     closer.add(() => pop.close())
+    if (mesh !== undefined) closer.add(() => mesh.close())
     shared.listeners.push(() => Object.values(pop.addresses ?? {}))
     return pop
   })

@@ -147,6 +147,7 @@ test('the description names every route and every route answers', async () => {
     'get /rimward/v1/pops',
     'get /rimward/v1/programs',
     'get /rimward/v1/programs/{name}/logs',
+    'get /rimward/v1/purges/{id}',
     'get /rimward/v1/sites',
     'get /rimward/v1/sites/{name}',
     'get /rimward/v1/sites/{name}/origins',
