@@ -163,6 +163,7 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
     },
     hasStore: async (store) => (await findKvNamespace(fabric, store)) !== undefined,
     adopt: (snapshot) => eachPop(pops, (pop) => pop.adopt(snapshot)),
+    places: () => pops.map(({ place }) => place),
     by: pops.map(({ place }) => place.node).join(','),
     log: (message, error) => first.log.logger.error({ err: error }, message),
   })

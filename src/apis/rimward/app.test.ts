@@ -186,7 +186,7 @@ test('sites are added, listed, removed; bad ones are refused with a sentence', a
     [{ name: 'a' }, 400, /origin: give either/],
     [{ name: 'a', origin: 'http://a.example', origins: ['http://b.example'] }, 400, /origin: give either/],
     [{ name: 'a', origins: ['http://a.example', { url: 'x' }] }, 400, /origins\.1\.url: must be an absolute URL/],
-    [{ name: 'a', origins: [{ url: 'http://a.example', shield: 'fra' }] }, 400, /shield: .*not supported yet/],
+    [{ name: 'a', origins: [{ url: 'http://a.example', shield: 'fra' }] }, 400, /shield: .*whole site/],
     [{ name: 'a', origins: [{ url: 'http://a.example', timeout: 1 }] }, 400, /Unrecognized key: .*timeout/],
     [{ name: 'a', origin: 'http://a.example', choice: 'best' }, 400, /choice/],
     [{ name: 'a', origin: 'http://a.example', healthCheck: { threshold: 3 } }, 400, /threshold: must not exceed/],

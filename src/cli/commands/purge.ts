@@ -1,9 +1,9 @@
 /** `rimward purge`: drops what the shared cache keeps. */
 import type { Command } from 'commander'
+import type { PurgeReceipt } from '#/core/tiers.ts'
 import { Complaint } from '../complaint.ts'
 import { findNode, type NodeOptions } from '../find-node.ts'
 import { nodeFlags } from '../node-flags.ts'
-import type { PurgeReceipt } from '#/core/tiers.ts'
 import { type Terminal, table } from '../terminal.ts'
 
 interface Flags extends NodeOptions {
