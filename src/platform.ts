@@ -160,6 +160,7 @@ async function startPops(options: PlatformOptions, shared: Shared, closer: Close
     })
     running = pop
     closer.add(() => pop.close())
+    if (mesh !== undefined) closer.add(() => mesh.close())
     shared.listeners.push(() => Object.values(pop.addresses ?? {}))
     return pop
   })
@@ -221,6 +222,7 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
     },
     hasStore: async (store) => (await findKvNamespace(fabric, store)) !== undefined,
     adopt: (snapshot) => eachPop(pops, (pop) => pop.adopt(snapshot)),
+    places: () => pops.map(({ place }) => place),
     by: pops.map(({ place }) => place.node).join(','),
     log: (message, error) => first.log.logger.error({ err: error }, message),
   })
