@@ -5,6 +5,7 @@ import { addCert } from './commands/cert.ts'
 import { addDeploy } from './commands/deploy.ts'
 import { addEnv } from './commands/env.ts'
 import { addLogs } from './commands/logs.ts'
+import { addNatsConfig } from './commands/nats-config.ts'
 import { addPurge } from './commands/purge.ts'
 import { addShow } from './commands/show.ts'
 import { addSite } from './commands/site.ts'
@@ -33,6 +34,7 @@ export function createProgram(options: ProgramOptions): Command {
   addPurge(program, terminal)
   addAllow(program, terminal)
   addCert(program, terminal)
+  addNatsConfig(program, terminal, options.now)
   for (const command of descendants(program)) command.copyInheritedSettings(program)
   return program
 }

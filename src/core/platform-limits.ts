@@ -31,6 +31,7 @@ export const platformLimits = {
     unit: 'bytes',
     default: 512 * 1024 * KiB,
     why: 'serialized, all sites and programs; each node holds it in memory',
+  },
   natsConnectMs: { unit: 'ms', default: 3_000, why: 'until a server that says nothing counts as out of reach' },
   natsAttemptMs: {
     unit: 'ms',

@@ -46,6 +46,8 @@ export interface NatsFabricOptions extends NatsServers {
 export interface NatsFabric extends Fabric {
   /** What lies in which stream on which servers, read from the streams themselves. */
   streams(): Promise<readonly StreamPlace[]>
+  /** Makes the stream for what lies within these countries, before anybody needs it. */
+  place(within: Within): Promise<void>
   /** Removes what nobody needs any more, as this node does now and then. */
   sweep(): Promise<void>
   readonly server: { readonly name: string; readonly version: string; readonly cluster?: string }
@@ -160,6 +162,7 @@ function assemble(options: Parted): NatsFabric {
       return line.state
     },
     onState: (listener) => stateListeners.add('', listener),
+    place: (within) => run(() => options.streams.ensurePlaced(within)),
     streams: () => describeStreams(line, names),
     sweep: () => sweeper.sweep(),
     server: serverOf(line),
