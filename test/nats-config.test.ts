@@ -166,7 +166,6 @@ test('one server with a leaf node beside a far point of presence', async (t) => 
   const file = join(platform.folder, 'leaf-nrt.conf')
   await writeFile(file, (await readFile(file, 'utf8')).replace('127.0.0.1:4222', '127.0.0.1:-1'))
   const leaf = await runServer(t, newestServer(), ['-c', file])
-  setTimeout(() => console.log(leaf.log()), 3000)
   const far = await whenReady(() =>
     openNatsFabric({
       servers: [leaf.url],
@@ -176,13 +175,26 @@ test('one server with a leaf node beside a far point of presence', async (t) => 
     }),
   )
   t.after(() => far.close())
-  const near = await platform.open('fra')
+  const near = await platform.open('fra', { serversWithin: ['DE'] })
   const heard: string[] = []
   far.bucket('programs').watch('', (change) => heard.push(change.kind === 'put' ? change.entry.key : ''))
   await near.bucket('programs').put('hello', Buffer.from('1'))
   await far.bucket('programs').put('back', Buffer.from('2'))
   await whenReady(async () => assert.deepEqual(heard, ['hello', 'back']))
   assert.equal((await near.bucket('programs').get('back'))?.value.length, 1)
+
+  // A leaf node's rights end at the cluster, whatever the leaf allows.
+  await near.bucket('customers', { within: ['DE'] }).put('ada', Buffer.from('stays'))
+  await assert.rejects(far.bucket('customers', { within: ['DE'] }).get('ada'))
+  await writeFile(file, (await readFile(file, 'utf8')).replace(/permissions \{[\s\S]*?\n {8}\}/, ''))
+  const open = await runServer(t, newestServer(), ['-c', file])
+  const { connection } = await connectAs(t, platform, 'nrt', open.port)
+  const answer = await whenReady(() => connection.request('$JS.rimward.API.STREAM.INFO.rimward', '', { timeout: 2000 }))
+  assert.equal(answer.json<{ error?: unknown }>().error, undefined)
+  for (const subject of ['$JS.rimward.API.STREAM.MSG.GET.rimward-in-DE', '$JS.rimward.API.STREAM.INFO.rimward-in-DE']) {
+    const asked = connection.request(subject, '{"last_by_subj":"rimward.in.DE.b.customers.ada"}', { timeout: 1000 })
+    await assert.rejects(asked, /timeout|no responders/i, subject)
+  }
 })
 
 test('keys are for the owner alone, stay over runs, and say so when they are wrong', async (t) => {
@@ -206,13 +218,15 @@ test('keys are for the owner alone, stay over runs, and say so when they are wro
   await assert.rejects(platform.open('fra'), { code: 'not_here', message: /rimward is missing, .* may not make it/ })
 })
 
-async function connectAs(t: TestContext, { folder, bases }: Platform, pop: string) {
+async function connectAs(t: TestContext, { folder, bases }: Platform, pop: string, port?: number) {
   const seed = new TextEncoder().encode((await readFile(join(folder, `pop-${pop}.nkey`), 'utf8')).trim())
   const connection = await connect({
-    servers: `127.0.0.1:${bases[0]}`,
+    servers: `127.0.0.1:${port ?? bases[0]}`,
     authenticator: nkeyAuthenticator(seed),
     inboxPrefix: `_INBOX_${await publicKey(folder, pop)}`,
-    tls: { caFile: join(folder, 'ca.crt'), checkServerIdentity: () => undefined } as never,
+    ...(port === undefined && {
+      tls: { caFile: join(folder, 'ca.crt'), checkServerIdentity: () => undefined } as never,
+    }),
   })
   t.after(() => connection.close())
   return { connection }

@@ -50,7 +50,11 @@ export async function natsConfig(flags: NatsConfigFlags, terminal: Terminal, now
   const plan: NatsPlan = {
     platform: flags.platform,
     servers,
-    pops: await inTurn(pops, async (pop) => ({ ...pop, user: await userOf(`pop-${pop.name}`) })),
+    pops: await inTurn(pops, async (pop) => ({
+      ...pop,
+      user: await userOf(`pop-${pop.name}`),
+      leaf: leaves.includes(pop.name),
+    })),
     places: placesFor(pops, flags.within),
     admin: await userOf('admin'),
     system: await userOf('system'),
@@ -64,7 +68,7 @@ export async function natsConfig(flags: NatsConfigFlags, terminal: Terminal, now
   )
   for (const server of servers)
     await files.write(`server-${setUp.nameOf(plan, server)}.conf`, setUp.serverConfiguration(plan, server))
-  for (const pop of plan.pops.filter(({ name }) => leaves.includes(name))) {
+  for (const pop of plan.pops.filter(({ leaf }) => leaf)) {
     const seed = (await files.read(`pop-${pop.name}.nkey`))!.trim()
     await files.write(`leaf-${pop.name}.conf`, setUp.leafConfiguration(plan, pop, seed), { secret: true })
   }

@@ -30,6 +30,8 @@ const oldest = [2, 9, 0]
 
 export interface Connected {
   readonly connection: NatsConnection
+  /** The servers as they were named, without passwords. */
+  readonly named: string
   readonly inboxPrefix?: string
 }
 
@@ -65,7 +67,7 @@ export async function connectToNats(
     throw explainConnect(error, named, credentialsFile)
   })
   const complaint = complainAbout(connection)
-  if (complaint === undefined) return { connection, ...(identity && { inboxPrefix: identity.inboxPrefix }) }
+  if (complaint === undefined) return { connection, named, ...(identity && { inboxPrefix: identity.inboxPrefix }) }
   await connection.close()
   throw new EdgeError('fabric_away', `NATS at ${named}: ${complaint}`)
 }

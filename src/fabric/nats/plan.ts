@@ -18,6 +18,8 @@ export interface PlannedPop {
   readonly country: CountryCode
   /** Public nkey of its user. */
   readonly user: string
+  /** It reaches the cluster through a server of its own beside it. */
+  readonly leaf?: boolean
 }
 
 export interface NatsPlan {
@@ -59,6 +61,8 @@ server_tags: ${list(tagsOf(plan, server))}
 ${tls(plan, server, '')}
 
 jetstream {
+  # Leaf nodes ask for it by this name.
+  domain: ${quote(plan.platform)}
   store_dir: ${quote(`${store}/${name}`)}
   # A write is acknowledged when it is on the disk.
   sync_interval: always
@@ -75,7 +79,7 @@ accounts {
     users: [
       # Makes the streams: \`rimward nats-config --apply\`. No node uses it.
       { nkey: ${admin} }
-${pops.map((pop) => user(plan, pop)).join('\n')}
+${pops.map((pop) => user(pop, pop.leaf ? leafRightsOf(plan, pop) : rightsOf(plan, pop))).join('\n')}
     ]
   }
   SYS { users: [ { nkey: ${system} } ] }
@@ -107,7 +111,11 @@ leafnodes {
 }
 
 accounts {
-  RIMWARD { users: [ { nkey: ${pop.user} } ] }
+  RIMWARD {
+    users: [
+${user(pop, rightsOf(plan, pop, `$JS.${plan.platform}.API`))}
+    ]
+  }
 }
 `
 }
@@ -117,8 +125,15 @@ export function placesOf(plan: Pick<NatsPlan, 'places'>, country: CountryCode): 
   return plan.places.filter((within) => allows(within, country))
 }
 
+interface Rights {
+  /** Absent: everything that is not denied. */
+  readonly publish?: readonly string[]
+  readonly deny?: readonly string[]
+  readonly subscribe: readonly string[]
+}
+
 /** What a user of a point of presence may say to NATS and hear from it. */
-export function rightsOf(plan: Pick<NatsPlan, 'places' | 'platform'>, pop: PlannedPop) {
+export function rightsOf(plan: Pick<NatsPlan, 'places' | 'platform'>, pop: PlannedPop, api = '$JS.API'): Rights {
   const names = createNames(plan.platform)
   const places = placesOf(plan, pop.country)
   const roots = [names.anywhere, names.blobs, ...places.map((within) => names.placed(within))]
@@ -130,13 +145,13 @@ export function rightsOf(plan: Pick<NatsPlan, 'places' | 'platform'>, pop: Plann
   return {
     publish: [
       ...subjects.map((root) => `${root}.>`),
-      '$JS.API.INFO',
-      '$JS.API.STREAM.NAMES',
+      `${api}.INFO`,
+      `${api}.STREAM.NAMES`,
       ...streams.flatMap((stream) => [
-        `$JS.API.STREAM.INFO.${stream}`,
-        `$JS.API.STREAM.MSG.GET.${stream}`,
-        `$JS.API.STREAM.PURGE.${stream}`,
-        `$JS.API.CONSUMER.CREATE.${stream}.>`,
+        `${api}.STREAM.INFO.${stream}`,
+        `${api}.STREAM.MSG.GET.${stream}`,
+        `${api}.STREAM.PURGE.${stream}`,
+        `${api}.CONSUMER.CREATE.${stream}.>`,
         `$JS.FC.${stream}.>`,
       ]),
     ],
@@ -144,16 +159,56 @@ export function rightsOf(plan: Pick<NatsPlan, 'places' | 'platform'>, pop: Plann
   }
 }
 
-function user(plan: NatsPlan, pop: PlannedPop): string {
-  const { publish, subscribe } = rightsOf(plan, pop)
+/** Calls that change streams or read around the ones above. */
+const calls = [
+  ...['STREAM.CREATE', 'STREAM.UPDATE', 'STREAM.DELETE', 'STREAM.TEMPLATE', 'STREAM.SNAPSHOT', 'STREAM.RESTORE'],
+  ...['STREAM.MSG.DELETE', 'STREAM.PEER', 'STREAM.LEADER', 'CONSUMER.DURABLE', 'CONSUMER.MSG', 'CONSUMER.DELETE'],
+  ...['ACCOUNT', 'META', 'SERVER', 'DIRECT'],
+]
+
+/**
+ * The same for the line of a leaf node, by what is denied: a server tells a leaf node of `$JS.DOMAIN.API.>` as a whole or not at
+ * all, and of nothing that an allowance and a denial both touch. Places are denied by name, hence all have to be planned.
+ */
+export function leafRightsOf(plan: Pick<NatsPlan, 'places' | 'platform'>, pop: PlannedPop): Rights {
+  const names = createNames(plan.platform)
+  const api = `$JS.${plan.platform}.API`
+  const others = plan.places.filter((within) => !allows(within, pop.country))
+  const streams = others.map((within) => names.placedStream(within))
+  const reading = [
+    'STREAM.INFO',
+    'STREAM.MSG.GET',
+    'STREAM.PURGE',
+    'CONSUMER.CREATE',
+    'CONSUMER.LIST',
+    'CONSUMER.NAMES',
+  ]
+  const { subscribe } = rightsOf(plan, pop)
+  return {
+    deny: [
+      '$JS.API.>',
+      ...calls.map((call) => `${api}.${call}.>`),
+      ...streams.flatMap((stream) =>
+        reading.flatMap((call) => [`${api}.${call}.${stream}`, `${api}.${call}.${stream}.>`]),
+      ),
+      ...streams.map((stream) => `$JS.FC.${stream}.>`),
+      ...others.flatMap((within) => Object.values(names.placed(within)).map((root) => `${root}.>`)),
+    ],
+    subscribe,
+  }
+}
+
+function user(pop: PlannedPop, { publish, deny, subscribe }: Rights): string {
   const lines = (all: readonly string[]) => all.map((subject) => `            ${quote(subject)}`).join('\n')
+  const list = (word: string, all: readonly string[] | undefined) =>
+    all === undefined ? '' : `            ${word}: [\n${lines(all)}\n            ]`
   return `      # ${pop.name}, ${pop.country}
       {
         nkey: ${pop.user}
         permissions {
-          publish { allow: [
-${lines(publish)}
-          ] }
+          publish {
+${list('allow', publish)}${list('deny', deny)}
+          }
           subscribe { allow: [
 ${lines(subscribe)}
           ] }
