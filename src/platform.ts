@@ -16,14 +16,21 @@ import { createProgramOutput } from '#/control/program-output.ts'
 import { createTraces } from '#/control/traces.ts'
 import { createCloser } from '#/core/closer.ts'
 import { defaultLimits } from '#/core/limits.ts'
-import type { Place } from '#/core/pops.ts'
+import { createMemoryMeshes } from '#/core/memory-mesh.ts'
+import type { Mesh } from '#/core/mesh.ts'
+import type { Place, Within } from '#/core/pops.ts'
 import type { Fabric } from '#/core/ports.ts'
 import type { Address } from '#/edge/edge.ts'
 import { joinRegistries } from '#/edge/join-registries.ts'
 import { createLocate } from '#/edge/locate.ts'
 import { readDevices } from '#/engines/compute/devices.ts'
+import { openBlobs } from '#/fabric/sqlite/blobs.ts'
 import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
+import { openGroupCommit } from '#/fabric/sqlite/group-commit.ts'
+import { openReader } from '#/fabric/sqlite/reader.ts'
+import { openReplicas, type Replicas } from '#/replication/replicas.ts'
 import { createClientKeys } from '#/stores/client-keys.ts'
+import { blobOf } from '#/stores/kv.ts'
 import { openSeal } from '#/stores/seal.ts'
 import { type NodeOptions, type Pop, startPop } from './pop.ts'
 
@@ -36,6 +43,10 @@ export interface PlatformOptions extends NodeOptions {
   readonly api: Address
   /** One or several, names differ. */
   readonly pops: readonly { readonly id: string; readonly country?: string }[]
+  /** How a node of this process reaches the others; absent: all there are share this process and its fabric. */
+  readonly meshOf?: (place: Place) => Mesh
+  /** The countries that may hold a bucket of the stores; absent: anywhere. */
+  readonly withinOf?: (bucket: string) => Within | undefined
 }
 
 /** URLs, without a slash at the end. */
@@ -125,16 +136,25 @@ async function startPops(options: PlatformOptions, shared: Shared, closer: Close
   const { data, debug, token, log, logged, otlpEndpoint } = options
   const node = { debug, token, log, ...(logged && { logged }), ...(otlpEndpoint && { otlpEndpoint }) }
   const alone = options.pops.length === 1
+  const meshes = createMemoryMeshes()
   const starting = options.pops.map(async ({ id, country = 'XX' }, index) => {
     const place: Place = { node: id, pop: id, country }
+    const folder = alone ? data : join(data, 'pops', id)
+    const mesh = options.meshOf?.(place) ?? (alone ? undefined : meshes.join(place))
+    let running: Pop | undefined
+    const say = (message: string, facts: object = {}) => running?.log.logger.info(facts, message)
+    const replicas = mesh && (await openNodeReplicas({ ...options, ...shared, folder, mesh, closer, say }))
     const pop = await startPop({
       ...node,
       ...shared,
       place,
-      folder: alone ? data : join(data, 'pops', id),
+      folder,
+      ...(mesh && { mesh }),
+      ...(replicas && { replicas }),
       listen: { http: nth(options.http, index), ...(options.https && { https: nth(options.https, index) }) },
       ownListeners: () => shared.listeners.flatMap((listening) => listening()),
     })
+    running = pop
     closer.add(() => pop.close())
     shared.listeners.push(() => Object.values(pop.addresses ?? {}))
     return pop
@@ -143,6 +163,38 @@ async function startPops(options: PlatformOptions, shared: Shared, closer: Close
   const started = await Promise.allSettled(starting)
   for (const one of started) if (one.status === 'rejected') throw one.reason
   return Promise.all(starting)
+}
+
+interface ReplicaParts extends Pick<Shared, 'limits' | 'clock'>, Pick<PlatformOptions, 'withinOf'> {
+  readonly folder: string
+  readonly mesh: Mesh
+  readonly closer: Closer
+  readonly say: (message: string, facts?: object) => void
+}
+
+/** What a node merges with others lies in a folder of its own, its blobs too. */
+async function openNodeReplicas({ withinOf, mesh, closer, say, ...parts }: ReplicaParts): Promise<Replicas> {
+  const { limits, clock } = parts
+  const folder = join(parts.folder, 'replicas')
+  const replicas = await openReplicas({
+    folder,
+    mesh,
+    blobs: await openBlobs({ folder: join(folder, 'blobs'), clock, limits }),
+    clock,
+    monotonic: () => performance.now(),
+    limits,
+    log: say,
+    withinOf: withinOf ?? (() => undefined),
+    blobOf,
+    openGroupCommit,
+    openReader,
+  })
+  closer.add(() => replicas.close())
+  const failed = (error: unknown) => say('sweeping replicated blobs failed', { err: error })
+  const sweeping = setInterval(() => replicas.sweepBlobs().catch(failed), limits.blobSweepMs)
+  sweeping.unref()
+  closer.add(() => clearInterval(sweeping))
+  return replicas
 }
 
 /** A change in, a new Snapshot out. */
@@ -197,7 +249,8 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
     kv,
     compute: { items, secrets, accessLists, clientKeys: createClientKeys({ limits, clock }), output },
     rules: first.rules,
-    cache: { purge: (wishes) => eachPop(pops, (pop) => pop.cache.purge(wishes)) },
+    cache: first.cache,
+    receipt: (id) => first.purges.receipt(id),
     metrics: { registry: joinRegistries(pops.map(({ place, metrics }) => ({ pop: place.pop, ...metrics }))) },
     origins: (site) => first.origins(site),
     token: options.token,
