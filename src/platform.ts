@@ -167,6 +167,7 @@ async function startPops(options: PlatformOptions, shared: Shared, closer: Close
     })
     running = pop
     closer.add(() => pop.close())
+    if (mesh !== undefined) closer.add(() => mesh.close())
     shared.listeners.push(() => Object.values(pop.addresses ?? {}))
     return pop
   })
@@ -203,6 +204,7 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
     hasStore: async (store) => (await findKvNamespace(fabric, store)) !== undefined,
     adopt: rollout.adopt,
     follow,
+    places: () => pops.map(({ place }) => place),
     by: pops.map(({ place }) => place.node).join(','),
     log: (message, error) => first.log.logger.error({ err: error }, message),
   })

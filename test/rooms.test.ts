@@ -55,10 +55,11 @@ const law: Record<string, readonly string[]> = {
   'apis/fastly': ['control', 'core', 'http'],
   'apis/rimward': ['control', 'core', 'http'],
   apis: ['apis/cloudflare', 'apis/fastly', 'apis/rimward', 'control', 'core', 'http'],
-  cli: ['control', 'core', 'http', 'platform.ts'],
+  cli: ['control', 'core', 'http', 'nats-set-up.ts', 'platform.ts'],
   'open-engines.ts': [...rooms, 'pop.ts'],
   'pop.ts': [...rooms, 'open-engines.ts'],
   'open-shared.ts': rooms,
+  'nats-set-up.ts': ['core', 'fabric'],
   'platform.ts': [...rooms, 'pop.ts', 'open-shared.ts'],
 }
 

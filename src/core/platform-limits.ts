@@ -93,6 +93,14 @@ export const platformLimits = {
     default: 604_800,
     why: 'a week: a stolen key is of use no longer; renewed halfway',
   },
+  inviteSeconds: { unit: 's', default: 3600, why: 'time to walk to another machine; «--expires» says otherwise' },
+  invites: { unit: 'count', default: 1_000, why: 'known at once, used and expired ones of a week included' },
+  joinMs: { unit: 'ms', default: 10_000, why: 'a newcomer waits so long for any node to answer' },
+  joinQueue: {
+    unit: 'count',
+    default: 100,
+    why: 'newcomers that one node answers or will answer; later ones ask again',
+  },
   controlLogEntries: {
     unit: 'count',
     default: 1_000,
