@@ -199,6 +199,7 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
     rules: first.rules,
     cache: { purge: (wishes) => eachPop(pops, (pop) => pop.cache.purge(wishes)) },
     metrics: { registry: joinRegistries(pops.map(({ place, metrics }) => ({ pop: place.pop, ...metrics }))) },
+    stats: pops.map(({ place, metrics }) => ({ pop: place.pop, counts: metrics.counts })),
     origins: (site) => first.origins(site),
     token: options.token,
     pop: first.place.pop,

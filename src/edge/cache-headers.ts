@@ -14,7 +14,7 @@ const cloudflareWords: Readonly<Record<CacheOutcome, string>> = {
 }
 
 /** Fastly says HIT for whatever came out of its store. */
-const hits: ReadonlySet<CacheOutcome> = new Set(['hit', 'stale', 'updating', 'revalidated'])
+export const fromStore: ReadonlySet<CacheOutcome> = new Set(['hit', 'stale', 'updating', 'revalidated'])
 
 /** Appends to `answer.headers`, which is the request's own list. */
 export function addCacheHeaders({ headers, cacheStatus, cacheOutcome, cacheHits }: EgressAnswer): void {
@@ -25,7 +25,7 @@ export function addCacheHeaders({ headers, cacheStatus, cacheOutcome, cacheHits 
     'cf-cache-status',
     cloudflareWords[cacheOutcome],
     'x-cache',
-    hits.has(cacheOutcome) ? 'HIT' : 'MISS',
+    fromStore.has(cacheOutcome) ? 'HIT' : 'MISS',
     'x-cache-hits',
     String(cacheHits ?? 0),
     'via',

@@ -68,6 +68,7 @@ export async function openDoor(
     compute: noStores,
     fabric,
     cache: { purge: async (wishes) => void purged.push(...wishes) },
+    stats: [],
     token,
     accountId,
     limits,
