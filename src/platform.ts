@@ -16,6 +16,7 @@ import { createProgramOutput } from '#/control/program-output.ts'
 import { createTraces } from '#/control/traces.ts'
 import { createCloser } from '#/core/closer.ts'
 import { defaultLimits } from '#/core/limits.ts'
+import { createMemoryMeshes } from '#/core/memory-mesh.ts'
 import type { Place } from '#/core/pops.ts'
 import type { Fabric } from '#/core/ports.ts'
 import type { Address } from '#/edge/edge.ts'
@@ -125,12 +126,14 @@ async function startPops(options: PlatformOptions, shared: Shared, closer: Close
   const { data, debug, token, log, logged, otlpEndpoint } = options
   const node = { debug, token, log, ...(logged && { logged }), ...(otlpEndpoint && { otlpEndpoint }) }
   const alone = options.pops.length === 1
+  const meshes = createMemoryMeshes()
   const starting = options.pops.map(async ({ id, country = 'XX' }, index) => {
     const place: Place = { node: id, pop: id, country }
     const pop = await startPop({
       ...node,
       ...shared,
       place,
+      ...(!alone && { mesh: meshes.join(place) }),
       folder: alone ? data : join(data, 'pops', id),
       listen: { http: nth(options.http, index), ...(options.https && { https: nth(options.https, index) }) },
       ownListeners: () => shared.listeners.flatMap((listening) => listening()),
@@ -197,7 +200,8 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
     kv,
     compute: { items, secrets, accessLists, clientKeys: createClientKeys({ limits, clock }), output },
     rules: first.rules,
-    cache: { purge: (wishes) => eachPop(pops, (pop) => pop.cache.purge(wishes)) },
+    cache: first.cache,
+    receipt: (id) => first.purges.receipt(id),
     metrics: { registry: joinRegistries(pops.map(({ place, metrics }) => ({ pop: place.pop, ...metrics }))) },
     stats: pops.map(({ place, metrics }) => ({ pop: place.pop, counts: metrics.counts })),
     origins: (site) => first.origins(site),
