@@ -327,6 +327,7 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
     cache: first.cache,
     receipt: (id) => first.purges.receipt(id),
     metrics: { registry: joinRegistries(pops.map(({ place, metrics }) => ({ pop: place.pop, ...metrics }))) },
+    stats: pops.map(({ place, metrics }) => ({ pop: place.pop, counts: metrics.counts })),
     origins: (site) => first.origins(site),
     token: options.token,
     pop: first.place.pop,

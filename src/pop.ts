@@ -161,7 +161,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   const diary = await openLog(options)
   closer.add(() => diary.close())
   const live: Live = { snapshot: { revision: 0, sites: [], programs: new Map() }, engine: undefined, edge: undefined }
-  const metrics = createMetrics({ limits })
+  const metrics = createMetrics({ limits, clock })
   const say = (message: string, facts: object = {}) => diary.logger.info(facts, message)
   const parts: Parts = { ...options, closer, live, diary, metrics, say }
 
