@@ -63,6 +63,44 @@ export const platformLimits = {
     why: 'batches on their way to one node; what comes meanwhile waits for one to arrive',
   },
   purgeBatchBytes: { unit: 'bytes', default: 4 * MiB, why: 'purges that are sent in one body to a node that was away' },
+  // The mesh: links between nodes.
+  nodes: { unit: 'count', default: 1_000, why: 'of one platform; each dials all others and pings them twice a second' },
+  meshPingMs: { unit: 'ms', default: 500, why: 'four chances to answer before a link counts as silent' },
+  meshSilenceMs: {
+    unit: 'ms',
+    default: 2_000,
+    why: 'without a byte for so long a link is cut; far above a round trip of the world (300 ms)',
+  },
+  meshConnectMs: { unit: 'ms', default: 2_000, why: 'TCP and TLS over the longest way, with one lost packet (1 s)' },
+  meshRetryMs: {
+    unit: 'ms',
+    default: 1_000,
+    why: 'longest pause between attempts, so that a healed link is up in 2 s',
+  },
+  meshStreamBytes: {
+    unit: 'bytes',
+    default: MiB,
+    why: 'sent ahead of the reader, a call or tunnel: 6 MB/s each at a round trip of 160 ms',
+  },
+  meshSessionBytes: { unit: 'bytes', default: 16 * MiB, why: 'sent ahead on a link in all: 100 MB/s at 160 ms' },
+  meshCalls: { unit: 'count', default: 1_024, why: 'in flight to one node; more are refused as overloaded' },
+  meshTunnels: { unit: 'count', default: 4_096, why: 'open to one node: WebSockets of the objects that live there' },
+  meshSessions: { unit: 'count', default: 4_096, why: 'incoming; one a node, and a second while one is replaced' },
+  meshSkewMs: { unit: 'ms', default: 60_000, why: 'difference of two clocks that is pointed out' },
+  meshHelloMs: { unit: 'ms', default: 60_000, why: 'pause between comparisons of clocks and versions over a link' },
+  nodeCertificateSeconds: {
+    unit: 's',
+    default: 604_800,
+    why: 'a week: a stolen key is of use no longer; renewed halfway',
+  },
+  inviteSeconds: { unit: 's', default: 3600, why: 'time to walk to another machine; «--expires» says otherwise' },
+  invites: { unit: 'count', default: 1_000, why: 'known at once, used and expired ones of a week included' },
+  joinMs: { unit: 'ms', default: 10_000, why: 'a newcomer waits so long for any node to answer' },
+  joinQueue: {
+    unit: 'count',
+    default: 100,
+    why: 'newcomers that one node answers or will answer; later ones ask again',
+  },
   controlLogEntries: {
     unit: 'count',
     default: 1_000,
@@ -88,6 +126,15 @@ export const platformLimits = {
     default: 512 * 1024 * KiB,
     why: 'serialized, all sites and programs; each node holds it in memory',
   },
+  canaryLookMs: {
+    unit: 'ms',
+    default: 100,
+    why: 'how often answers of the canary are counted while it tries a change',
+  },
+  fabricRetryMs: { unit: 'ms', default: 1_000, why: 'between attempts of a node that started without what is shared' },
+  nodeStatusMs: { unit: 'ms', default: 1_000, why: 'how often a node says what it serves' },
+  nodesKnown: { unit: 'count', default: 1_000, why: 'nodes whose last word is remembered' },
+  nodeHelloMs: { unit: 'ms', default: 500, why: 'a node that starts asks so long whether its name is taken' },
   // The fabric on NATS.
   natsConnectMs: { unit: 'ms', default: 3_000, why: 'until a server that says nothing counts as out of reach' },
   natsAttemptMs: {
@@ -168,4 +215,15 @@ export const platformLimits = {
     default: 86_400_000,
     why: 'writes stamped further ahead are not taken: a broken clock, not a wrong one',
   },
+  auditBytes: {
+    unit: 'bytes',
+    default: 64 * MiB,
+    why: 'what one node tells of its disk: a line for each owner and place',
+  },
+  auditMs: {
+    unit: 'ms',
+    default: 60_000,
+    why: 'a node reads its disk for so long before an audit says that it did not',
+  },
+  placements: { unit: 'count', default: 10_000, why: 'settings of where things may be; each is in every Snapshot' },
 } as const satisfies Record<string, LimitRow>
