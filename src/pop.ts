@@ -2,32 +2,34 @@
  * The data plane of one node: its stores, cache, engines and listeners, wired together. What several nodes of a process
  * have in common is handed over by `platform.ts`.
  */
-import { createHash } from 'node:crypto'
-import { lstat, mkdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createAssets } from '#/assets/assets.ts'
 import { createNodeAudit, type NodeAudit } from '#/audit/node-audit.ts'
+import { keepStoreInside } from '#/cache/keep-inside.ts'
 import { openPurgeJournal } from '#/cache/purge-journal.ts'
-import { createSharedCache } from '#/cache/shared-cache.ts'
+import type { PlatformPurges } from '#/cache/tiers/platform-purges.ts'
+import { openTieredCache } from '#/cache/tiers/tiered-cache.ts'
 import { createCacheStore } from '#/cache/two-tiers.ts'
 import { createEgressRules, type EgressRuleBook } from '#/control/egress-rules.ts'
 import { programFirst } from '#/core/asset-routing.ts'
 import { backendSites } from '#/core/backend-sites.ts'
 import { createCloser } from '#/core/closer.ts'
-import { EdgeError } from '#/core/errors.ts'
+import { isHere } from '#/core/holdings.ts'
 import { joinEngines } from '#/core/join-engines.ts'
 import { keepEgressInside, keepEngineInside, onlyHere } from '#/core/keep-inside.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import type { OriginState } from '#/core/origin.ts'
 import type { Place } from '#/core/pops.ts'
-import type { Certificates, Engine, Fabric, Seal, SharedCache } from '#/core/ports.ts'
+import type { Certificates, Engine, Fabric, Seal } from '#/core/ports.ts'
 import type { ProgramOutput } from '#/core/program-output.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
+import type { TakePurge } from '#/core/tiers.ts'
 import type { Traces } from '#/core/traces.ts'
 import type { Clock } from '#/core/units.ts'
 import { type Address, createEdge, type Edge } from '#/edge/edge.ts'
+import { originAnswers } from '#/edge/fetch-again.ts'
 import type { Locate } from '#/edge/locate.ts'
 import { createLog, type Log, type LogOptions } from '#/edge/log.ts'
 import { createMetrics, type Metrics } from '#/edge/metrics.ts'
@@ -43,6 +45,7 @@ import { createLogSinks } from '#/engines/compute/log-sinks.ts'
 import { createRateCounters } from '#/engines/compute/rate-counters.ts'
 import { createWorkerdEngine } from '#/engines/workerd/engine.ts'
 import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
+import { openRunFolder } from '#/engines/workerd/run-folder.ts'
 import { secretCheck } from '#/http/same-secret.ts'
 import { withAnswerRules } from '#/origin/answer-rules.ts'
 import { createDialer } from '#/origin/dialer.ts'
@@ -95,7 +98,9 @@ export interface Pop {
   /** What programs may reach besides public addresses. */
   readonly rules: EgressRuleBook
   readonly engine: Engine
-  readonly cache: Pick<SharedCache, 'purge'>
+  /** Takes purges for all nodes. */
+  readonly cache: { readonly purge: TakePurge }
+  readonly purges: Pick<PlatformPurges, 'receipt' | 'standing' | 'ready'>
   /** What this machine lacks, a sentence each; the node runs without. */
   readonly lacks: readonly string[]
   readonly served: Snapshot
@@ -158,12 +163,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   const { engine, lacks } = await openEngines(parts, stores, ways, assets)
   live.engine = engine
 
-  const residency = createNodeAudit({
-    ...options,
-    store: ways.store,
-    purge: ways.egress.purge,
-    flushLog: () => diary.flush(),
-  })
+  const residency = createNodeAudit({ ...options, store: ways.store, flushLog: () => diary.flush() })
   closer.add(() => residency.close())
 
   return {
@@ -173,7 +173,8 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
     stores,
     rules,
     engine,
-    cache: createPurgeByUrl({ cache: ways.egress, snapshot: () => live.snapshot, pop: popOf(place) }),
+    cache: createPurgeByUrl({ cache: ways.purges, snapshot: () => live.snapshot, pop: popOf(place) }),
+    purges: ways.purges,
     lacks,
     get served() {
       return live.snapshot
@@ -245,7 +246,7 @@ async function openEgress(
     random: Math.random,
     ownPool: (host, path) => ownPool(live.snapshot, host, path),
   })
-  const store = await createCacheStore({
+  const stored = await createCacheStore({
     folder: join(folder, 'cache'),
     memoryBytes: limits.cacheMemoryBytes,
     diskBytes: limits.cacheDiskBytes,
@@ -255,12 +256,28 @@ async function openEgress(
   })
   await mkdir(join(folder, 'purges'), { recursive: true })
   const journal = await openPurgeJournal(join(folder, 'purges'))
-  const inside = keepEgressInside(pools, () => live.snapshot, options.place.country)
+  const { country } = options.place
+  const store = keepStoreInside(stored, (scope) => isHere(live.snapshot, scope, country))
+  const inside = keepEgressInside(pools, () => live.snapshot, country)
   const next = withAnswerRules(withOwnPrograms(inside, ownPrograms))
-  const egress = createSharedCache({ next, store, journal, limits, clock })
+  const { cache: egress, purges } = await openTieredCache({
+    ...{
+      place: options.place,
+      mesh: options.mesh,
+      folder,
+      next,
+      store,
+      journal,
+      limits,
+      clock,
+      originAnswers,
+      log: say,
+    },
+    siteNamed: (name) => live.snapshot.sites.find((site) => site.name === name),
+  })
   closer.add(() => egress.close())
   closer.add(() => health.close())
-  return { egress, health, store, dialer: createDialer(waysOut) }
+  return { egress, purges, health, store, dialer: createDialer(waysOut) }
 }
 
 /** What runs programs: Workers and Compute, as one. */
@@ -342,7 +359,7 @@ function openHostCalls(parts: Parts, { kv, items, secrets, accessLists }: Stores
 
 type EdgeParts = Ways & { engine: Engine; assets: ReturnType<typeof createAssets>; certificates: Certificates }
 
-async function openEdge(parts: Parts, { egress, engine, assets, certificates }: EdgeParts): Promise<Edge> {
+async function openEdge(parts: Parts, { egress, purges, engine, assets, certificates }: EdgeParts): Promise<Edge> {
   const { listen, live, diary, metrics, limits, clock, place, debug, locate, otlpEndpoint, token } = parts
   return createEdge({
     listen,
@@ -351,7 +368,7 @@ async function openEdge(parts: Parts, { egress, engine, assets, certificates }: 
     assets,
     programFirst,
     egress,
-    purge: { purge: egress.purge, mayPurge: secretCheck(token) },
+    purge: { purge: purges.purge, mayPurge: secretCheck(token) },
     certificates,
     log: diary,
     metrics,
@@ -368,21 +385,6 @@ async function openEdge(parts: Parts, { egress, engine, assets, certificates }: 
 }
 
 const popOf = ({ pop, country }: Place) => ({ id: pop, country })
-
-/**
- * Where the cells' sockets lie: not below the data folder, because a unix socket's path has at most 107 bytes. The same
- * folder gets the same one, so that what a killed node left behind is found by the next.
- */
-async function openRunFolder(data: string): Promise<string> {
-  const name = createHash('sha256').update(data).digest('hex').slice(0, 16)
-  const folder = join(tmpdir(), `rimward-${name}`)
-  await mkdir(folder, { recursive: true, mode: 0o700 })
-  const { uid, mode } = await lstat(folder)
-  // In a folder that everybody may write to, somebody else could have made it first.
-  if (uid !== process.getuid?.() || (mode & 0o077) !== 0)
-    throw new EdgeError('folder_in_use', `The folder ${folder} belongs to somebody else; remove it or set TMPDIR.`)
-  return folder
-}
 
 async function openLog({ folder, log, logged, limits }: PopOptions): Promise<Log> {
   const rest = { ...logged, limits }

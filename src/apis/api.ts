@@ -26,7 +26,8 @@ import type { LiveTraces } from '#/control/traces.ts'
 import type { AuditReport } from '#/core/holdings.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { OriginState } from '#/core/origin.ts'
-import type { Fabric, KvStores, SharedCache } from '#/core/ports.ts'
+import type { Fabric, KvStores } from '#/core/ports.ts'
+import type { PurgeReceipt, TakePurge } from '#/core/tiers.ts'
 import type { Clock } from '#/core/units.ts'
 
 export interface ApiOptions {
@@ -37,7 +38,8 @@ export interface ApiOptions {
   readonly traces: LiveTraces
   readonly uploads: AssetUploads
   readonly rules: EgressRuleBook
-  readonly cache: Pick<SharedCache, 'purge'>
+  readonly cache: { readonly purge: TakePurge }
+  readonly receipt: (id: string) => Promise<PurgeReceipt | undefined>
   readonly certificates: CertificateBook
   /** Looks at what every reachable node holds. */
   readonly audit: () => Promise<AuditReport>
@@ -94,7 +96,7 @@ export function createApi(options: ApiOptions): Api {
     origins: options.origins,
     egressRules: egressRoutes({ rules: options.rules }),
     certificates: certificateRoutes({ certificates: options.certificates, limits }),
-    purge: ownPurgeRoutes({ control, cache, limits }),
+    purge: ownPurgeRoutes({ control, cache, receipt: options.receipt, limits }),
     residency: residencyRoutes({ control, stores: () => knownStores(options), audit: options.audit }),
     metrics: options.metrics.registry,
     token,
