@@ -19,7 +19,7 @@ import { createCloser } from '#/core/closer.ts'
 import { judgeHoldings } from '#/core/holdings.ts'
 import { defaultLimits } from '#/core/limits.ts'
 import { createMemoryMeshes } from '#/core/memory-mesh.ts'
-import { allows, type Place } from '#/core/pops.ts'
+import { allows, type Place, type Within } from '#/core/pops.ts'
 import type { Fabric } from '#/core/ports.ts'
 import { describeWithin } from '#/core/residency.ts'
 import type { Address } from '#/edge/edge.ts'
@@ -100,12 +100,16 @@ async function start(options: PlatformOptions, closer: Closer): Promise<RunningP
 type Shared = Awaited<ReturnType<typeof openShared>>
 
 /** What the nodes of this process have in common. */
-async function openShared({ data }: PlatformOptions, closer: Closer) {
+async function openShared({ data, pops }: PlatformOptions, closer: Closer) {
   const limits = defaultLimits
   const clock = Date.now
   const fabric = await openSqliteFabric({ folder: join(data, 'fabric'), clock, limits })
   closer.add(() => fabric.close())
-  const traces = createTraces({ fabric, clock, limits })
+  /** Where programs may run, once the control plane knows. */
+  const placed: { withinOf: (program: string) => Within | undefined } = { withinOf: () => undefined }
+  const countries = pops.map(({ country = 'XX' }) => country)
+  const residency = { within: (program: string) => placed.withinOf(program), countries }
+  const traces = createTraces({ fabric, clock, limits, residency })
   closer.add(() => traces.close())
   /** Grows while the listeners open. */
   const listeners: (() => readonly Address[])[] = []
@@ -114,6 +118,7 @@ async function openShared({ data }: PlatformOptions, closer: Closer) {
     clock,
     fabric,
     traces,
+    placed,
     listeners,
     version: await readVersion(),
     seal: await openSeal({ keyFile: join(data, 'secret.key') }),
@@ -176,6 +181,7 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
     log: (message, error) => first.log.logger.error({ err: error }, message),
   })
   closer.add(() => control.close())
+  shared.placed.withinOf = control.withinOf
   for (const problem of control.problems) first.log.logger.error({ problem }, 'a record was left out')
   return control
 }
