@@ -1,11 +1,8 @@
 /** The engines of one node, with all that they are handed. */
 
-import { createHash } from 'node:crypto'
-import { lstat, mkdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { createAssets } from '#/assets/assets.ts'
-import { EdgeError } from '#/core/errors.ts'
 import { joinEngines } from '#/core/join-engines.ts'
 import { keepEngineInside } from '#/core/keep-inside.ts'
 import type { Place } from '#/core/pops.ts'
@@ -18,9 +15,9 @@ import { createLogSinks } from '#/engines/compute/log-sinks.ts'
 import { createRateCounters } from '#/engines/compute/rate-counters.ts'
 import { createWorkerdEngine } from '#/engines/workerd/engine.ts'
 import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
+import { openRunFolder } from '#/engines/workerd/run-folder.ts'
 import { secretCheck } from '#/http/same-secret.ts'
-import { createObjectHomes } from '#/objects/homes.ts'
-import { createStanding } from '#/objects/standing.ts'
+import { openObjects } from '#/objects/open-objects.ts'
 import { createProgramCalls } from '#/origin/own-programs.ts'
 import { createConfigStores } from '#/stores/program-stores.ts'
 import type { Parts, Stores, Ways } from './pop.ts'
@@ -35,7 +32,7 @@ export async function openEngines(parts: Parts, stores: Stores, ways: Ways, asse
   closer.add(() => rm(runFolder, { recursive: true, force: true }))
   await mkdir(join(folder, 'engine'), { recursive: true })
   const snapshot = () => live.snapshot
-  const pops = openObjects(parts)
+  const pops = openObjects({ ...parts, log: say })
   const workers = await createWorkerdEngine({
     folder: join(folder, 'engine'),
     runFolder: join(runFolder, 'cells'),
@@ -78,15 +75,6 @@ export async function openEngines(parts: Parts, stores: Stores, ways: Ways, asse
   }
 }
 
-/** Where Durable Objects live; `undefined` on the only node, where all are. */
-function openObjects({ fabric, mesh, place, limits, say, closer }: Parts) {
-  if (mesh === undefined) return undefined
-  const monotonic = () => performance.now()
-  const standing = createStanding({ fabric, node: place.node, limits, monotonic, log: say })
-  closer.add(() => standing.close())
-  return { mesh, homes: createObjectHomes({ fabric, mesh, standing, limits, log: say }) }
-}
-
 /** What Compute programs may ask of the node. */
 function openHostCalls(parts: Parts, { kv, items, secrets, accessLists }: Stores, { egress, health, dialer }: Ways) {
   const { seal, limits, clock, token, place, say, metrics, closer, locate, devices, output } = parts
@@ -114,19 +102,4 @@ function openHostCalls(parts: Parts, { kv, items, secrets, accessLists }: Stores
       clock,
     },
   })
-}
-
-/**
- * Where the cells' sockets lie: not below the data folder, because a unix socket's path has at most 107 bytes. The same
- * folder gets the same one, so that what a killed node left behind is found by the next.
- */
-async function openRunFolder(data: string): Promise<string> {
-  const name = createHash('sha256').update(data).digest('hex').slice(0, 16)
-  const folder = join(tmpdir(), `rimward-${name}`)
-  await mkdir(folder, { recursive: true, mode: 0o700 })
-  const { uid, mode } = await lstat(folder)
-  // In a folder that everybody may write to, somebody else could have made it first.
-  if (uid !== process.getuid?.() || (mode & 0o077) !== 0)
-    throw new EdgeError('folder_in_use', `The folder ${folder} belongs to somebody else; remove it or set TMPDIR.`)
-  return folder
 }

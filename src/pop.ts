@@ -6,6 +6,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createAssets } from '#/assets/assets.ts'
 import { createNodeAudit, type NodeAudit } from '#/audit/node-audit.ts'
+import { keepStoreInside } from '#/cache/keep-inside.ts'
 import { openPurgeJournal } from '#/cache/purge-journal.ts'
 import type { PlatformPurges } from '#/cache/tiers/platform-purges.ts'
 import { openTieredCache } from '#/cache/tiers/tiered-cache.ts'
@@ -15,6 +16,7 @@ import { createFollower, type Follower } from '#/control/follower.ts'
 import { programFirst } from '#/core/asset-routing.ts'
 import { backendSites } from '#/core/backend-sites.ts'
 import { createCloser } from '#/core/closer.ts'
+import { isHere } from '#/core/holdings.ts'
 import { keepEgressInside, onlyHere } from '#/core/keep-inside.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
@@ -148,7 +150,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   const diary = await openLog(options)
   closer.add(() => diary.close())
   const live: Live = { snapshot: { revision: 0, sites: [], programs: new Map() }, engine: undefined, edge: undefined }
-  const metrics = createMetrics({ limits })
+  const metrics = createMetrics({ limits, clock })
   const say = (message: string, facts: object = {}) => diary.logger.info(facts, message)
   const parts: Parts = { ...options, closer, live, diary, metrics, say }
 
@@ -160,12 +162,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   const { engine, lacks } = await openEngines(parts, stores, ways, assets)
   live.engine = engine
 
-  const residency = createNodeAudit({
-    ...options,
-    store: ways.store,
-    purge: ways.egress.purge,
-    flushLog: () => diary.flush(),
-  })
+  const residency = createNodeAudit({ ...options, store: ways.store, flushLog: () => diary.flush() })
   closer.add(() => residency.close())
   async function serve(snapshot: Snapshot): Promise<void> {
     await engine.adopt(snapshot)
@@ -258,7 +255,7 @@ async function openEgress(
     random: Math.random,
     ownPool: (host, path) => ownPool(live.snapshot, host, path),
   })
-  const store = await createCacheStore({
+  const stored = await createCacheStore({
     folder: join(folder, 'cache'),
     memoryBytes: limits.cacheMemoryBytes,
     diskBytes: limits.cacheDiskBytes,
@@ -268,7 +265,9 @@ async function openEgress(
   })
   await mkdir(join(folder, 'purges'), { recursive: true })
   const journal = await openPurgeJournal(join(folder, 'purges'))
-  const inside = keepEgressInside(pools, () => live.snapshot, options.place.country)
+  const { country } = options.place
+  const store = keepStoreInside(stored, (scope) => isHere(live.snapshot, scope, country))
+  const inside = keepEgressInside(pools, () => live.snapshot, country)
   const next = withAnswerRules(withOwnPrograms(inside, ownPrograms))
   const { cache: egress, purges } = await openTieredCache({
     ...{
