@@ -11,6 +11,7 @@ import { spawnSync } from 'node:child_process'
 import { accessSync, constants, globSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { delimiter, join } from 'node:path'
+import { findServers, syncsAlways } from '../src/fabric/nats/server.fixture.ts'
 
 const words = process.argv.slice(2)
 const all = process.env.RIMWARD_TEST_ALL === '1'
@@ -32,7 +33,9 @@ function run(command: string, ...args: string[]): boolean {
 
 const needs: Record<string, () => boolean> = {
   chromium: () => onPath('chromium'),
-  'nats-server': () => onPath('nats-server'),
+  'nats-server': () => findServers().length > 0,
+  /** One that can sync before it acknowledges. */
+  'current-nats-server': () => findServers().some(syncsAlways),
   curl: () => onPath('curl'),
 }
 

@@ -16,6 +16,7 @@ import { createProgramOutput } from '#/control/program-output.ts'
 import { createTraces } from '#/control/traces.ts'
 import { createCloser } from '#/core/closer.ts'
 import { defaultLimits } from '#/core/limits.ts'
+import { createMemoryMeshes } from '#/core/memory-mesh.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import type { Place, Within } from '#/core/pops.ts'
 import type { Fabric } from '#/core/ports.ts'
@@ -135,10 +136,11 @@ async function startPops(options: PlatformOptions, shared: Shared, closer: Close
   const { data, debug, token, log, logged, otlpEndpoint } = options
   const node = { debug, token, log, ...(logged && { logged }), ...(otlpEndpoint && { otlpEndpoint }) }
   const alone = options.pops.length === 1
+  const meshes = createMemoryMeshes()
   const starting = options.pops.map(async ({ id, country = 'XX' }, index) => {
     const place: Place = { node: id, pop: id, country }
     const folder = alone ? data : join(data, 'pops', id)
-    const mesh = options.meshOf?.(place)
+    const mesh = options.meshOf?.(place) ?? (alone ? undefined : meshes.join(place))
     let running: Pop | undefined
     const say = (message: string, facts: object = {}) => running?.log.logger.info(facts, message)
     const replicas = mesh && (await openNodeReplicas({ ...options, ...shared, folder, mesh, closer, say }))
@@ -247,7 +249,8 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
     kv,
     compute: { items, secrets, accessLists, clientKeys: createClientKeys({ limits, clock }), output },
     rules: first.rules,
-    cache: { purge: (wishes) => eachPop(pops, (pop) => pop.cache.purge(wishes)) },
+    cache: first.cache,
+    receipt: (id) => first.purges.receipt(id),
     metrics: { registry: joinRegistries(pops.map(({ place, metrics }) => ({ pop: place.pop, ...metrics }))) },
     origins: (site) => first.origins(site),
     token: options.token,

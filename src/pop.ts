@@ -8,7 +8,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createAssets } from '#/assets/assets.ts'
 import { openPurgeJournal } from '#/cache/purge-journal.ts'
-import { createSharedCache } from '#/cache/shared-cache.ts'
+import type { PlatformPurges } from '#/cache/tiers/platform-purges.ts'
+import { openTieredCache } from '#/cache/tiers/tiered-cache.ts'
 import { createCacheStore } from '#/cache/two-tiers.ts'
 import { createEgressRules, type EgressRuleBook } from '#/control/egress-rules.ts'
 import { programFirst } from '#/core/asset-routing.ts'
@@ -20,12 +21,14 @@ import type { Limits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import type { OriginState } from '#/core/origin.ts'
 import type { Place } from '#/core/pops.ts'
-import type { Certificates, Engine, Fabric, Seal, SharedCache } from '#/core/ports.ts'
+import type { Certificates, Engine, Fabric, Seal } from '#/core/ports.ts'
 import type { ProgramOutput } from '#/core/program-output.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
+import type { TakePurge } from '#/core/tiers.ts'
 import type { Traces } from '#/core/traces.ts'
 import type { Clock } from '#/core/units.ts'
 import { type Address, createEdge, type Edge } from '#/edge/edge.ts'
+import { originAnswers } from '#/edge/fetch-again.ts'
 import type { Locate } from '#/edge/locate.ts'
 import { createLog, type Log, type LogOptions } from '#/edge/log.ts'
 import { createMetrics, type Metrics } from '#/edge/metrics.ts'
@@ -42,6 +45,8 @@ import { createRateCounters } from '#/engines/compute/rate-counters.ts'
 import { createWorkerdEngine } from '#/engines/workerd/engine.ts'
 import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
 import { secretCheck } from '#/http/same-secret.ts'
+import { createObjectHomes } from '#/objects/homes.ts'
+import { createStanding } from '#/objects/standing.ts'
 import { withAnswerRules } from '#/origin/answer-rules.ts'
 import { createDialer } from '#/origin/dialer.ts'
 import { createEgress } from '#/origin/egress.ts'
@@ -72,7 +77,7 @@ export interface PopOptions extends NodeOptions {
   readonly listen: { readonly http: Address; readonly https?: Address }
   /** The platform as this node reaches it: shared, or its own copy of what is shared. */
   readonly fabric: Fabric
-  /** Absent where this is the only node, or all are in this process. */
+  /** Absent where this is the only node. */
   readonly mesh?: Mesh
   /** Where the stores lie when they are merged between nodes; absent: in the fabric. */
   readonly replicas?: Replicas
@@ -96,7 +101,9 @@ export interface Pop {
   /** What programs may reach besides public addresses. */
   readonly rules: EgressRuleBook
   readonly engine: Engine
-  readonly cache: Pick<SharedCache, 'purge'>
+  /** Takes purges for all nodes. */
+  readonly cache: { readonly purge: TakePurge }
+  readonly purges: Pick<PlatformPurges, 'receipt' | 'standing' | 'ready'>
   /** What this machine lacks, a sentence each; the node runs without. */
   readonly lacks: readonly string[]
   readonly served: Snapshot
@@ -164,7 +171,8 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
     stores,
     rules,
     engine,
-    cache: createPurgeByUrl({ cache: ways.egress, snapshot: () => live.snapshot, pop: popOf(place) }),
+    cache: createPurgeByUrl({ cache: ways.purges, snapshot: () => live.snapshot, pop: popOf(place) }),
+    purges: ways.purges,
     lacks,
     get served() {
       return live.snapshot
@@ -244,10 +252,24 @@ async function openEgress(
   await mkdir(join(folder, 'purges'), { recursive: true })
   const journal = await openPurgeJournal(join(folder, 'purges'))
   const next = withAnswerRules(withOwnPrograms(pools, ownPrograms))
-  const egress = createSharedCache({ next, store, journal, limits, clock })
+  const { cache: egress, purges } = await openTieredCache({
+    ...{
+      place: options.place,
+      mesh: options.mesh,
+      folder,
+      next,
+      store,
+      journal,
+      limits,
+      clock,
+      originAnswers,
+      log: say,
+    },
+    siteNamed: (name) => live.snapshot.sites.find((site) => site.name === name),
+  })
   closer.add(() => egress.close())
   closer.add(() => health.close())
-  return { egress, health, dialer: createDialer(waysOut) }
+  return { egress, purges, health, dialer: createDialer(waysOut) }
 }
 
 /** What runs programs: Workers and Compute, as one. */
@@ -257,6 +279,7 @@ async function openEngines(parts: Parts, stores: Stores, ways: Ways, assets: Ret
   closer.add(() => rm(runFolder, { recursive: true, force: true }))
   await mkdir(join(folder, 'engine'), { recursive: true })
   const snapshot = () => live.snapshot
+  const pops = openObjects(parts)
   const workers = await createWorkerdEngine({
     folder: join(folder, 'engine'),
     runFolder: join(runFolder, 'cells'),
@@ -276,6 +299,7 @@ async function openEngines(parts: Parts, stores: Stores, ways: Ways, assets: Ret
     limits,
     clock,
     log: say,
+    ...(pops && { pops }),
     ownCells: openOwnEngine,
   })
   closer.add(() => workers.close())
@@ -296,6 +320,15 @@ async function openEngines(parts: Parts, stores: Stores, ways: Ways, assets: Ret
     engine: joinEngines(workers, compute),
     lacks: slow === undefined ? [] : [`Compute programs run slower here: ${slow}.`],
   }
+}
+
+/** Where Durable Objects live; `undefined` on the only node, where all are. */
+function openObjects({ fabric, mesh, place, limits, say, closer }: Parts) {
+  if (mesh === undefined) return undefined
+  const monotonic = () => performance.now()
+  const standing = createStanding({ fabric, node: place.node, limits, monotonic, log: say })
+  closer.add(() => standing.close())
+  return { mesh, homes: createObjectHomes({ fabric, mesh, standing, limits, log: say }) }
 }
 
 /** What Compute programs may ask of the node. */
@@ -329,7 +362,7 @@ function openHostCalls(parts: Parts, { kv, items, secrets, accessLists }: Stores
 
 type EdgeParts = Ways & { engine: Engine; assets: ReturnType<typeof createAssets>; certificates: Certificates }
 
-async function openEdge(parts: Parts, { egress, engine, assets, certificates }: EdgeParts): Promise<Edge> {
+async function openEdge(parts: Parts, { egress, purges, engine, assets, certificates }: EdgeParts): Promise<Edge> {
   const { listen, live, diary, metrics, limits, clock, place, debug, locate, otlpEndpoint, token } = parts
   return createEdge({
     listen,
@@ -338,7 +371,7 @@ async function openEdge(parts: Parts, { egress, engine, assets, certificates }: 
     assets,
     programFirst,
     egress,
-    purge: { purge: egress.purge, mayPurge: secretCheck(token) },
+    purge: { purge: purges.purge, mayPurge: secretCheck(token) },
     certificates,
     log: diary,
     metrics,

@@ -13,7 +13,7 @@ import {
   importJWK,
   type JWK,
 } from 'jose'
-import * as x509 from '#/control/certificates/x509.ts'
+import * as x509 from '#/core/x509.ts'
 
 export interface AcmeServerOptions {
   /** Where challenges are asked for, on 127.0.0.1, in place of port 80. */

@@ -9,8 +9,8 @@ import { type TestContext, test } from 'node:test'
 import type { AcmeSettings } from '#/control/certificates/acme-settings.ts'
 import { type CertificateBook, createCertificates } from '#/control/certificates/certificates.ts'
 import { createMemoryFabric, turningSeal } from '#/control/certificates/memory-fabric.fixture.ts'
-import { X509Certificate } from '#/control/certificates/x509.ts'
 import { defaultLimits } from '#/core/limits.ts'
+import { X509Certificate } from '#/core/x509.ts'
 import { type AcmeServerOptions, startAcmeServer } from './acme-server.ts'
 
 const day = 86_400_000

@@ -23,7 +23,8 @@ import type { EgressRuleBook } from '#/control/egress-rules.ts'
 import type { LiveTraces } from '#/control/traces.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { OriginState } from '#/core/origin.ts'
-import type { Fabric, KvStores, SharedCache } from '#/core/ports.ts'
+import type { Fabric, KvStores } from '#/core/ports.ts'
+import type { PurgeReceipt, TakePurge } from '#/core/tiers.ts'
 import type { Clock } from '#/core/units.ts'
 
 export interface ApiOptions {
@@ -34,7 +35,8 @@ export interface ApiOptions {
   readonly traces: LiveTraces
   readonly uploads: AssetUploads
   readonly rules: EgressRuleBook
-  readonly cache: Pick<SharedCache, 'purge'>
+  readonly cache: { readonly purge: TakePurge }
+  readonly receipt: (id: string) => Promise<PurgeReceipt | undefined>
   readonly certificates: CertificateBook
   readonly metrics: { readonly registry: { readonly contentType: string; metrics(): Promise<string> } }
   /** What is known here of a site's origins. */
@@ -89,7 +91,7 @@ export function createApi(options: ApiOptions): Api {
     origins: options.origins,
     egressRules: egressRoutes({ rules: options.rules }),
     certificates: certificateRoutes({ certificates: options.certificates, limits }),
-    purge: ownPurgeRoutes({ control, cache, limits }),
+    purge: ownPurgeRoutes({ control, cache, receipt: options.receipt, limits }),
     metrics: options.metrics.registry,
     token,
     info: {

@@ -3,9 +3,8 @@ import { Readable } from 'node:stream'
 import type { Body, HeaderList } from '#/core/exchange.ts'
 import type { EgressAnswer } from '#/core/ports.ts'
 import type { EpochMs } from '#/core/units.ts'
-import { headerValue } from '#/http/header-list.ts'
 import { decideRange, decideRanges, type Extent } from '#/http/range.ts'
-import type { Ask } from './ask.ts'
+import { type Ask, seesSurrogates } from './ask.ts'
 import { byteRanges } from './byteranges.ts'
 import { type CacheSaying, cacheStatus } from './cache-status.ts'
 import { ageOf, policyOf } from './may-reuse.ts'
@@ -99,7 +98,7 @@ export function headersOf(head: StoredHead, ask: Ask, now: EpochMs): HeaderList 
   const headers = head.headers.slice()
   headers.push('age', String(Math.floor(ageOf(head, now) / 1000)))
   const { surrogate } = policyOf(head)
-  if (surrogate !== undefined && headerValue(ask.headers, 'fastly-debug') !== undefined) headers.push(...surrogate)
+  if (surrogate !== undefined && seesSurrogates(ask)) headers.push(...surrogate)
   return headers
 }
 

@@ -21,6 +21,8 @@ export interface Ask {
   readonly hasAuthorization: boolean
   readonly policy: CachePolicy
   readonly wish: CacheWish
+  /** Asked by the cache of another PoP. */
+  readonly forTier: boolean
 }
 
 /** Why a request goes past the cache: it is neither looked up nor stored (RFC 9211 §2.2 `fwd`). */
@@ -52,7 +54,7 @@ export function isBypassed({ bypass, policy }: CacheWish, url: string): boolean 
 }
 
 type AskedRequest = Pick<EgressRequest, 'by' | 'method' | 'headers' | 'cache' | 'publicUrl'> &
-  Partial<Pick<EgressRequest, 'url'>>
+  Partial<Pick<EgressRequest, 'url' | 'forTier'>>
 
 /** `url`: where it is known to be canonical already. */
 export function readAsk(request: AskedRequest, url = canonicalUrl(request.publicUrl ?? request.url!)): Ask {
@@ -74,7 +76,13 @@ export function readAsk(request: AskedRequest, url = canonicalUrl(request.public
     hasAuthorization: headerValue(headers, 'authorization') !== undefined,
     policy,
     wish,
+    forTier: request.forTier === true,
   }
+}
+
+/** Whether what origins say to caches alone goes into the answer. */
+export function seesSurrogates({ forTier, headers }: Ask): boolean {
+  return forTier || headerValue(headers, 'fastly-debug') !== undefined
 }
 
 function readDirectives(headers: HeaderList): RequestDirectives | undefined {

@@ -3,34 +3,23 @@
  * once for all who want the same.
  */
 import { EdgeError } from '#/core/errors.ts'
-import type { HeaderList } from '#/core/exchange.ts'
 import type { EgressAnswer, EgressRequest } from '#/core/ports.ts'
 import { countHops } from '#/http/cdn-loop.ts'
 import { headerValue } from '#/http/header-list.ts'
-import { decideRanges } from '#/http/range.ts'
-import { answerStored, between, headersOf, made, type Told, withoutBodyFields } from './answer-stored.ts'
+import { answerLeader, isFresh, join, visible } from './answer-landed.ts'
+import { answerStored, made, type Told } from './answer-stored.ts'
 import type { Ask } from './ask.ts'
-import { areAscending, byteRanges, cutParts } from './byteranges.ts'
 import type { Forwarded } from './cache-status.ts'
+import { type CachedParts, countUse } from './cached-parts.ts'
 import { type Choice, type Chosen, choose } from './choose.ts'
 import { withCodings } from './coded-bodies.ts'
 import { restOf } from './complete-part.ts'
-import type { FanOut } from './fan-out.ts'
-import { type Basis, createFlight, dropBody, type Flight, type FlightParts, type Landed } from './flight.ts'
-import { mayReuse, policyOf, ttlOf } from './may-reuse.ts'
-import { conditionalNames, ifRangeHolds, notModified } from './preconditions.ts'
+import { type Basis, createFlight, type Flight, type Landed, toNext } from './flight.ts'
+import { mayReuse } from './may-reuse.ts'
+import { conditionalNames } from './preconditions.ts'
 import { answerInSegments } from './segments.ts'
-import type { StoredAnswer, StoredHead } from './store.ts'
-import { withoutSurrogate } from './stored-fields.ts'
+import type { StoredAnswer } from './store.ts'
 import { selection } from './vary-key.ts'
-
-export interface CachedParts extends FlightParts {
-  /** What may be joined. */
-  readonly flights: Map<string, Flight>
-  /** How often a stored answer was used. */
-  readonly uses: WeakMap<StoredHead, number>
-  readonly coding: Set<string>
-}
 
 /** Rejects as the egress behind it does. */
 export async function fetchCached(request: EgressRequest, ask: Ask, parts: CachedParts): Promise<EgressAnswer> {
@@ -44,6 +33,14 @@ export async function fetchCached(request: EgressRequest, ask: Ask, parts: Cache
   const now = parts.clock()
   const { stored, staleSince } = best
   const reuse = mayReuse(stored.head, ask.directives, now, staleSince)
+  // A soft purge makes stale here; the tier that asks could not tell, and would take it for fresh.
+  if (request.forTier === true && staleSince !== undefined && reuse.kind === 'while-revalidating')
+    return fetchTogether(
+      request,
+      ask,
+      { basis: best, forwarded: 'stale', vary: stored.head.vary, shareable: true },
+      parts,
+    )
   switch (reuse.kind) {
     case 'fresh':
       return withCodings(
@@ -68,13 +65,6 @@ export async function fetchCached(request: EgressRequest, ask: Ask, parts: Cache
       return fetchTogether(request, ask, { basis: best, forwarded, vary: stored.head.vary, shareable }, parts)
     }
   }
-}
-
-/** How often the answer was used, this time included. */
-export function countUse({ head }: StoredAnswer, { uses }: CachedParts): number {
-  const times = (uses.get(head) ?? 0) + 1
-  uses.set(head, times)
-  return times
 }
 
 async function fetchMissing(
@@ -233,139 +223,6 @@ async function waitFor(flight: Flight, { signal, onInformational }: EgressReques
   }
 }
 
-function answerLeader(landed: Landed, flight: Flight, ask: Ask, parts: CachedParts): EgressAnswer {
-  switch (landed.kind) {
-    case 'failed':
-      throw landed.error
-    case 'kept':
-      return answerKept(landed, flight.forwarded, ask, parts, false)
-    case 'alone':
-      return answerAlone(landed.answer, flight.forwarded, landed.why, ask)
-    case 'shared':
-      return answerShared(landed, flight.forwarded, ask, parts, false)
-  }
-}
-
-/** What others fetched, where this request may have it too; undefined where it may not. */
-async function join(landed: Landed, flight: Flight, ask: Ask, parts: CachedParts): Promise<EgressAnswer | undefined> {
-  switch (landed.kind) {
-    case 'failed':
-      throw landed.error
-    case 'alone':
-      return undefined
-    case 'kept': {
-      if (landed.why === 'validated' && !isFresh(landed.stored.head, parts)) return undefined
-      return answerKept(landed, flight.forwarded, ask, parts, true)
-    }
-    case 'shared': {
-      const { head, fan } = landed
-      if (!landed.forOthers || flight.doomed || parts.purges.of(head)?.hard === true) return undefined
-      if (selection(head.vary, ask.headers) !== policyOf(head).selects) return undefined
-      if (!fan.joinable) return undefined
-      return answerShared(landed, flight.forwarded, ask, parts, true)
-    }
-  }
-}
-
-function isFresh(head: StoredHead, { clock, purges }: CachedParts): boolean {
-  if (policyOf(head).validateAlways) return false
-  const purged = purges.of(head)
-  return purged === undefined && ttlOf(head, clock(), policyOf(head).staleSince) > 0
-}
-
-function answerKept(
-  { stored, status, staleSince, why }: Extract<Landed, { kind: 'kept' }>,
-  forwarded: Forwarded,
-  ask: Ask,
-  parts: CachedParts,
-  collapsed: boolean,
-): EgressAnswer {
-  const now = parts.clock()
-  const ttlMs = ttlOf(stored.head, now, staleSince)
-  const asked = {
-    forwarded,
-    ttlMs,
-    collapsed,
-    hits: countUse(stored, parts),
-    ...(status && { forwardedStatus: status }),
-  }
-  const told: Told =
-    why === 'validated'
-      ? { ...asked, outcome: 'revalidated', stored: true }
-      : { ...asked, outcome: 'stale', detail: why }
-  return withCodings(answerStored(stored, ask, now, told), stored, parts)
-}
-
-function answerShared(
-  landed: Extract<Landed, { kind: 'shared' }>,
-  forwarded: Forwarded,
-  ask: Ask,
-  parts: CachedParts,
-  collapsed: boolean,
-): EgressAnswer {
-  const { head, fan, declared, contentRange } = landed
-  const now = parts.clock()
-  const told: Told = {
-    outcome: forwarded === 'stale' || forwarded === 'request' ? 'expired' : 'miss',
-    forwarded,
-    forwardedStatus: head.status,
-    ttlMs: ttlOf(head, now, undefined),
-    stored: landed.stored,
-    collapsed,
-  }
-  const headers = collapsed ? headersOf(head, ask, now) : sentHeaders(landed.answer, ask)
-  const policy = policyOf(head)
-  if (head.status === 200) {
-    if (notModified(ask.headers, policy, now)) return unread(landed, made(304, withoutBodyFields(headers), null, told))
-    const asked = ask.range ?? ask.ranges
-    if (asked !== undefined && declared !== undefined && ifRangeHolds(ask.headers, policy)) {
-      const part = decideRanges(asked, declared)
-      if (part.kind === 'unsatisfiable') {
-        headers.push('content-range', `bytes */${declared}`)
-        return unread(landed, made(416, withoutBodyFields(headers), null, told))
-      }
-      if (part.kind === 'part') {
-        headers.push('content-range', `bytes ${part.start}-${part.end}/${declared}`)
-        headers.push('content-length', String(part.end - part.start + 1))
-        return made(206, headers, between(fan.follow(), part.start, part.end), told)
-      }
-      // In another order than they arrive in, parts would have to be held until their turn.
-      if (part.kind === 'parts' && areAscending(part.parts)) {
-        const ranges = byteRanges(headers, part.parts, declared)
-        const arriving = fan.follow()
-        const body = ranges.body(cutParts(arriving), () => arriving.destroy())
-        return made(206, ranges.headers, body, told)
-      }
-    }
-  }
-  if (contentRange !== undefined) headers.push('content-range', contentRange)
-  if (declared !== undefined && head.status !== 204) headers.push('content-length', String(declared))
-  const empty = ask.method === 'HEAD' || landed.answer.body === null
-  return empty ? unread(landed, made(head.status, headers, null, told)) : made(head.status, headers, fan.follow(), told)
-}
-
-/** The body goes on arriving only where somebody else reads it or the store keeps it. */
-function unread({ fan }: { readonly fan: FanOut }, answer: EgressAnswer): EgressAnswer {
-  fan.follow().destroy()
-  return answer
-}
-
-/** An answer that is for this request only; its body goes through untouched. */
-function answerAlone(answer: EgressAnswer, forwarded: Forwarded, why: string, ask: Ask): EgressAnswer {
-  const told: Told = { outcome: 'dynamic', forwarded, forwardedStatus: answer.status, detail: why }
-  const headers = visible(answer.headers, ask)
-  const etag = headerValue(headers, 'etag')
-  if (answer.status === 200 && etag !== undefined && notModified(ask.headers, { etag, changedAt: Infinity }, 0)) {
-    dropBody(answer)
-    return made(304, withoutBodyFields(headers), null, told)
-  }
-  if (ask.method === 'HEAD') {
-    dropBody(answer)
-    return made(answer.status, headers, null, told)
-  }
-  return { ...answer, ...made(answer.status, headers, answer.body, told) }
-}
-
 /** Past all others: what they fetched is not for this client. The client's own conditions go along. */
 async function fetchAlone(
   request: EgressRequest,
@@ -373,27 +230,7 @@ async function fetchAlone(
   forwarded: Forwarded,
   parts: CachedParts,
 ): Promise<EgressAnswer> {
-  const { cache: _, ...plain } = request
-  const answer = await parts.next.fetch(plain)
+  const answer = await parts.next.fetch(toNext(request))
   const told: Told = { outcome: 'dynamic', forwarded, forwardedStatus: answer.status }
   return { ...answer, ...made(answer.status, visible(answer.headers, ask), answer.body, told) }
-}
-
-function visible(headers: HeaderList, ask: Ask): HeaderList {
-  return headerValue(ask.headers, 'fastly-debug') === undefined ? withoutSurrogate(headers) : headers
-}
-
-/**
- * What the origin sent to the one who asked first, also the fields that others must not get (`private="…"`). Length and
- * range are written anew, since a range may be cut out.
- */
-function sentHeaders(answer: EgressAnswer, ask: Ask): HeaderList {
-  const kept: HeaderList = []
-  const headers = visible(answer.headers, ask)
-  for (let index = 0; index < headers.length; index += 2) {
-    const name = headers[index]!.toLowerCase()
-    if (name === 'content-length' || (name === 'content-range' && answer.status === 206)) continue
-    kept.push(headers[index]!, headers[index + 1]!)
-  }
-  return kept
 }

@@ -7,11 +7,11 @@ import { StoredUse } from '#/core/stored-use.ts'
 import type { EpochMs } from '#/core/units.ts'
 import { headerValue } from '#/http/header-list.ts'
 import { answerStored } from './answer-stored.ts'
-import { type Ask, isBypassed, readAsk } from './ask.ts'
+import { type Ask, isBypassed, readAsk, seesSurrogates } from './ask.ts'
 import { cacheStatus } from './cache-status.ts'
+import { type CachedParts, countUse } from './cached-parts.ts'
 import { choose } from './choose.ts'
 import { withCodings } from './coded-bodies.ts'
-import { type CachedParts, countUse } from './fetch-cached.ts'
 import { ageOf, mayReuse, policyOf } from './may-reuse.ts'
 import { notModified } from './preconditions.ts'
 import type { StoredAnswer } from './store.ts'
@@ -40,10 +40,11 @@ export function findHit(request: HitRequest, parts: CachedParts): EgressAnswer |
 }
 
 /** Neither HEAD, nor a part, nor what the client has already, nor what only those who debug see. */
-function isWholeAnswer({ method, headers }: Ask, { head, bodyBytes }: StoredAnswer, now: EpochMs): boolean {
+function isWholeAnswer(ask: Ask, { head, bodyBytes }: StoredAnswer, now: EpochMs): boolean {
+  const { method, headers } = ask
   if (method !== 'GET' || head.status !== 200 || head.partial !== undefined || bodyBytes === 0) return false
   const policy = policyOf(head)
-  if (policy.surrogate !== undefined && headerValue(headers, 'fastly-debug') !== undefined) return false
+  if (policy.surrogate !== undefined && seesSurrogates(ask)) return false
   return headerValue(headers, 'range') === undefined && !notModified(headers, policy, now)
 }
 

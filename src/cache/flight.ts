@@ -6,6 +6,7 @@ import { EdgeError } from '#/core/errors.ts'
 import type { HeaderList } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Egress, EgressAnswer, EgressRequest } from '#/core/ports.ts'
+import type { TierAnswer } from '#/core/tiers.ts'
 import type { Clock, EpochMs } from '#/core/units.ts'
 import { headerValue } from '#/http/header-list.ts'
 import type { Ask } from './ask.ts'
@@ -54,9 +55,10 @@ export type Landed =
       readonly status: number | undefined
       readonly staleSince: EpochMs | undefined
       readonly why: 'validated' | 'origin-error' | 'origin-down'
+      readonly tier?: TierAnswer | undefined
     }
   /** For the one whose request it was. */
-  | { readonly kind: 'alone'; readonly answer: EgressAnswer; readonly why: StoreRefusal }
+  | { readonly kind: 'alone'; readonly answer: EgressAnswer; readonly why: StoreRefusal | 'stale' }
   | { readonly kind: 'failed'; readonly error: unknown }
 
 export interface Basis {
@@ -113,10 +115,9 @@ export function createFlight(plan: FlightPlan, parts: FlightParts): Flight {
   let fan: FanOut | undefined
 
   const validate = basis === undefined ? undefined : policyOf(basis.stored.head)
-  const { cache: _, ...plain } = request
   const rest = plan.beginning && restOf(plan.beginning)
   const outgoing: EgressRequest = {
-    ...plain,
+    ...toNext(request),
     method: 'GET',
     headers: originFields(request.headers, {
       keyed: ask.policy.key?.headers,
@@ -171,6 +172,12 @@ export function createFlight(plan: FlightPlan, parts: FlightParts): Flight {
       const kept = await refresh(answer, basis.stored, receivedAt)
       over.resolve()
       return kept
+    }
+    if (answer.stale === true) {
+      const kept = standIn(undefined)
+      if (kept !== undefined) dropBody(answer)
+      over.resolve()
+      return kept ?? { kind: 'alone', answer, why: 'stale' }
     }
     if (isServerFailure(answer.status)) {
       const kept = standIn(answer.status)
@@ -266,7 +273,10 @@ export function createFlight(plan: FlightPlan, parts: FlightParts): Flight {
       return {
         kind: 'alone',
         why: storing.store ? 'no-store' : storing.why,
-        answer: { status: head.status, headers, body: stored.bytes() ?? stored.stream() },
+        answer: {
+          ...{ status: head.status, headers, body: stored.bytes() ?? stored.stream() },
+          ...(answer.tier && { tier: answer.tier }),
+        },
       }
     }
     const policy: StoredPolicy = { ...storing.policy, bodyId: bodyIdOf(stored) }
@@ -276,7 +286,7 @@ export function createFlight(plan: FlightPlan, parts: FlightParts): Flight {
     }
     const kept = (await parts.store.refresh(stored, updated)) ?? withHead(stored, updated)
     if (policy.validateAlways || policy.lifetimeMs <= policy.initialAgeMs) parts.solo.add(plan.key)
-    return { kind: 'kept', stored: kept, status: 304, staleSince: undefined, why: 'validated' }
+    return { kind: 'kept', stored: kept, status: 304, staleSince: undefined, why: 'validated', tier: answer.tier }
   }
 
   function fits(declared: number | undefined): boolean {
@@ -327,6 +337,13 @@ export function createFlight(plan: FlightPlan, parts: FlightParts): Flight {
       return doomed
     },
   }
+}
+
+/** How the answer is to be kept is said to nobody but the tier above. */
+export function toNext(request: EgressRequest): EgressRequest {
+  if (request.shield !== undefined) return request
+  const { cache: _, ...plain } = request
+  return plain
 }
 
 /** Not an error that this one request may have brought about: others may well get an answer that can be shared. */

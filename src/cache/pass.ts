@@ -6,9 +6,9 @@ import { made } from './answer-stored.ts'
 import { type Ask, type PassReason, readAsk } from './ask.ts'
 import { canonicalUrl } from './cache-key.ts'
 import type { Forwarded } from './cache-status.ts'
+import type { CachedParts } from './cached-parts.ts'
 import { createFanOut } from './fan-out.ts'
-import type { CachedParts } from './fetch-cached.ts'
-import type { Arriving } from './flight.ts'
+import { type Arriving, toNext } from './flight.ts'
 import { mayStore } from './may-store.ts'
 import type { StoredHead } from './store.ts'
 import { tagsOf, withoutSurrogate } from './stored-fields.ts'
@@ -17,10 +17,9 @@ const safe: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
 
 /** RFC 9110 §9.2.1: methods that this cache does not know are taken for unsafe. */
 export async function fetchPast(request: EgressRequest, why: PassReason, parts: CachedParts): Promise<EgressAnswer> {
-  const { cache: _, ...plain } = request
   const requestedAt = parts.clock()
   const sequence = parts.purges.sequence
-  const answer = await parts.next.fetch(plain)
+  const answer = await parts.next.fetch(toNext(request))
   if (why === 'upgrade') return answer
   let body = answer.body
   if (!safe.has(request.method) && answer.status >= 200 && answer.status < 400) {
@@ -29,7 +28,7 @@ export async function fetchPast(request: EgressRequest, why: PassReason, parts: 
     if (request.method === 'POST') body = storePosted(answer, ask, { requestedAt, sequence }, parts)
   }
   const forwarded: Forwarded = why === 'method' ? 'method' : 'bypass'
-  const debug = headerValue(request.headers, 'fastly-debug') !== undefined
+  const debug = request.forTier === true || headerValue(request.headers, 'fastly-debug') !== undefined
   return {
     ...answer,
     ...made(answer.status, debug ? answer.headers : withoutSurrogate(answer.headers), body, {

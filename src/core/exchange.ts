@@ -92,6 +92,8 @@ export interface Exchange {
   program?: string
   deployment?: string
   cache?: string
+  /** The shield PoP that took part. */
+  shield?: string
   start?: 'cold' | 'warm' | 'pooled'
   error?: EdgeError
   status?: number

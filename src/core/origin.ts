@@ -2,6 +2,7 @@
  * Origins of a site: where it fetches from, which one is chosen, how it is reached, and whether it is well. Nouns only:
  * `origin/` acts by them, `control/` keeps them, the doors translate into them.
  */
+import type { PopId } from './pops.ts'
 import type { Sealed } from './snapshot.ts'
 import type { EpochMs, Milliseconds } from './units.ts'
 
@@ -66,6 +67,8 @@ export interface OriginPool {
   readonly quorum?: number
   /** For every origin without one of its own; absent: origins are taken for healthy. */
   readonly healthCheck?: HealthCheck
+  /** The PoP through which all others fetch from these origins, instead of the site's. */
+  readonly shield?: PopId
 }
 
 /** https://www.fastly.com/documentation/reference/api/services/healthcheck/ */

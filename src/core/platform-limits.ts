@@ -7,6 +7,92 @@ const MiB = 1024 * KiB
 export const platformLimits = {
   popsPerProcess: { unit: 'count', default: 16, why: 'each has engines, a cache in memory and listeners of its own' },
   meshHeadBytes: { unit: 'bytes', default: 256 * KiB, why: 'URL and fields of a forwarded request (144 KiB) in JSON' },
+  // Durable Objects over many nodes.
+  nodeLeaseMs: {
+    unit: 'ms',
+    default: 10_000,
+    why: 'an election among three NATS servers takes less; after a crash a node waits so long before its objects run',
+  },
+  nodeLeaseMarginMs: {
+    unit: 'ms',
+    default: 1_500,
+    why: 'a node stops its objects so long before the lease is free: clocks drift, processes take time to end',
+  },
+  nodeLeaseRenewMs: { unit: 'ms', default: 2_500, why: 'three tries before the lease runs out' },
+  objectHomesKept: { unit: 'count', default: 50_000, why: 'homes of objects in memory, about 200 bytes each' },
+  objectRoutes: { unit: 'count', default: 512, why: 'cells of other nodes that calls go to, a socket each' },
+  objectTunnelIdleMs: { unit: 'ms', default: 10_000, why: 'workerd keeps a caller about as long after its last call' },
+  everywherePops: { unit: 'count', default: 128, why: 'points of presence that one call of `EVERYWHERE` may ask' },
+  everywhereAtOnce: { unit: 'count', default: 32, why: 'of them at the same time, so that one call opens few tunnels' },
+  everywhereMs: { unit: 'ms', default: 30_000, why: 'longest `timeoutMs`; a Worker has as long after its answer' },
+  purgeLogEntries: {
+    unit: 'count',
+    default: 100_000,
+    why: 'purges kept for nodes that were away, about 200 bytes each',
+  },
+  purgeLogBytes: {
+    unit: 'bytes',
+    default: 32 * MiB,
+    why: 'the same, in memory and on disk; a node that misses more purges everything',
+  },
+  purgeLogMs: { unit: 'ms', default: 86_400_000, why: 'the same: few answers are fresh for longer than a day' },
+  purgeReceipts: { unit: 'count', default: 10_000, why: 'told again by their id, 100 bytes a node each' },
+  purgeAckMs: {
+    unit: 'ms',
+    default: 5_000,
+    why: 'a node that takes longer counts as away; four times the longest round trip',
+  },
+  purgeCatchUpMs: {
+    unit: 'ms',
+    default: 2_000,
+    why: 'requests wait so long for what was purged while a link was down',
+  },
+  purgeFirstContactMs: {
+    unit: 'ms',
+    default: 5_000,
+    why: 'a node that starts waits so long for links before it says it is ready',
+  },
+  purgeCompareMs: {
+    unit: 'ms',
+    default: 10_000,
+    why: 'how often nodes compare what they applied, besides telling each other at once',
+  },
+  purgeBatches: {
+    unit: 'count',
+    default: 32,
+    why: 'batches on their way to one node; what comes meanwhile waits for one to arrive',
+  },
+  purgeBatchBytes: { unit: 'bytes', default: 4 * MiB, why: 'purges that are sent in one body to a node that was away' },
+  // The mesh: links between nodes.
+  nodes: { unit: 'count', default: 1_000, why: 'of one platform; each dials all others and pings them twice a second' },
+  meshPingMs: { unit: 'ms', default: 500, why: 'four chances to answer before a link counts as silent' },
+  meshSilenceMs: {
+    unit: 'ms',
+    default: 2_000,
+    why: 'without a byte for so long a link is cut; far above a round trip of the world (300 ms)',
+  },
+  meshConnectMs: { unit: 'ms', default: 2_000, why: 'TCP and TLS over the longest way, with one lost packet (1 s)' },
+  meshRetryMs: {
+    unit: 'ms',
+    default: 1_000,
+    why: 'longest pause between attempts, so that a healed link is up in 2 s',
+  },
+  meshStreamBytes: {
+    unit: 'bytes',
+    default: MiB,
+    why: 'sent ahead of the reader, a call or tunnel: 6 MB/s each at a round trip of 160 ms',
+  },
+  meshSessionBytes: { unit: 'bytes', default: 16 * MiB, why: 'sent ahead on a link in all: 100 MB/s at 160 ms' },
+  meshCalls: { unit: 'count', default: 1_024, why: 'in flight to one node; more are refused as overloaded' },
+  meshTunnels: { unit: 'count', default: 4_096, why: 'open to one node: WebSockets of the objects that live there' },
+  meshSessions: { unit: 'count', default: 4_096, why: 'incoming; one a node, and a second while one is replaced' },
+  meshSkewMs: { unit: 'ms', default: 60_000, why: 'difference of two clocks that is pointed out' },
+  meshHelloMs: { unit: 'ms', default: 60_000, why: 'pause between comparisons of clocks and versions over a link' },
+  nodeCertificateSeconds: {
+    unit: 's',
+    default: 604_800,
+    why: 'a week: a stolen key is of use no longer; renewed halfway',
+  },
   controlLogEntries: {
     unit: 'count',
     default: 1_000,
@@ -32,6 +118,7 @@ export const platformLimits = {
     default: 512 * 1024 * KiB,
     why: 'serialized, all sites and programs; each node holds it in memory',
   },
+  // The fabric on NATS.
   natsConnectMs: { unit: 'ms', default: 3_000, why: 'until a server that says nothing counts as out of reach' },
   natsAttemptMs: {
     unit: 'ms',
@@ -49,6 +136,7 @@ export const platformLimits = {
     default: 2_000,
     why: 'without other writes, one sign this often shows that writing works',
   },
+  natsAwayMoveMs: { unit: 'ms', default: 3_000, why: 'a server without a majority for so long is left for the next' },
   natsPartBytes: {
     unit: 'bytes',
     default: 128 * KiB,

@@ -28,6 +28,10 @@ export interface Peer extends Place {
   readonly since: EpochMs
   /** Median of the last round trips over the link; absent before the first. */
   readonly rttMs?: Milliseconds
+  /** How far its clock is ahead of this node's, give or take half a round trip; absent before the first link. */
+  readonly skewMs?: Milliseconds
+  /** Why it is not reachable, in one sentence. */
+  readonly problem?: string
 }
 
 /** May a place in this country hold or run it? */

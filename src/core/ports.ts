@@ -8,6 +8,7 @@ import type { Answer, Client, Exchange, HeaderList } from './exchange.ts'
 import type { OriginConnection, OriginPool } from './origin.ts'
 import type { Within } from './pops.ts'
 import type { BlobHash, Deployment, ObjectNamespace, Program, ProgramName, Sealed, Snapshot } from './snapshot.ts'
+import type { ShieldWish, TierAnswer } from './tiers.ts'
 import type { EpochMs, Milliseconds } from './units.ts'
 
 // ─── Fabric: what points of presence share ───────────────────────────────────────────────────────────────────────
@@ -263,6 +264,10 @@ export interface EgressRequest {
   readonly onOriginAnswer?: (answer: Answer) => Answer
   /** Interim answers, 103 above all (RFC 8297). */
   readonly onInformational?: (status: number, headers: HeaderList) => void
+  /** Misses go to the cache of this PoP. */
+  readonly shield?: ShieldWish
+  /** Asked by the cache of another PoP: gets what is said to caches alone, and nothing that is stale by a purge. */
+  readonly forTier?: true
 }
 
 /** A GET or HEAD without a body, as the client sent it. */
@@ -282,6 +287,10 @@ export interface EgressAnswer extends Answer {
   readonly cacheHits?: number
   /** Who answered, where it came straight from an origin. */
   readonly origin?: { readonly address: string; readonly port: number }
+  /** Absent where no shield was wished for, or asked for this answer. */
+  readonly tier?: TierAnswer
+  /** The tier above had nothing fresh: goes to this one client and is not stored. */
+  readonly stale?: true
 }
 
 /** In a word, as logs and `cf-cache-status` have it. `dynamic`: the answer may not be stored. */

@@ -83,6 +83,7 @@ export class AcceptedExchange implements Exchange {
   program?: string
   deployment?: string
   cache?: string
+  shield?: string
   start?: 'cold' | 'warm' | 'pooled'
   error?: EdgeError
   status?: number

@@ -8,15 +8,27 @@ import type { OriginExchange } from './origin-exchange.ts'
 
 /** Undefined where nothing is to be said; two fields are looked at for a site without such rules. */
 export function decideKeeping(site: Site, exchange: OriginExchange): CacheDecision | undefined {
+  if (site.cacheRules === undefined && site.cache?.staticFiles === undefined) return undefined
+  return decideKeepingOf(site, keepingFacts(exchange))
+}
+
+export function decideKeepingOf(site: Site, facts: ExpressionFacts): CacheDecision | undefined {
   const files = site.cache?.staticFiles
-  if (site.cacheRules === undefined && files === undefined) return undefined
-  const facts = factsOf(exchange)
   const decision = decideCaching(site.cacheRules, facts)
-  if (decision !== undefined || files === undefined || !isStaticExtension(extensionOf(exchange.path))) return decision
+  if (decision !== undefined || files === undefined || !isStaticExtension(extensionOf(facts.path))) return decision
   return decisionOf({ keep: true, fittingTypesOnly: files.anyType !== true }, facts)
 }
 
-function factsOf({ method, scheme, httpVersion, host, path, headers, connection }: OriginExchange): ExpressionFacts {
+/** The request as the rules see it. */
+export function keepingFacts({
+  method,
+  scheme,
+  httpVersion,
+  host,
+  path,
+  headers,
+  connection,
+}: OriginExchange): ExpressionFacts {
   const { client, country } = connection
   return { method, scheme, httpVersion, host, path, headers, address: client.address, country: country ?? 'XX' }
 }

@@ -79,6 +79,8 @@ export type Plan =
       readonly pool: OriginPool
       readonly wish: CacheWish | undefined
       readonly onOriginAnswer: ((answer: Answer) => Answer) | undefined
+      /** How the answer is kept is part of the wish. */
+      readonly decided: boolean
     }
 
 /**
@@ -111,6 +113,7 @@ export function planFetch({ rules }: ReadyRules, facts: RuleFacts, host: string)
     pool,
     wish: kept === undefined ? wish : { ...wish, ...kept },
     onOriginAnswer: changeOriginAnswer(rules, facts, kept !== undefined),
+    decided: kept !== undefined,
   }
 }
 

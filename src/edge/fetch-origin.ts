@@ -8,12 +8,14 @@ import type { OriginPool } from '#/core/origin.ts'
 import type { Egress, EgressAnswer, EgressRequest, SharedCache } from '#/core/ports.ts'
 import { publicUrl } from '#/core/purge-wishes.ts'
 import type { Site, Target } from '#/core/snapshot.ts'
+import type { FetchedAgain } from '#/core/tiers.ts'
 import { connectionNames, headerValue } from '#/http/header-list.ts'
 import { decideKeeping } from './apply-cache-rules.ts'
 import { finishAnswer, planFetch, type ReadyRules, readyRules, ruleFacts } from './apply-rules.ts'
 import { addCacheHeaders } from './cache-headers.ts'
 import { removeField } from './change-headers.ts'
 import { mayCompress } from './compression-rules.ts'
+import { keptAgain, ruledAgain, shieldOf } from './fetch-again.ts'
 import type { OriginExchange } from './origin-exchange.ts'
 import { answerPurge, type PurgePort } from './purge-request.ts'
 import type { Reply } from './reply.ts'
@@ -93,7 +95,12 @@ async function askOrigin(
   const kept = decideKeeping(site, exchange)
   if (kept === undefined) return ask(exchange, site, wanted, options)
   const { wish, onOriginAnswer, onClientAnswer } = kept
-  const answer = await ask(exchange, site, { ...wanted, wish, onOriginAnswer }, options)
+  const answer = await ask(
+    exchange,
+    site,
+    { ...wanted, wish, onOriginAnswer, again: onOriginAnswer && (() => keptAgain(exchange)) },
+    options,
+  )
   return onClientAnswer === undefined ? answer : onClientAnswer(answer)
 }
 
@@ -122,9 +129,10 @@ async function fetchByRules(
   exchange.finishPage = finish
   if (plan.kind === 'answer') return finish(plan.answer)
   const { pool, onOriginAnswer } = plan
+  const again = onOriginAnswer && (() => ruledAgain(facts, plan.decided))
   const wish = written.length === 0 ? plan.wish : { ...plan.wish, writtenFields: written }
   const url = originUrl(pool.origins[0]!.url, facts.url)
-  const wanted = { url, path: facts.url, headers: facts.headers, pool, wish, onOriginAnswer, onInformational }
+  const wanted = { url, path: facts.url, headers: facts.headers, pool, wish, onOriginAnswer, again, onInformational }
   return finish(await ask(exchange, site, wanted, options))
 }
 
@@ -136,13 +144,15 @@ interface Wanted {
   readonly pool: OriginPool | undefined
   readonly wish?: CacheWish | undefined
   readonly onOriginAnswer?: EgressRequest['onOriginAnswer'] | undefined
+  /** What a shield makes `onOriginAnswer` of. */
+  readonly again?: (() => FetchedAgain) | undefined
   readonly onInformational: EgressRequest['onInformational']
 }
 
 async function ask(
   exchange: OriginExchange,
   site: Site,
-  { url, path, headers, pool, wish, onOriginAnswer, onInformational }: Wanted,
+  { url, path, headers, pool, wish, onOriginAnswer, again, onInformational }: Wanted,
   { egress }: OriginOptions,
 ): Promise<Answer> {
   const started = performance.now()
@@ -161,8 +171,12 @@ async function ask(
     ...(onInformational && { onInformational }),
     client: exchange.connection.client.address,
     ...(pool && { pool }),
+    ...shieldOf(site, pool, again),
   })
-  exchange.timings.origin = performance.now() - started
+  const { tier } = answer
+  const shielded = tier?.kind === 'answered'
+  if (shielded) exchange.shield = tier.pop
+  exchange.timings[shielded ? 'shield' : 'origin'] = performance.now() - started
   return withCacheHeaders(exchange, answer)
 }
 

@@ -17,6 +17,7 @@ export type OriginExchange = Pick<
   | 'traceparent'
   | 'timings'
   | 'cache'
+  | 'shield'
   | 'mayCompress'
   | 'finishPage'
 > & { readonly connection: Pick<Connection, 'client' | 'country'> }

@@ -1,13 +1,13 @@
 /** Purges by URL for sites whose rules change URLs: what clients ask for is looked up as the rules leave it. */
 import type { PurgeWish } from '#/core/cache-policy.ts'
-import type { SharedCache } from '#/core/ports.ts'
 import { publicUrl } from '#/core/purge-wishes.ts'
 import type { Site, Snapshot } from '#/core/snapshot.ts'
+import type { TakePurge } from '#/core/tiers.ts'
 import { planFetch, readyRules, ruleFacts } from './apply-rules.ts'
 import type { Pop } from './request-headers.ts'
 
 export interface PurgeByUrlOptions {
-  readonly cache: Pick<SharedCache, 'purge'>
+  readonly cache: { readonly purge: TakePurge }
   readonly snapshot: () => Snapshot
   readonly pop: Pop
 }
@@ -16,7 +16,7 @@ export interface PurgeByUrlOptions {
  * Besides what is wished, drops what a plain `GET` of the same URL is kept under, over both schemes. What rules make of
  * a request with other fields (cookies, languages) is not known here.
  */
-export function createPurgeByUrl({ cache, snapshot, pop }: PurgeByUrlOptions): Pick<SharedCache, 'purge'> {
+export function createPurgeByUrl({ cache, snapshot, pop }: PurgeByUrlOptions): { readonly purge: TakePurge } {
   return {
     purge: (wishes) => cache.purge(wishes.flatMap((wish) => [wish, ...changed(wish, snapshot(), pop)])),
   }

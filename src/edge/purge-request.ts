@@ -1,17 +1,16 @@
 /**
  * `PURGE` on a site's address drops what the shared cache keeps of it. https://www.fastly.com/documentation/reference/api/purging/
  */
-import type { PurgeWish } from '#/core/cache-policy.ts'
 import type { Answer } from '#/core/exchange.ts'
 import { publicUrl } from '#/core/purge-wishes.ts'
+import type { TakePurge } from '#/core/tiers.ts'
 import { headerValue } from '#/http/header-list.ts'
 import { tokenOf } from '#/http/same-secret.ts'
 import type { OriginExchange } from './origin-exchange.ts'
 
 /** Handed over in `pop.ts`; without it `PURGE` is a method like any other. */
 export interface PurgePort {
-  /** Resolves once nothing fetched before can answer any more. */
-  purge(wishes: readonly PurgeWish[]): Promise<void>
+  readonly purge: TakePurge
   mayPurge(token: string | undefined): boolean
 }
 
@@ -28,16 +27,12 @@ export async function answerPurge(
   if (!mayPurge(token)) return json(403, { msg: 'You are not authorized to perform this action' })
   const soft = headerValue(headers, 'fastly-soft-purge') === '1'
   const what = { kind: 'url' as const, url: publicUrl(exchange.scheme, exchange.host, url) }
-  await purge([{ scope: site, soft, what }])
-  return json(200, { status: 'ok', id: purgeId(exchange) })
+  const { id } = await purge([{ scope: site, soft, what }])
+  return json(200, { status: 'ok', id })
 }
 
 function json(status: number, body: object): Answer {
   const headers = ['content-type', 'application/json', 'cache-control', 'no-store']
   if (status === 401) headers.push('www-authenticate', 'Bearer')
   return { status, headers, body: Buffer.from(`${JSON.stringify(body)}\n`) }
-}
-
-function purgeId({ id, startedAt }: OriginExchange): string {
-  return `${Math.floor(startedAt / 1000)}-${id}`
 }

@@ -138,7 +138,9 @@ function responseHeaders(exchange: AcceptedExchange, answer: Answer, options: Re
     } else list.push(headers[index]!, headers[index + 1]!)
   }
   if (length !== undefined && /^\d{1,15}$/.test(length)) list.push('content-length', length)
-  list.push('x-served-by', options.pop.id, 'cf-ray', rayOf(exchange.id, options.pop))
+  // As at Fastly: the one nearest to the origin first.
+  const served = exchange.shield === undefined ? options.pop.id : `${exchange.shield}, ${options.pop.id}`
+  list.push('x-served-by', served, 'cf-ray', rayOf(exchange.id, options.pop))
   if (options.debug) addDiagnostics(list, exchange)
   return list
 }

@@ -66,7 +66,7 @@ export async function startComputePlatform(
     control,
     compute: { kv, items, secrets, accessLists: lists, clientKeys: createClientKeys({ limits, clock }), output },
     fabric,
-    cache: { purge: async () => {} },
+    cache: { purge: async () => ({ id: 'local-1-1', at: 1, acknowledged: [], away: [] }) },
     token,
     accountId,
     limits,

@@ -22,7 +22,12 @@ async function purge(body: unknown, to = zone) {
   const purged: PurgeWish[] = []
   const app = new Hono()
   app.onError((thrown, c) => fail(c, toVendorError(thrown)!))
-  const cache = { purge: async (wishes: readonly PurgeWish[]) => void purged.push(...wishes) }
+  const cache = {
+    purge: async (wishes: readonly PurgeWish[]) => {
+      purged.push(...wishes)
+      return { id: 'local-1-1', at: 1, acknowledged: [], away: [] }
+    },
+  }
   app.route('/', purgeRoutes({ control: { snapshot }, cache, limits: defaultLimits }))
   const init = { method: 'POST', body: typeof body === 'string' ? body : JSON.stringify(body) }
   const answer = await app.request(`/zones/${to}/purge_cache`, init)

@@ -5,13 +5,14 @@ import type { PurgeWish } from '#/core/cache-policy.ts'
 import type { Limits } from '#/core/limits.ts'
 import { readPurgeUrl, siteOfHost } from '#/core/purge-wishes.ts'
 import type { Site, Snapshot } from '#/core/snapshot.ts'
+import type { TakePurge } from '#/core/tiers.ts'
 import { zonesOf } from './addresses.ts'
 import { ok, VendorError } from './envelope.ts'
 import { readJson } from './read-json.ts'
 
 export interface PurgeRoutesDeps {
   readonly control: { readonly snapshot: Snapshot }
-  readonly cache: { purge(wishes: readonly PurgeWish[]): Promise<void> }
+  readonly cache: { readonly purge: TakePurge }
   readonly limits: Pick<Limits, 'purgeOperations' | 'metadataBytes'>
 }
 
@@ -39,8 +40,9 @@ export function purgeRoutes({ control, cache, limits }: PurgeRoutesDeps): Hono {
     const sites = control.snapshot.sites.filter((site) => inZone(site, zone))
     const wanted = await readJson(c, body, limits.metadataBytes)
     const wishes = toWishes(wanted, sites, limits.purgeOperations)
-    if (wishes.length > 0) await cache.purge(wishes)
-    return ok(c, { id: zone })
+    // Of the purge's receipt (`/rimward/v1/purges/ID`); a zone without sites has none.
+    const id = wishes.length > 0 ? (await cache.purge(wishes)).id : zone
+    return ok(c, { id })
   }
   routes.post('/zones/:zone/purge_cache', purge)
   routes.delete('/zones/:zone/purge_cache', purge)

@@ -1,10 +1,10 @@
 /** What the routes of this door are given. */
 import type { Control } from '#/control/control.ts'
-import type { PurgeWish } from '#/core/cache-policy.ts'
 import type { ClientKeys, ItemStores, SecretVault } from '#/core/item-stores.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { AccessLists, Fabric, KvStores } from '#/core/ports.ts'
 import type { ProgramOutput } from '#/core/program-output.ts'
+import type { TakePurge } from '#/core/tiers.ts'
 import type { Clock } from '#/core/units.ts'
 
 /** What programs keep, and what they write. */
@@ -23,7 +23,7 @@ export interface FastlyApiDeps {
   readonly compute: ComputeDeps
   readonly fabric: Pick<Fabric, 'bucket'>
   /** The shared cache's: resolves once nothing fetched before can answer any more. */
-  readonly cache: { purge(wishes: readonly PurgeWish[]): Promise<void> }
+  readonly cache: { readonly purge: TakePurge }
   readonly token: string
   /** Stands for the customer. */
   readonly accountId: string

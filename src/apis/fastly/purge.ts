@@ -9,12 +9,11 @@ import { readJson } from './read-form.ts'
 
 const keysBody = z.strictObject({ surrogate_keys: z.array(z.string()) })
 
-export function purgeRoutes({ control, cache, limits, clock }: FastlyApiDeps): Hono {
+export function purgeRoutes({ control, cache, limits }: FastlyApiDeps): Hono {
   const routes = new Hono()
-  let sequence = 0
-  const newPurgeId = () => `${++sequence}-${Math.floor(clock() / 1000)}`
   const isSoft = (c: Context) => c.req.header('fastly-soft-purge') === '1'
-  const done = (c: Context) => c.json({ status: 'ok', id: newPurgeId() })
+  /** The id is that of the purge's receipt. */
+  const purge = async (c: Context, wish: PurgeWish) => c.json({ status: 'ok', id: (await cache.purge([wish])).id })
 
   /** The URL stands in the path as it is: `POST /purge/https://example.com/a//b?c`. */
   routes.post('/purge/*', async (c) => {
@@ -24,8 +23,7 @@ export function purgeRoutes({ control, cache, limits, clock }: FastlyApiDeps): H
     if (read === undefined) throw badRequest(`'${text.slice(0, 200)}' is not a URL.`)
     const site = siteOfHost(control.snapshot.sites, read.host)
     if (site === undefined) throw notFound(`No service of this platform has the domain '${read.host}'.`)
-    await cache.purge([{ scope: site.name, soft: isSoft(c), what: { kind: 'url', url: read.url } }])
-    return done(c)
+    return purge(c, { scope: site.name, soft: isSoft(c), what: { kind: 'url', url: read.url } })
   })
 
   routes.post('/service/:service/purge_all', async (c) => {
@@ -46,14 +44,13 @@ export function purgeRoutes({ control, cache, limits, clock }: FastlyApiDeps): H
     const keys = [...new Set(await keysOf(c))]
     if (keys.length === 0) throw badRequest('Surrogate keys are missing: send a Surrogate-Key field or surrogate_keys.')
     if (keys.length > limits.purgeKeys) throw badRequest(`More than ${limits.purgeKeys} surrogate keys in one call.`)
-    await cache.purge(keys.map((key) => keyWish(scope, isSoft(c), key)))
-    return c.json(Object.fromEntries(keys.map((key) => [key, newPurgeId()])))
+    const { id } = await cache.purge(keys.map((key) => keyWish(scope, isSoft(c), key)))
+    return c.json(Object.fromEntries(keys.map((key) => [key, id])))
   })
 
   routes.post('/service/:service/purge/:key', async (c) => {
     const scope = control.services.siteName(c.req.param('service'))
-    await cache.purge([keyWish(scope, isSoft(c), c.req.param('key'))])
-    return done(c)
+    return purge(c, keyWish(scope, isSoft(c), c.req.param('key')))
   })
 
   async function keysOf(c: Context): Promise<readonly string[]> {

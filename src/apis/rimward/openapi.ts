@@ -85,7 +85,14 @@ export const operations: readonly Operation[] = [
     summary: 'Drops what the shared cache keeps; answered once nothing from before can answer any more.',
     body: schemas.purgeBody,
     status: 200,
-    result: z.object({ purged: z.boolean() }),
+    result: schemas.purgeReceipt.extend({ purged: z.boolean() }),
+  },
+  {
+    method: 'get',
+    path: '/purges/{id}',
+    summary: 'The receipt of a purge: where it was applied when it was answered, and which nodes were away.',
+    status: 200,
+    result: schemas.purgeReceipt,
   },
   {
     method: 'get',

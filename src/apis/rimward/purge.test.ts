@@ -14,8 +14,13 @@ const snapshot: Snapshot = {
 
 async function purge(body: unknown) {
   const purged: PurgeWish[] = []
-  const cache = { purge: async (wishes: readonly PurgeWish[]) => void purged.push(...wishes) }
-  const app = ownPurgeRoutes({ control: { snapshot }, cache, limits: defaultLimits })
+  const cache = {
+    purge: async (wishes: readonly PurgeWish[]) => {
+      purged.push(...wishes)
+      return { id: 'local-1-1', at: 1, acknowledged: [], away: [] }
+    },
+  }
+  const app = ownPurgeRoutes({ control: { snapshot }, cache, receipt: async () => undefined, limits: defaultLimits })
   const answer = await app.request('/purge', { method: 'POST', body: JSON.stringify(body) })
   return { status: answer.status, text: await answer.text(), purged }
 }

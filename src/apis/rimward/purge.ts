@@ -5,17 +5,19 @@ import type { PurgeWish } from '#/core/cache-policy.ts'
 import type { Limits } from '#/core/limits.ts'
 import { readPurgeUrl, siteOfHost } from '#/core/purge-wishes.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
+import type { PurgeReceipt, TakePurge } from '#/core/tiers.ts'
 import { Problem, problemResponse } from './problem.ts'
 import { purgeBody } from './schemas.ts'
 
 export interface OwnPurgeDeps {
   readonly control: { readonly snapshot: Snapshot }
-  readonly cache: { purge(wishes: readonly PurgeWish[]): Promise<void> }
+  readonly cache: { readonly purge: TakePurge }
+  readonly receipt: (id: string) => Promise<PurgeReceipt | undefined>
   readonly limits: Pick<Limits, 'purgeKeys'>
 }
 
 /** Paths begin at `/rimward/v1`. Without `site` the whole platform is meant. The caller has been authenticated. */
-export function ownPurgeRoutes({ control, cache, limits }: OwnPurgeDeps): Hono {
+export function ownPurgeRoutes({ control, cache, receipt, limits }: OwnPurgeDeps): Hono {
   const app = new Hono()
   app.onError((thrown, c) => {
     if (thrown instanceof Problem) return problemResponse(c, thrown.code, thrown.message)
@@ -35,8 +37,12 @@ export function ownPurgeRoutes({ control, cache, limits }: OwnPurgeDeps): Hono {
       throw new Problem('bad_request', 'Nothing to purge: name urls, tags, prefixes, hosts or everything.')
     if (wishes.length > limits.purgeKeys)
       throw new Problem('bad_request', `More than ${limits.purgeKeys} things in one call.`)
-    await cache.purge(wishes)
-    return c.json({ purged: true })
+    return c.json({ purged: true, ...(await cache.purge(wishes)) })
+  })
+  app.get('/purges/:id', async (c) => {
+    const found = await receipt(c.req.param('id'))
+    if (found === undefined) throw new Problem('not_found', 'This purge is not known, or not any more.')
+    return c.json(found)
   })
   return app
 }

@@ -170,6 +170,18 @@ export const purgeBody = z.strictObject({
   soft: z.boolean().default(false).describe('Marks as stale instead of removing.'),
 })
 
+const nodeOf = { pop: z.string(), node: z.string() }
+export const purgeReceipt = z.object({
+  id: z.string(),
+  at: z.number().describe('Milliseconds since 1970.'),
+  acknowledged: z
+    .array(z.object({ ...nodeOf, ms: z.number() }))
+    .describe('Nothing fetched before answers there any more, so many milliseconds after the purge came.'),
+  away: z
+    .array(z.object({ ...nodeOf, since: z.number() }))
+    .describe('Out of reach; they apply it before they say that they are ready again.'),
+})
+
 // What the routers of egress rules and certificates take and give; they check it themselves.
 export const egressRule = z.object({
   program: z.string().describe('Name of a program, or `*`.'),

@@ -8,9 +8,9 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { connect, createSecureContext, createServer } from 'node:tls'
 import { defaultLimits, type Limits } from '#/core/limits.ts'
+import * as x509 from '#/core/x509.ts'
 import { type CertificateBook, createCertificates } from './certificates.ts'
 import { createMemoryFabric, turningSeal } from './memory-fabric.fixture.ts'
-import * as x509 from './x509.ts'
 
 const day = 86_400_000
 const signing = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }

@@ -9,7 +9,7 @@ import type { Limits } from '#/core/limits.ts'
 import type { Certificate, Fabric, Seal } from '#/core/ports.ts'
 import type { Sealed } from '#/core/snapshot.ts'
 import type { Clock, EpochMs } from '#/core/units.ts'
-import * as x509 from './x509.ts'
+import * as x509 from '#/core/x509.ts'
 
 export interface LocalAuthority {
   /** PEM of the authority's certificate, also in the file `ca.pem`. */
@@ -34,7 +34,6 @@ interface StoredAuthority {
   readonly notAfter: EpochMs
 }
 
-const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
 const day = 24 * 3600 * 1000
 /** Clocks of clients may be behind. */
 const skew = day
@@ -47,31 +46,22 @@ export async function openLocalAuthority(options: AuthorityOptions): Promise<Loc
   const file = join(folder, 'ca.pem')
   await writeCertificateFile(folder, file, stored.certificate)
   const authority = new x509.X509Certificate(stored.certificate)
-  const signingKey = await importKey(seal.open(stored.key))
+  const signingKey = await x509.importKey(seal.open(stored.key))
   // One key for all leaves of this process: a handshake for a new name costs a signature, not a key.
-  const leafKeys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
-  const leafKey = await exportKey(leafKeys.privateKey)
+  const leafKeys = await webcrypto.subtle.generateKey(x509.certificateAlgorithm, true, ['sign', 'verify'])
+  const leafKey = await x509.exportKey(leafKeys.privateKey)
   const issued = new Map<string, { readonly certificate: Promise<Certificate>; readonly renewAt: EpochMs }>()
 
   async function sign(host: string, now: EpochMs): Promise<Certificate> {
-    const leaf = await x509.X509CertificateGenerator.create({
-      serialNumber: serialNumber(),
-      // The common name holds 64 characters at most (RFC 5280, ub-common-name); names are in the extension below.
-      subject: [{ CN: [host.slice(0, 64)] }],
-      issuer: authority.subject,
+    const leaf = await x509.createLeaf({
+      authority,
+      signingKey,
+      publicKey: leafKeys.publicKey,
+      commonName: host,
+      names: alternativeNames(host),
+      usages: [x509.ExtendedKeyUsage.serverAuth],
       notBefore: new Date(now - skew),
       notAfter: new Date(Math.min(now + leafLife, stored.notAfter)),
-      publicKey: leafKeys.publicKey,
-      signingKey,
-      signingAlgorithm: algorithm,
-      extensions: [
-        new x509.BasicConstraintsExtension(false, undefined, true),
-        new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-        new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
-        new x509.SubjectAlternativeNameExtension(alternativeNames(host)),
-        await x509.AuthorityKeyIdentifierExtension.create(authority.publicKey),
-        await x509.SubjectKeyIdentifierExtension.create(leafKeys.publicKey),
-      ],
     })
     return { chain: `${leaf.toString('pem')}\n${stored.certificate}\n`, key: leafKey }
   }
@@ -109,23 +99,14 @@ async function readOrMakeAuthority(fabric: Fabric, seal: Seal, now: EpochMs): Pr
 }
 
 async function makeAuthority(seal: Seal, now: EpochMs): Promise<StoredAuthority> {
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
   const notAfter = now + authorityLife
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    serialNumber: serialNumber(),
+  const { certificate, key } = await x509.createAuthority({
     // A name of its own, so that two platforms' authorities can be told apart in a trust store.
     name: `CN=Rimward local authority ${randomBytes(3).toString('hex')}, O=Rimward`,
     notBefore: new Date(now - skew),
     notAfter: new Date(notAfter),
-    keys,
-    signingAlgorithm: algorithm,
-    extensions: [
-      new x509.BasicConstraintsExtension(true, 0, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
-      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
-    ],
   })
-  return { certificate: certificate.toString('pem'), key: seal.seal(await exportKey(keys.privateKey)), notAfter }
+  return { certificate, key: seal.seal(key), notAfter }
 }
 
 function alternativeNames(host: string): x509.JsonGeneralNames {
@@ -133,21 +114,6 @@ function alternativeNames(host: string): x509.JsonGeneralNames {
   // Clients that connect to an address send no SNI and are given the certificate of localhost.
   if (host !== 'localhost') return [name]
   return [name, { type: 'ip', value: '127.0.0.1' }, { type: 'ip', value: '::1' }]
-}
-
-/** Positive and unguessable (RFC 5280 §4.1.2.2). */
-function serialNumber(): string {
-  const bytes = randomBytes(16)
-  bytes[0] = (bytes[0]! & 0x7f) | 0x40
-  return bytes.toString('hex')
-}
-
-async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
-  return `${x509.PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY')}\n`
-}
-
-function importKey(pem: string): Promise<webcrypto.CryptoKey> {
-  return webcrypto.subtle.importKey('pkcs8', x509.PemConverter.decodeFirst(pem), algorithm, false, ['sign'])
 }
 
 async function writeCertificateFile(folder: string, file: string, pem: string): Promise<void> {

@@ -5,7 +5,7 @@ import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Certificate } from '#/core/ports.ts'
 import type { EpochMs } from '#/core/units.ts'
-import * as x509 from './x509.ts'
+import * as x509 from '#/core/x509.ts'
 
 export interface CertificateFacts {
   /** Lower case; `*.example.com` for wildcards. Addresses are left out: SNI never carries one. */

@@ -5,7 +5,15 @@ import { connect, headers as createHeaders, type NatsConnection } from '@nats-io
 import { defaultLimits } from '#/core/limits.ts'
 import { fabricContract, type OpenedFabric } from '../fabric.contract.ts'
 import { type NatsFabric, type NatsFabricOptions, openNatsFabric } from './fabric.ts'
-import { findServers, type RunningServer, startSingle } from './server.fixture.ts'
+import {
+  type ClusterServer,
+  findServers,
+  newestServer,
+  type RunningServer,
+  startCluster,
+  startSingle,
+  whenReady,
+} from './server.fixture.ts'
 
 let platforms = 0
 
@@ -51,6 +59,47 @@ async function readLast(connection: NatsConnection, platform: string, subject: s
   const { message } = answer.json<{ message: { hdrs: string; data: string } }>()
   return { fields: Buffer.from(message.hdrs, 'base64').toString(), data: Buffer.from(message.data, 'base64') }
 }
+
+describe('three servers', () => {
+  const stops: (() => unknown)[] = []
+  const binary = newestServer()
+  let servers: ClusterServer[]
+  before(async () => {
+    servers = await startCluster({ after: (stop) => void stops.unshift(stop as () => unknown) }, { binary })
+    const [first] = servers
+    const open = () => openNatsFabric({ servers: [first!.url], clock: Date.now, limits: defaultLimits, replicas: 3 })
+    await (await whenReady(open)).close()
+  })
+  after(async () => {
+    for (const stop of stops) await stop()
+  })
+
+  fabricContract(`three of nats ${binary.version}`, (t) => openForContract(t, servers[1]!))
+
+  test('each stream has three copies, on the servers that it names', async (t) => {
+    const fabric = await open(t, servers[2]!.url, { platform: 'copies' })
+    await fabric.bucket('programs').put('a', Buffer.from('value'))
+    const places = await fabric.streams()
+    assert.deepEqual(
+      places.map(({ stream, copies, servers }) => [
+        stream,
+        copies,
+        servers
+          .map(({ name }) => name)
+          .sort()
+          .join(),
+      ]),
+      [
+        ['copies', 3, 'n0,n1,n2'],
+        ['copies-blobs', 3, 'n0,n1,n2'],
+      ],
+    )
+    assert.deepEqual(
+      places[0]!.buckets.find(({ name }) => name === 'programs'),
+      { name: 'programs', records: 1, bytes: 5 },
+    )
+  })
+})
 
 for (const binary of findServers()) {
   describe(`NATS ${binary.version}`, () => {

@@ -119,6 +119,7 @@ export function createLine({ connection, inboxPrefix, id, sign, limits, report }
   }
 
   async function proveNow(): Promise<void> {
+    let moved = performance.now()
     for (let pause = 100; !closed; pause = Math.min(pause * 1.5, 500)) {
       const reply = await ask(sign.subject, '', {}).catch((error: Error) => ({
         kind: 'answer' as const,
@@ -131,6 +132,11 @@ export function createLine({ connection, inboxPrefix, id, sign, limits, report }
         return tell('here')
       }
       tell('away')
+      // The server may be the one that is cut off from the others: the next one may know better.
+      if (connected && performance.now() - moved > limits.natsAwayMoveMs) {
+        moved = performance.now()
+        await connection.reconnect().catch(report)
+      }
       await wait(pause, undefined, { ref: false })
     }
   }

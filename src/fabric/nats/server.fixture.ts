@@ -7,6 +7,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
 
 export interface ServerBinary {
   readonly path: string
@@ -14,13 +15,15 @@ export interface ServerBinary {
 }
 
 /**
- * Every different server of this machine: the one named by RIMWARD_NATS_SERVER (a current release, as CI builds it), and those on
- * the PATH.
+ * Every different server of this machine: the one that RIMWARD_NATS_SERVER names, the one that `.ci/run` builds, and those of the
+ * system.
  */
 export function findServers(environment: NodeJS.ProcessEnv = process.env): readonly ServerBinary[] {
-  const places = (environment.PATH ?? '').split(delimiter).map((folder) => join(folder, 'nats-server'))
+  const { RIMWARD_NATS_SERVER: named = '', XDG_CACHE_HOME, HOME = '', PATH = '' } = environment
+  const built = join(XDG_CACHE_HOME || join(HOME, '.cache'), 'rimward/bin/nats-server')
+  const installed = [...PATH.split(delimiter), '/usr/sbin'].map((folder) => join(folder, 'nats-server'))
   const found = new Map<string, ServerBinary>()
-  for (const path of [environment.RIMWARD_NATS_SERVER ?? '', ...places]) {
+  for (const path of [named, built, ...installed]) {
     if (!isExecutable(path)) continue
     const version = /v(\d+\.\d+\.\d+)/.exec(execFileSync(path, ['--version'], { encoding: 'utf8' }))?.[1] ?? 'unknown'
     if (!found.has(version)) found.set(version, { path, version })
@@ -133,4 +136,57 @@ export async function startSingle(
   const sync = syncsAlways(binary) ? ', sync_interval: always' : ''
   const configuration = `listen: "127.0.0.1:-1"\njetstream { store_dir: "${folder}"${sync} }\n${extra}`
   return startServer(t, { binary, configuration, folder })
+}
+
+export interface ClusterServer extends RunningServer {
+  readonly name: string
+  /** Starts again on the same folder and ports after `stop`. */
+  restart(): Promise<ClusterServer>
+}
+
+export interface ClusterPlan {
+  readonly binary: ServerBinary
+  /** Further lines of each server's configuration. */
+  readonly extra?: (index: number) => string
+  /** Where server `from` reaches the route port of server `to`; that port itself unless a relay stands between. */
+  readonly route?: (from: number, to: number, ports: readonly number[]) => number
+}
+
+/** Three servers with JetStream; each keeps its ports over restarts. */
+export async function startCluster(t: Pick<TestContext, 'after'>, plan: ClusterPlan): Promise<ClusterServer[]> {
+  const { binary, extra = () => '', route = (_, to, ports) => ports[to]! } = plan
+  const ports = await freePorts(6)
+  const routePorts = ports.slice(3)
+  const sync = syncsAlways(binary) ? ', sync_interval: always' : ''
+  async function start(index: number, folder: string): Promise<ClusterServer> {
+    const others = [0, 1, 2].filter((other) => other !== index)
+    const routes = others.map((to) => `nats://127.0.0.1:${route(index, to, routePorts)}`)
+    const configuration = `
+      server_name: n${index}
+      listen: "127.0.0.1:${ports[index]}"
+      jetstream { store_dir: "${folder}"${sync} }
+      cluster {
+        name: tests
+        listen: "127.0.0.1:${routePorts[index]}"
+        advertise: "127.0.0.1:${route(index === 2 ? 0 : 2, index, routePorts)}"
+        routes: [${routes.map((url) => `"${url}"`).join(', ')}]
+      }
+      ${extra(index)}`
+    const running = await startServer(t, { binary, configuration, folder })
+    return { ...running, name: `n${index}`, restart: () => start(index, folder) }
+  }
+  const folders = await Promise.all([0, 1, 2].map(() => temporaryFolder(t)))
+  return Promise.all(folders.map((folder, index) => start(index, folder)))
+}
+
+/** Asks again until a cluster that has just started has elected its leaders. */
+export async function whenReady<Result>(open: () => Promise<Result>): Promise<Result> {
+  for (const until = Date.now() + 60_000; ; ) {
+    try {
+      return await open()
+    } catch (error) {
+      if (Date.now() > until) throw error
+      await wait(200)
+    }
+  }
 }

@@ -1,0 +1,87 @@
+/** Blobs that are shared, kept in this node's copy from the first time they are read. */
+import type { Blobs } from '#/core/ports.ts'
+import type { BlobHash } from '#/core/snapshot.ts'
+
+interface Parts {
+  readonly shared: Blobs
+  readonly copy: Blobs
+  readonly isAway: () => boolean
+}
+
+export interface CopiedBlobs extends Blobs {
+  /** Removes from the copy what is shared no longer. Returns how many. */
+  sweep(storedBefore: number): Promise<number>
+}
+
+export function createCopiedBlobs({ shared, copy, isAway }: Parts): CopiedBlobs {
+  /** Several that ask for one at once wait for one. */
+  const filling = new Map<BlobHash, Promise<boolean>>()
+
+  /** True when the copy has it then: its name is the hash of what arrived. */
+  function fill(hash: BlobHash): Promise<boolean> {
+    const running = filling.get(hash) ?? fetch(hash).finally(() => filling.delete(hash))
+    filling.set(hash, running)
+    return running
+  }
+
+  async function fetch(hash: BlobHash): Promise<boolean> {
+    const source = await shared.stream(hash)
+    if (source === undefined) return false
+    const stored = await copy.put(source)
+    if (stored.hash === hash) return true
+    await copy.delete(stored.hash)
+    throw new Error(`The blob ${hash} is damaged: what arrived has the hash ${stored.hash}.`)
+  }
+
+  return {
+    /** Into the copy first: a source can be read once only. */
+    async put(source) {
+      const stored = await copy.put(source)
+      const bytes = await copy.stream(stored.hash)
+      return shared.put(bytes!)
+    },
+    async get(hash) {
+      try {
+        const own = await copy.get(hash)
+        if (own !== undefined) return own
+      } catch (error) {
+        // Damaged here: what is shared may be whole.
+        if (isAway()) throw error
+        await copy.delete(hash)
+      }
+      return (await fill(hash)) ? copy.get(hash) : undefined
+    },
+    async stream(hash, range) {
+      const own = await copy.stream(hash, range)
+      if (own !== undefined) return own
+      const filled = await fill(hash).catch(() => undefined)
+      if (filled === undefined) return shared.stream(hash, range)
+      return filled ? copy.stream(hash, range) : undefined
+    },
+    /** Asked of the shared one where it can be, for that makes it young there. */
+    has: (hash) => (isAway() ? copy.has(hash) : shared.has(hash)),
+    list: () => shared.list(),
+    async delete(hash, options) {
+      await shared.delete(hash, options)
+      if (options?.storedBefore === undefined || !(await hasQuietly(shared, hash))) await copy.delete(hash)
+    },
+    async sweep(storedBefore) {
+      const named = new Set<BlobHash>()
+      for await (const { hash } of shared.list()) named.add(hash)
+      let removed = 0
+      for await (const { hash, storedAt } of copy.list()) {
+        if (named.has(hash) || storedAt >= storedBefore) continue
+        await copy.delete(hash, { storedBefore })
+        removed += 1
+      }
+      return removed
+    },
+  }
+}
+
+/** Without making it young. */
+async function hasQuietly(blobs: Blobs, hash: BlobHash): Promise<boolean> {
+  const stream = await blobs.stream(hash, { start: 0, end: 0 }).catch(() => undefined)
+  stream?.destroy()
+  return stream !== undefined
+}

@@ -1,0 +1,39 @@
+/**
+ * Which buckets every node has a copy of. A node reads these from its own disk, also while what is shared is out of
+ * reach; what is not here is asked of the shared fabric each time, and refused while that is away.
+ */
+
+/** Bucket, and why it is copied. */
+export const copiedBuckets: Readonly<Record<string, string>> = {
+  platform: 'the id of the platform: a node never copies from another one',
+  'control-log': 'changes of configuration, in order',
+  'control-counters': 'revision of a platform from before changes were logged',
+  programs: 'configuration that is served',
+  'program-versions': 'versions that serve; others are some KiB each',
+  sites: 'configuration that is served',
+  services: 'configuration that is served',
+  'service-tables': 'tables and lists that rules look into',
+  'domain-rules': 'cache rules that are served',
+  'kv-namespaces': 'one document; a deploy asks whether a namespace exists',
+  'item-stores': 'config stores, secrets (sealed) and access lists, read for each request',
+  'egress-rules': 'asked for each fetch of a program',
+  certificates: 'asked for each handshake; keys are sealed',
+  'local-authority': 'signs certificates at the handshake; its key is sealed',
+  'acme-challenges': 'whichever node the authority asks must answer',
+}
+
+/** Bucket, and why it is not. A test holds both lists against the sources. */
+export const sharedBuckets: Readonly<Record<string, string>> = {
+  'service-versions': 'drafts: read when somebody edits or activates them',
+  'objects-to-forget': 'work of one node at a time',
+  acme: 'orders: one node at a time has the lease',
+  'asset-files': 'uploads in progress; their files are blobs',
+  'asset-upload-keys': 'uploads in progress',
+  'kv-blobs': 'marks for the sweep of blobs',
+  tails: 'who listens now; records expire within a minute',
+  'tail-sessions': 'who listens now',
+}
+
+export function isCopied(bucket: string): boolean {
+  return Object.hasOwn(copiedBuckets, bucket)
+}

@@ -1,0 +1,160 @@
+/**
+ * A node's view of what is shared: an SQLite fabric in its own folder that holds what it read, kept up by watching. Reads
+ * come from the copy; writes go to the shared one first, then into the copy, so that a node reads what it wrote. While the
+ * shared one is away reads go on and writes are refused; a node also starts from its copy.
+ */
+import { EdgeError } from '#/core/errors.ts'
+import { createListeners } from '#/core/listeners.ts'
+import type { Fabric } from '#/core/ports.ts'
+import { createCopiedBlobs } from './blobs.ts'
+import { type CopiedBucket, createCopiedBucket } from './bucket.ts'
+import { isCopied } from './copied-buckets.ts'
+
+export interface CopiedFabricOptions {
+  readonly shared: Fabric
+  /** In the node's folder; closed with this one. */
+  readonly copy: Fabric
+  /** Which buckets are copied; by default those of `copied-buckets.ts`. */
+  readonly copies?: (bucket: string) => boolean
+  /** Hears what could not be copied. */
+  readonly report?: (error: unknown) => void
+}
+
+export interface CopiedFabric extends Fabric {
+  /** Removes blobs from the copy that are shared no longer and were stored before then. Returns how many. */
+  sweepCopy(storedBefore: number): Promise<number>
+}
+
+const identity = { bucket: 'platform', key: 'id' }
+
+export async function openCopiedFabric(options: CopiedFabricOptions): Promise<CopiedFabric> {
+  const { shared, copy, copies = isCopied, report = warn } = options
+  const listeners = createListeners<'here' | 'away'>(report)
+  const buckets = new Map<string, CopiedBucket>()
+  const firsts = new Map<string, Promise<void>>()
+  /** Another platform than the one that was copied, in a sentence. */
+  let stranger: string | undefined
+  let isClosed = false
+
+  const stateOf = (): 'here' | 'away' => (shared.state === 'away' || stranger !== undefined ? 'away' : 'here')
+  let state = stateOf()
+  function noteState(): void {
+    if (state === stateOf()) return
+    state = stateOf()
+    listeners.tell(() => true, state)
+  }
+
+  /** A fabric that was emptied, or is another platform's, must not empty this copy. */
+  async function checkIdentity(): Promise<void> {
+    const own = await copy.bucket(identity.bucket).get(identity.key)
+    if (own === undefined) return
+    const theirs = await shared.bucket(identity.bucket).get(identity.key)
+    // The copy has the revision in front.
+    const same = theirs !== undefined && Buffer.compare(own.value.subarray(8), theirs.value) === 0
+    stranger = same ? undefined : theirs === undefined ? 'it is empty' : 'it is another platform'
+    if (same) return
+    report(new EdgeError('fabric_away', `What is shared is not what this node has a copy of: ${stranger}.`))
+  }
+
+  async function connect(): Promise<void> {
+    await checkIdentity()
+    noteState()
+    if (stranger === undefined) await Promise.all([...buckets.values()].map((bucket) => bucket.sync()))
+  }
+
+  /** One run at a time; asked for meanwhile it runs once more. */
+  let running: Promise<void> | undefined
+  let isWanted = false
+  function syncAll(): void {
+    if (isClosed || shared.state === 'away') return
+    isWanted = true
+    running ??= (async () => {
+      while (isWanted) {
+        isWanted = false
+        await connect().catch(report)
+      }
+      running = undefined
+    })()
+  }
+
+  const stopState = shared.onState((now) => {
+    noteState()
+    if (now === 'here') syncAll()
+  })
+
+  function open(name: string): CopiedBucket {
+    const known = buckets.get(name)
+    if (known !== undefined) return known
+    const bucket = createCopiedBucket({
+      shared: guarded(name),
+      copy: copy.bucket(name),
+      ready: () => firsts.get(name)!,
+      onTrouble(error) {
+        report(error)
+        syncAll()
+      },
+    })
+    buckets.set(name, bucket)
+    firsts.set(name, state === 'away' ? Promise.resolve() : bucket.sync().catch(report))
+    return bucket
+  }
+
+  /** Nothing is written to a stranger. */
+  function guarded(name: string): ReturnType<Fabric['bucket']> {
+    const bucket = shared.bucket(name)
+    const refuse = () => {
+      if (stranger !== undefined)
+        throw new EdgeError('fabric_away', `What is shared is not what this node has a copy of: ${stranger}.`)
+    }
+    return {
+      get: (key) => bucket.get(key),
+      list: (wish) => bucket.list(wish),
+      watch: (prefix, listener) => bucket.watch(prefix, (change) => stranger === undefined && listener(change)),
+      async put(key, value, how) {
+        refuse()
+        return bucket.put(key, value, how)
+      },
+      async delete(key, how) {
+        refuse()
+        return bucket.delete(key, how)
+      },
+    }
+  }
+
+  if (shared.state === 'here') await checkIdentity().catch(report)
+  state = stateOf()
+  const blobs = createCopiedBlobs({ shared: shared.blobs, copy: copy.blobs, isAway: () => state === 'away' })
+  let closing: Promise<void> | undefined
+  async function close(): Promise<void> {
+    isClosed = true
+    stopState()
+    await shared.close()
+    for (const bucket of buckets.values()) bucket.close()
+    await running
+    await copy.close()
+  }
+
+  return {
+    bucket: (name, placement) => {
+      if (placement?.within !== undefined || !copies(name)) return shared.bucket(name, placement)
+      return open(name)
+    },
+    blobs,
+    publish: (topic, message) => shared.publish(topic, message),
+    subscribe: (topic, listener) => shared.subscribe(topic, listener),
+    lease: (name, ttl) => shared.lease(name, ttl),
+    get state() {
+      return state
+    },
+    onState: (listener) => listeners.add('', listener),
+    sweepCopy: (storedBefore) => blobs.sweep(storedBefore),
+    close() {
+      closing ??= close()
+      return closing
+    },
+  }
+}
+
+function warn(error: unknown): void {
+  process.emitWarning(`A node's copy of what is shared: ${error instanceof Error ? error.message : String(error)}`)
+}
