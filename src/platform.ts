@@ -8,18 +8,21 @@ import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { type Api, createApi } from '#/apis/api.ts'
+import { lookApart } from '#/audit/look-apart.ts'
 import { createAssetUploads } from '#/control/assets-uploads.ts'
 import { createCertificates } from '#/control/certificates/certificates.ts'
-import { createControl } from '#/control/control.ts'
+import { type Control, createControl } from '#/control/control.ts'
 import { findKvNamespace, finishKvRemovals } from '#/control/kv-namespaces.ts'
 import { createProgramOutput } from '#/control/program-output.ts'
 import { createTraces } from '#/control/traces.ts'
 import { createCloser } from '#/core/closer.ts'
+import { judgeHoldings } from '#/core/holdings.ts'
 import { defaultLimits } from '#/core/limits.ts'
 import { createMemoryMeshes } from '#/core/memory-mesh.ts'
 import type { Mesh } from '#/core/mesh.ts'
-import type { Place, Within } from '#/core/pops.ts'
+import { allows, type Place, type Within } from '#/core/pops.ts'
 import type { Fabric } from '#/core/ports.ts'
+import { describeWithin } from '#/core/residency.ts'
 import type { Address } from '#/edge/edge.ts'
 import { joinRegistries } from '#/edge/join-registries.ts'
 import { createLocate } from '#/edge/locate.ts'
@@ -136,6 +139,7 @@ async function startPops(options: PlatformOptions, shared: Shared, closer: Close
   const { data, debug, token, log, logged, otlpEndpoint } = options
   const node = { debug, token, log, ...(logged && { logged }), ...(otlpEndpoint && { otlpEndpoint }) }
   const alone = options.pops.length === 1
+  // Nodes of one process reach each other without a network.
   const meshes = createMemoryMeshes()
   const starting = options.pops.map(async ({ id, country = 'XX' }, index) => {
     const place: Place = { node: id, pop: id, country }
@@ -156,6 +160,7 @@ async function startPops(options: PlatformOptions, shared: Shared, closer: Close
     })
     running = pop
     closer.add(() => pop.close())
+    if (mesh !== undefined) closer.add(() => mesh.close())
     shared.listeners.push(() => Object.values(pop.addresses ?? {}))
     return pop
   })
@@ -202,14 +207,22 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
   const { fabric, limits, clock } = shared
   const [first] = pops as [Pop]
   await finishKvRemovals({ fabric, kv: first.stores.kv, limits, clock })
-  const control = await createControl({
+  const control: Control = await createControl({
     ...shared,
     engine: {
-      prove: (program, deployment) => first.engine.prove(program, deployment),
+      async prove(program, deployment) {
+        // A program that is started for its proof runs, too.
+        const within = control.withinOf(program.name)
+        const prover = pops.find(({ place }) => allows(within, place.country))
+        if (prover !== undefined) return prover.engine.prove(program, deployment)
+        const message = `No node of this platform is where ${program.name} may run: ${describeWithin(within)}.`
+        return { ok: false, message }
+      },
       forget: (objects) => eachPop(pops, (pop) => pop.engine.forget(objects)),
     },
     hasStore: async (store) => (await findKvNamespace(fabric, store)) !== undefined,
     adopt: (snapshot) => eachPop(pops, (pop) => pop.adopt(snapshot)),
+    places: () => pops.map(({ place }) => place),
     by: pops.map(({ place }) => place.node).join(','),
     log: (message, error) => first.log.logger.error({ err: error }, message),
   })
@@ -258,6 +271,7 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
     addresses: () => ({ ...urlsOf(first), api: url }),
     pops: () => pops.map((pop) => ({ ...pop.place, ...urlsOf(pop), revision: pop.served.revision })),
     dataPlane: { http: first.addresses!.http, https: first.addresses!.https },
+    audit: () => audit(options, running),
     log: (message, error) => first.log.logger.error({ err: error }, message),
   })
   closer.add(() => api.close())
@@ -265,6 +279,24 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
   listeners.push(() => [address])
   url = urlOf('http', address)
   return url
+}
+
+/** Every node looks at its own folder; what several of this process share is looked at once. */
+async function audit({ data }: PlatformOptions, running: Running) {
+  const { pops, control } = running
+  const here = await Promise.all(pops.map((pop) => pop.audit()))
+  const folders = pops.length === 1 ? [] : [await auditShared(data, running)]
+  return judgeHoldings(control.snapshot, [...here, ...folders], [])
+}
+
+async function auditShared(data: string, { pops, limits }: Running) {
+  const countries = [...new Set(pops.map(({ place }) => place.country))]
+  return {
+    node: 'shared',
+    pop: 'shared',
+    countries,
+    ...(await lookApart(data, { except: [join(data, 'pops')], limits })),
+  }
 }
 
 function startSweeping({ control, pops, uploads, limits }: Running, closer: Closer): void {

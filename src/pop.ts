@@ -7,6 +7,7 @@ import { lstat, mkdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createAssets } from '#/assets/assets.ts'
+import { createNodeAudit, type NodeAudit } from '#/audit/node-audit.ts'
 import { openPurgeJournal } from '#/cache/purge-journal.ts'
 import type { PlatformPurges } from '#/cache/tiers/platform-purges.ts'
 import { openTieredCache } from '#/cache/tiers/tiered-cache.ts'
@@ -17,6 +18,7 @@ import { backendSites } from '#/core/backend-sites.ts'
 import { createCloser } from '#/core/closer.ts'
 import { EdgeError } from '#/core/errors.ts'
 import { joinEngines } from '#/core/join-engines.ts'
+import { keepEgressInside, keepEngineInside, onlyHere } from '#/core/keep-inside.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import type { OriginState } from '#/core/origin.ts'
@@ -108,6 +110,8 @@ export interface Pop {
   readonly lacks: readonly string[]
   readonly served: Snapshot
   origins(site: string): readonly OriginState[]
+  /** What lies on this node's disk, and whose it is. */
+  readonly audit: NodeAudit['audit']
   /** Makes ready for a Snapshot and switches to it; rejects when that cannot be, and serves the one before. */
   adopt(snapshot: Snapshot): Promise<void>
   /** Opens the listeners; once, and after the first Snapshot. */
@@ -164,6 +168,14 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   const { engine, lacks } = await openEngines(parts, stores, ways, assets)
   live.engine = engine
 
+  const residency = createNodeAudit({
+    ...options,
+    store: ways.store,
+    purge: ways.egress.purge,
+    flushLog: () => diary.flush(),
+  })
+  closer.add(() => residency.close())
+
   return {
     place,
     log: diary,
@@ -184,8 +196,11 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
     async adopt(snapshot) {
       await engine.adopt(snapshot)
       live.snapshot = snapshot
-      ways.health.adopt([...snapshot.sites, ...backendSites(snapshot.programs)])
+      const { sites, programs } = onlyHere(snapshot, place.country)
+      ways.health.adopt([...sites, ...backendSites(programs)])
+      await residency.follow(snapshot)
     },
+    audit: residency.audit,
     async listen(certificates) {
       const edge = await openEdge(parts, { ...ways, engine, assets, certificates })
       live.edge = edge
@@ -251,25 +266,15 @@ async function openEgress(
   })
   await mkdir(join(folder, 'purges'), { recursive: true })
   const journal = await openPurgeJournal(join(folder, 'purges'))
-  const next = withAnswerRules(withOwnPrograms(pools, ownPrograms))
+  const inside = keepEgressInside(pools, () => live.snapshot, options.place.country)
+  const next = withAnswerRules(withOwnPrograms(inside, ownPrograms))
   const { cache: egress, purges } = await openTieredCache({
-    ...{
-      place: options.place,
-      mesh: options.mesh,
-      folder,
-      next,
-      store,
-      journal,
-      limits,
-      clock,
-      originAnswers,
-      log: say,
-    },
+    ...{ place: options.place, mesh: options.mesh, folder, next, store, journal, limits, clock, originAnswers, log: say },
     siteNamed: (name) => live.snapshot.sites.find((site) => site.name === name),
   })
   closer.add(() => egress.close())
   closer.add(() => health.close())
-  return { egress, purges, health, dialer: createDialer(waysOut) }
+  return { egress, purges, health, store, dialer: createDialer(waysOut) }
 }
 
 /** What runs programs: Workers and Compute, as one. */
@@ -317,7 +322,7 @@ async function openEngines(parts: Parts, stores: Stores, ways: Ways, assets: Ret
   closer.add(() => compute.close())
   const slow = compute.slowReset
   return {
-    engine: joinEngines(workers, compute),
+    engine: keepEngineInside(joinEngines(workers, compute), place.country),
     lacks: slow === undefined ? [] : [`Compute programs run slower here: ${slow}.`],
   }
 }
@@ -383,6 +388,7 @@ async function openEdge(parts: Parts, { egress, purges, engine, assets, certific
     pop: popOf(place),
     debug,
     locate,
+    ...(parts.mesh && { mesh: parts.mesh }),
   })
 }
 

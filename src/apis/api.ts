@@ -15,12 +15,15 @@ import { viewControl } from '#/apis/rimward/control-view.ts'
 import { egressRoutes } from '#/apis/rimward/egress.ts'
 import { withOutput } from '#/apis/rimward/output-traces.ts'
 import { ownPurgeRoutes } from '#/apis/rimward/purge.ts'
+import { residencyRoutes } from '#/apis/rimward/residency.ts'
 import type { Addresses, PopView } from '#/apis/rimward/schemas.ts'
 import type { AssetUploads } from '#/control/assets-uploads.ts'
 import type { CertificateBook } from '#/control/certificates/certificates.ts'
 import type { Control } from '#/control/control.ts'
 import type { EgressRuleBook } from '#/control/egress-rules.ts'
+import { listKvNamespaces } from '#/control/kv-namespaces.ts'
 import type { LiveTraces } from '#/control/traces.ts'
+import type { AuditReport } from '#/core/holdings.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { OriginState } from '#/core/origin.ts'
 import type { Fabric, KvStores } from '#/core/ports.ts'
@@ -38,6 +41,8 @@ export interface ApiOptions {
   readonly cache: { readonly purge: TakePurge }
   readonly receipt: (id: string) => Promise<PurgeReceipt | undefined>
   readonly certificates: CertificateBook
+  /** Looks at what every reachable node holds. */
+  readonly audit: () => Promise<AuditReport>
   readonly metrics: { readonly registry: { readonly contentType: string; metrics(): Promise<string> } }
   /** What is known here of a site's origins. */
   readonly origins: (site: string) => readonly OriginState[]
@@ -92,6 +97,7 @@ export function createApi(options: ApiOptions): Api {
     egressRules: egressRoutes({ rules: options.rules }),
     certificates: certificateRoutes({ certificates: options.certificates, limits }),
     purge: ownPurgeRoutes({ control, cache, receipt: options.receipt, limits }),
+    residency: residencyRoutes({ control, stores: () => knownStores(options), audit: options.audit }),
     metrics: options.metrics.registry,
     token,
     info: {
@@ -134,4 +140,13 @@ export function createApi(options: ApiOptions): Api {
       await closed
     },
   }
+}
+
+async function knownStores({ fabric, compute }: ApiOptions) {
+  const spaces = await listKvNamespaces(fabric)
+  const items = (['config', 'secret', 'access-list'] as const).flatMap((kind) => compute.items.all(kind))
+  return [
+    ...spaces.map(({ id, title }) => ({ kind: 'kv' as const, id, name: title })),
+    ...items.map(({ kind, id, name }) => ({ kind, id, name })),
+  ]
 }

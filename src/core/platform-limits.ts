@@ -203,4 +203,15 @@ export const platformLimits = {
     default: 86_400_000,
     why: 'writes stamped further ahead are not taken: a broken clock, not a wrong one',
   },
+  auditBytes: {
+    unit: 'bytes',
+    default: 64 * MiB,
+    why: 'what one node tells of its disk: a line for each owner and place',
+  },
+  auditMs: {
+    unit: 'ms',
+    default: 60_000,
+    why: 'a node reads its disk for so long before an audit says that it did not',
+  },
+  placements: { unit: 'count', default: 10_000, why: 'settings of where things may be; each is in every Snapshot' },
 } as const satisfies Record<string, LimitRow>

@@ -19,6 +19,8 @@ const hostName = z
 
 const hosts = z.array(hostName).max(100)
 
+const popName = z.string().min(1).max(80)
+
 /** Refused with a sentence when there is no origin, or two ways to say it. */
 export const newSite = z
   .strictObject({
@@ -30,6 +32,7 @@ export const newSite = z
     cache: z.exactOptional(cachePolicySchema),
     errorPages: z.exactOptional(errorPagesForm.describe('Pages by status ("503") or class ("5xx").')),
     answers: z.exactOptional(answerPolicySchema),
+    shield: z.exactOptional(popName.describe('The point of presence through which all others fetch from the origins.')),
   })
   .refine((site) => (site.origin === undefined) !== (site.origins === undefined), {
     path: ['origin'],
@@ -50,6 +53,7 @@ export const siteChange = z
     cache: z.exactOptional(cachePolicySchema.nullable()),
     errorPages: z.exactOptional(errorPagesChange.nullable().describe('What is absent stays, null takes away.')),
     answers: z.exactOptional(answerPolicySchema.nullable()),
+    shield: z.exactOptional(popName.nullable()),
   })
   .refine((site) => site.origin === undefined || site.origins === undefined, {
     path: ['origin'],
@@ -101,6 +105,7 @@ export const siteView = z.object({
   cache: z.exactOptional(cachePolicySchema),
   errorPages: z.array(z.string()).optional().describe('Statuses and classes that have a page of their own.'),
   answers: z.exactOptional(answerPolicySchema),
+  shield: z.exactOptional(popName),
 })
 export type SiteView = z.infer<typeof siteView>
 
@@ -186,6 +191,37 @@ export const purgeReceipt = z.object({
 export const egressRule = z.object({
   program: z.string().describe('Name of a program, or `*`.'),
   destination: z.string().describe('Address, network (CIDR) or host name; address and host also with a port.'),
+})
+const placedKind = z.enum(['site', 'program', 'service', 'kv', 'config', 'secret', 'access-list', 'log'])
+export const residencyWish = z.strictObject({
+  name: z.string().min(1).max(300).describe('Name or id; `KIND:NAME` where several have the name.'),
+  within: z.string().min(1).max(2000).describe('`DE,FR`, a group such as `eu`, or `anywhere`.'),
+})
+export const residencyView = z.object({
+  kind: placedKind,
+  id: z.string(),
+  name: z.string(),
+  within: z.array(z.string()).nullable().describe('ISO 3166-1 codes; null: anywhere.'),
+  countries: z.string().describe('The same in words, groups by their names.'),
+  exists: z.boolean(),
+})
+export const auditView = z.object({
+  holdings: z.array(
+    z.object({
+      node: z.string(),
+      countries: z.array(z.string()),
+      kind: z.enum(['site', 'program', 'store', 'objects']),
+      id: z.string(),
+      place: z.string(),
+      count: z.number(),
+      bytes: z.number(),
+      within: z.array(z.string()).optional(),
+      allowed: z.boolean(),
+    }),
+  ),
+  nodes: z.array(z.object({ node: z.string(), pop: z.string(), countries: z.array(z.string()) })),
+  unread: z.array(z.string()),
+  clean: z.boolean(),
 })
 export const newCertificate = z.object({
   chain: z.string().describe('PEM, leaf first.'),
