@@ -2,9 +2,7 @@
  * The data plane of one node: its stores, cache, engines and listeners, wired together. What several nodes of a process
  * have in common is handed over by `platform.ts`.
  */
-import { createHash } from 'node:crypto'
-import { lstat, mkdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createAssets } from '#/assets/assets.ts'
 import { createNodeAudit, type NodeAudit } from '#/audit/node-audit.ts'
@@ -16,7 +14,6 @@ import { createEgressRules, type EgressRuleBook } from '#/control/egress-rules.t
 import { programFirst } from '#/core/asset-routing.ts'
 import { backendSites } from '#/core/backend-sites.ts'
 import { createCloser } from '#/core/closer.ts'
-import { EdgeError } from '#/core/errors.ts'
 import { joinEngines } from '#/core/join-engines.ts'
 import { keepEgressInside, keepEngineInside, onlyHere } from '#/core/keep-inside.ts'
 import type { Limits } from '#/core/limits.ts'
@@ -46,6 +43,7 @@ import { createLogSinks } from '#/engines/compute/log-sinks.ts'
 import { createRateCounters } from '#/engines/compute/rate-counters.ts'
 import { createWorkerdEngine } from '#/engines/workerd/engine.ts'
 import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
+import { openRunFolder } from '#/engines/workerd/run-folder.ts'
 import { secretCheck } from '#/http/same-secret.ts'
 import { createObjectHomes } from '#/objects/homes.ts'
 import { createStanding } from '#/objects/standing.ts'
@@ -269,7 +267,18 @@ async function openEgress(
   const inside = keepEgressInside(pools, () => live.snapshot, options.place.country)
   const next = withAnswerRules(withOwnPrograms(inside, ownPrograms))
   const { cache: egress, purges } = await openTieredCache({
-    ...{ place: options.place, mesh: options.mesh, folder, next, store, journal, limits, clock, originAnswers, log: say },
+    ...{
+      place: options.place,
+      mesh: options.mesh,
+      folder,
+      next,
+      store,
+      journal,
+      limits,
+      clock,
+      originAnswers,
+      log: say,
+    },
     siteNamed: (name) => live.snapshot.sites.find((site) => site.name === name),
   })
   closer.add(() => egress.close())
@@ -393,21 +402,6 @@ async function openEdge(parts: Parts, { egress, purges, engine, assets, certific
 }
 
 const popOf = ({ pop, country }: Place) => ({ id: pop, country })
-
-/**
- * Where the cells' sockets lie: not below the data folder, because a unix socket's path has at most 107 bytes. The same
- * folder gets the same one, so that what a killed node left behind is found by the next.
- */
-async function openRunFolder(data: string): Promise<string> {
-  const name = createHash('sha256').update(data).digest('hex').slice(0, 16)
-  const folder = join(tmpdir(), `rimward-${name}`)
-  await mkdir(folder, { recursive: true, mode: 0o700 })
-  const { uid, mode } = await lstat(folder)
-  // In a folder that everybody may write to, somebody else could have made it first.
-  if (uid !== process.getuid?.() || (mode & 0o077) !== 0)
-    throw new EdgeError('folder_in_use', `The folder ${folder} belongs to somebody else; remove it or set TMPDIR.`)
-  return folder
-}
 
 async function openLog({ folder, log, logged, limits }: PopOptions): Promise<Log> {
   const rest = { ...logged, limits }
