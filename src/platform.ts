@@ -78,6 +78,7 @@ async function start(options: PlatformOptions, closer: Closer): Promise<RunningP
   const api = await openApi(options, { ...shared, ...desk, pops, control }, closer)
   startSweeping({ ...shared, ...desk, pops, control }, closer)
 
+  await eachPop(pops, (pop) => pop.purges.ready)
   const addresses = { ...urlsOf(pops[0]!), api }
   const { version } = shared
   for (const pop of pops)
@@ -205,6 +206,7 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
     rules: first.rules,
     cache: first.cache,
     receipt: (id) => first.purges.receipt(id),
+    standings: () => pops.map(({ place, purges }) => ({ node: place.node, ...purges.standing() })),
     metrics: { registry: joinRegistries(pops.map(({ place, metrics }) => ({ pop: place.pop, ...metrics }))) },
     origins: (site) => first.origins(site),
     token: options.token,

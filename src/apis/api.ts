@@ -15,7 +15,7 @@ import { viewControl } from '#/apis/rimward/control-view.ts'
 import { egressRoutes } from '#/apis/rimward/egress.ts'
 import { withOutput } from '#/apis/rimward/output-traces.ts'
 import { ownPurgeRoutes } from '#/apis/rimward/purge.ts'
-import type { Addresses, PopView } from '#/apis/rimward/schemas.ts'
+import type { Addresses, Check, PopView } from '#/apis/rimward/schemas.ts'
 import type { AssetUploads } from '#/control/assets-uploads.ts'
 import type { CertificateBook } from '#/control/certificates/certificates.ts'
 import type { Control } from '#/control/control.ts'
@@ -23,8 +23,9 @@ import type { EgressRuleBook } from '#/control/egress-rules.ts'
 import type { LiveTraces } from '#/control/traces.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { OriginState } from '#/core/origin.ts'
+import type { NodeId } from '#/core/pops.ts'
 import type { Fabric, KvStores } from '#/core/ports.ts'
-import type { PurgeReceipt, TakePurge } from '#/core/tiers.ts'
+import type { PurgeReceipt, PurgeStanding, TakePurge } from '#/core/tiers.ts'
 import type { Clock } from '#/core/units.ts'
 
 export interface ApiOptions {
@@ -37,6 +38,8 @@ export interface ApiOptions {
   readonly rules: EgressRuleBook
   readonly cache: { readonly purge: TakePurge }
   readonly receipt: (id: string) => Promise<PurgeReceipt | undefined>
+  /** Of each node of this process: does it know what was purged elsewhere? */
+  readonly standings: () => readonly (PurgeStanding & { readonly node: NodeId })[]
   readonly certificates: CertificateBook
   readonly metrics: { readonly registry: { readonly contentType: string; metrics(): Promise<string> } }
   /** What is known here of a site's origins. */
@@ -60,6 +63,15 @@ export interface Api {
   /** Not listening yet. */
   readonly server: Server
   close(): Promise<void>
+}
+
+/** Only where there is something to say: a node that is cut off goes on alone, one that catches up takes no traffic yet. */
+function purgeCheck({ node, state, behind, away }: PurgeStanding & { readonly node: NodeId }): Check[] {
+  if (state === 'ready') return []
+  const ready = state === 'alone'
+  const others = ready ? away.map((one) => one.node) : behind
+  const reason = ready ? 'goes on alone; out of reach' : 'learns what was purged meanwhile from'
+  return [{ name: `purges at ${node}`, ready, reason: `${reason}: ${others.join(', ') || 'nobody yet'}` }]
 }
 
 export function createApi(options: ApiOptions): Api {
@@ -101,7 +113,10 @@ export function createApi(options: ApiOptions): Api {
       startedAt: clock(),
       addresses: options.addresses,
       pops: options.pops,
-      checks: () => [{ name: 'configuration', ready: true, detail: `revision ${control.snapshot.revision}` }],
+      checks: () => [
+        { name: 'configuration', ready: true, detail: `revision ${control.snapshot.revision}` },
+        ...options.standings().flatMap(purgeCheck),
+      ],
     },
     clock,
     limits,
