@@ -8,23 +8,32 @@ import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { type Api, createApi } from '#/apis/api.ts'
+import { lookApart } from '#/audit/look-apart.ts'
 import { createAssetUploads } from '#/control/assets-uploads.ts'
 import { createCertificates } from '#/control/certificates/certificates.ts'
-import { createControl } from '#/control/control.ts'
+import { type Control, createControl } from '#/control/control.ts'
 import { findKvNamespace, finishKvRemovals } from '#/control/kv-namespaces.ts'
 import { createProgramOutput } from '#/control/program-output.ts'
 import { createTraces } from '#/control/traces.ts'
 import { createCloser } from '#/core/closer.ts'
+import { judgeHoldings } from '#/core/holdings.ts'
 import { defaultLimits } from '#/core/limits.ts'
 import { createMemoryMeshes } from '#/core/memory-mesh.ts'
-import type { Place } from '#/core/pops.ts'
+import type { Mesh } from '#/core/mesh.ts'
+import { allows, type Place, type Within } from '#/core/pops.ts'
 import type { Fabric } from '#/core/ports.ts'
+import { describeWithin } from '#/core/residency.ts'
 import type { Address } from '#/edge/edge.ts'
 import { joinRegistries } from '#/edge/join-registries.ts'
 import { createLocate } from '#/edge/locate.ts'
 import { readDevices } from '#/engines/compute/devices.ts'
+import { openBlobs } from '#/fabric/sqlite/blobs.ts'
 import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
+import { openGroupCommit } from '#/fabric/sqlite/group-commit.ts'
+import { openReader } from '#/fabric/sqlite/reader.ts'
+import { openReplicas, type Replicas } from '#/replication/replicas.ts'
 import { createClientKeys } from '#/stores/client-keys.ts'
+import { blobOf } from '#/stores/kv.ts'
 import { openSeal } from '#/stores/seal.ts'
 import { type NodeOptions, type Pop, startPop } from './pop.ts'
 
@@ -37,6 +46,10 @@ export interface PlatformOptions extends NodeOptions {
   readonly api: Address
   /** One or several, names differ. */
   readonly pops: readonly { readonly id: string; readonly country?: string }[]
+  /** How a node of this process reaches the others; absent: all there are share this process and its fabric. */
+  readonly meshOf?: (place: Place) => Mesh
+  /** The countries that may hold a bucket of the stores; absent: anywhere. */
+  readonly withinOf?: (bucket: string) => Within | undefined
 }
 
 /** URLs, without a slash at the end. */
@@ -127,19 +140,26 @@ async function startPops(options: PlatformOptions, shared: Shared, closer: Close
   const { data, debug, token, log, logged, otlpEndpoint } = options
   const node = { debug, token, log, ...(logged && { logged }), ...(otlpEndpoint && { otlpEndpoint }) }
   const alone = options.pops.length === 1
-  const meshes = alone ? undefined : createMemoryMeshes()
+  // Nodes of one process reach each other without a network.
+  const meshes = createMemoryMeshes()
   const starting = options.pops.map(async ({ id, country = 'XX' }, index) => {
     const place: Place = { node: id, pop: id, country }
-    const mesh = meshes?.join(place)
+    const folder = alone ? data : join(data, 'pops', id)
+    const mesh = options.meshOf?.(place) ?? (alone ? undefined : meshes.join(place))
+    let running: Pop | undefined
+    const say = (message: string, facts: object = {}) => running?.log.logger.info(facts, message)
+    const replicas = mesh && (await openNodeReplicas({ ...options, ...shared, folder, mesh, closer, say }))
     const pop = await startPop({
       ...node,
       ...shared,
       place,
+      folder,
       ...(mesh && { mesh }),
-      folder: alone ? data : join(data, 'pops', id),
+      ...(replicas && { replicas }),
       listen: { http: nth(options.http, index), ...(options.https && { https: nth(options.https, index) }) },
       ownListeners: () => shared.listeners.flatMap((listening) => listening()),
     })
+    running = pop
     closer.add(() => pop.close())
     if (mesh !== undefined) closer.add(() => mesh.close())
     shared.listeners.push(() => Object.values(pop.addresses ?? {}))
@@ -151,15 +171,54 @@ async function startPops(options: PlatformOptions, shared: Shared, closer: Close
   return Promise.all(starting)
 }
 
+interface ReplicaParts extends Pick<Shared, 'limits' | 'clock'>, Pick<PlatformOptions, 'withinOf'> {
+  readonly folder: string
+  readonly mesh: Mesh
+  readonly closer: Closer
+  readonly say: (message: string, facts?: object) => void
+}
+
+/** What a node merges with others lies in a folder of its own, its blobs too. */
+async function openNodeReplicas({ withinOf, mesh, closer, say, ...parts }: ReplicaParts): Promise<Replicas> {
+  const { limits, clock } = parts
+  const folder = join(parts.folder, 'replicas')
+  const replicas = await openReplicas({
+    folder,
+    mesh,
+    blobs: await openBlobs({ folder: join(folder, 'blobs'), clock, limits }),
+    clock,
+    monotonic: () => performance.now(),
+    limits,
+    log: say,
+    withinOf: withinOf ?? (() => undefined),
+    blobOf,
+    openGroupCommit,
+    openReader,
+  })
+  closer.add(() => replicas.close())
+  const failed = (error: unknown) => say('sweeping replicated blobs failed', { err: error })
+  const sweeping = setInterval(() => replicas.sweepBlobs().catch(failed), limits.blobSweepMs)
+  sweeping.unref()
+  closer.add(() => clearInterval(sweeping))
+  return replicas
+}
+
 /** A change in, a new Snapshot out. */
 async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer) {
   const { fabric, limits, clock } = shared
   const [first] = pops as [Pop]
   await finishKvRemovals({ fabric, kv: first.stores.kv, limits, clock })
-  const control = await createControl({
+  const control: Control = await createControl({
     ...shared,
     engine: {
-      prove: (program, deployment) => first.engine.prove(program, deployment),
+      async prove(program, deployment) {
+        // A program that is started for its proof runs, too.
+        const within = control.withinOf(program.name)
+        const prover = pops.find(({ place }) => allows(within, place.country))
+        if (prover !== undefined) return prover.engine.prove(program, deployment)
+        const message = `No node of this platform is where ${program.name} may run: ${describeWithin(within)}.`
+        return { ok: false, message }
+      },
       forget: (objects) => eachPop(pops, (pop) => pop.engine.forget(objects)),
     },
     hasStore: async (store) => (await findKvNamespace(fabric, store)) !== undefined,
@@ -214,6 +273,7 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
     addresses: () => ({ ...urlsOf(first), api: url }),
     pops: () => pops.map((pop) => ({ ...pop.place, ...urlsOf(pop), revision: pop.served.revision })),
     dataPlane: { http: first.addresses!.http, https: first.addresses!.https },
+    audit: () => audit(options, running),
     log: (message, error) => first.log.logger.error({ err: error }, message),
   })
   closer.add(() => api.close())
@@ -221,6 +281,24 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
   listeners.push(() => [address])
   url = urlOf('http', address)
   return url
+}
+
+/** Every node looks at its own folder; what several of this process share is looked at once. */
+async function audit({ data }: PlatformOptions, running: Running) {
+  const { pops, control } = running
+  const here = await Promise.all(pops.map((pop) => pop.audit()))
+  const folders = pops.length === 1 ? [] : [await auditShared(data, running)]
+  return judgeHoldings(control.snapshot, [...here, ...folders], [])
+}
+
+async function auditShared(data: string, { pops, limits }: Running) {
+  const countries = [...new Set(pops.map(({ place }) => place.country))]
+  return {
+    node: 'shared',
+    pop: 'shared',
+    countries,
+    ...(await lookApart(data, { except: [join(data, 'pops')], limits })),
+  }
 }
 
 function startSweeping({ control, pops, uploads, limits }: Running, closer: Closer): void {

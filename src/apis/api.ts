@@ -15,12 +15,15 @@ import { viewControl } from '#/apis/rimward/control-view.ts'
 import { egressRoutes } from '#/apis/rimward/egress.ts'
 import { withOutput } from '#/apis/rimward/output-traces.ts'
 import { ownPurgeRoutes } from '#/apis/rimward/purge.ts'
+import { residencyRoutes } from '#/apis/rimward/residency.ts'
 import type { Addresses, Check, PopView } from '#/apis/rimward/schemas.ts'
 import type { AssetUploads } from '#/control/assets-uploads.ts'
 import type { CertificateBook } from '#/control/certificates/certificates.ts'
 import type { Control } from '#/control/control.ts'
 import type { EgressRuleBook } from '#/control/egress-rules.ts'
+import { listKvNamespaces } from '#/control/kv-namespaces.ts'
 import type { LiveTraces } from '#/control/traces.ts'
+import type { AuditReport } from '#/core/holdings.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { OriginState } from '#/core/origin.ts'
 import type { NodeId } from '#/core/pops.ts'
@@ -41,6 +44,8 @@ export interface ApiOptions {
   /** Of each node of this process: does it know what was purged elsewhere? */
   readonly standings: () => readonly (PurgeStanding & { readonly node: NodeId })[]
   readonly certificates: CertificateBook
+  /** Looks at what every reachable node holds. */
+  readonly audit: () => Promise<AuditReport>
   readonly metrics: { readonly registry: { readonly contentType: string; metrics(): Promise<string> } }
   /** What is known here of a site's origins. */
   readonly origins: (site: string) => readonly OriginState[]
@@ -104,6 +109,7 @@ export function createApi(options: ApiOptions): Api {
     egressRules: egressRoutes({ rules: options.rules }),
     certificates: certificateRoutes({ certificates: options.certificates, limits }),
     purge: ownPurgeRoutes({ control, cache, receipt: options.receipt, limits }),
+    residency: residencyRoutes({ control, stores: () => knownStores(options), audit: options.audit }),
     metrics: options.metrics.registry,
     token,
     info: {
@@ -149,4 +155,13 @@ export function createApi(options: ApiOptions): Api {
       await closed
     },
   }
+}
+
+async function knownStores({ fabric, compute }: ApiOptions) {
+  const spaces = await listKvNamespaces(fabric)
+  const items = (['config', 'secret', 'access-list'] as const).flatMap((kind) => compute.items.all(kind))
+  return [
+    ...spaces.map(({ id, title }) => ({ kind: 'kv' as const, id, name: title })),
+    ...items.map(({ kind, id, name }) => ({ kind, id, name })),
+  ]
 }

@@ -6,6 +6,7 @@ import { addDeploy } from './commands/deploy.ts'
 import { addEnv } from './commands/env.ts'
 import { addLogs } from './commands/logs.ts'
 import { addPurge } from './commands/purge.ts'
+import { addResidency } from './commands/residency.ts'
 import { addShow } from './commands/show.ts'
 import { addSite } from './commands/site.ts'
 import { addUp, type UpDependencies } from './commands/up.ts'
@@ -33,6 +34,7 @@ export function createProgram(options: ProgramOptions): Command {
   addPurge(program, terminal)
   addAllow(program, terminal)
   addCert(program, terminal)
+  addResidency(program, terminal)
   for (const command of descendants(program)) command.copyInheritedSettings(program)
   return program
 }

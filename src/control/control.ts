@@ -3,7 +3,7 @@
  * and the records are on disk; a refused one leaves everything as it was.
  */
 import type { Limits } from '#/core/limits.ts'
-import type { Place } from '#/core/pops.ts'
+import type { Place, Within } from '#/core/pops.ts'
 import type { Engine, Fabric, Seal } from '#/core/ports.ts'
 import type { BlobHash, ProgramName, Snapshot } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
@@ -15,6 +15,7 @@ import { type DomainRulesRecord, type DomainRulesWish, setDomainRules } from './
 import { createForgetting } from './forget-objects.ts'
 import { openLedger } from './ledger.ts'
 import { heldProgram, heldVersion, type Office } from './office.ts'
+import { type Placed, type PlacementRecord, programWithin, setPlacement } from './placements.ts'
 import type { ProgramRecord, RolloutRecord, SiteRecord, VersionRecord } from './records.ts'
 import { createServices, type Services } from './services/services.ts'
 import { type RolloutWish, setRollout } from './set-rollout.ts'
@@ -84,6 +85,12 @@ export interface Control {
   /** The same for the site of a program. */
   programSiteChange(name: ProgramName, change: ProgramSiteChange): Promise<void>
   readonly services: Services
+  /** Where things may be; what is not among them may be anywhere. */
+  placements(): readonly PlacementRecord[]
+  /** Countries where a program of this name may run, also before it is there. */
+  withinOf(program: ProgramName): Within | undefined
+  /** Undefined: anywhere. What does not exist yet will be there once it does. */
+  setPlacement(placed: Placed, within: Within | undefined): Promise<void>
   domainRules(): readonly DomainRulesRecord[]
   /** Undefined removes them. */
   setDomainRules(domain: string, wish: DomainRulesWish | undefined): Promise<void>
@@ -153,6 +160,9 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     siteRemove: (name) => removeSite(office, name),
     programSiteChange: (name, change) => changeProgramSite(office, name, change),
     services,
+    placements: () => [...ledger.state.placements.values()].map((held) => held.record),
+    withinOf: (program) => programWithin(ledger.state, program),
+    setPlacement: (placed, within) => setPlacement(office, placed, within),
     domainRules: () => [...ledger.state.domains.values()].map((held) => held.record),
     setDomainRules: (domain, wish) => setDomainRules(office, domain, wish),
     blobsInUse: inUse,

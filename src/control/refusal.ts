@@ -37,6 +37,7 @@ export const refusalCodes = [
   'no_part',
   'bad_rule',
   'referenced',
+  'misplaced',
   'conflict',
 ] as const
 

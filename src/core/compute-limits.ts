@@ -65,6 +65,13 @@ export const computeLimits = {
     default: 16,
     why: 'of one program in one cell that wait for requests; 8 MB each for JavaScript',
   },
+  computeReuseRequests: {
+    unit: 'count',
+    default: 1_024,
+    why: 'of one instance of a program that asks for the next; what it remembers is gone after them',
+  },
+  computeReuseMs: { unit: 'ms', default: 120_000, why: 'an instance that is that old takes no further request' },
+  computeReuseIdleMs: { unit: 'ms', default: 10_000, why: 'longest wait of an instance for the next request' },
   computeIdleMs: { unit: 'ms', default: 60_000, why: 'without a request for so long a program keeps no instances' },
   computeModuleStartMs: { unit: 'ms', default: 1_000, why: "processor time of a module's start function, at deploy" },
   computePingMs: { unit: 'ms', default: 1_000, why: 'how often a busy cell must show that it is alive' },

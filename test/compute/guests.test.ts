@@ -73,3 +73,24 @@ test('AssemblyScript', async (t) => {
   )
   while (!stage.printed.some(({ message }) => message === 'to standard output')) await new Promise(setImmediate)
 })
+
+test('JavaScript with setReusableSandboxOptions', async (t) => {
+  const stage = await openHost(t, { limits: { computeCpuMs: 400 } })
+  const program = stage.add('reuse', await buildScript('reuse.js'), linked)
+  const ask = async (path: string) => JSON.parse(await textOf(await stage.ask(program, path)))
+  const seen: number[] = []
+  for (const path of ['/1', '/2', '/3', '/4', '/5']) {
+    const answer = await ask(path)
+    assert.deepEqual([answer.pathname, answer.address], [path, '192.0.2.1'])
+    seen.push(answer.seen)
+  }
+  assert.deepEqual(seen, [1, 2, 3, 4, 1])
+  const body = Readable.from([Buffer.from('good '), Buffer.from('day')])
+  const posted = await stage.ask(program, '/6', { method: 'POST', body })
+  const { seen: count, body: text } = JSON.parse(await textOf(posted))
+  assert.deepEqual([count, text], [2, 'good day'])
+  assert.equal((await stage.ask(program, '/throw')).status, 500)
+  assert.equal((await ask('/7')).seen, 4)
+  await assert.rejects(stage.ask(program, '/loop'), { code: 'program_exceeded_limits' })
+  assert.equal((await ask('/8')).seen, 1)
+})

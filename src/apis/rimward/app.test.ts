@@ -68,6 +68,7 @@ function open(
     egressRules: new Hono().get('/egress-rules', (c) => c.json({ rules: [] })),
     certificates: new Hono().get('/certificates', (c) => c.json({ certificates: [] })),
     purge: new Hono().post('/purge', (c) => c.json({ purged: true })),
+    residency: new Hono().get('/residency', (c) => c.json({ residency: [] })),
     metrics: { contentType: 'text/plain; version=0.0.4', metrics: async () => 'up 1\n' },
     token: 'secret',
     info: {
@@ -115,6 +116,8 @@ test('everything under /rimward/v1 needs the token', async () => {
     'sites',
     'egress-rules',
     'certificates',
+    'residency',
+    'audit',
     'nothing',
   ]
   for (const path of paths) {
@@ -141,6 +144,7 @@ test('the description names every route and every route answers', async () => {
     'delete /rimward/v1/egress-rules',
     'delete /rimward/v1/sites/{name}',
     'get /rimward/v1/acme',
+    'get /rimward/v1/audit',
     'get /rimward/v1/certificates',
     'get /rimward/v1/egress-rules',
     'get /rimward/v1/openapi.json',
@@ -148,6 +152,7 @@ test('the description names every route and every route answers', async () => {
     'get /rimward/v1/programs',
     'get /rimward/v1/programs/{name}/logs',
     'get /rimward/v1/purges/{id}',
+    'get /rimward/v1/residency',
     'get /rimward/v1/sites',
     'get /rimward/v1/sites/{name}',
     'get /rimward/v1/sites/{name}/origins',
@@ -159,9 +164,10 @@ test('the description names every route and every route answers', async () => {
     'post /rimward/v1/purge',
     'post /rimward/v1/sites',
     'put /rimward/v1/acme',
+    'put /rimward/v1/residency',
   ])
   assert.match(JSON.stringify(document.paths['/rimward/v1/sites']!.post!.requestBody), /"origin"/)
-  for (const path of ['status', 'programs', 'sites', 'egress-rules', 'certificates']) {
+  for (const path of ['status', 'programs', 'sites', 'egress-rules', 'certificates', 'residency']) {
     assert.equal((await call('GET', `/rimward/v1/${path}`)).status, 200, path)
   }
   const unknown = await call('GET', '/rimward/v1/nothing')

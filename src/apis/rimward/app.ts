@@ -68,6 +68,8 @@ export interface RimwardApiOptions {
   readonly certificates: Hono
   /** `/purge`, mounted at `/rimward/v1`. */
   readonly purge: Hono
+  /** `/residency` and `/audit`, mounted at `/rimward/v1`. */
+  readonly residency: Hono
   /** The shape of prom-client's `Registry`. */
   readonly metrics: { readonly contentType: string; metrics(): Promise<string> }
   readonly token: string
@@ -215,6 +217,7 @@ export function createRimwardApi(options: RimwardApiOptions): Hono {
   app.route('/rimward/v1', options.egressRules)
   app.route('/rimward/v1', options.certificates)
   app.route('/rimward/v1', options.purge)
+  app.route('/rimward/v1', options.residency)
   app.all('/rimward/*', (c) =>
     problemResponse(c, 'not_found', `There is no ${c.req.method} ${c.req.path}; see /rimward/v1/openapi.json.`),
   )

@@ -118,6 +118,28 @@ export const operations: readonly Operation[] = [
   },
   {
     method: 'get',
+    path: '/residency',
+    summary: 'Which countries things stay in; what is not listed may be anywhere.',
+    status: 200,
+    result: z.object({ residency: z.array(schemas.residencyView) }),
+  },
+  {
+    method: 'put',
+    path: '/residency',
+    summary: 'Keeps a site, program, service, store or the log in its countries.',
+    body: schemas.residencyWish,
+    status: 200,
+    result: schemas.residencyView,
+  },
+  {
+    method: 'get',
+    path: '/audit',
+    summary: 'Where every byte lies, by looking at the disks of all nodes.',
+    status: 200,
+    result: schemas.auditView,
+  },
+  {
+    method: 'get',
     path: '/certificates',
     summary: 'Certificates, without their keys.',
     status: 200,

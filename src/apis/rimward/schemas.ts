@@ -192,6 +192,37 @@ export const egressRule = z.object({
   program: z.string().describe('Name of a program, or `*`.'),
   destination: z.string().describe('Address, network (CIDR) or host name; address and host also with a port.'),
 })
+const placedKind = z.enum(['site', 'program', 'service', 'kv', 'config', 'secret', 'access-list', 'log'])
+export const residencyWish = z.strictObject({
+  name: z.string().min(1).max(300).describe('Name or id; `KIND:NAME` where several have the name.'),
+  within: z.string().min(1).max(2000).describe('`DE,FR`, a group such as `eu`, or `anywhere`.'),
+})
+export const residencyView = z.object({
+  kind: placedKind,
+  id: z.string(),
+  name: z.string(),
+  within: z.array(z.string()).nullable().describe('ISO 3166-1 codes; null: anywhere.'),
+  countries: z.string().describe('The same in words, groups by their names.'),
+  exists: z.boolean(),
+})
+export const auditView = z.object({
+  holdings: z.array(
+    z.object({
+      node: z.string(),
+      countries: z.array(z.string()),
+      kind: z.enum(['site', 'program', 'store', 'objects']),
+      id: z.string(),
+      place: z.string(),
+      count: z.number(),
+      bytes: z.number(),
+      within: z.array(z.string()).optional(),
+      allowed: z.boolean(),
+    }),
+  ),
+  nodes: z.array(z.object({ node: z.string(), pop: z.string(), countries: z.array(z.string()) })),
+  unread: z.array(z.string()),
+  clean: z.boolean(),
+})
 export const newCertificate = z.object({
   chain: z.string().describe('PEM, leaf first.'),
   key: z.string().describe('PEM, not encrypted.'),

@@ -41,8 +41,6 @@ export const abiDifferences: Readonly<Record<string, string>> = {
     bot_analyzed: 'always 0: clients are not analysed',
     bot_detected: 'always 0: clients are not analysed',
   }),
-  'fastly_http_downstream.next_request': 'there is never another: each request has an instance of its own',
-  'fastly_http_downstream.next_request_wait': 'there is never another: `none`',
   'fastly_backend.get_tcp_keepalive_enable': 'always 0: as the system has it',
   'fastly_backend.get_tcp_keepalive_interval': nothingKnown,
   'fastly_backend.get_tcp_keepalive_probes': nothingKnown,

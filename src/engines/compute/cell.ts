@@ -117,6 +117,9 @@ function cellLimits({ limits, tellCalls }: CellOptions): CellLimits {
     logBytes: limits.computeLogBytes,
     idleInstances: limits.computeIdleInstances,
     idleMs: limits.computeIdleMs,
+    reuseRequests: limits.computeReuseRequests,
+    reuseMs: limits.computeReuseMs,
+    reuseIdleMs: limits.computeReuseIdleMs,
     dropPages: limits.computeDropPages,
     tellCalls,
   }

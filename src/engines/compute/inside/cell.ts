@@ -98,6 +98,10 @@ function take(call: InCall): void {
   else if (head.do === 'prepare') answer(call, prepare(head, stop, watch))
   else if (head.do === 'compile') answer(call, workshop.compile(head.code))
   else if (head.do === 'unload') {
+    programs.get(head.program)?.then(
+      (program) => program.rest(),
+      () => {},
+    )
     programs.delete(head.program)
     lastUse.delete(head.program)
     answer(call, Promise.resolve())

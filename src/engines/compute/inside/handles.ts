@@ -54,6 +54,11 @@ export class Handles {
     this.#held[handle >>> 0] = held
   }
 
+  /** How many are held. */
+  get size(): number {
+    return this.#held.length - this.#free.length
+  }
+
   *all(): IterableIterator<object> {
     for (const held of this.#held) if (held !== undefined) yield held
   }

@@ -91,8 +91,9 @@ function suspended(sandbox: Sandbox, result: Promise<unknown>, turns: Turns): Pr
     if (settled) return
     settled = true
     sandbox.wake = undefined
-    turns.take(sandbox, () => {
-      if (code !== undefined && !sandbox.over) return resolve(code)
+    const current = sandbox.successor ?? sandbox
+    turns.take(current, () => {
+      if (code !== undefined && !current.over) return resolve(code)
       // Whatever the program catches, it is not to go on.
       turns.halt()
       reject(thrown ?? new GuestExit(-1))

@@ -13,6 +13,7 @@ import {
 } from '../wasm/reset-instance.ts'
 import type { PageScan } from '../wasm/scan-pages.ts'
 import { GuestMemory } from './memory.ts'
+import type { NextRequest } from './session.ts'
 
 /** The caps that the node gives a cell at its start; see `core/limits.ts`. */
 export interface CellLimits {
@@ -32,6 +33,10 @@ export interface CellLimits {
   readonly idleInstances: number
   readonly idleMs: number
   readonly dropPages: number
+  /** Of several requests in one instance, for programs that ask for it. */
+  readonly reuseRequests: number
+  readonly reuseMs: number
+  readonly reuseIdleMs: number
   /** Tell the node which host calls are made, each once. */
   readonly tellCalls: boolean
 }
@@ -51,6 +56,8 @@ export interface LoadedProgram {
   turnMs: number
   /** Requests so far. */
   requests: number
+  /** Instances that would take another request. */
+  readonly waiting: Set<NextRequest>
   setDictionaries(dictionaries: ProgramFacts['dictionaries']): void
   /** In its first state. Throws what instantiation throws. */
   take(): GuestInstance
@@ -83,6 +90,7 @@ export async function loadProgram(
   const module = await workshop.compile(beside(sheet.program.code))
   const image = sheet.program.kind === 'kept' ? beside(sheet.program.image) : undefined
   const instances = createInstances(sheet, module, image, workshop)
+  const waiting = new Set<NextRequest>()
   let facts = given
   return {
     id,
@@ -91,10 +99,15 @@ export async function loadProgram(
     },
     turnMs: 0,
     requests: 0,
+    waiting,
     setDictionaries(dictionaries) {
       facts = { ...facts, dictionaries }
     },
     ...instances,
+    rest() {
+      instances.rest()
+      for (const next of waiting) next.end()
+    },
   }
 }
 

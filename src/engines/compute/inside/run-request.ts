@@ -1,8 +1,8 @@
 /** One request: takes an instance, runs it in turns, and says how it ended. */
 import { CallFailure } from '../wire-messages.ts'
-import type { GuestInstance } from './program.ts'
 import { GuestExit, type Sandbox } from './sandbox.ts'
 import type { Turns } from './scheduler.ts'
+import { Session, type Settle } from './session.ts'
 
 /** Never rejects: what goes wrong is told to the client, where it has no answer yet. */
 export async function runRequest(sandbox: Sandbox, turns: Turns): Promise<void> {
@@ -23,35 +23,40 @@ export async function runRequest(sandbox: Sandbox, turns: Turns): Promise<void> 
   sandbox.finish()
 }
 
-/** From its first turn to its last. The instance is taken when the first turn begins, so that one may serve many in turn. */
+/** From its first turn to its last; in an instance that waits for another request, where there is one. */
 function runProgram(sandbox: Sandbox, turns: Turns): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const settle: Settle = { resolve, reject }
+  const otherwise = () => turns.take(sandbox, () => begin(sandbox, turns, settle))
+  const [next] = sandbox.program.waiting
+  if (next === undefined) otherwise()
+  else next.give({ sandbox, settle, otherwise })
+  return promise
+}
+
+/** The instance is taken when the first turn begins, so that one may serve many in turn. */
+function begin(sandbox: Sandbox, turns: Turns, settle: Settle): void {
   const { program } = sandbox
-  let instance: GuestInstance | undefined
-  const end = (clean: boolean) => {
-    turns.end(sandbox)
-    if (instance !== undefined) program.give(instance, clean)
+  let session: Session | undefined
+  const end = (clean: boolean, thrown?: unknown) => {
+    turns.end(session?.sandbox ?? sandbox)
+    if (session === undefined) return settle.reject(thrown)
+    program.give(session.instance, clean)
+    session.end(thrown)
   }
   const failed = (thrown: unknown) => {
-    const exited = thrown instanceof GuestExit && thrown.code === 0 && !sandbox.over
-    end(exited)
-    if (exited) resolve()
-    else reject(thrown)
+    const exited = thrown instanceof GuestExit && thrown.code === 0 && !(session?.sandbox ?? sandbox).over
+    end(exited, exited ? undefined : thrown)
   }
-  turns.take(sandbox, () => {
-    try {
-      instance = program.take()
-      sandbox.memory = instance.memory
-      sandbox.start = instance.how
-      instance.start().then(() => {
-        end(true)
-        resolve()
-      }, failed)
-    } catch (thrown) {
-      failed(thrown)
-    }
-  })
-  return promise
+  try {
+    const instance = program.take()
+    session = new Session(instance, sandbox, settle)
+    sandbox.memory = instance.memory
+    sandbox.start = instance.how
+    instance.start().then(() => end(true), failed)
+  } catch (thrown) {
+    failed(thrown)
+  }
 }
 
 /** The named failure behind what came out of the program. */

@@ -7,6 +7,7 @@ import { Handles } from './handles.ts'
 import type { GuestMemory } from './memory.ts'
 import { announcedLength, GuestRequest, httpVersion } from './messages.ts'
 import type { CellLimits, LoadedProgram } from './program.ts'
+import type { Session } from './session.ts'
 
 /** Why a program was ended from outside. */
 export type EndReason = 'cpu' | 'time' | 'client_gone' | 'memory'
@@ -30,7 +31,7 @@ export class Sandbox {
   readonly call: InCall
   readonly run: RunHead
   readonly limits: CellLimits
-  readonly handles: Handles
+  handles: Handles
   /** Set when an instance takes the request. */
   memory!: GuestMemory
   readonly startedAt = performance.now()
@@ -54,6 +55,11 @@ export class Sandbox {
   downstream: { readonly request: number; readonly body: number } | undefined
   /** Breaks off the host call that the program waits in. */
   wake: (() => void) | undefined
+  /** The run of the program that this request is part of; set when an instance takes the request. */
+  session: Session | undefined
+  /** The request that the program went on with. */
+  successor: Sandbox | undefined
+  #parted: (() => void) | undefined
   readonly #endings: (() => void)[] = []
   #answer: { readonly head: AnswerHead; readonly body: Uint8Array } | undefined
   #toldOver = false
@@ -93,6 +99,20 @@ export class Sandbox {
     return Math.max(1, this.limits.cpuMs + warmUp - this.cpuMs)
   }
 
+  /** An instance that served another request goes on with this one: what it holds by number it holds still. */
+  continues(before: Sandbox): void {
+    this.memory = before.memory
+    this.handles = before.handles
+    this.start = 'pooled'
+  }
+
+  /** Resolves when this request's end has begun and its handles are no longer looked at. */
+  whenParted(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#parted = resolve
+    })
+  }
+
   /** The program must not go on: what it waits for ends now. */
   end(reason: EndReason): void {
     if (this.endReason !== undefined) return
@@ -129,6 +149,7 @@ export class Sandbox {
     for (const held of this.handles.all())
       if (held instanceof StreamingBody) held.out.fail('the program ended before it closed the body')
     this.#endLines()
+    this.#parted?.()
     await Promise.all(this.#tasks)
   }
 

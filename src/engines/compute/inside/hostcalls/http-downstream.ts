@@ -1,24 +1,16 @@
 /** `fastly_http_downstream`: facts about the client, and the requests that may follow. */
-import type { AsyncItem } from '../async-item.ts'
 import type { Hostcall, HostcallModule } from '../hostcall.ts'
 import { GuestRequest } from '../messages.ts'
 import type { Sandbox } from '../sandbox.ts'
 import { refuse, status } from '../status.ts'
 import { downstreamFacts, waitingFacts } from './downstream-facts.ts'
+import { nextRequestCalls } from './next-request.ts'
 
 /** Each fact, of the request that a handle names: only of the client's. */
 function ofRequest(fact: Hostcall): Hostcall {
   return (sandbox, handle: number, ...rest) => {
     if (!sandbox.handles.get(handle, GuestRequest).downstream) refuse(status.error, 'not a request of the client')
     return fact(sandbox, ...rest)
-  }
-}
-
-/** The next request goes to a fresh instance: whoever waits for one hears at once that there is none. */
-class NoMoreRequests implements AsyncItem {
-  readonly ready = true
-  whenReady(callback: () => void): void {
-    callback()
   }
 }
 
@@ -30,22 +22,12 @@ function visits(sandbox: Sandbox, out: number): void {
 
 export const httpDownstream: HostcallModule = {
   name: 'fastly_http_downstream',
-  waits: new Set(waitingFacts),
+  waits: new Set([...waitingFacts, 'next_request_wait']),
   calls: {
     ...Object.fromEntries(Object.entries(downstreamFacts).map(([name, fact]) => [name, ofRequest(fact)])),
     downstream_visits_this_service: visits,
     downstream_visits_this_pop: visits,
-    next_request(sandbox, mask: number, _options: number, out: number) {
-      if ((mask & ~2) !== 0) refuse(status.invalidArgument)
-      sandbox.memory.u32(out, sandbox.handles.add(new NoMoreRequests()))
-    },
-    next_request_wait(sandbox, handle: number) {
-      sandbox.handles.take(handle, NoMoreRequests)
-      return status.none
-    },
-    next_request_abandon(sandbox, handle: number) {
-      sandbox.handles.take(handle, NoMoreRequests)
-    },
+    ...nextRequestCalls,
   },
 }
 

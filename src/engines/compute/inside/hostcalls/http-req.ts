@@ -4,21 +4,13 @@ import { GuestRequest } from '../messages.ts'
 import type { Sandbox } from '../sandbox.ts'
 import { refuse, status } from '../status.ts'
 import { waitingFacts } from './downstream-facts.ts'
+import { downstream } from './downstream-request.ts'
 import { registerDynamicBackend } from './dynamic-backend.ts'
 import { fieldCalls } from './fields-calls.ts'
 import { handOverCalls, handOverWaits } from './hand-over.ts'
 import { olderDownstreamCalls } from './http-downstream.ts'
 import { requestSettings } from './request-settings.ts'
 import { sendCalls, sendWaits } from './send-calls.ts'
-
-/** Handles of the client's request and its body: the same ones however often it is asked for. */
-export function downstream(sandbox: Sandbox): { readonly request: number; readonly body: number } {
-  sandbox.downstream ??= {
-    request: sandbox.handles.add(sandbox.request),
-    body: sandbox.handles.add(sandbox.requestBody),
-  }
-  return sandbox.downstream
-}
 
 const requestOf = (sandbox: Sandbox, handle: number) => sandbox.handles.get(handle, GuestRequest)
 
