@@ -101,6 +101,7 @@ async function start(options: PlatformOptions, closer: Closer): Promise<RunningP
   const api = await openApi(options, running, closer)
   startSweeping(running, closer)
 
+  await eachPop(pops, (pop) => pop.purges.ready)
   const addresses = { ...urlsOf(pops[0]!), api }
   const { version } = shared
   for (const pop of pops)
@@ -332,6 +333,7 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
     rules: first.rules,
     cache: first.cache,
     receipt: (id) => first.purges.receipt(id),
+    standings: () => pops.map(({ place, purges }) => ({ node: place.node, ...purges.standing() })),
     metrics: { registry: joinRegistries(pops.map(({ place, metrics }) => ({ pop: place.pop, ...metrics }))) },
     stats: pops.map(({ place, metrics }) => ({ pop: place.pop, counts: metrics.counts })),
     origins: (site) => first.origins(site),
