@@ -1,6 +1,6 @@
 /** The connection: who we are, over what, and what it says when that does not work. */
 import { readFile } from 'node:fs/promises'
-import { isIP } from 'node:net'
+import { isIP, type Socket } from 'node:net'
 import { checkServerIdentity } from 'node:tls'
 import {
   type Authenticator,
@@ -66,6 +66,7 @@ export async function connectToNats(
   }).catch((error: Error) => {
     throw explainConnect(error, named, credentialsFile)
   })
+  holdLateErrors(connection)
   const complaint = complainAbout(connection)
   if (complaint === undefined) return { connection, named, ...(identity && { inboxPrefix: identity.inboxPrefix }) }
   await connection.close()
@@ -148,6 +149,18 @@ function complainAbout({ info }: NatsConnection): string | undefined {
   if (difference < 0) return `version ${info.version} is too old, ${oldest.join('.')} is the oldest that will do.`
   if (!info.headers) return 'the server has headers switched off.'
   return undefined
+}
+
+/**
+ * When the client closes a connection whose server has just gone, it writes once more and takes its listeners off the socket;
+ * the error of that write then has none and would end the process. To be called for each new connection.
+ */
+export function holdLateErrors(connection: NatsConnection): void {
+  const { protocol } = connection as { protocol?: { transport?: { socket?: Socket } } }
+  const socket = protocol?.transport?.socket
+  if (socket === undefined) return
+  const removeAll = socket.removeAllListeners.bind(socket)
+  socket.removeAllListeners = (name?: string) => removeAll(name).on('error', () => {})
 }
 
 /** Whether the server refused a subject to this user. */
