@@ -52,11 +52,11 @@ test('an address is read, and shown without its password', () => {
 
 describe('what cannot be opened', () => {
   test('nobody there, somebody silent, somebody else', async (t) => {
-    const silent = createServer(() => {}).listen(0, '127.0.0.1')
+    const silent = createServer((socket) => socket.resume()).listen(0, '127.0.0.1')
     const web = createHttpServer().listen(0, '127.0.0.1')
     await Promise.all([once(silent, 'listening'), once(web, 'listening')])
     t.after(() => silent.close())
-    t.after(() => web.close())
+    t.after(() => web.close().closeAllConnections())
     const portOf = (server: { address(): unknown }) => (server.address() as AddressInfo).port
     const gone = createServer().listen(0, '127.0.0.1')
     await once(gone, 'listening')
