@@ -16,9 +16,11 @@ import { findKvNamespace, finishKvRemovals } from '#/control/kv-namespaces.ts'
 import { createProgramOutput } from '#/control/program-output.ts'
 import { createTraces } from '#/control/traces.ts'
 import { createCloser } from '#/core/closer.ts'
+import { EdgeError } from '#/core/errors.ts'
 import { judgeHoldings } from '#/core/holdings.ts'
 import { defaultLimits } from '#/core/limits.ts'
 import { createMemoryMeshes } from '#/core/memory-mesh.ts'
+import type { Mesh } from '#/core/mesh.ts'
 import { allows, type Place, type Within } from '#/core/pops.ts'
 import type { Fabric } from '#/core/ports.ts'
 import { describeWithin } from '#/core/residency.ts'
@@ -26,8 +28,14 @@ import type { Address } from '#/edge/edge.ts'
 import { joinRegistries } from '#/edge/join-registries.ts'
 import { createLocate } from '#/edge/locate.ts'
 import { readDevices } from '#/engines/compute/devices.ts'
+import { openBlobs } from '#/fabric/sqlite/blobs.ts'
 import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
+import { openGroupCommit } from '#/fabric/sqlite/group-commit.ts'
+import { openReader } from '#/fabric/sqlite/reader.ts'
+import { openReplicas, type Replicas } from '#/replication/replicas.ts'
 import { createClientKeys } from '#/stores/client-keys.ts'
+import { blobOf } from '#/stores/kv.ts'
+import { kvByPlace } from '#/stores/kv-by-place.ts'
 import { openSeal } from '#/stores/seal.ts'
 import { type NodeOptions, type Pop, startPop } from './pop.ts'
 
@@ -40,6 +48,8 @@ export interface PlatformOptions extends NodeOptions {
   readonly api: Address
   /** One or several, names differ. */
   readonly pops: readonly { readonly id: string; readonly country?: string }[]
+  /** How a node of this process reaches the others; absent: all there are share this process and its fabric. */
+  readonly meshOf?: (place: Place) => Mesh
 }
 
 /** URLs, without a slash at the end. */
@@ -138,16 +148,25 @@ async function startPops(options: PlatformOptions, shared: Shared, closer: Close
   const meshes = createMemoryMeshes()
   const starting = options.pops.map(async ({ id, country = 'XX' }, index) => {
     const place: Place = { node: id, pop: id, country }
+    const folder = alone ? data : join(data, 'pops', id)
+    const mesh = options.meshOf?.(place) ?? (alone ? undefined : meshes.join(place))
+    let running: Pop | undefined
+    const say = (message: string, facts: object = {}) => running?.log.logger.info(facts, message)
+    const withinOf = (bucket: string) => running?.served.placements?.get(bucket.slice(bucket.indexOf('/') + 1))
+    const replicas = mesh && (await openNodeReplicas({ ...shared, withinOf, folder, mesh, closer, say }))
     const pop = await startPop({
       ...node,
       ...shared,
       place,
-      ...(!alone && { mesh: meshes.join(place) }),
-      folder: alone ? data : join(data, 'pops', id),
+      folder,
+      ...(mesh && { mesh }),
+      ...(replicas && { replicas }),
       listen: { http: nth(options.http, index), ...(options.https && { https: nth(options.https, index) }) },
       ownListeners: () => shared.listeners.flatMap((listening) => listening()),
     })
+    running = pop
     closer.add(() => pop.close())
+    if (mesh !== undefined) closer.add(() => mesh.close())
     shared.listeners.push(() => Object.values(pop.addresses ?? {}))
     return pop
   })
@@ -155,6 +174,40 @@ async function startPops(options: PlatformOptions, shared: Shared, closer: Close
   const started = await Promise.allSettled(starting)
   for (const one of started) if (one.status === 'rejected') throw one.reason
   return Promise.all(starting)
+}
+
+interface ReplicaParts extends Pick<Shared, 'limits' | 'clock'> {
+  /** The countries that may hold a bucket of the stores. */
+  readonly withinOf: (bucket: string) => Within | undefined
+  readonly folder: string
+  readonly mesh: Mesh
+  readonly closer: Closer
+  readonly say: (message: string, facts?: object) => void
+}
+
+/** What a node merges with others lies in a folder of its own, its blobs too. */
+async function openNodeReplicas({ withinOf, mesh, closer, say, ...parts }: ReplicaParts): Promise<Replicas> {
+  const { limits, clock } = parts
+  const folder = join(parts.folder, 'replicas')
+  const replicas = await openReplicas({
+    folder,
+    mesh,
+    blobs: await openBlobs({ folder: join(folder, 'blobs'), clock, limits }),
+    clock,
+    monotonic: () => performance.now(),
+    limits,
+    log: say,
+    withinOf,
+    blobOf,
+    openGroupCommit,
+    openReader,
+  })
+  closer.add(() => replicas.close())
+  const failed = (error: unknown) => say('sweeping replicated blobs failed', { err: error })
+  const sweeping = setInterval(() => replicas.sweepBlobs().catch(failed), limits.blobSweepMs)
+  sweeping.unref()
+  closer.add(() => clearInterval(sweeping))
+  return replicas
 }
 
 /** A change in, a new Snapshot out. */
@@ -177,6 +230,7 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
     },
     hasStore: async (store) => (await findKvNamespace(fabric, store)) !== undefined,
     adopt: (snapshot) => eachPop(pops, (pop) => pop.adopt(snapshot)),
+    places: () => pops.map(({ place }) => place),
     by: pops.map(({ place }) => place.node).join(','),
     log: (message, error) => first.log.logger.error({ err: error }, message),
   })
@@ -208,9 +262,15 @@ type Running = Shared &
 
 /** Returns the API's URL. */
 async function openApi(options: PlatformOptions, running: Running, closer: Closer): Promise<string> {
-  const { pops, limits, clock, output, listeners } = running
+  const { pops, control, limits, clock, output, listeners } = running
   const [first] = pops as [Pop]
-  const { items, secrets, accessLists, kv } = first.stores
+  const { items, secrets, accessLists } = first.stores
+  const kv = kvByPlace((store) => {
+    const within = control.snapshot.placements?.get(store)
+    const holder = pops.find(({ place }) => allows(within, place.country))
+    if (holder !== undefined) return holder.stores.kv
+    throw new EdgeError('not_here', `${store} stays in ${describeWithin(within)}: ask a node that is there.`)
+  })
   let url = ''
   const api: Api = createApi({
     ...running,

@@ -31,8 +31,9 @@ import type { Clock } from '#/core/units.ts'
 import { type Address, createEdge, type Edge } from '#/edge/edge.ts'
 import { originAnswers } from '#/edge/fetch-again.ts'
 import type { Locate } from '#/edge/locate.ts'
-import { createLog, type Log, type LogOptions } from '#/edge/log.ts'
+import type { Log, LogOptions } from '#/edge/log.ts'
 import { createMetrics, type Metrics } from '#/edge/metrics.ts'
+import { openNodeLog } from '#/edge/node-log.ts'
 import { chosenProgram, ownPool, ownProgram, ownSite } from '#/edge/own-hosts.ts'
 import { createProgramEgress } from '#/edge/program-egress.ts'
 import { createPurgeByUrl } from '#/edge/purge-by-url.ts'
@@ -47,6 +48,8 @@ import { createWorkerdEngine } from '#/engines/workerd/engine.ts'
 import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
 import { openRunFolder } from '#/engines/workerd/run-folder.ts'
 import { secretCheck } from '#/http/same-secret.ts'
+import { createObjectHomes } from '#/objects/homes.ts'
+import { createStanding } from '#/objects/standing.ts'
 import { withAnswerRules } from '#/origin/answer-rules.ts'
 import { createDialer } from '#/origin/dialer.ts'
 import { createEgress } from '#/origin/egress.ts'
@@ -54,6 +57,7 @@ import { createHealthChecks } from '#/origin/health-checks.ts'
 import { addOriginMetrics } from '#/origin/origin-metrics.ts'
 import { createProgramCalls, withOwnProbes, withOwnPrograms } from '#/origin/own-programs.ts'
 import { createPoolEgress } from '#/origin/pool-egress.ts'
+import type { Replicas } from '#/replication/replicas.ts'
 import { openItemStores } from '#/stores/item-stores.ts'
 import { createKvStores } from '#/stores/kv.ts'
 import { createAccessLists, createConfigStores, createSecretVault } from '#/stores/program-stores.ts'
@@ -76,8 +80,10 @@ export interface PopOptions extends NodeOptions {
   readonly listen: { readonly http: Address; readonly https?: Address }
   /** The platform as this node reaches it: shared, or its own copy of what is shared. */
   readonly fabric: Fabric
-  /** Absent where this is the only node, or all are in this process. */
+  /** Absent where this is the only node. */
   readonly mesh?: Mesh
+  /** Where the stores lie when they are merged between nodes; absent: in the fabric. */
+  readonly replicas?: Replicas
   readonly seal: Seal
   readonly accountId: string
   readonly traces: Traces
@@ -148,7 +154,7 @@ export async function startPop(options: PopOptions): Promise<Pop> {
 async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   const { folder, fabric, limits, clock, place } = options
   await mkdir(folder, { recursive: true, mode: 0o700 })
-  const diary = await openLog(options)
+  const diary = await openNodeLog(options)
   closer.add(() => diary.close())
   const live: Live = { snapshot: { revision: 0, sites: [], programs: new Map() }, engine: undefined, edge: undefined }
   const metrics = createMetrics({ limits })
@@ -202,9 +208,9 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   }
 }
 
-/** What programs keep. */
-async function openStores({ fabric, seal, limits, clock, closer }: Parts) {
-  const kv = createKvStores({ fabric, limits, clock })
+/** What programs keep. Keys and values are merged between nodes; stores of items have one order, the fabric's. */
+async function openStores({ fabric, replicas, seal, limits, clock, closer }: Parts) {
+  const kv = createKvStores({ fabric: replicas ?? fabric, sweepsItself: replicas !== undefined, limits, clock })
   const items = await openItemStores({ fabric, limits, clock })
   closer.add(() => items.close())
   return {
@@ -261,18 +267,8 @@ async function openEgress(
   const inside = keepEgressInside(pools, () => live.snapshot, country)
   const next = withAnswerRules(withOwnPrograms(inside, ownPrograms))
   const { cache: egress, purges } = await openTieredCache({
-    ...{
-      place: options.place,
-      mesh: options.mesh,
-      folder,
-      next,
-      store,
-      journal,
-      limits,
-      clock,
-      originAnswers,
-      log: say,
-    },
+    ...{ place: options.place, mesh: options.mesh, folder, next, store, journal },
+    ...{ limits, clock, originAnswers, log: say },
     siteNamed: (name) => live.snapshot.sites.find((site) => site.name === name),
   })
   closer.add(() => egress.close())
@@ -287,6 +283,7 @@ async function openEngines(parts: Parts, stores: Stores, ways: Ways, assets: Ret
   closer.add(() => rm(runFolder, { recursive: true, force: true }))
   await mkdir(join(folder, 'engine'), { recursive: true })
   const snapshot = () => live.snapshot
+  const pops = openObjects(parts)
   const workers = await createWorkerdEngine({
     folder: join(folder, 'engine'),
     runFolder: join(runFolder, 'cells'),
@@ -306,6 +303,7 @@ async function openEngines(parts: Parts, stores: Stores, ways: Ways, assets: Ret
     limits,
     clock,
     log: say,
+    ...(pops && { pops }),
     ownCells: openOwnEngine,
   })
   closer.add(() => workers.close())
@@ -326,6 +324,15 @@ async function openEngines(parts: Parts, stores: Stores, ways: Ways, assets: Ret
     engine: keepEngineInside(joinEngines(workers, compute), place.country),
     lacks: slow === undefined ? [] : [`Compute programs run slower here: ${slow}.`],
   }
+}
+
+/** Where Durable Objects live; `undefined` on the only node, where all are. */
+function openObjects({ fabric, mesh, place, limits, say, closer }: Parts) {
+  if (mesh === undefined) return undefined
+  const monotonic = () => performance.now()
+  const standing = createStanding({ fabric, node: place.node, limits, monotonic, log: say })
+  closer.add(() => standing.close())
+  return { mesh, homes: createObjectHomes({ fabric, mesh, standing, limits, log: say }) }
 }
 
 /** What Compute programs may ask of the node. */
@@ -385,11 +392,3 @@ async function openEdge(parts: Parts, { egress, purges, engine, assets, certific
 }
 
 const popOf = ({ pop, country }: Place) => ({ id: pop, country })
-
-async function openLog({ folder, log, logged, limits }: PopOptions): Promise<Log> {
-  const rest = { ...logged, limits }
-  if (log === 'stderr') return createLog({ to: 'stderr', ...rest })
-  if (log === 'off') return createLog({ to: { write: () => {} }, ...rest })
-  await mkdir(join(folder, 'log'), { recursive: true })
-  return createLog({ to: { file: join(folder, 'log', 'rimward.jsonl') }, ...rest })
-}

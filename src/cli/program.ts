@@ -5,6 +5,7 @@ import { addCert } from './commands/cert.ts'
 import { addDeploy } from './commands/deploy.ts'
 import { addEnv } from './commands/env.ts'
 import { addLogs } from './commands/logs.ts'
+import { addNatsConfig } from './commands/nats-config.ts'
 import { addPurge } from './commands/purge.ts'
 import { addResidency } from './commands/residency.ts'
 import { addShow } from './commands/show.ts'
@@ -35,6 +36,7 @@ export function createProgram(options: ProgramOptions): Command {
   addAllow(program, terminal)
   addCert(program, terminal)
   addResidency(program, terminal)
+  addNatsConfig(program, terminal, options.now)
   for (const command of descendants(program)) command.copyInheritedSettings(program)
   return program
 }

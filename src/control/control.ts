@@ -3,7 +3,7 @@
  * and the records are on disk; a refused one leaves everything as it was.
  */
 import type { Limits } from '#/core/limits.ts'
-import type { Within } from '#/core/pops.ts'
+import type { Place, Within } from '#/core/pops.ts'
 import type { Engine, Fabric, Seal } from '#/core/ports.ts'
 import type { BlobHash, ProgramName, Snapshot } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
@@ -37,6 +37,8 @@ export interface ControlDeps {
   readonly log?: (message: string, error: unknown) => void
   /** Does a key-value namespace of this id exist? Absent: bindings to namespaces are not checked. */
   readonly hasStore?: (store: string) => Promise<boolean>
+  /** All nodes of the platform; absent: no site can name a shield. */
+  readonly places?: () => readonly Place[]
   /** Domain below which programs have names of their own. */
   readonly hostnameSuffix?: string
 }
@@ -52,6 +54,7 @@ export interface Stage {
 /** Every method that changes something throws a `Refusal` and then has changed nothing. */
 export interface Control {
   readonly snapshot: Snapshot
+  places(): readonly Place[]
   onSnapshot(listener: (snapshot: Snapshot) => void): () => void
   /** Records that did not parse at start and were left out. */
   readonly problems: readonly string[]
@@ -107,8 +110,19 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     deps.follow ?? ((snapshot) => adopt(snapshot).catch((error) => log('a Snapshot was not adopted', error)))
   const ledger = await openLedger({ fabric, hostnameSuffix, limits, clock, by: deps.by ?? 'local', adopt, follow, log })
   const pins = createPins()
-  const hasStore = deps.hasStore ?? (async () => true)
-  const office: Office = { ledger, fabric, seal: deps.seal, engine, limits, clock, pins, hostnameSuffix, hasStore }
+  const { hasStore = async () => true, places = () => [] } = deps
+  const office: Office = {
+    ledger,
+    fabric,
+    seal: deps.seal,
+    engine,
+    limits,
+    clock,
+    pins,
+    hostnameSuffix,
+    hasStore,
+    places,
+  }
   const forgetting = createForgetting(fabric, engine)
   await forgetting.run(ledger.state)
 
@@ -120,6 +134,7 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
   }
 
   const control: Control = {
+    places,
     get snapshot() {
       return ledger.snapshot
     },

@@ -1,4 +1,4 @@
-/** A `Mesh` in memory, for the tests of rooms that are handed one: links that can be cut and delayed. */
+/** A `Mesh` in memory: between the nodes of one process, and for tests, where links can be cut and delayed. */
 import { Duplex, PassThrough, type Readable } from 'node:stream'
 import { EdgeError, toEdgeError } from './errors.ts'
 import { limitTable } from './limits.ts'
@@ -118,11 +118,14 @@ export function createMemoryMeshes(): MemoryMeshes {
           const handler = other.tunnels.get(topic)
           if (handler === undefined) throw new EdgeError('internal', `The node ${node} does not serve ${topic}.`)
           const [here, there] = createPair(place.node, node)
+          // A link may be cut before whoever gets an end listens to it.
+          for (const end of [here, there]) end.on('error', () => {})
           signal.addEventListener('abort', () => {
             here.destroy(away(node))
             there.destroy(away(place.node))
           })
           await handler({ topic, from: place, head: throughJson(head), signal }, there)
+          reach(member, node)
           return here
         },
         serveTunnel(topic, handler) {

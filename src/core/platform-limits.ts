@@ -7,6 +7,24 @@ const MiB = 1024 * KiB
 export const platformLimits = {
   popsPerProcess: { unit: 'count', default: 16, why: 'each has engines, a cache in memory and listeners of its own' },
   meshHeadBytes: { unit: 'bytes', default: 256 * KiB, why: 'URL and fields of a forwarded request (144 KiB) in JSON' },
+  // Durable Objects over many nodes.
+  nodeLeaseMs: {
+    unit: 'ms',
+    default: 10_000,
+    why: 'an election among three NATS servers takes less; after a crash a node waits so long before its objects run',
+  },
+  nodeLeaseMarginMs: {
+    unit: 'ms',
+    default: 1_500,
+    why: 'a node stops its objects so long before the lease is free: clocks drift, processes take time to end',
+  },
+  nodeLeaseRenewMs: { unit: 'ms', default: 2_500, why: 'three tries before the lease runs out' },
+  objectHomesKept: { unit: 'count', default: 50_000, why: 'homes of objects in memory, about 200 bytes each' },
+  objectRoutes: { unit: 'count', default: 512, why: 'cells of other nodes that calls go to, a socket each' },
+  objectTunnelIdleMs: { unit: 'ms', default: 10_000, why: 'workerd keeps a caller about as long after its last call' },
+  everywherePops: { unit: 'count', default: 128, why: 'points of presence that one call of `EVERYWHERE` may ask' },
+  everywhereAtOnce: { unit: 'count', default: 32, why: 'of them at the same time, so that one call opens few tunnels' },
+  everywhereMs: { unit: 'ms', default: 30_000, why: 'longest `timeoutMs`; a Worker has as long after its answer' },
   purgeLogEntries: {
     unit: 'count',
     default: 100_000,
@@ -74,6 +92,14 @@ export const platformLimits = {
     unit: 's',
     default: 604_800,
     why: 'a week: a stolen key is of use no longer; renewed halfway',
+  },
+  inviteSeconds: { unit: 's', default: 3600, why: 'time to walk to another machine; «--expires» says otherwise' },
+  invites: { unit: 'count', default: 1_000, why: 'known at once, used and expired ones of a week included' },
+  joinMs: { unit: 'ms', default: 10_000, why: 'a newcomer waits so long for any node to answer' },
+  joinQueue: {
+    unit: 'count',
+    default: 100,
+    why: 'newcomers that one node answers or will answer; later ones ask again',
   },
   controlLogEntries: {
     unit: 'count',

@@ -19,6 +19,8 @@ const hostName = z
 
 const hosts = z.array(hostName).max(100)
 
+const popName = z.string().min(1).max(80)
+
 /** Refused with a sentence when there is no origin, or two ways to say it. */
 export const newSite = z
   .strictObject({
@@ -30,6 +32,7 @@ export const newSite = z
     cache: z.exactOptional(cachePolicySchema),
     errorPages: z.exactOptional(errorPagesForm.describe('Pages by status ("503") or class ("5xx").')),
     answers: z.exactOptional(answerPolicySchema),
+    shield: z.exactOptional(popName.describe('The point of presence through which all others fetch from the origins.')),
   })
   .refine((site) => (site.origin === undefined) !== (site.origins === undefined), {
     path: ['origin'],
@@ -50,6 +53,7 @@ export const siteChange = z
     cache: z.exactOptional(cachePolicySchema.nullable()),
     errorPages: z.exactOptional(errorPagesChange.nullable().describe('What is absent stays, null takes away.')),
     answers: z.exactOptional(answerPolicySchema.nullable()),
+    shield: z.exactOptional(popName.nullable()),
   })
   .refine((site) => site.origin === undefined || site.origins === undefined, {
     path: ['origin'],
@@ -101,6 +105,7 @@ export const siteView = z.object({
   cache: z.exactOptional(cachePolicySchema),
   errorPages: z.array(z.string()).optional().describe('Statuses and classes that have a page of their own.'),
   answers: z.exactOptional(answerPolicySchema),
+  shield: z.exactOptional(popName),
 })
 export type SiteView = z.infer<typeof siteView>
 

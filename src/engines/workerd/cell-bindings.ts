@@ -5,6 +5,8 @@
 import type { Binding, Deployment, ProgramName } from '#/core/snapshot.ts'
 import type { CapnpValue } from './capnp.ts'
 import { backplane, backplaneCalls, type CellBuilder, refusal, serviceOf } from './cell-config.ts'
+import { hasObjectsEnv, objectRoute } from './cell-objects.ts'
+import { everywhereTarget } from './everywhere-pops.ts'
 import { insideModule } from './inside-module.ts'
 
 /** `Worker.bindings` of workerd.capnp. Rejects a binding that cannot hold with an `EdgeError` that names it. */
@@ -49,6 +51,8 @@ function serviceBinding(
   binding: Extract<Binding, { kind: 'program' }>,
 ): CapnpValue {
   const { program, entrypoint, props } = binding
+  const everywhere = everywhereTarget(binding)
+  if (everywhere !== undefined) return { name: everywhereForward(builder), props: { json: JSON.stringify(everywhere) } }
   const given = { ...(entrypoint === undefined ? {} : { entrypoint }) }
   if (program === deployment.program) {
     const own = props === undefined ? {} : { props: { json: props } }
@@ -65,6 +69,7 @@ function objectsBinding(
 ): CapnpValue {
   const { className, program } = binding
   const { plan } = builder
+  if (hasObjectsEnv(plan, deployment)) return { className, serviceName: objectRoute(builder, deployment, binding) }
   if (program !== undefined && program !== deployment.program)
     return { className, serviceName: objectForward(builder, deployment, program, className) }
   if (!plan.program.objects.some((namespace) => namespace.className === className))
@@ -88,9 +93,11 @@ function blobBinding(
   )
 }
 
-const forwarder = { compatibilityDate: '2026-01-01', compatibilityFlags: ['experimental'] }
+/** Of every forwarder of ours. */
+export const forwarder = { compatibilityDate: '2026-01-01', compatibilityFlags: ['experimental'] }
 
-function forwarderBindings(builder: CellBuilder): CapnpValue[] {
+/** What every forwarder of ours is bound to. */
+export function forwarderBindings(builder: CellBuilder): CapnpValue[] {
   return [
     { name: 'cells', workerdDebugPort: null },
     { name: 'reach', service: backplane(builder, 'reach', builder.plan.program.name) },
@@ -115,6 +122,15 @@ function serviceForward(builder: CellBuilder): string {
       bindings: [...forwarderBindings(builder), { name: 'calls', service: backplaneCalls(builder) }],
     },
   })
+}
+
+function everywhereForward(builder: CellBuilder): string {
+  if (builder.plan.purpose === 'prove') return nobody(builder)
+  const modules = (['own-everywhere', 'everywhere'] as const).map((name) => ({
+    name: `${name}.worker.ts`,
+    esModule: builder.file(`${name}.js`, { text: insideModule(name) }),
+  }))
+  return builder.service('everywhere', { worker: { modules, ...forwarder, bindings: forwarderBindings(builder) } })
 }
 
 /** One forwarding worker for each other program whose objects are bound; it has a class for each of that program's. */
@@ -153,8 +169,8 @@ function objectForward(builder: CellBuilder, deployment: Deployment, program: Pr
   })
 }
 
-/** A class name goes into source text: nothing but an identifier may. */
-function identifier(name: string): string {
+/** A class name that goes into source text: nothing but an identifier may. */
+export function identifier(name: string): string {
   if (!/^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name)) throw new TypeError(`${name} is no class name.`)
   return name
 }

@@ -6,6 +6,7 @@ import { EdgeError } from '#/core/errors.ts'
 import type { BlobHash, Deployment, ObjectNamespace, Program, ProgramName, Sealed } from '#/core/snapshot.ts'
 import { type CapnpValue, capnpText } from './capnp.ts'
 import { bindingsOf } from './cell-bindings.ts'
+import { addHost, hasObjectsEnv, objectsEnvBindings, objectsEnvModules } from './cell-objects.ts'
 import { flagsFor } from './code-bundle.ts'
 import { insideModule } from './inside-module.ts'
 
@@ -28,6 +29,8 @@ export interface CellPlan {
   readonly purpose: 'serve' | 'prove'
   /** Sends logs and exceptions to the backplane when it is told to; costs about 25 µs of CPU a request. */
   readonly tails: boolean
+  /** One of many nodes. `runsObjects`: it holds the lease without which none of its objects may run. */
+  readonly pops?: { readonly runsObjects: boolean }
 }
 
 /** A file that the configuration embeds: text of ours, a blob, or both one after the other. */
@@ -70,6 +73,7 @@ export function cellConfig(plan: CellPlan): CellConfig {
   }
   for (const deployment of plan.deployments) addProgram(builder, deployment)
   if (plan.purpose === 'serve') addTail(builder)
+  if (plan.pops !== undefined) addHost(builder)
   const sockets = plan.deployments.map((deployment) => socket(plan, socketOf(deployment), serviceOf(deployment)))
   if (plan.purpose === 'serve') sockets.push(socket(plan, 'pulse', 'tail'))
   const text = capnpText({ services: [...services.values()], sockets, v8Flags: ['--max-semi-space-size=1'] })
@@ -98,15 +102,19 @@ function addProgram(builder: CellBuilder, deployment: Deployment): void {
   const isLead = deployment === plan.deployments[0]
   const proof = plan.purpose === 'prove'
   const front = hasFront(plan, deployment)
+  const routed = hasObjectsEnv(plan, deployment)
   const objects = isLead ? plan.program.objects : []
   builder.service(serviceOf(deployment), {
     worker: {
       ...(code.syntax === 'script' ? scriptOf(builder, deployment) : { modules: modulesOf(builder, deployment) }),
       compatibilityDate: code.compatibilityDate,
-      compatibilityFlags: front
-        ? flagsFor(code.compatibilityDate, code.compatibilityFlags)
-        : [...code.compatibilityFlags],
-      bindings: [...bindingsOf(builder, deployment), ...(front ? [purgeBinding(builder, deployment)] : [])],
+      compatibilityFlags:
+        front || routed ? flagsFor(code.compatibilityDate, code.compatibilityFlags) : [...code.compatibilityFlags],
+      bindings: [
+        ...bindingsOf(builder, deployment),
+        ...(front ? [purgeBinding(builder, deployment)] : []),
+        ...(routed ? objectsEnvBindings(builder, deployment) : []),
+      ],
       globalOutbound: backplane(builder, 'egress', deployment.program),
       ...(proof ? {} : { cacheApiOutbound: backplane(builder, 'cache', deployment.program) }),
       ...(objects.length === 0 ? {} : objectsIn(builder, objects)),
@@ -127,7 +135,8 @@ function purgeBinding(builder: CellBuilder, { program }: Deployment): CapnpValue
 }
 
 function objectsIn(builder: CellBuilder, objects: readonly ObjectNamespace[]): Readonly<Record<string, CapnpValue>> {
-  const { storage } = builder.plan
+  const { pops } = builder.plan
+  const storage = pops?.runsObjects === false ? 'memory' : builder.plan.storage
   for (const { key } of objects)
     if (!/^[\w-]+$/.test(key)) throw new EdgeError('internal', 'The key of an object namespace is no folder name.')
   const durableObjectNamespaces = objects.map(({ className, key, storage: kind }) => ({
@@ -158,7 +167,9 @@ function modulesOf(builder: CellBuilder, deployment: Deployment): CapnpValue[] {
     name: module.name,
     [moduleMember[module.kind]]: builder.file(`m-${module.blob}`, { blob: module.blob }),
   }))
-  if (hasFront(builder.plan, deployment)) return [...frontModules(builder, deployment, main.name), ...modules]
+  const front = hasFront(builder.plan, deployment)
+  const routed = hasObjectsEnv(builder.plan, deployment)
+  if (front || routed) return [...wrapperModules(builder, deployment, main.name, { front, routed }), ...modules]
   if (builder.plan.purpose === 'serve') return modules
   const added = [proofMain(main.name), insideModule('describe')].map((text, index) => ({
     name: proofNames[index]!,
@@ -167,17 +178,26 @@ function modulesOf(builder: CellBuilder, deployment: Deployment): CapnpValue[] {
   return [...added, ...modules]
 }
 
-function frontModules(builder: CellBuilder, { id }: Deployment, mainModule: string): CapnpValue[] {
+/** The program's own main module behind ours, which give it what the runtime leaves to us. */
+function wrapperModules(
+  builder: CellBuilder,
+  deployment: Deployment,
+  mainModule: string,
+  { front, routed }: { readonly front: boolean; readonly routed: boolean },
+): CapnpValue[] {
   const main = JSON.stringify(`./${mainModule}`)
-  const text = `import { withCache } from './rimward-front.js'
+  const objects = routed ? objectsEnvModules(builder, deployment) : undefined
+  const text = `${objects?.before ?? ''}${front ? `import { withCache } from './rimward-front.js'\n` : ''}\
 import * as program from ${main}
 export * from ${main}
-export default withCache(program.default ?? {})
-`
-  return [
-    { name: 'rimward-main.js', esModule: builder.file(`front-${id}`, { text }) },
-    { name: 'rimward-front.js', esModule: builder.file('front.js', { text: insideModule('front') }) },
+export default ${front ? 'withCache(program.default ?? {})' : 'program.default ?? {}'}
+${objects?.after ?? ''}`
+  const modules: CapnpValue[] = [
+    { name: 'rimward-main.js', esModule: builder.file(`front-${deployment.id}`, { text }) },
   ]
+  if (front)
+    modules.push({ name: 'rimward-front.js', esModule: builder.file('front.js', { text: insideModule('front') }) })
+  return [...modules, ...(objects?.modules ?? [])]
 }
 
 const proofNames = ['rimward-proof.js', 'rimward-describe.js'] as const

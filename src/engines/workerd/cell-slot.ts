@@ -15,6 +15,8 @@ export interface SlotPart {
   /** The leading one first. */
   readonly deployments: readonly Deployment[]
   readonly tails: boolean
+  /** One of many nodes; `epoch` of the lease under which its objects run, `undefined`: they do not. */
+  readonly pops?: { readonly epoch: number | undefined }
 }
 
 export interface SlotOptions extends OwnCellsOptions {
@@ -40,6 +42,10 @@ export interface CellSlot {
   ensure(): Promise<{ readonly cell: OwnCell; readonly cold: boolean }>
   /** Holds new requests, ends the old process, starts the new one. Rejects when that fails; the old version then serves again. */
   become(part: SlotPart): Promise<void>
+  /** Ends at once what ran under a lease that is over; the next cell runs objects under the one that stands, if one does. */
+  stand(): Promise<void>
+  /** What the running cell says may leave: its lease stands, or it runs no objects. */
+  readonly mayLeave: boolean
   /** Starts the cell when the first stored alarm is due, unless it runs. */
   awaitAlarm(): void
   /** Stops the cell when it was idle for long enough. */
@@ -77,15 +83,20 @@ export function createCellSlot(first: SlotPart, options: SlotOptions): CellSlot 
   async function start(): Promise<OwnCell> {
     clearTimeout(alarm)
     await options.makeRoom()
-    const { program, deployments, tails } = part
+    if (part.pops !== undefined) part = { ...part, pops: { epoch: epochFor(part) } }
+    const { program, deployments, tails, pops } = part
     const { blobs, backplane, open, objectsOf, objectsFolder } = options
     const storage = { folder: objectsFolder }
-    const plan = { program, deployments, open, objectsOf, backplane, storage, tails }
+    const many = pops === undefined ? {} : { pops: { runsObjects: pops.epoch !== undefined } }
+    const plan = { program, deployments, open, objectsOf, backplane, storage, tails, ...many }
     const folder = options.nextFolder()
-    const started = await startOwnCell({ plan, folder, blobs, limits }).catch((error: unknown) => {
-      rmSync(folder, { recursive: true, force: true })
-      throw error
-    })
+    const passes = passesOf(pops)
+    const started = await startOwnCell({ plan, folder, blobs, limits, ...(passes && { passes }) }).catch(
+      (error: unknown) => {
+        rmSync(folder, { recursive: true, force: true })
+        throw error
+      },
+    )
     traced = false
     cpuBefore = 0
     usedAt = clock()
@@ -95,6 +106,13 @@ export function createCellSlot(first: SlotPart, options: SlotOptions): CellSlot 
       ended(started)
     })
     return started
+  }
+
+  /** Asks the clock of the lease; absent where nothing has to be held back. */
+  function passesOf(pops: SlotPart['pops']): (() => boolean) | undefined {
+    const { standing } = options
+    const epoch = pops?.epoch
+    return epoch === undefined || standing === undefined ? undefined : () => standing.epoch() === epoch
   }
 
   function ended(which: OwnCell): void {
@@ -149,7 +167,8 @@ export function createCellSlot(first: SlotPart, options: SlotOptions): CellSlot 
     const before = part
     const wasRunning = cell !== undefined || starting !== undefined
     if (wasRunning) await end(limits.ownCellDrainMs)
-    part = next
+    // What was asked for may have waited for another change; the lease is the one that stands now.
+    part = next.pops === undefined ? next : { ...next, pops: { epoch: epochFor(next) } }
     if (!wasRunning) return
     try {
       await startOnce()
@@ -159,11 +178,16 @@ export function createCellSlot(first: SlotPart, options: SlotOptions): CellSlot 
     }
   }
 
+  function epochFor({ program }: SlotPart): number | undefined {
+    return program.objects.length > 0 ? options.standing?.epoch() : undefined
+  }
+
   const keys = () => part.program.objects.map(({ key }) => key)
 
   function awaitAlarm(): void {
     clearTimeout(alarm)
     if (closed || cell !== undefined || starting !== undefined || part.program.objects.length === 0) return
+    if (part.pops !== undefined && part.pops.epoch === undefined) return
     const due = nextAlarm(options.objectsFolder, keys())
     if (due === undefined) return
     const wait = Math.min(Math.max(due - clock(), 0), longestWaitMs)
@@ -244,6 +268,15 @@ export function createCellSlot(first: SlotPart, options: SlotOptions): CellSlot 
       }
       await gated(() => move(next))
     },
+    async stand() {
+      if (passesOf(part.pops)?.() === false) cell?.kill()
+      await gated(async () => {
+        if (part.pops !== undefined && part.pops.epoch !== options.standing?.epoch()) await move(part)
+      })
+    },
+    get mayLeave() {
+      return passesOf(part.pops)?.() ?? true
+    },
     awaitAlarm,
     async sweep(now) {
       const running = cell
@@ -270,7 +303,7 @@ export function createCellSlot(first: SlotPart, options: SlotOptions): CellSlot 
 
 /** Shares may change without a new process, as long as the same version leads. */
 function samePart(a: SlotPart, b: SlotPart): boolean {
-  const facts = ({ deployments, program, tails }: SlotPart) =>
-    JSON.stringify([deployments[0]?.id, deployments.map(({ id }) => id).toSorted(), program.objects, tails])
+  const facts = ({ deployments, program, tails, pops }: SlotPart) =>
+    JSON.stringify([deployments[0]?.id, deployments.map(({ id }) => id).toSorted(), program.objects, tails, pops])
   return facts(a) === facts(b)
 }

@@ -3,6 +3,7 @@ import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Blobs, Seal } from '#/core/ports.ts'
 import type { Binding, BlobHash, Deployment, DeploymentId } from '#/core/snapshot.ts'
+import { everywhereTarget } from './everywhere-pops.ts'
 
 /** What the bundle needs from elsewhere. */
 export interface BundleSources {
@@ -115,6 +116,8 @@ async function bindingFor(
     case 'assets':
       return { kind: 'assets', name }
     case 'program': {
+      const target = everywhereTarget(binding)
+      if (target !== undefined) return { kind: 'everywhere', name, target }
       const props = binding.props === undefined ? undefined : JSON.parse(binding.props)
       return { kind: 'program', name, program: binding.program, entrypoint: binding.entrypoint, props }
     }

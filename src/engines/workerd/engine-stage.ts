@@ -31,6 +31,8 @@ export interface StagedProgram {
   readonly cpuMs?: number
   /** It runs in another engine: the stage's `callProgram` answers. */
   readonly compute?: true
+  readonly objects?: Program['objects']
+  readonly within?: Program['within']
 }
 
 export interface Stage {
@@ -40,10 +42,15 @@ export interface Stage {
   readonly logged: string[]
   egress: (request: EgressRequest) => Promise<Answer>
   callProgram: (program: string, call: ProgramCall) => Promise<Answer>
+  readonly folder: string
   add(program: StagedProgram): Promise<Program>
+  /** A program as another stage made it. */
+  take(program: Program): Promise<Program>
   fetch(program: string, path: string, more?: Partial<ProgramRequest>): Promise<ProgramAnswer>
   /** Process ids of the cells there are, oldest first: the seats' before the spares'. */
   cellPids(): number[]
+  /** Of the cells that one program has for itself. */
+  ownPids(): number[]
   close(): Promise<void>
 }
 
@@ -59,10 +66,13 @@ const kinds: Record<string, ProgramModule['kind']> = {
 /** Starts an engine in a folder of its own. */
 export async function openStage(
   limits: Partial<Limits> = {},
-  more: Partial<Pick<WorkerdEngineOptions, 'ownCells'>> = {},
+  more: Partial<Pick<WorkerdEngineOptions, 'ownCells' | 'pops'>> & {
+    /** Shared by the stages of several nodes, which `take` each other's programs. */
+    readonly blobs?: Map<string, Uint8Array>
+  } = {},
 ): Promise<Stage> {
   const folder = mkdtempSync(join(tmpdir(), 'rw-'))
-  const blobs = new Map<string, Uint8Array>()
+  const { blobs = new Map<string, Uint8Array>(), ...parts } = more
   const programs = new Map<string, Program>()
   const traces: Trace[] = []
   const traced = new Set<string>()
@@ -87,8 +97,9 @@ export async function openStage(
       limits: { ...defaultLimits, ...limits },
       clock: Date.now,
       log: (message, facts) => void logged.push(`${message} ${JSON.stringify(facts)}`),
-      ...more,
+      ...parts,
     }),
+    folder,
     traces,
     traced,
     logged,
@@ -96,8 +107,12 @@ export async function openStage(
     callProgram: async (name) => plain(200, `answered by ${name}`),
     async add(staged) {
       const deployment = deploymentOf(staged, blobs)
-      const program: Program = { name: staged.name, rollout: [{ deployment, percent: 100 }], objects: [] }
-      programs.set(staged.name, program)
+      const { name, objects = [], within } = staged
+      const rollout = [{ deployment, percent: 100 }]
+      return stage.take({ name, rollout, objects, ...(within && { within }) })
+    },
+    async take(program) {
+      programs.set(program.name, program)
       const snapshot: Snapshot = { revision: ++revision, sites: [], programs: new Map(programs) }
       await stage.engine.adopt(snapshot)
       return program
@@ -122,23 +137,25 @@ export async function openStage(
         ...request,
       })
     },
-    cellPids() {
-      const run = join(folder, 'run')
-      const names = readdirSync(run).sort((one, other) => Number(one.slice(1)) - Number(other.slice(1)))
-      return names.flatMap((name) => {
-        try {
-          return [Number.parseInt(readFileSync(join(run, name, 'pid'), 'utf8'), 10)]
-        } catch {
-          return []
-        }
-      })
-    },
+    cellPids: () => pidsIn(join(folder, 'run')),
+    ownPids: () => pidsIn(join(folder, 'run-own')),
     async close() {
       await stage.engine.close()
       rmSync(folder, { recursive: true, force: true })
     },
   }
   return stage
+}
+
+function pidsIn(run: string): number[] {
+  const names = readdirSync(run).sort((one, other) => Number(one.slice(1)) - Number(other.slice(1)))
+  return names.flatMap((name) => {
+    try {
+      return [Number.parseInt(readFileSync(join(run, name, 'pid'), 'utf8'), 10)]
+    } catch {
+      return []
+    }
+  })
 }
 
 function deploymentOf(staged: StagedProgram, blobs: Map<string, Uint8Array>): Deployment {

@@ -4,6 +4,8 @@ import type { PurgeWish } from '#/core/cache-policy.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { Answer } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
+import type { Mesh } from '#/core/mesh.ts'
+import type { ObjectHomes } from '#/core/object-homes.ts'
 import type {
   Assets,
   Blobs,
@@ -53,6 +55,8 @@ export interface WorkerdEngineOptions {
   readonly limits: Limits
   readonly clock: Clock
   readonly log: (message: string, facts?: object) => void
+  /** One of many nodes: Durable Objects live at one of them, programs may ask others. Absent: this is the only one. */
+  readonly pops?: { readonly homes: ObjectHomes; readonly mesh: Mesh }
   /** Makes the cells of programs that cannot share one. Gets what every cell may ask of us. */
   readonly ownCells?: (
     handlers: Readonly<Record<string, BackplaneHandler>>,

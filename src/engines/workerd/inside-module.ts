@@ -17,4 +17,15 @@ export function insideModule(name: InsideModule): string {
   return stripped
 }
 
-export type InsideModule = 'describe' | 'front' | 'object-forward' | 'service-forward' | 'tail'
+export type InsideModule =
+  | 'describe'
+  | 'everywhere'
+  | 'front'
+  | 'object-forward'
+  | 'object-route'
+  | 'objects-env'
+  | 'own-everywhere'
+  | 'own-host'
+  | 'service-forward'
+  | 'rimward-sha256'
+  | 'tail'

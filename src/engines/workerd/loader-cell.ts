@@ -8,6 +8,7 @@ const inside = join(import.meta.dirname, 'inside')
 
 export interface LoaderSources {
   readonly host: string
+  readonly everywhere: string
   readonly prelude: string
   readonly front: string
 }
@@ -15,13 +16,19 @@ export interface LoaderSources {
 /** Reads what runs inside, as JavaScript. Once a process. */
 export function readLoaderSources(): LoaderSources {
   const strip = (file: string) => stripTypeScriptTypes(readFileSync(join(inside, file), 'utf8'))
-  return { host: strip('host.worker.ts'), prelude: strip('prelude.worker.ts'), front: strip('front.worker.ts') }
+  return {
+    host: strip('host.worker.ts'),
+    everywhere: strip('everywhere.worker.ts'),
+    prelude: strip('prelude.worker.ts'),
+    front: strip('front.worker.ts'),
+  }
 }
 
 /** Files beside the configuration; `blank` is an empty folder there, which answers the heartbeat without JavaScript. */
 export function loaderFiles(sources: LoaderSources): Map<string, string> {
   return new Map([
     ['host.js', sources.host],
+    ['everywhere.js', sources.everywhere],
     ['prelude.js', sources.prelude],
     ['front.js', sources.front],
   ])
@@ -38,7 +45,10 @@ const config :Workerd.Config = (
   v8Flags = ["--max-semi-space-size=1"],
   services = [
     (name = "host", worker = (
-      modules = [(name = "host.js", esModule = embed "host.js")],
+      modules = [
+        (name = "host.js", esModule = embed "host.js"),
+        (name = "everywhere.worker.ts", esModule = embed "everywhere.js"),
+      ],
       compatibilityDate = "2026-01-01",
       compatibilityFlags = ["nodejs_compat", "experimental"],
       bindings = [

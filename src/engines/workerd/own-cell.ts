@@ -10,6 +10,7 @@ import { type CellPlan, cellConfig, socketOf } from './cell-config.ts'
 import { type BlobSource, readFiles } from './cell-files.ts'
 import { cellRequest } from './cell-request.ts'
 import { createExceptionWords } from './exception-words.ts'
+import { fenceBody, type Passes, stoppedError } from './fence-stream.ts'
 import { connectionsTo } from './open-connections.ts'
 import { cpuOf } from './process-cpu.ts'
 import { isGone, isUncaught, toProgramError, uncaught } from './program-answer.ts'
@@ -34,6 +35,8 @@ export interface OwnCell {
   /** Sends traces, or stops sending them. */
   trace(wanted: boolean): Promise<void>
   cpu(): Milliseconds
+  /** SIGKILL, at once; WebSockets end with 1012. */
+  kill(): void
   /** Lets requests finish for `limitMs`, ends WebSockets with 1012 (service restart), ends the process. */
   retire(limitMs: Milliseconds): Promise<void>
 }
@@ -45,6 +48,8 @@ export interface OwnCellOptions {
   readonly limits: Limits
   /** CPU time without an answer at which the process is stuck. Default: the longest that one of its deployments may use. */
   readonly stuckMs?: Milliseconds
+  /** May what it says leave now? Absent: always. */
+  readonly passes?: Passes
   /** Several programs share the process: what it says on stderr is of any of them. */
   readonly isGroup?: boolean
 }
@@ -103,14 +108,22 @@ export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
   function handOver(answer: Answer): Answer {
     if (answer.upgraded !== undefined) {
       finished()
-      const socket = cuttable(answer.upgraded)
+      const socket = cuttable(answer.upgraded, options.passes)
       sockets.add(socket)
       socket.outer.once('close', () => sockets.delete(socket))
       return { ...answer, upgraded: socket.outer }
     }
     if (answer.body === null || answer.body instanceof Uint8Array) finished()
     else answer.body.once('close', finished)
+    if (options.passes !== undefined && answer.body !== null && !(answer.body instanceof Uint8Array))
+      return { ...answer, body: fenceBody(answer.body, options.passes) }
     return answer
+  }
+
+  function kill(): void {
+    ending = true
+    for (const socket of sockets) socket.cut(serviceRestart)
+    cell.kill()
   }
 
   const watch = watchCpu(cell.pid, options.stuckMs ?? cpuLimit(plan.deployments, limits), () => ping(pulse), cell.kill)
@@ -148,6 +161,11 @@ export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
         if (isGone(thrown)) await within(exitNoticeMs, cell.exited)
         throw toProgramError(thrown, watch)
       }
+      if (options.passes?.() === false) {
+        finished()
+        kill()
+        throw stoppedError()
+      }
       const handed = handOver(answer)
       if (isUncaught(answer)) throw uncaught(options.isGroup === true ? undefined : await exceptions.next())
       return handed
@@ -156,14 +174,13 @@ export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
       await ping(pulse, wanted ? 'PUT' : 'DELETE')
     },
     cpu: () => cpuOf(cell.pid),
+    kill,
     async retire(limitMs) {
       if (inFlight > 0) await within(limitMs, new Promise<void>((resolve) => quiet.add(resolve)), cell.exited)
       const deadline = performance.now() + limitMs * callersShare
       while (callers() > 0 && performance.now() < deadline) await within(callersEveryMs, cell.exited)
-      ending = true
-      for (const socket of sockets) socket.cut(serviceRestart)
       // What the program acknowledged is on disk, and the next cell may only open it when this one is gone.
-      cell.kill()
+      kill()
       await cell.exited
     },
   }

@@ -6,6 +6,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
+import type { Standing } from '#/core/object-homes.ts'
 import type { ProgramAnswer, ProgramRequest } from '#/core/ports.ts'
 import type { Deployment, ObjectNamespace, Program, ProgramName, Sealed, Snapshot } from '#/core/snapshot.ts'
 import type { Traces } from '#/core/traces.ts'
@@ -26,6 +27,8 @@ export interface OwnCellsOptions {
   readonly open: (sealed: Sealed) => string
   readonly objectsOf: (program: ProgramName) => readonly ObjectNamespace[] | undefined
   readonly traces: Pick<Traces, 'wanted'>
+  /** Objects run only under this node's lease; absent: this node is the only one. */
+  readonly standing?: Standing
   readonly limits: Limits
   readonly clock: Clock
 }
@@ -47,20 +50,22 @@ export interface OwnCells {
   adopt(snapshot: Snapshot): Promise<void>
   /** Removes all data of these namespaces. Rejects with `internal` while a program of the last Snapshot has one. */
   forget(objects: readonly ObjectNamespace[]): Promise<void>
+  /** May what this program says or asks for leave? Not from a cell whose lease ran out, until it has ended. */
+  mayLeave(program: ProgramName): boolean
   /** Processes that run now. */
   pids(): readonly number[]
   close(): Promise<void>
 }
 
 export function createOwnCells(options: OwnCellsOptions): OwnCells {
-  const { limits, clock, traces } = options
+  const { limits, clock } = options
   const slots = new Map<string, CellSlot>()
   let made = 0
   let closed = false
 
   function slotFor(program: Program, deployment: Deployment): CellSlot {
     if (closed) throw new EdgeError('overloaded', 'This node is shutting down.')
-    const part = partOf(program, deployment, traces)
+    const part = partOf(program, deployment, options)
     const known = slots.get(part.key)
     if (known !== undefined) return known
     const slot = createCellSlot(part, { ...options, nextFolder: () => join(options.folder, `o${++made}`), makeRoom })
@@ -87,6 +92,17 @@ export function createOwnCells(options: OwnCellsOptions): OwnCells {
     Math.min(1000, limits.ownCellIdleMs / 2),
   )
   sweep.unref()
+
+  /** The lease was won or lost: cells that own objects start anew, with them or without. */
+  const stopListening = options.standing?.onChange(() => {
+    for (const slot of slots.values()) {
+      if (!slot.owned) continue
+      slot
+        .stand()
+        .then(() => slot.awaitAlarm())
+        .catch(() => {})
+    }
+  })
 
   return {
     async run(program, deployment, request) {
@@ -115,7 +131,7 @@ export function createOwnCells(options: OwnCellsOptions): OwnCells {
     async adopt(snapshot) {
       const moves = [...slots].map(async ([key, slot]) => {
         const program = snapshot.programs.get(slot.program)
-        const next = program === undefined ? undefined : successor(slot, program, traces)
+        const next = program === undefined ? undefined : successor(slot, program, options)
         if (next?.key === key) return slot.become(next)
         slots.delete(key)
         // Only made warm here; a start that fails is told to the request that needs it.
@@ -138,9 +154,11 @@ export function createOwnCells(options: OwnCellsOptions): OwnCells {
         await rm(join(options.objectsFolder, key), { recursive: true, force: true })
       }
     },
+    mayLeave: (program) => slots.get(`objects ${program}`)?.mayLeave ?? true,
     pids: () => [...slots.values()].flatMap((slot) => slot.pid ?? []),
     async close() {
       closed = true
+      stopListening?.()
       clearInterval(sweep)
       await Promise.all([...slots.values()].map((slot) => slot.close()))
     },
@@ -148,19 +166,23 @@ export function createOwnCells(options: OwnCellsOptions): OwnCells {
 }
 
 /** A program with objects has one cell for its whole rollout; another one has a cell a version. */
-function partOf(program: Program, deployment: Deployment, traces: Pick<Traces, 'wanted'>): SlotPart {
+function partOf(program: Program, deployment: Deployment, { traces, standing }: PartSources): SlotPart {
+  const pops = standing === undefined ? {} : { pops: { epoch: standing.epoch() } }
   if (program.objects.length > 0)
-    return { key: `objects ${program.name}`, program, deployments: rolloutOf(program), tails: true }
+    return { key: `objects ${program.name}`, program, deployments: rolloutOf(program), tails: true, ...pops }
   // A tail halves the speed of a hot program, so it runs in a cell with one only while somebody listens.
   const tails = traces.wanted(program.name)
-  return { key: `${deployment.id}${tails ? ' traced' : ''}`, program, deployments: [deployment], tails }
+  const stateless = standing === undefined ? {} : { pops: { epoch: undefined } }
+  return { key: `${deployment.id}${tails ? ' traced' : ''}`, program, deployments: [deployment], tails, ...stateless }
 }
 
+type PartSources = Pick<OwnCellsOptions, 'traces' | 'standing'>
+
 /** What a slot becomes in a new Snapshot: itself, or the part that takes its place. */
-function successor(slot: CellSlot, program: Program, traces: Pick<Traces, 'wanted'>): SlotPart | undefined {
+function successor(slot: CellSlot, program: Program, sources: PartSources): SlotPart | undefined {
   const rollout = rolloutOf(program)
   const kept = rollout.find((deployment) => slot.serves(deployment.id)) ?? rollout[0]
-  return kept === undefined ? undefined : partOf(program, kept, traces)
+  return kept === undefined ? undefined : partOf(program, kept, sources)
 }
 
 /** A process that went away may be asked again by a request that changes nothing (RFC 9110 §9.2.1). */

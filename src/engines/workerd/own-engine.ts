@@ -1,15 +1,19 @@
 /** The part of the engine that gives programs cells of their own, as `createWorkerdEngine` takes it. */
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { EdgeError } from '#/core/errors.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import { type BackplaneHandler, createBackplane } from './backplane.ts'
 import { clearLeftovers } from './cell.ts'
 import type { WorkerdEngineOptions } from './engine.ts'
+import { listPops } from './everywhere-pops.ts'
+import { stoppedError } from './fence-stream.ts'
 import { startOwnCell } from './own-cell.ts'
 import { createOwnCells } from './own-cells.ts'
 import type { OwnCells } from './placement.ts'
 import { createProver } from './prove.ts'
 import { createReach } from './reach.ts'
+import { createPopsReach, type PopsReach } from './reach-pops.ts'
 
 /**
  * `handlers`: what every cell may ask of us; its `reachShared`, where it has one, finds programs in shared cells. Objects
@@ -34,18 +38,54 @@ export async function openOwnEngine(
     open: seal.open,
     objectsOf: (name: string) => snapshot?.programs.get(name)?.objects,
   }
-  const cells = createOwnCells({ ...common, objectsFolder, backplane: socket, traces, clock })
+  const standing = options.pops?.homes.standing
+  const cells = createOwnCells({
+    ...common,
+    objectsFolder,
+    backplane: socket,
+    traces,
+    clock,
+    ...(standing && { standing }),
+  })
+  const program = (name: string) => snapshot?.programs.get(name)
+  const shared = options.reachShared
+  const pops = options.pops && openPopsReach(options.pops)
   const reach = createReach({
-    program: (name) => snapshot?.programs.get(name),
+    program,
     own: cells.reach,
     limits,
-    ...(options.reachShared === undefined ? {} : { shared: options.reachShared }),
+    everywhere: (asked, wish) => listPops(options.pops?.mesh, asked, wish, limits),
+    ...(shared && { shared }),
+    ...(pops && { pops }),
   })
-  const backplane = await createBackplane(socket, { ...handlers, reach })
+
+  function openPopsReach(parts: NonNullable<WorkerdEngineOptions['pops']>): PopsReach {
+    const noShared = async () => {
+      throw new EdgeError('internal', 'This engine has no shared cells.')
+    }
+    return createPopsReach({ ...parts, folder, program, own: cells.reach, shared: shared ?? noShared, limits })
+  }
+
+  /** What a cell asks for is an effect of its objects too: held back like its answers. */
+  function fenced(handler: BackplaneHandler): BackplaneHandler {
+    if (standing === undefined) return handler
+    return async (request) => {
+      if (!cells.mayLeave(request.id)) throw stoppedError()
+      return handler(request)
+    }
+  }
+  const held = ['egress', 'call', 'purge', 'cache'].flatMap((kind) => {
+    const handler = handlers[kind]
+    return handler === undefined ? [] : [[kind, fenced(handler)] as const]
+  })
+  const backplane = await createBackplane(socket, { ...handlers, ...Object.fromEntries(held), reach })
   return {
     run: cells.run,
     warm: cells.warm,
-    forget: cells.forget,
+    async forget(objects) {
+      await cells.forget(objects)
+      for (const { key } of objects) await options.pops?.homes.forget(key)
+    },
     prove: createProver(common),
     async startGroup(deployments) {
       const { open, objectsOf } = common
@@ -68,6 +108,7 @@ export async function openOwnEngine(
       await cells.adopt(next)
     },
     async close() {
+      pops?.close()
       await cells.close()
       backplane.close()
     },

@@ -1,6 +1,7 @@
 /** A WebSocket to a program that can be ended from our side with a code, as a version that goes away has to. */
 import { Duplex } from 'node:stream'
 import { createFrameCursor } from '#/http/websocket-cursor.ts'
+import type { Passes } from './fence-stream.ts'
 
 export interface CuttableSocket {
   /** Carries what `inner` carries, both ways. */
@@ -9,7 +10,8 @@ export interface CuttableSocket {
   cut(code: number): void
 }
 
-export function cuttable(inner: Duplex): CuttableSocket {
+/** `passes`: asked for each piece that comes from the program; nothing more comes once it says no. */
+export function cuttable(inner: Duplex, passes?: Passes): CuttableSocket {
   const frames = createFrameCursor()
   const outer = new Duplex({
     read: () => void inner.resume(),
@@ -28,6 +30,7 @@ export function cuttable(inner: Duplex): CuttableSocket {
     },
   })
   inner.on('data', (chunk: Buffer) => {
+    if (passes?.() === false) return void inner.destroy()
     frames.advance(chunk)
     if (!outer.push(chunk)) inner.pause()
   })

@@ -4,6 +4,7 @@
  * itself. Talks to `backplane.ts` over the cell's own socket.
  */
 import { WorkerEntrypoint } from 'cloudflare:workers'
+import { type EverywhereTarget, type EverywhereWays, listPops, mapEverywhere } from './everywhere.worker.ts'
 
 interface OtherCell {
   getEntrypoint(service: string, entrypoint?: string, props?: Record<string, unknown>): Fetcher
@@ -39,6 +40,7 @@ type HostBinding =
   | { kind: 'kv'; name: string; store: string }
   | { kind: 'assets'; name: string }
   | { kind: 'program'; name: string; program: string; entrypoint?: string; props?: Record<string, unknown> }
+  | { kind: 'everywhere'; name: string; target: EverywhereTarget }
   | { kind: 'bytes'; name: string; bytes: number }
 
 type Exports = Record<string, (options: { props: Record<string, unknown> }) => Fetcher>
@@ -104,12 +106,14 @@ async function readCode(
   }
   const programEnv: Record<string, unknown> = {}
   const wrapped: Record<string, string> = {}
-  const { Kv, Assets, Cache, Purge, Program, Egress, Tail } = ctx.exports as unknown as Exports
+  const { Kv, Assets, Cache, Purge, Program, Everywhere, Egress, Tail } = ctx.exports as unknown as Exports
   for (const binding of head.bindings) {
     const { name } = binding
     if (binding.kind === 'value') programEnv[name] = binding.value
     else if (binding.kind === 'bytes') programEnv[name] = take(binding.bytes)
     else if (binding.kind === 'assets') programEnv[name] = Assets!({ props: { deployment: head.deployment } })
+    else if (binding.kind === 'everywhere')
+      programEnv[name] = Everywhere!({ props: { ...binding.target, asker: head.program } })
     else if (binding.kind === 'program') {
       const { program, entrypoint, props } = binding
       programEnv[name] = Program!({ props: { program, entrypoint, props } })
@@ -320,6 +324,30 @@ export class Program extends WorkerEntrypoint<HostEnv, ProgramProps> {
   override async fetch(request: Request): Promise<Response> {
     const found = await meant(this.env, this.ctx)
     return found === 'compute' ? callCompute(this.env, this.ctx.props, request) : found.fetch(request)
+  }
+}
+
+/** `env.EVERYWHERE`; see `everywhere.worker.ts`. */
+export class Everywhere extends WorkerEntrypoint<HostEnv, EverywhereTarget & { readonly asker: string }> {
+  map(method: string, parameters?: unknown[], options?: object) {
+    return mapEverywhere(this.#ways(), this.#target(), method, parameters, options)
+  }
+
+  pops(options?: object) {
+    return listPops(this.#ways(), this.#target(), options)
+  }
+
+  #target(): EverywhereTarget {
+    const { asker: _, ...target } = this.ctx.props
+    return target
+  }
+
+  #ways(): EverywhereWays {
+    const { env, ctx } = this
+    return {
+      ask: (body) => ask(env, 'reach', ctx.props.asker, { method: 'POST', body: JSON.stringify(body) }),
+      connect: (address) => env.CELLS.connect(address) as unknown as ReturnType<EverywhereWays['connect']>,
+    }
   }
 }
 

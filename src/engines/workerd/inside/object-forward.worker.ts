@@ -14,6 +14,11 @@ interface DebugPort {
 }
 
 interface DebugPortClient {
+  getEntrypoint(
+    service: string,
+    entrypoint: string,
+    props: object,
+  ): Record<string, (...parameters: unknown[]) => unknown>
   getActor(service: string, className: string, id: string): Record<string, (...parameters: unknown[]) => unknown>
 }
 
@@ -44,10 +49,12 @@ export function forwardObject(program: string, className: string): unknown {
 async function owner(environment: Environment, program: string, className: string, id: string) {
   const answer = await environment.reach.fetch('http://reach/', {
     method: 'POST',
-    body: JSON.stringify({ program, objects: true }),
+    body: JSON.stringify({ program, objects: true, className, id }),
   })
   if (!answer.ok) throw new Error(`Durable Object class ${className} of ${program}: ${await answer.text()}`)
-  const { address, service } = (await answer.json()) as { address: string; service: string }
+  const { address, service, key } = (await answer.json()) as { address: string; service: string; key?: string }
   const client = await environment.cells.connect(address)
+  // On a platform of many nodes the way leads to the host of the cell, which knows its classes by their keys.
+  if (key !== undefined) return client.getEntrypoint('host', 'Objects', { key, id, name: null })
   return client.getActor(service, className, id)
 }

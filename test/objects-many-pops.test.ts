@@ -1,0 +1,167 @@
+/** Durable Objects over several nodes: one instance anywhere, reached from everywhere. */
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { until } from '#/engines/workerd/own-cells-for-tests.ts'
+import { talkTo, upgradeTo } from '#/engines/workerd/web-sockets-for-tests.ts'
+import { openPopsStage, type PopsStage } from './support/pops-stage.ts'
+
+const counter = `
+import { DurableObject, RpcTarget } from 'cloudflare:workers'
+class Account extends RpcTarget {
+  constructor(balance) { super(); this.balance = balance }
+  add(amount) { return (this.balance += amount) }
+}
+export class Counter extends DurableObject {
+  async add() { const n = ((await this.ctx.storage.get('n')) ?? 0) + 1; await this.ctx.storage.put('n', n); return n }
+  async slow(ms) { await scheduler.wait(ms); return this.add() }
+  who() { return [this.ctx.id.toString(), this.ctx.id.name, this.constructor.name] }
+  open(balance) { return new Account(balance) }
+  other(name) { return this.env.COUNTER.getByName(name).add() }
+  fail() { throw new TypeError('no counting today') }
+  async arm(ms) { await this.ctx.storage.setAlarm(Date.now() + ms) }
+  async alarm() { await this.ctx.storage.put('rang', ((await this.ctx.storage.get('rang')) ?? 0) + 1) }
+  async rang() { return (await this.ctx.storage.get('rang')) ?? 0 }
+  stream() { return new Blob(['streamed']).stream() }
+  fetch(request) {
+    if (request.headers.get('upgrade') === null) return new Response('object ' + new URL(request.url).pathname)
+    const [client, server] = Object.values(new WebSocketPair())
+    this.ctx.acceptWebSocket(server)
+    return new Response(null, { status: 101, webSocket: client })
+  }
+  webSocketMessage(socket, message) { socket.send('object heard ' + message) }
+}
+export default {
+  async fetch(request, env, ctx) {
+    const url = new URL(request.url)
+    const [, verb, name, given] = url.pathname.split('/')
+    const hint = url.searchParams.get('hint') ?? undefined
+    const scope = url.searchParams.has('in') ? env.COUNTER.jurisdiction(url.searchParams.get('in')) : env.COUNTER
+    if (verb === 'new') return new Response(scope.newUniqueId().toString())
+    const id = name.length === 64 ? env.COUNTER.idFromString(name) : scope.idFromName(name)
+    if (verb === 'jurisdiction') return new Response(String(id.jurisdiction))
+    const object = env.COUNTER.get(id, { locationHint: hint })
+    try {
+      if (verb === 'fetch' || verb === 'socket') return await object.fetch(request)
+      if (verb === 'account') return Response.json(await object.open(3).add(4))
+      if (verb === 'stream') return new Response(await object.stream())
+      if (verb === 'exports') return Response.json(await ctx.exports.Counter.getByName(name).add())
+      return Response.json((await object[verb](given && (Number(given) || given))) ?? null)
+    } catch (error) {
+      return new Response(error.name + ': ' + error.message, { status: 500 })
+    }
+  },
+}`
+
+const counterProgram = {
+  name: 'shop',
+  modules: { 'main.js': counter },
+  flags: ['enable_ctx_exports'],
+  bindings: [{ kind: 'objects', name: 'COUNTER', className: 'Counter' }],
+  objects: [{ className: 'Counter', key: 'k1', storage: 'sqlite' }],
+} as const
+
+const { headers, wantsUpgrade, received } = upgradeTo('/')
+const upgrade = { headers, wantsUpgrade, received }
+
+let pops: PopsStage
+before(async () => {
+  pops = await openPopsStage(['fra:DE', 'iad:US', 'nrt:JP'])
+  await pops.add(counterProgram)
+})
+after(() => pops.close())
+
+const stored = (node: string, id: string) =>
+  existsSync(join(pops.nodes[node]!.stage.folder, 'data', 'objects', 'k1', `${id}.sqlite`))
+
+test('an object lives where it was called first, and all others reach it there', async () => {
+  assert.equal(await pops.text('fra', 'shop', '/add/a'), '1')
+  assert.equal(await pops.text('iad', 'shop', '/add/a'), '2')
+  assert.equal(await pops.text('nrt', 'shop', '/add/a'), '3')
+  assert.equal(await pops.text('fra', 'shop', '/add/a'), '4')
+  const [id, name, className] = JSON.parse(await pops.text('iad', 'shop', '/who/a')) as string[]
+  assert.deepEqual([name, className], ['a', 'Counter'])
+  assert.deepEqual([stored('fra', id!), stored('iad', id!), stored('nrt', id!)], [true, false, false])
+})
+
+test('RPC with promises in between, errors, streams, requests, and WebSockets cross; so do calls among objects', async () => {
+  await pops.text('fra', 'shop', '/add/b')
+  for (const node of ['fra', 'iad']) {
+    assert.equal(await pops.text(node, 'shop', '/account/b'), '7')
+    assert.equal(await pops.text(node, 'shop', '/fail/b'), 'TypeError: no counting today')
+    assert.equal(await pops.text(node, 'shop', '/stream/b'), 'streamed')
+    assert.equal(await pops.text(node, 'shop', '/fetch/b'), 'object /fetch/b')
+    const socket = talkTo(await pops.nodes[node]!.stage.fetch('shop', '/socket/b', upgrade))
+    socket.send('hi')
+    assert.equal(await socket.next(), 'object heard hi')
+    socket.duplex.destroy()
+  }
+  assert.equal(await pops.text('iad', 'shop', '/add/c'), '1')
+  assert.equal(await pops.text('fra', 'shop', '/other/b/c'), '2')
+  assert.equal(await pops.text('nrt', 'shop', '/other/b/c'), '3')
+})
+
+test('location hints and jurisdictions decide at the first call; an id says its jurisdiction everywhere', async () => {
+  const idOf = async (node: string, path: string) => (JSON.parse(await pops.text(node, 'shop', path)) as string[])[0]!
+  const hinted = await idOf('fra', '/who/h?hint=apac')
+  assert.deepEqual([stored('fra', hinted), stored('nrt', hinted)], [false, true])
+
+  const fresh = await pops.text('nrt', 'shop', '/new?in=eu')
+  assert.match(fresh, /^[0-9a-f]{64}$/)
+  assert.equal(await pops.text('iad', 'shop', `/jurisdiction/${fresh}`), 'eu')
+  assert.equal(await pops.text('iad', 'shop', `/add/${fresh}`), '1')
+  assert.deepEqual([stored('fra', fresh), stored('iad', fresh), stored('nrt', fresh)], [true, false, false])
+
+  const named = await idOf('iad', '/who/same?in=eu')
+  assert.notEqual(named, await idOf('iad', '/who/same'))
+  assert.equal(named, await idOf('nrt', '/who/same?in=eu'))
+  assert.ok(stored('fra', named))
+  assert.match(await pops.text('iad', 'shop', '/add/x?in=br'), /may live in BR, where there is no point of presence/)
+  await assert.rejects(pops.text('iad', 'shop', '/add/x?in=atlantis'), { code: 'program_exception' })
+})
+
+test('an alarm rings at the home, and an object elsewhere is refused to ctx.exports', async () => {
+  await pops.text('fra', 'shop', '/add/alarmed')
+  await pops.text('iad', 'shop', '/arm/alarmed/30')
+  await until(async () => (await pops.text('iad', 'shop', '/rang/alarmed')) === '1')
+  assert.match(await pops.text('iad', 'shop', '/exports/alarmed'), /lives at another node/)
+  assert.equal(await pops.text('fra', 'shop', '/exports/alarmed'), '2')
+})
+
+test('a home that is out of reach is told within a second, in words, and comes back', async () => {
+  assert.equal(await pops.text('iad', 'shop', '/add/away'), '1')
+  assert.equal(await pops.text('fra', 'shop', '/add/away'), '2')
+  const slow = pops.text('fra', 'shop', '/slow/away/5000')
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  const begun = performance.now()
+  pops.meshes.cut('fra', 'iad')
+  assert.match(await slow, /lives at iad, which cannot be reached now|connection lost/i)
+  assert.match(await pops.text('fra', 'shop', '/add/away'), /lives at iad, which cannot be reached now/)
+  assert.ok(performance.now() - begun < 1000)
+  assert.equal(await pops.text('nrt', 'shop', '/add/away'), '3')
+  pops.meshes.heal('fra', 'iad')
+  assert.equal(await pops.text('fra', 'shop', '/add/away'), '4')
+})
+
+test('a node without its lease runs no objects and serves all else; what is new has no home meanwhile', async () => {
+  const { standing } = pops.nodes.fra!
+  assert.equal(await pops.text('fra', 'shop', '/add/leased'), '1')
+  assert.equal(await pops.text('iad', 'shop', '/add/over-there'), '1')
+  assert.equal(await pops.text('fra', 'shop', '/add/over-there'), '2')
+  const slow = pops.text('fra', 'shop', '/slow/leased/5000').catch(String)
+  const socket = talkTo(await pops.nodes.fra!.stage.fetch('shop', '/socket/leased', upgrade))
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  pops.fabric.cut('fra')
+  pops.nodes.fra!.ahead += 60_000
+  assert.equal(standing.epoch(), undefined)
+  assert.match(await pops.text('fra', 'shop', '/add/leased').catch(String), /lease|hung up|ended before/)
+  assert.match(await pops.text('iad', 'shop', '/add/leased'), /lease|connection lost/i)
+  assert.equal(await socket.next(), 'close 1012')
+  assert.match(await slow, /lease|ended before/)
+  assert.equal(await pops.text('fra', 'shop', '/add/over-there'), '3')
+  assert.match(await pops.text('fra', 'shop', '/add/unheard-of'), /fabric is cut off/)
+  pops.fabric.heal('fra')
+  await until(() => standing.epoch() !== undefined)
+  await until(async () => (await pops.text('iad', 'shop', '/add/leased')) === '2')
+})
