@@ -19,6 +19,7 @@ import { createNodeReports, type NodeReports } from '#/control/node-reports.ts'
 import { createProgramOutput } from '#/control/program-output.ts'
 import { createTraces } from '#/control/traces.ts'
 import { createCloser } from '#/core/closer.ts'
+import { EdgeError } from '#/core/errors.ts'
 import { judgeHoldings } from '#/core/holdings.ts'
 import { defaultLimits } from '#/core/limits.ts'
 import { createMemoryMeshes } from '#/core/memory-mesh.ts'
@@ -33,6 +34,7 @@ import { createLocate } from '#/edge/locate.ts'
 import { readDevices } from '#/engines/compute/devices.ts'
 import type { CopiedFabric } from '#/fabric/copied/fabric.ts'
 import { createClientKeys } from '#/stores/client-keys.ts'
+import { kvByPlace } from '#/stores/kv-by-place.ts'
 import { openSeal } from '#/stores/seal.ts'
 import { nodeFolder, openFabrics, openNodeReplicas } from './open-shared.ts'
 import { type NodeOptions, type Pop, startPop } from './pop.ts'
@@ -50,8 +52,6 @@ export interface PlatformOptions extends NodeOptions {
   readonly pops: readonly { readonly id: string; readonly country?: string }[]
   /** How a node of this process reaches the others; absent: all there are share this process and its fabric. */
   readonly meshOf?: (place: Place) => Mesh
-  /** The countries that may hold a bucket of the stores; absent: anywhere. */
-  readonly withinOf?: (bucket: string) => Within | undefined
 }
 
 /** URLs, without a slash at the end. */
@@ -158,7 +158,8 @@ async function startPops(options: PlatformOptions, shared: Shared, closer: Close
     const mesh = options.meshOf?.(place) ?? (alone || options.join ? undefined : meshes.join(place))
     let running: Pop | undefined
     const say = (message: string, facts: object = {}) => running?.log.logger.info(facts, message)
-    const replicas = mesh && (await openNodeReplicas({ ...options, ...shared, folder, mesh, closer, say }))
+    const withinOf = (bucket: string) => running?.served.placements?.get(bucket.slice(bucket.indexOf('/') + 1))
+    const replicas = mesh && (await openNodeReplicas({ ...shared, withinOf, folder, mesh, closer, say }))
     const pop = await startPop({
       ...node,
       ...shared,
@@ -245,9 +246,15 @@ type Running = Shared &
 
 /** Returns the API's URL. */
 async function openApi(options: PlatformOptions, running: Running, closer: Closer): Promise<string> {
-  const { pops, limits, clock, output, listeners } = running
+  const { pops, control, limits, clock, output, listeners } = running
   const [first] = pops as [Pop]
-  const { items, secrets, accessLists, kv } = first.stores
+  const { items, secrets, accessLists } = first.stores
+  const kv = kvByPlace((store) => {
+    const within = control.snapshot.placements?.get(store)
+    const holder = pops.find(({ place }) => allows(within, place.country))
+    if (holder !== undefined) return holder.stores.kv
+    throw new EdgeError('not_here', `${store} stays in ${describeWithin(within)}: ask a node that is there.`)
+  })
   let url = ''
   const api: Api = createApi({
     ...running,
