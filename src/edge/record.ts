@@ -14,8 +14,10 @@ export function createRecorder(options: {
   readonly log: Log
   readonly metrics: Metrics
   readonly pop: string
+  /** False where lines about exchanges must not be written. */
+  readonly mayLog: () => boolean
 }): Recorder {
-  const { log, metrics, pop } = options
+  const { log, metrics, pop, mayLog } = options
   return {
     record(exchange) {
       const durationMs = performance.now() - exchange.startedTick
@@ -34,6 +36,7 @@ export function createRecorder(options: {
         tlsVersion: exchange.client.tls?.version,
         cache: exchange.cache,
       })
+      if (!mayLog()) return
       log.exchange({
         time: isoTime(exchange.startedAt),
         id: exchange.id,

@@ -34,7 +34,6 @@ export interface RowReader {
   /** `at` and row of the keys behind `after`, not behind `last` (absent: to the end), without values. */
   range(after: readonly [string, string], last: readonly [string, string] | undefined): readonly [number, Row][]
   bucketsOfBlob(hash: BlobHash): readonly string[]
-  blobs(after: BlobHash, limit: number): readonly BlobHash[]
   sizes(
     bucket: string,
     after: string,
@@ -66,7 +65,6 @@ export function openRowReader(file: string): RowReader {
   const rest = prepare(`SELECT ${columns}, value IS NULL AS dead FROM rows WHERE (bucket, key) > (?, ?)`)
   const valueAt = prepare('SELECT value FROM rows WHERE at = ?')
   const ofBlob = prepare('SELECT DISTINCT bucket FROM rows WHERE blob = ?')
-  const blobs = prepare('SELECT DISTINCT blob FROM rows WHERE blob > ? ORDER BY blob LIMIT ?')
   const sizes = prepare(
     'SELECT key, length(value) AS bytes, value IS NULL AS dead FROM rows WHERE bucket = ? AND key > ? ORDER BY key LIMIT ?',
   )
@@ -136,7 +134,6 @@ export function openRowReader(file: string): RowReader {
         : range.all(bucket, Buffer.from(key), last[0], Buffer.from(last[1]))
       ).map((found) => [Number(found.at), toRow(found as Found)] as const as [number, Row]),
     bucketsOfBlob: (hash) => ofBlob.all(hash).map((row) => String(row.bucket)),
-    blobs: (after, limit) => blobs.all(after, limit).map((row) => String(row.blob)),
     sizes: (bucket, after, limit) =>
       sizes.all(bucket, Buffer.from(after), limit).map((row) => ({
         key: text((row as Found).key),
