@@ -13,6 +13,7 @@ import type { PlatformPurges } from '#/cache/tiers/platform-purges.ts'
 import { openTieredCache } from '#/cache/tiers/tiered-cache.ts'
 import { createCacheStore } from '#/cache/two-tiers.ts'
 import { createEgressRules, type EgressRuleBook } from '#/control/egress-rules.ts'
+import { createFollower, type Follower } from '#/control/follower.ts'
 import { programFirst } from '#/core/asset-routing.ts'
 import { backendSites } from '#/core/backend-sites.ts'
 import { createCloser } from '#/core/closer.ts'
@@ -47,8 +48,7 @@ import { createRateCounters } from '#/engines/compute/rate-counters.ts'
 import { createWorkerdEngine } from '#/engines/workerd/engine.ts'
 import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
 import { secretCheck } from '#/http/same-secret.ts'
-import { createObjectHomes } from '#/objects/homes.ts'
-import { createStanding } from '#/objects/standing.ts'
+import { openObjects } from '#/objects/open-objects.ts'
 import { withAnswerRules } from '#/origin/answer-rules.ts'
 import { createDialer } from '#/origin/dialer.ts'
 import { createEgress } from '#/origin/egress.ts'
@@ -79,10 +79,14 @@ export interface PopOptions extends NodeOptions {
   readonly listen: { readonly http: Address; readonly https?: Address }
   /** The platform as this node reaches it: shared, or its own copy of what is shared. */
   readonly fabric: Fabric
+  /** The fabric is a copy: blobs that programs need are brought to it before they are asked for. */
+  readonly copies: boolean
   /** Absent where this is the only node. */
   readonly mesh?: Mesh
   /** Where the stores lie when they are merged between nodes; absent: in the fabric. */
   readonly replicas?: Replicas
+  /** Of Rimward. */
+  readonly version: string
   readonly seal: Seal
   readonly accountId: string
   readonly traces: Traces
@@ -112,8 +116,8 @@ export interface Pop {
   origins(site: string): readonly OriginState[]
   /** What lies on this node's disk, and whose it is. */
   readonly audit: NodeAudit['audit']
-  /** Makes ready for a Snapshot and switches to it; rejects when that cannot be, and serves the one before. */
-  adopt(snapshot: Snapshot): Promise<void>
+  /** What it serves is changed through here. */
+  readonly follower: Follower
   /** Opens the listeners; once, and after the first Snapshot. */
   listen(certificates: Certificates): Promise<Edge['addresses']>
   /** Undefined before `listen`. */
@@ -156,7 +160,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   const diary = await openLog(options)
   closer.add(() => diary.close())
   const live: Live = { snapshot: { revision: 0, sites: [], programs: new Map() }, engine: undefined, edge: undefined }
-  const metrics = createMetrics({ limits })
+  const metrics = createMetrics({ limits, clock })
   const say = (message: string, facts: object = {}) => diary.logger.info(facts, message)
   const parts: Parts = { ...options, closer, live, diary, metrics, say }
 
@@ -175,6 +179,22 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
     flushLog: () => diary.flush(),
   })
   closer.add(() => residency.close())
+  async function serve(snapshot: Snapshot): Promise<void> {
+    await engine.adopt(snapshot)
+    live.snapshot = snapshot
+    const { sites, programs } = onlyHere(snapshot, place.country)
+    ways.health.adopt([...sites, ...backendSites(programs)])
+    await residency.follow(snapshot)
+  }
+  const follower = createFollower({
+    ...options,
+    folder: join(folder, 'served'),
+    serve,
+    release: options.version,
+    ...(options.copies && { bring: (blob) => fabric.blobs.get(blob) }),
+    log: say,
+  })
+  closer.add(() => follower.close())
 
   return {
     place,
@@ -193,14 +213,8 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
       return live.edge?.addresses
     },
     origins: (site) => ways.health.states(site),
-    async adopt(snapshot) {
-      await engine.adopt(snapshot)
-      live.snapshot = snapshot
-      const { sites, programs } = onlyHere(snapshot, place.country)
-      ways.health.adopt([...sites, ...backendSites(programs)])
-      await residency.follow(snapshot)
-    },
     audit: residency.audit,
+    follower,
     async listen(certificates) {
       const edge = await openEdge(parts, { ...ways, engine, assets, certificates })
       live.edge = edge
@@ -269,7 +283,18 @@ async function openEgress(
   const inside = keepEgressInside(pools, () => live.snapshot, options.place.country)
   const next = withAnswerRules(withOwnPrograms(inside, ownPrograms))
   const { cache: egress, purges } = await openTieredCache({
-    ...{ place: options.place, mesh: options.mesh, folder, next, store, journal, limits, clock, originAnswers, log: say },
+    ...{
+      place: options.place,
+      mesh: options.mesh,
+      folder,
+      next,
+      store,
+      journal,
+      limits,
+      clock,
+      originAnswers,
+      log: say,
+    },
     siteNamed: (name) => live.snapshot.sites.find((site) => site.name === name),
   })
   closer.add(() => egress.close())
@@ -284,7 +309,7 @@ async function openEngines(parts: Parts, stores: Stores, ways: Ways, assets: Ret
   closer.add(() => rm(runFolder, { recursive: true, force: true }))
   await mkdir(join(folder, 'engine'), { recursive: true })
   const snapshot = () => live.snapshot
-  const pops = openObjects(parts)
+  const pops = openObjects({ ...parts, log: say })
   const workers = await createWorkerdEngine({
     folder: join(folder, 'engine'),
     runFolder: join(runFolder, 'cells'),
@@ -325,15 +350,6 @@ async function openEngines(parts: Parts, stores: Stores, ways: Ways, assets: Ret
     engine: keepEngineInside(joinEngines(workers, compute), place.country),
     lacks: slow === undefined ? [] : [`Compute programs run slower here: ${slow}.`],
   }
-}
-
-/** Where Durable Objects live; `undefined` on the only node, where all are. */
-function openObjects({ fabric, mesh, place, limits, say, closer }: Parts) {
-  if (mesh === undefined) return undefined
-  const monotonic = () => performance.now()
-  const standing = createStanding({ fabric, node: place.node, limits, monotonic, log: say })
-  closer.add(() => standing.close())
-  return { mesh, homes: createObjectHomes({ fabric, mesh, standing, limits, log: say }) }
 }
 
 /** What Compute programs may ask of the node. */
