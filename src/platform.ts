@@ -127,7 +127,11 @@ async function openShared(options: PlatformOptions, closer: Closer) {
   const clock = Date.now
   const fabrics = await openFabrics(options, closer)
   const fabric = fabrics[0]!
-  const traces = createTraces({ fabric, clock, limits })
+  /** Where programs may run, once the control plane knows. */
+  const placed: { withinOf: (program: string) => Within | undefined } = { withinOf: () => undefined }
+  const countries = options.pops.map(({ country = 'XX' }) => country)
+  const residency = { within: (program: string) => placed.withinOf(program), countries }
+  const traces = createTraces({ fabric, clock, limits, residency })
   closer.add(() => traces.close())
   /** Grows while the listeners open. */
   const listeners: (() => readonly Address[])[] = []
@@ -137,6 +141,7 @@ async function openShared(options: PlatformOptions, closer: Closer) {
     fabric,
     fabrics,
     traces,
+    placed,
     listeners,
     version: await readVersion(),
     seal: await openSeal({ keyFile: join(data, 'secret.key') }),
@@ -287,6 +292,7 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
     log: (message, error) => first.log.logger.error({ err: error }, message),
   })
   closer.add(() => control.close())
+  shared.placed.withinOf = control.withinOf
   for (const problem of control.problems) first.log.logger.error({ problem }, 'a record was left out')
   for (const { follower } of pops) {
     const { revision, failure } = follower.status()

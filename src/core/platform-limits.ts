@@ -174,6 +174,11 @@ export const platformLimits = {
     why: "others' leases whose age is remembered, the oldest forgotten",
   },
   natsMessageBytes: { unit: 'bytes', default: 64 * MiB, why: 'parts of messages that are still incomplete' },
+  runOnceLeaseMs: {
+    unit: 'ms',
+    default: 10_000,
+    why: 'a schedule whose node is gone goes on elsewhere after so long',
+  },
   // Replication.
   replicationBytes: {
     unit: 'bytes',
