@@ -1,6 +1,6 @@
 /**
- * One running process: the fabric, a data plane for each of its nodes (`pop.ts`), the control plane and its API. These two
- * are the only files that wire rooms together.
+ * One running process: its nodes' data planes (`pop.ts`), the control plane and its API. These two, `open-shared.ts` and
+ * `open-engines.ts` are the only files that wire rooms together.
  */
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
@@ -15,7 +15,7 @@ import { createRollout } from '#/control/canary.ts'
 import { createCertificates } from '#/control/certificates/certificates.ts'
 import { type Control, createControl } from '#/control/control.ts'
 import { findKvNamespace, finishKvRemovals } from '#/control/kv-namespaces.ts'
-import { claimName, createNodeReports, type NodeReports } from '#/control/node-reports.ts'
+import { createNodeReports, type NodeReports } from '#/control/node-reports.ts'
 import { createProgramOutput } from '#/control/program-output.ts'
 import { createTraces } from '#/control/traces.ts'
 import { createCloser } from '#/core/closer.ts'
@@ -31,17 +31,10 @@ import type { Address } from '#/edge/edge.ts'
 import { joinRegistries } from '#/edge/join-registries.ts'
 import { createLocate } from '#/edge/locate.ts'
 import { readDevices } from '#/engines/compute/devices.ts'
-import { type CopiedFabric, openCopiedFabric } from '#/fabric/copied/fabric.ts'
-import { openLateFabric } from '#/fabric/copied/late-fabric.ts'
-import { openNatsFabric } from '#/fabric/nats/fabric.ts'
-import { openBlobs } from '#/fabric/sqlite/blobs.ts'
-import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
-import { openGroupCommit } from '#/fabric/sqlite/group-commit.ts'
-import { openReader } from '#/fabric/sqlite/reader.ts'
-import { openReplicas, type Replicas } from '#/replication/replicas.ts'
+import type { CopiedFabric } from '#/fabric/copied/fabric.ts'
 import { createClientKeys } from '#/stores/client-keys.ts'
-import { blobOf } from '#/stores/kv.ts'
 import { openSeal } from '#/stores/seal.ts'
+import { nodeFolder, openFabrics, openNodeReplicas } from './open-shared.ts'
 import { type NodeOptions, type Pop, startPop } from './pop.ts'
 
 export interface PlatformOptions extends NodeOptions {
@@ -152,55 +145,17 @@ async function openShared(options: PlatformOptions, closer: Closer) {
   }
 }
 
-/** One for each node: the embedded one for all of them, or, where they joined a platform, a copy each of what is shared. */
-async function openFabrics(options: PlatformOptions, closer: Closer): Promise<readonly Fabric[]> {
-  const { data, join: servers, pops } = options
-  const clock = Date.now
-  const limits = defaultLimits
-  if (servers === undefined) {
-    const fabric = await openSqliteFabric({ folder: join(data, 'fabric'), clock, limits })
-    closer.add(() => fabric.close())
-    return pops.map(() => fabric)
-  }
-  const opened: CopiedFabric[] = []
-  for (const { id, country } of pops) {
-    const report = (error: unknown) => process.emitWarning(`Node ${id}: ${(error as Error).message}`)
-    const nats = { servers, clock, limits, report, ...(country !== undefined && { country }) }
-    const shared = await openLateFabric({ open: () => openNatsFabric(nats), retryMs: limits.fabricRetryMs, report })
-    closer.add(() => shared.close())
-    await claimNode(shared, id, closer)
-    // A value of the copy has its revision in front.
-    const larger = { ...limits, fabricValueBytes: limits.fabricValueBytes + 64 }
-    const copy = await openSqliteFabric({ folder: join(nodeFolder(options, id), 'copy'), clock, limits: larger })
-    const fabric = await openCopiedFabric({ shared, copy, report })
-    closer.add(() => fabric.close())
-    opened.push(fabric)
-  }
-  return opened
-}
-
-/** While what is shared is out of reach nobody can be asked: the node that is reached second then says so in its log. */
-async function claimNode(fabric: Fabric, node: string, closer: Closer): Promise<void> {
-  if (fabric.state === 'away') return
-  const claim = await claimName({ fabric, node, waitMs: defaultLimits.nodeHelloMs, pause })
-  closer.add(() => claim.release())
-}
-
-function nodeFolder({ data, pops }: PlatformOptions, id: string): string {
-  return pops.length === 1 ? data : join(data, 'pops', id)
-}
-
 /** The node folder is the data folder where the process runs one node. */
 async function startPops(options: PlatformOptions, shared: Shared, closer: Closer): Promise<readonly Pop[]> {
   const { debug, token, log, logged, otlpEndpoint } = options
   const node = { debug, token, log, ...(logged && { logged }), ...(otlpEndpoint && { otlpEndpoint }) }
-  const alone = options.pops.length === 1
   // Nodes of one process reach each other without a network.
   const meshes = createMemoryMeshes()
+  const alone = options.pops.length === 1
   const starting = options.pops.map(async ({ id, country = 'XX' }, index) => {
     const place: Place = { node: id, pop: id, country }
     const folder = nodeFolder(options, id)
-    const mesh = options.meshOf?.(place) ?? (alone ? undefined : meshes.join(place))
+    const mesh = options.meshOf?.(place) ?? (alone || options.join ? undefined : meshes.join(place))
     let running: Pop | undefined
     const say = (message: string, facts: object = {}) => running?.log.logger.info(facts, message)
     const replicas = mesh && (await openNodeReplicas({ ...options, ...shared, folder, mesh, closer, say }))
@@ -208,9 +163,9 @@ async function startPops(options: PlatformOptions, shared: Shared, closer: Close
       ...node,
       ...shared,
       place,
-      folder,
       fabric: shared.fabrics[index]!,
       copies: options.join !== undefined,
+      folder,
       ...(mesh && { mesh }),
       ...(replicas && { replicas }),
       listen: { http: nth(options.http, index), ...(options.https && { https: nth(options.https, index) }) },
@@ -226,38 +181,6 @@ async function startPops(options: PlatformOptions, shared: Shared, closer: Close
   const started = await Promise.allSettled(starting)
   for (const one of started) if (one.status === 'rejected') throw one.reason
   return Promise.all(starting)
-}
-
-interface ReplicaParts extends Pick<Shared, 'limits' | 'clock'>, Pick<PlatformOptions, 'withinOf'> {
-  readonly folder: string
-  readonly mesh: Mesh
-  readonly closer: Closer
-  readonly say: (message: string, facts?: object) => void
-}
-
-/** What a node merges with others lies in a folder of its own, its blobs too. */
-async function openNodeReplicas({ withinOf, mesh, closer, say, ...parts }: ReplicaParts): Promise<Replicas> {
-  const { limits, clock } = parts
-  const folder = join(parts.folder, 'replicas')
-  const replicas = await openReplicas({
-    folder,
-    mesh,
-    blobs: await openBlobs({ folder: join(folder, 'blobs'), clock, limits }),
-    clock,
-    monotonic: () => performance.now(),
-    limits,
-    log: say,
-    withinOf: withinOf ?? (() => undefined),
-    blobOf,
-    openGroupCommit,
-    openReader,
-  })
-  closer.add(() => replicas.close())
-  const failed = (error: unknown) => say('sweeping replicated blobs failed', { err: error })
-  const sweeping = setInterval(() => replicas.sweepBlobs().catch(failed), limits.blobSweepMs)
-  sweeping.unref()
-  closer.add(() => clearInterval(sweeping))
-  return replicas
 }
 
 /** A change in, a new Snapshot out: the nodes serve what they served last, then what the control plane knows. */
@@ -353,6 +276,23 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
   return url
 }
 
+/** What is known of all nodes of the platform. */
+function openReports({ fabric, pops, limits, clock, version }: Running, closer: Closer): NodeReports {
+  const startedAt = clock()
+  const own = () =>
+    pops.map((pop) => ({
+      ...pop.place,
+      ...urlsOf(pop),
+      version,
+      startedAt,
+      ...pop.follower.status(),
+      ...pop.metrics.totals(),
+    }))
+  const reports = createNodeReports({ fabric, own, limits, clock })
+  closer.add(() => reports.close())
+  return reports
+}
+
 /** Every node looks at its own folder; what several of this process share is looked at once. */
 async function audit({ data }: PlatformOptions, running: Running) {
   const { pops, control } = running
@@ -369,23 +309,6 @@ async function auditShared(data: string, { pops, limits }: Running) {
     countries,
     ...(await lookApart(data, { except: [join(data, 'pops')], limits })),
   }
-}
-
-/** What is known of all nodes of the platform. */
-function openReports({ fabric, pops, limits, clock, version }: Running, closer: Closer): NodeReports {
-  const startedAt = clock()
-  const own = () =>
-    pops.map((pop) => ({
-      ...pop.place,
-      ...urlsOf(pop),
-      version,
-      startedAt,
-      ...pop.follower.status(),
-      ...pop.metrics.totals(),
-    }))
-  const reports = createNodeReports({ fabric, own, limits, clock })
-  closer.add(() => reports.close())
-  return reports
 }
 
 function startSweeping({ control, pops, uploads, fabrics, limits, clock }: Running, closer: Closer): void {

@@ -2,7 +2,7 @@
  * The data plane of one node: its stores, cache, engines and listeners, wired together. What several nodes of a process
  * have in common is handed over by `platform.ts`.
  */
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createAssets } from '#/assets/assets.ts'
 import { createNodeAudit, type NodeAudit } from '#/audit/node-audit.ts'
@@ -17,8 +17,7 @@ import { programFirst } from '#/core/asset-routing.ts'
 import { backendSites } from '#/core/backend-sites.ts'
 import { createCloser } from '#/core/closer.ts'
 import { isHere } from '#/core/holdings.ts'
-import { joinEngines } from '#/core/join-engines.ts'
-import { keepEgressInside, keepEngineInside, onlyHere } from '#/core/keep-inside.ts'
+import { keepEgressInside, onlyHere } from '#/core/keep-inside.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import type { OriginState } from '#/core/origin.ts'
@@ -34,32 +33,23 @@ import { originAnswers } from '#/edge/fetch-again.ts'
 import type { Locate } from '#/edge/locate.ts'
 import { createLog, type Log, type LogOptions } from '#/edge/log.ts'
 import { createMetrics, type Metrics } from '#/edge/metrics.ts'
-import { chosenProgram, ownPool, ownProgram, ownSite } from '#/edge/own-hosts.ts'
-import { createProgramEgress } from '#/edge/program-egress.ts'
+import { ownPool, ownProgram, ownSite } from '#/edge/own-hosts.ts'
 import { createPurgeByUrl } from '#/edge/purge-by-url.ts'
 import { createRequestTraces } from '#/edge/request-traces.ts'
 import type { readDevices } from '#/engines/compute/devices.ts'
-import { createComputeEngine } from '#/engines/compute/engine.ts'
-import { computeHostCalls } from '#/engines/compute/host-table.ts'
-import { addLogMetrics } from '#/engines/compute/log-metrics.ts'
-import { createLogSinks } from '#/engines/compute/log-sinks.ts'
-import { createRateCounters } from '#/engines/compute/rate-counters.ts'
-import { createWorkerdEngine } from '#/engines/workerd/engine.ts'
-import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
-import { openRunFolder } from '#/engines/workerd/run-folder.ts'
 import { secretCheck } from '#/http/same-secret.ts'
-import { openObjects } from '#/objects/open-objects.ts'
 import { withAnswerRules } from '#/origin/answer-rules.ts'
 import { createDialer } from '#/origin/dialer.ts'
 import { createEgress } from '#/origin/egress.ts'
 import { createHealthChecks } from '#/origin/health-checks.ts'
 import { addOriginMetrics } from '#/origin/origin-metrics.ts'
-import { createProgramCalls, withOwnProbes, withOwnPrograms } from '#/origin/own-programs.ts'
+import { withOwnProbes, withOwnPrograms } from '#/origin/own-programs.ts'
 import { createPoolEgress } from '#/origin/pool-egress.ts'
 import type { Replicas } from '#/replication/replicas.ts'
 import { openItemStores } from '#/stores/item-stores.ts'
 import { createKvStores } from '#/stores/kv.ts'
-import { createAccessLists, createConfigStores, createSecretVault } from '#/stores/program-stores.ts'
+import { createAccessLists, createSecretVault } from '#/stores/program-stores.ts'
+import { openEngines, popOf } from './open-engines.ts'
 
 /** What the node was started with. */
 export interface NodeOptions {
@@ -114,10 +104,10 @@ export interface Pop {
   readonly lacks: readonly string[]
   readonly served: Snapshot
   origins(site: string): readonly OriginState[]
-  /** What lies on this node's disk, and whose it is. */
-  readonly audit: NodeAudit['audit']
   /** What it serves is changed through here. */
   readonly follower: Follower
+  /** What lies on this node's disk, and whose it is. */
+  readonly audit: NodeAudit['audit']
   /** Opens the listeners; once, and after the first Snapshot. */
   listen(certificates: Certificates): Promise<Edge['addresses']>
   /** Undefined before `listen`. */
@@ -128,14 +118,14 @@ export interface Pop {
 }
 
 type Closer = ReturnType<typeof createCloser>
-type Stores = Awaited<ReturnType<typeof openStores>>
+export type Stores = Awaited<ReturnType<typeof openStores>>
 /** What changes while the node runs. */
-interface Live {
+export interface Live {
   snapshot: Snapshot
   engine: Engine | undefined
   edge: Edge | undefined
 }
-interface Parts extends PopOptions {
+export interface Parts extends PopOptions {
   readonly closer: Closer
   readonly live: Live
   readonly diary: Log
@@ -208,8 +198,8 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
       return live.edge?.addresses
     },
     origins: (site) => ways.health.states(site),
-    audit: residency.audit,
     follower,
+    audit: residency.audit,
     async listen(certificates) {
       const edge = await openEdge(parts, { ...ways, engine, assets, certificates })
       live.edge = edge
@@ -234,7 +224,7 @@ async function openStores({ fabric, replicas, seal, limits, clock, closer }: Par
   }
 }
 
-type Ways = Awaited<ReturnType<typeof openEgress>>
+export type Ways = Awaited<ReturnType<typeof openEgress>>
 
 /** The way out: health of origins, the shared cache in front of them. */
 async function openEgress(
@@ -299,85 +289,6 @@ async function openEgress(
   return { egress, purges, health, store, dialer: createDialer(waysOut) }
 }
 
-/** What runs programs: Workers and Compute, as one. */
-async function openEngines(parts: Parts, stores: Stores, ways: Ways, assets: ReturnType<typeof createAssets>) {
-  const { folder, fabric, seal, live, limits, clock, say, closer, place } = parts
-  const runFolder = await openRunFolder(folder)
-  closer.add(() => rm(runFolder, { recursive: true, force: true }))
-  await mkdir(join(folder, 'engine'), { recursive: true })
-  const snapshot = () => live.snapshot
-  const pops = openObjects({ ...parts, log: say })
-  const workers = await createWorkerdEngine({
-    folder: join(folder, 'engine'),
-    runFolder: join(runFolder, 'cells'),
-    blobs: fabric.blobs,
-    kv: stores.kv,
-    seal,
-    assets,
-    egress: createProgramEgress({ egress: ways.egress, snapshot, pop: popOf(place), limits, clock }),
-    callProgram: createProgramCalls({
-      chosen: (name) => chosenProgram(live.snapshot, name),
-      engine: () => live.engine!,
-      limits,
-    }),
-    programCache: ways.egress.programs,
-    purge: ways.egress.purge,
-    traces: parts.traces,
-    limits,
-    clock,
-    log: say,
-    ...(pops && { pops }),
-    ownCells: openOwnEngine,
-  })
-  closer.add(() => workers.close())
-  const compute = await createComputeEngine({
-    folder: join(folder, 'engine', 'compute'),
-    runFolder: join(runFolder, 'compute'),
-    blobs: fabric.blobs,
-    limits,
-    clock,
-    pop: popOf(place),
-    customer: parts.accountId,
-    log: say,
-    hostCalls: openHostCalls(parts, stores, ways),
-  })
-  closer.add(() => compute.close())
-  const slow = compute.slowReset
-  return {
-    engine: keepEngineInside(joinEngines(workers, compute), place.country),
-    lacks: slow === undefined ? [] : [`Compute programs run slower here: ${slow}.`],
-  }
-}
-
-/** What Compute programs may ask of the node. */
-function openHostCalls(parts: Parts, { kv, items, secrets, accessLists }: Stores, { egress, health, dialer }: Ways) {
-  const { seal, limits, clock, token, place, say, metrics, closer, locate, devices, output } = parts
-  const sinks = createLogSinks({ egress, dialer, limits, hostname: place.pop, log: say })
-  closer.add(() => sinks.close())
-  addLogMetrics({ registry: metrics.registry, sinks, limits })
-  return computeHostCalls({
-    cache: egress,
-    seal,
-    limits,
-    backendStates: (program) => health.states(program),
-    mayPurge: secretCheck(token),
-    data: {
-      kv,
-      configs: createConfigStores({ stores: items }),
-      secrets,
-      accessLists,
-      locate,
-      ...(devices && { devices }),
-      rates: createRateCounters({ limits, clock }),
-      log: say,
-      output,
-      sinks,
-      limits,
-      clock,
-    },
-  })
-}
-
 type EdgeParts = Ways & { engine: Engine; assets: ReturnType<typeof createAssets>; certificates: Certificates }
 
 async function openEdge(parts: Parts, { egress, purges, engine, assets, certificates }: EdgeParts): Promise<Edge> {
@@ -404,8 +315,6 @@ async function openEdge(parts: Parts, { egress, purges, engine, assets, certific
     ...(parts.mesh && { mesh: parts.mesh }),
   })
 }
-
-const popOf = ({ pop, country }: Place) => ({ id: pop, country })
 
 async function openLog({ folder, log, logged, limits }: PopOptions): Promise<Log> {
   const rest = { ...logged, limits }
