@@ -52,7 +52,9 @@ function openEnd(way: Way, address: { readonly host: string; readonly port: numb
   const end = new Duplex({
     read: () => void socket.resume(),
     write(chunk: Buffer, _, done) {
-      if (way.state === 'open') socket.write(chunk, done)
+      // As into the kernel's buffer: it is taken, and goes nowhere.
+      if (way.state === 'silent') done()
+      else socket.write(chunk, done)
     },
     final: (done) => void socket.end(done),
     destroy(error, done) {

@@ -29,7 +29,7 @@ export interface ReplicasOptions {
   /** Made where it is missing; in a folder that its caller claimed. */
   readonly folder: string
   readonly mesh: Mesh
-  /** The node's own. */
+  /** The node's own, and for nothing but what these buckets name: `sweepBlobs` removes the rest. */
   readonly blobs: Blobs
   readonly clock: Clock
   /** Milliseconds that never go back. */
@@ -57,8 +57,8 @@ export interface Replicas {
   bucket(name: string): Bucket
   /** The node's own; what is missing is fetched from a peer that has it. */
   readonly blobs: Blobs
-  /** Every blob that a row names. */
-  blobsInUse(): AsyncIterable<BlobHash>
+  /** Removes blobs that no row names any more and that are older than `blobGraceMs`. Returns how many. */
+  sweepBlobs(): Promise<number>
   status(): ReplicasStatus
   /** Resolves when this node has had what each reachable peer had when it was reached; at once where there is none. */
   caughtUp(): Promise<void>
@@ -94,7 +94,7 @@ export async function openReplicas(options: ReplicasOptions): Promise<Replicas> 
   const seen = createSeen(reader.vector())
   const { withinOf, blobOf } = options
   const store: Store = { mesh, writer, reader, seen, clock, watchers, limits, log, withinOf, blobOf }
-  await recheckBuckets(store)
+  await recheckBuckets(store, blobs)
   return assemble(store, { entries, blobs, monotonic })
 }
 
@@ -130,17 +130,10 @@ function assemble(
   return {
     bucket: (name) => createReplicatedBucket(name, { store, entries, written: pusher.add }),
     blobs: readThrough(blobs, fetcher.fetch),
-    async *blobsInUse() {
-      for (let after = ''; ; ) {
-        const page = reader.blobs(after, blobsAtOnce)
-        yield* page
-        if (page.length < blobsAtOnce) return
-        after = page.at(-1)!
-      }
-    },
+    sweepBlobs: () => sweepBlobs(store, blobs),
     status: () => ({ ready: links.isReady(), clockCorrectionMs: clock.correction(), peers: links.status() }),
     caughtUp: links.whenReady,
-    recheck: () => recheckBuckets(store),
+    recheck: () => recheckBuckets(store, blobs),
     held: () => heldBuckets(store),
     close() {
       closing ??= close()
@@ -149,7 +142,16 @@ function assemble(
   }
 }
 
-const blobsAtOnce = 1000
+async function sweepBlobs({ reader, clock, limits }: Store, blobs: Blobs): Promise<number> {
+  const storedBefore = clock.own() - limits.blobGraceMs
+  let removed = 0
+  for await (const { hash, storedAt } of blobs.list()) {
+    if (storedAt >= storedBefore || reader.bucketsOfBlob(hash).length > 0) continue
+    await blobs.delete(hash, { storedBefore })
+    removed += 1
+  }
+  return removed
+}
 
 /** Bytes that wait with an operation. */
 function sizeOf(operation: Operation): number {

@@ -10,8 +10,12 @@ export type Vector = Readonly<Record<Scope, Readonly<Record<Origin, number>>>>
 
 export type Mark = readonly [scope: Scope, origin: Origin, seq: number]
 
+/** The scope of what may lie in no country at all. */
+const nobody = '-'
+
 export function scopeOf(within: Within | undefined): Scope {
-  return within === undefined ? '' : [...new Set(within)].sort().join(',')
+  if (within === undefined) return ''
+  return within.length === 0 ? nobody : [...new Set(within)].sort().join(',')
 }
 
 /** May a node in this country hold what is in the scope? */

@@ -10,7 +10,10 @@ import type { Clock } from '#/core/units.ts'
 import { decodeMetadata, decodeRecord, encodeRecord, headOf, type KvRecord } from './kv-record.ts'
 
 export interface KvParts {
-  readonly fabric: Fabric
+  /** The fabric, or the replicas where data is merged between points of presence. */
+  readonly fabric: Pick<Fabric, 'bucket' | 'blobs'>
+  /** The replicas do: they know which of their blobs a record names, so that no marks are kept. */
+  readonly sweepsItself?: boolean
   readonly limits: Limits
   readonly clock: Clock
 }
@@ -24,20 +27,32 @@ export interface SweptKvStores extends KvStores {
   blobsInUse(): AsyncIterable<BlobHash>
 }
 
+/** The bucket of a namespace's keys. */
+export function bucketOf(store: string): string {
+  return `kv/${store}`
+}
+
+/** The blob that a value of such a bucket names. */
+export function blobOf(bucket: string, value: Uint8Array): BlobHash | undefined {
+  if (!bucket.startsWith('kv/')) return undefined
+  const record = decodeRecord(value)
+  return record.kind === 'blob' ? record.hash : undefined
+}
+
 const page = 1000
 /** A blob may go between the read of a record and of its blob, when the key is overwritten: then the record is read anew. */
 const readAttempts = 3
 
 /** Rejects with the refusals of `core/kv-rules.ts`, and with what the fabric says (`storage_full`, `overloaded`). */
-export function createKvStores({ fabric, limits, clock }: KvParts): SweptKvStores {
+export function createKvStores({ fabric, sweepsItself = false, limits, clock }: KvParts): SweptKvStores {
   const marks = fabric.bucket('kv-blobs')
-  const keysOf = (store: string): Bucket => fabric.bucket(`kv/${store}`)
+  const keysOf = (store: string): Bucket => fabric.bucket(bucketOf(store))
 
   async function storeValue(store: string, key: string, { value, metadata }: KvValue): Promise<KvRecord> {
     const head = metadata === undefined ? {} : { metadata }
     if (value.byteLength <= limits.kvInlineBytes) return { ...head, kind: 'inline', value }
     const { hash } = await fabric.blobs.put(value)
-    await marks.put(markOf(hash, store, key), Buffer.from(`${clock()}`))
+    if (!sweepsItself) await marks.put(markOf(hash, store, key), Buffer.from(`${clock()}`))
     return { ...head, kind: 'blob', hash }
   }
 
@@ -92,6 +107,7 @@ export function createKvStores({ fabric, limits, clock }: KvParts): SweptKvStore
     },
 
     async *blobsInUse() {
+      if (sweepsItself) return
       let after = ''
       for (;;) {
         const entries = await marks.list({ limit: page, ...(after === '' ? {} : { after }) })
