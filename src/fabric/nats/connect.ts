@@ -26,6 +26,17 @@ export interface NatsServers {
   readonly tls?: { readonly caFile?: string; readonly certFile?: string; readonly keyFile?: string }
 }
 
+/**
+ * Reads what `--join` was given, several addresses separated by commas, and the environment: `RIMWARD_NATS_CREDENTIALS` and
+ * `RIMWARD_NATS_CA` name files.
+ */
+export function readJoin(join: string, environment: Readonly<Record<string, string | undefined>>): NatsServers {
+  const servers = join.split(',').map((address) => address.trim())
+  for (const server of servers) readAddress(server)
+  const { RIMWARD_NATS_CREDENTIALS: credentialsFile, RIMWARD_NATS_CA: caFile } = environment
+  return { servers, ...(credentialsFile && { credentialsFile }), ...(caFile && { tls: { caFile } }) }
+}
+
 /** The oldest release with what is asked for here: consumers whose filter stands in the subject of their making. */
 const oldest = [2, 9, 0]
 

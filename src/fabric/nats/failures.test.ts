@@ -11,7 +11,7 @@ import { connect } from '@nats-io/transport-node'
 import { defaultLimits } from '#/core/limits.ts'
 import type { Change } from '#/core/ports.ts'
 import { until } from '../fabric.contract.ts'
-import { readAddress } from './connect.ts'
+import { readAddress, readJoin } from './connect.ts'
 import { type NatsFabric, type NatsFabricOptions, openNatsFabric } from './fabric.ts'
 import {
   findServers,
@@ -48,6 +48,17 @@ test('an address is read, and shown without its password', () => {
   assert.equal(readAddress('nats://ada:pass%20word@one').password, 'pass word')
   for (const text of ['http://one', 'nats://', 'nats://one/path', 'ftp://one:21'])
     assert.throws(() => readAddress(text), { code: 'bad_request' }, text)
+})
+
+test('what --join names, with credentials and authority from the environment', () => {
+  const environment = { RIMWARD_NATS_CREDENTIALS: 'k.nkey', RIMWARD_NATS_CA: 'ca.crt' }
+  assert.deepEqual(readJoin('tls://a:4222, tls://b', environment), {
+    servers: ['tls://a:4222', 'tls://b'],
+    credentialsFile: 'k.nkey',
+    tls: { caFile: 'ca.crt' },
+  })
+  assert.deepEqual(readJoin('a', {}), { servers: ['a'] })
+  assert.throws(() => readJoin('http://a', {}), { code: 'bad_request' })
 })
 
 describe('what cannot be opened', () => {
