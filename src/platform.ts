@@ -7,23 +7,33 @@ import { readFile } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { type Api, createApi } from '#/apis/api.ts'
+import { lookApart } from '#/audit/look-apart.ts'
 import { createAssetUploads } from '#/control/assets-uploads.ts'
+import { createRollout } from '#/control/canary.ts'
 import { createCertificates } from '#/control/certificates/certificates.ts'
-import { createControl } from '#/control/control.ts'
+import { type Control, createControl } from '#/control/control.ts'
 import { findKvNamespace, finishKvRemovals } from '#/control/kv-namespaces.ts'
+import { claimName, createNodeReports, type NodeReports } from '#/control/node-reports.ts'
 import { createProgramOutput } from '#/control/program-output.ts'
 import { createTraces } from '#/control/traces.ts'
 import { createCloser } from '#/core/closer.ts'
+import { judgeHoldings } from '#/core/holdings.ts'
 import { defaultLimits } from '#/core/limits.ts'
 import { createMemoryMeshes } from '#/core/memory-mesh.ts'
 import type { Mesh } from '#/core/mesh.ts'
-import type { Place, Within } from '#/core/pops.ts'
+import { allows, type Place, type Within } from '#/core/pops.ts'
 import type { Fabric } from '#/core/ports.ts'
+import { describeWithin } from '#/core/residency.ts'
+import type { Snapshot } from '#/core/snapshot.ts'
 import type { Address } from '#/edge/edge.ts'
 import { joinRegistries } from '#/edge/join-registries.ts'
 import { createLocate } from '#/edge/locate.ts'
 import { readDevices } from '#/engines/compute/devices.ts'
+import { type CopiedFabric, openCopiedFabric } from '#/fabric/copied/fabric.ts'
+import { openLateFabric } from '#/fabric/copied/late-fabric.ts'
+import { openNatsFabric } from '#/fabric/nats/fabric.ts'
 import { openBlobs } from '#/fabric/sqlite/blobs.ts'
 import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
 import { openGroupCommit } from '#/fabric/sqlite/group-commit.ts'
@@ -41,6 +51,8 @@ export interface PlatformOptions extends NodeOptions {
   readonly http: Address
   readonly https?: Address
   readonly api: Address
+  /** Addresses of NATS; absent: the embedded fabric. */
+  readonly join?: readonly string[]
   /** One or several, names differ. */
   readonly pops: readonly { readonly id: string; readonly country?: string }[]
   /** How a node of this process reaches the others; absent: all there are share this process and its fabric. */
@@ -85,8 +97,9 @@ async function start(options: PlatformOptions, closer: Closer): Promise<RunningP
   const control = await openControl(shared, pops, closer)
   const desk = await openDesk(options, shared, pops, closer)
   await eachPop(pops, (pop) => pop.listen(desk.certificates))
-  const api = await openApi(options, { ...shared, ...desk, pops, control }, closer)
-  startSweeping({ ...shared, ...desk, pops, control }, closer)
+  const running = { ...shared, ...desk, pops, ...control }
+  const api = await openApi(options, running, closer)
+  startSweeping(running, closer)
 
   const addresses = { ...urlsOf(pops[0]!), api }
   const { version } = shared
@@ -106,12 +119,13 @@ async function start(options: PlatformOptions, closer: Closer): Promise<RunningP
 
 type Shared = Awaited<ReturnType<typeof openShared>>
 
-/** What the nodes of this process have in common. */
-async function openShared({ data }: PlatformOptions, closer: Closer) {
+/** What the nodes of this process have in common. `fabric` is what the control plane works on: that of the first node. */
+async function openShared(options: PlatformOptions, closer: Closer) {
+  const { data } = options
   const limits = defaultLimits
   const clock = Date.now
-  const fabric = await openSqliteFabric({ folder: join(data, 'fabric'), clock, limits })
-  closer.add(() => fabric.close())
+  const fabrics = await openFabrics(options, closer)
+  const fabric = fabrics[0]!
   const traces = createTraces({ fabric, clock, limits })
   closer.add(() => traces.close())
   /** Grows while the listeners open. */
@@ -120,6 +134,7 @@ async function openShared({ data }: PlatformOptions, closer: Closer) {
     limits,
     clock,
     fabric,
+    fabrics,
     traces,
     listeners,
     version: await readVersion(),
@@ -131,15 +146,54 @@ async function openShared({ data }: PlatformOptions, closer: Closer) {
   }
 }
 
+/** One for each node: the embedded one for all of them, or, where they joined a platform, a copy each of what is shared. */
+async function openFabrics(options: PlatformOptions, closer: Closer): Promise<readonly Fabric[]> {
+  const { data, join: servers, pops } = options
+  const clock = Date.now
+  const limits = defaultLimits
+  if (servers === undefined) {
+    const fabric = await openSqliteFabric({ folder: join(data, 'fabric'), clock, limits })
+    closer.add(() => fabric.close())
+    return pops.map(() => fabric)
+  }
+  const opened: CopiedFabric[] = []
+  for (const { id, country } of pops) {
+    const report = (error: unknown) => process.emitWarning(`Node ${id}: ${(error as Error).message}`)
+    const nats = { servers, clock, limits, report, ...(country !== undefined && { country }) }
+    const shared = await openLateFabric({ open: () => openNatsFabric(nats), retryMs: limits.fabricRetryMs, report })
+    closer.add(() => shared.close())
+    await claimNode(shared, id, closer)
+    // A value of the copy has its revision in front.
+    const larger = { ...limits, fabricValueBytes: limits.fabricValueBytes + 64 }
+    const copy = await openSqliteFabric({ folder: join(nodeFolder(options, id), 'copy'), clock, limits: larger })
+    const fabric = await openCopiedFabric({ shared, copy, report })
+    closer.add(() => fabric.close())
+    opened.push(fabric)
+  }
+  return opened
+}
+
+/** While what is shared is out of reach nobody can be asked: the node that is reached second then says so in its log. */
+async function claimNode(fabric: Fabric, node: string, closer: Closer): Promise<void> {
+  if (fabric.state === 'away') return
+  const claim = await claimName({ fabric, node, waitMs: defaultLimits.nodeHelloMs, pause })
+  closer.add(() => claim.release())
+}
+
+function nodeFolder({ data, pops }: PlatformOptions, id: string): string {
+  return pops.length === 1 ? data : join(data, 'pops', id)
+}
+
 /** The node folder is the data folder where the process runs one node. */
 async function startPops(options: PlatformOptions, shared: Shared, closer: Closer): Promise<readonly Pop[]> {
-  const { data, debug, token, log, logged, otlpEndpoint } = options
+  const { debug, token, log, logged, otlpEndpoint } = options
   const node = { debug, token, log, ...(logged && { logged }), ...(otlpEndpoint && { otlpEndpoint }) }
   const alone = options.pops.length === 1
+  // Nodes of one process reach each other without a network.
   const meshes = createMemoryMeshes()
   const starting = options.pops.map(async ({ id, country = 'XX' }, index) => {
     const place: Place = { node: id, pop: id, country }
-    const folder = alone ? data : join(data, 'pops', id)
+    const folder = nodeFolder(options, id)
     const mesh = options.meshOf?.(place) ?? (alone ? undefined : meshes.join(place))
     let running: Pop | undefined
     const say = (message: string, facts: object = {}) => running?.log.logger.info(facts, message)
@@ -149,6 +203,8 @@ async function startPops(options: PlatformOptions, shared: Shared, closer: Close
       ...shared,
       place,
       folder,
+      fabric: shared.fabrics[index]!,
+      copies: options.join !== undefined,
       ...(mesh && { mesh }),
       ...(replicas && { replicas }),
       listen: { http: nth(options.http, index), ...(options.https && { https: nth(options.https, index) }) },
@@ -156,6 +212,7 @@ async function startPops(options: PlatformOptions, shared: Shared, closer: Close
     })
     running = pop
     closer.add(() => pop.close())
+    if (mesh !== undefined) closer.add(() => mesh.close())
     shared.listeners.push(() => Object.values(pop.addresses ?? {}))
     return pop
   })
@@ -197,25 +254,45 @@ async function openNodeReplicas({ withinOf, mesh, closer, say, ...parts }: Repli
   return replicas
 }
 
-/** A change in, a new Snapshot out. */
+/** A change in, a new Snapshot out: the nodes serve what they served last, then what the control plane knows. */
 async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer) {
   const { fabric, limits, clock } = shared
   const [first] = pops as [Pop]
-  await finishKvRemovals({ fabric, kv: first.stores.kv, limits, clock })
-  const control = await createControl({
+  await eachPop(pops, (pop) => pop.follower.start())
+  await finishKvRemovals({ fabric, kv: first.stores.kv, limits, clock }).catch((error) =>
+    first.log.logger.error({ err: error }, 'namespaces that were removed have keys still'),
+  )
+  const nodes = pops.map(({ place, follower, metrics }) => ({ pop: place.pop, follower, counts: metrics.totals }))
+  const rollout = createRollout({ fabric, nodes, limits, clock, pause })
+  const follow = (snapshot: Snapshot) => eachPop(pops, (pop) => pop.follower.follow(snapshot))
+  const control: Control = await createControl({
     ...shared,
     engine: {
-      prove: (program, deployment) => first.engine.prove(program, deployment),
+      async prove(program, deployment) {
+        // A program that is started for its proof runs, too.
+        const within = control.withinOf(program.name)
+        const prover = pops.find(({ place }) => allows(within, place.country))
+        if (prover !== undefined) return prover.engine.prove(program, deployment)
+        const message = `No node of this platform is where ${program.name} may run: ${describeWithin(within)}.`
+        return { ok: false, message }
+      },
       forget: (objects) => eachPop(pops, (pop) => pop.engine.forget(objects)),
     },
     hasStore: async (store) => (await findKvNamespace(fabric, store)) !== undefined,
-    adopt: (snapshot) => eachPop(pops, (pop) => pop.adopt(snapshot)),
+    adopt: rollout.adopt,
+    follow,
+    places: () => pops.map(({ place }) => place),
     by: pops.map(({ place }) => place.node).join(','),
     log: (message, error) => first.log.logger.error({ err: error }, message),
   })
   closer.add(() => control.close())
   for (const problem of control.problems) first.log.logger.error({ problem }, 'a record was left out')
-  return control
+  for (const { follower } of pops) {
+    const { revision, failure } = follower.status()
+    if (failure !== undefined && revision === 0) throw new Error(failure.reason)
+  }
+  control.onSnapshot((snapshot) => void follow(snapshot))
+  return { control, rollout }
 }
 
 /** What the API offers beside the control plane. */
@@ -233,10 +310,8 @@ async function openDesk({ data }: PlatformOptions, shared: Shared, [first]: read
 }
 
 type Running = Shared &
-  Awaited<ReturnType<typeof openDesk>> & {
-    readonly pops: readonly Pop[]
-    readonly control: Awaited<ReturnType<typeof openControl>>
-  }
+  Awaited<ReturnType<typeof openDesk>> &
+  Awaited<ReturnType<typeof openControl>> & { readonly pops: readonly Pop[] }
 
 /** Returns the API's URL. */
 async function openApi(options: PlatformOptions, running: Running, closer: Closer): Promise<string> {
@@ -256,8 +331,10 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
     token: options.token,
     pop: first.place.pop,
     addresses: () => ({ ...urlsOf(first), api: url }),
-    pops: () => pops.map((pop) => ({ ...pop.place, ...urlsOf(pop), revision: pop.served.revision })),
+    nodes: openReports(running, closer),
+    ownNodes: () => pops.map(({ place, follower }) => ({ node: place.node, status: follower.status() })),
     dataPlane: { http: first.addresses!.http, https: first.addresses!.https },
+    audit: () => audit(options, running),
     log: (message, error) => first.log.logger.error({ err: error }, message),
   })
   closer.add(() => api.close())
@@ -267,9 +344,49 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
   return url
 }
 
-function startSweeping({ control, pops, uploads, limits }: Running, closer: Closer): void {
+/** Every node looks at its own folder; what several of this process share is looked at once. */
+async function audit({ data }: PlatformOptions, running: Running) {
+  const { pops, control } = running
+  const here = await Promise.all(pops.map((pop) => pop.audit()))
+  const folders = pops.length === 1 ? [] : [await auditShared(data, running)]
+  return judgeHoldings(control.snapshot, [...here, ...folders], [])
+}
+
+async function auditShared(data: string, { pops, limits }: Running) {
+  const countries = [...new Set(pops.map(({ place }) => place.country))]
+  return {
+    node: 'shared',
+    pop: 'shared',
+    countries,
+    ...(await lookApart(data, { except: [join(data, 'pops')], limits })),
+  }
+}
+
+/** What is known of all nodes of the platform. */
+function openReports({ fabric, pops, limits, clock, version }: Running, closer: Closer): NodeReports {
+  const startedAt = clock()
+  const own = () =>
+    pops.map((pop) => ({
+      ...pop.place,
+      ...urlsOf(pop),
+      version,
+      startedAt,
+      ...pop.follower.status(),
+      ...pop.metrics.totals(),
+    }))
+  const reports = createNodeReports({ fabric, own, limits, clock })
+  closer.add(() => reports.close())
+  return reports
+}
+
+function startSweeping({ control, pops, uploads, fabrics, limits, clock }: Running, closer: Closer): void {
   const [first] = pops as [Pop]
   const sweeping = setInterval(() => {
+    for (const fabric of fabrics)
+      if ('sweepCopy' in fabric)
+        (fabric as CopiedFabric)
+          .sweepCopy(clock() - limits.blobGraceMs)
+          .catch((error) => first.log.logger.error({ err: error }, 'sweeping the copy failed'))
     control
       .sweep(async function* () {
         yield* first.stores.kv.blobsInUse()
@@ -294,7 +411,7 @@ async function readVersion(): Promise<string> {
 /** The platform's own id, which wrangler calls the account: made once, 32 hex digits. */
 async function platformId(fabric: Fabric): Promise<string> {
   const bucket = fabric.bucket('platform')
-  await bucket.put('id', randomBytes(16), { expect: 0 })
+  if ((await bucket.get('id')) === undefined) await bucket.put('id', randomBytes(16), { expect: 0 })
   return Buffer.from((await bucket.get('id'))!.value).toString('hex')
 }
 

@@ -7,16 +7,19 @@ import { lstat, mkdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createAssets } from '#/assets/assets.ts'
+import { createNodeAudit, type NodeAudit } from '#/audit/node-audit.ts'
 import { openPurgeJournal } from '#/cache/purge-journal.ts'
 import type { PlatformPurges } from '#/cache/tiers/platform-purges.ts'
 import { openTieredCache } from '#/cache/tiers/tiered-cache.ts'
 import { createCacheStore } from '#/cache/two-tiers.ts'
 import { createEgressRules, type EgressRuleBook } from '#/control/egress-rules.ts'
+import { createFollower, type Follower } from '#/control/follower.ts'
 import { programFirst } from '#/core/asset-routing.ts'
 import { backendSites } from '#/core/backend-sites.ts'
 import { createCloser } from '#/core/closer.ts'
 import { EdgeError } from '#/core/errors.ts'
 import { joinEngines } from '#/core/join-engines.ts'
+import { keepEgressInside, keepEngineInside, onlyHere } from '#/core/keep-inside.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import type { OriginState } from '#/core/origin.ts'
@@ -77,10 +80,14 @@ export interface PopOptions extends NodeOptions {
   readonly listen: { readonly http: Address; readonly https?: Address }
   /** The platform as this node reaches it: shared, or its own copy of what is shared. */
   readonly fabric: Fabric
+  /** The fabric is a copy: blobs that programs need are brought to it before they are asked for. */
+  readonly copies: boolean
   /** Absent where this is the only node. */
   readonly mesh?: Mesh
   /** Where the stores lie when they are merged between nodes; absent: in the fabric. */
   readonly replicas?: Replicas
+  /** Of Rimward. */
+  readonly version: string
   readonly seal: Seal
   readonly accountId: string
   readonly traces: Traces
@@ -108,8 +115,10 @@ export interface Pop {
   readonly lacks: readonly string[]
   readonly served: Snapshot
   origins(site: string): readonly OriginState[]
-  /** Makes ready for a Snapshot and switches to it; rejects when that cannot be, and serves the one before. */
-  adopt(snapshot: Snapshot): Promise<void>
+  /** What lies on this node's disk, and whose it is. */
+  readonly audit: NodeAudit['audit']
+  /** What it serves is changed through here. */
+  readonly follower: Follower
   /** Opens the listeners; once, and after the first Snapshot. */
   listen(certificates: Certificates): Promise<Edge['addresses']>
   /** Undefined before `listen`. */
@@ -164,6 +173,30 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   const { engine, lacks } = await openEngines(parts, stores, ways, assets)
   live.engine = engine
 
+  const residency = createNodeAudit({
+    ...options,
+    store: ways.store,
+    purge: ways.egress.purge,
+    flushLog: () => diary.flush(),
+  })
+  closer.add(() => residency.close())
+  async function serve(snapshot: Snapshot): Promise<void> {
+    await engine.adopt(snapshot)
+    live.snapshot = snapshot
+    const { sites, programs } = onlyHere(snapshot, place.country)
+    ways.health.adopt([...sites, ...backendSites(programs)])
+    await residency.follow(snapshot)
+  }
+  const follower = createFollower({
+    ...options,
+    folder: join(folder, 'served'),
+    serve,
+    release: options.version,
+    ...(options.copies && { bring: (blob) => fabric.blobs.get(blob) }),
+    log: say,
+  })
+  closer.add(() => follower.close())
+
   return {
     place,
     log: diary,
@@ -181,11 +214,8 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
       return live.edge?.addresses
     },
     origins: (site) => ways.health.states(site),
-    async adopt(snapshot) {
-      await engine.adopt(snapshot)
-      live.snapshot = snapshot
-      ways.health.adopt([...snapshot.sites, ...backendSites(snapshot.programs)])
-    },
+    audit: residency.audit,
+    follower,
     async listen(certificates) {
       const edge = await openEdge(parts, { ...ways, engine, assets, certificates })
       live.edge = edge
@@ -251,7 +281,8 @@ async function openEgress(
   })
   await mkdir(join(folder, 'purges'), { recursive: true })
   const journal = await openPurgeJournal(join(folder, 'purges'))
-  const next = withAnswerRules(withOwnPrograms(pools, ownPrograms))
+  const inside = keepEgressInside(pools, () => live.snapshot, options.place.country)
+  const next = withAnswerRules(withOwnPrograms(inside, ownPrograms))
   const { cache: egress, purges } = await openTieredCache({
     ...{
       place: options.place,
@@ -269,7 +300,7 @@ async function openEgress(
   })
   closer.add(() => egress.close())
   closer.add(() => health.close())
-  return { egress, purges, health, dialer: createDialer(waysOut) }
+  return { egress, purges, health, store, dialer: createDialer(waysOut) }
 }
 
 /** What runs programs: Workers and Compute, as one. */
@@ -317,7 +348,7 @@ async function openEngines(parts: Parts, stores: Stores, ways: Ways, assets: Ret
   closer.add(() => compute.close())
   const slow = compute.slowReset
   return {
-    engine: joinEngines(workers, compute),
+    engine: keepEngineInside(joinEngines(workers, compute), place.country),
     lacks: slow === undefined ? [] : [`Compute programs run slower here: ${slow}.`],
   }
 }
@@ -383,6 +414,7 @@ async function openEdge(parts: Parts, { egress, purges, engine, assets, certific
     pop: popOf(place),
     debug,
     locate,
+    ...(parts.mesh && { mesh: parts.mesh }),
   })
 }
 

@@ -55,6 +55,7 @@ async function openNode(context: { after(run: () => void): void }) {
     egressRules: new Hono(),
     certificates: new Hono(),
     purge: new Hono(),
+    residency: new Hono(),
     metrics: { contentType: 'text/plain', metrics: async () => '' },
     token: 'secret',
     info: {
@@ -64,6 +65,7 @@ async function openNode(context: { after(run: () => void): void }) {
       startedAt: 0,
       addresses: () => ({ http: 'http://127.0.0.1:8080', api: 'http://127.0.0.1:8081' }),
       pops: () => [],
+      rollout: { setting: async () => undefined, set: async () => {} },
       checks: () => [{ name: 'engine', ready: false, reason: 'no cell answers' }],
     },
     clock: Date.now,

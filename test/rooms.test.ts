@@ -16,6 +16,7 @@ const rooms = [
   'apis/fastly',
   'apis/rimward',
   'assets',
+  'audit',
   'cache',
   'control',
   'core',
@@ -38,6 +39,7 @@ const law: Record<string, readonly string[]> = {
   core: ['http'],
   assets: ['core', 'http'],
   cache: ['core', 'http'],
+  audit: ['core', 'http'],
   fabric: ['core', 'http'],
   mesh: ['core', 'http'],
   replication: ['core', 'http'],
@@ -53,8 +55,9 @@ const law: Record<string, readonly string[]> = {
   'apis/fastly': ['control', 'core', 'http'],
   'apis/rimward': ['control', 'core', 'http'],
   apis: ['apis/cloudflare', 'apis/fastly', 'apis/rimward', 'control', 'core', 'http'],
-  cli: ['control', 'core', 'http', 'platform.ts'],
+  cli: ['control', 'core', 'http', 'nats-set-up.ts', 'platform.ts'],
   'pop.ts': rooms,
+  'nats-set-up.ts': ['core', 'fabric'],
   'platform.ts': [...rooms, 'pop.ts'],
 }
 

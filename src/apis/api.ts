@@ -13,14 +13,21 @@ import { createRimwardApi } from '#/apis/rimward/app.ts'
 import { certificateRoutes } from '#/apis/rimward/certificates.ts'
 import { viewControl } from '#/apis/rimward/control-view.ts'
 import { egressRoutes } from '#/apis/rimward/egress.ts'
+import { nodeChecks, viewNodes } from '#/apis/rimward/node-views.ts'
 import { withOutput } from '#/apis/rimward/output-traces.ts'
 import { ownPurgeRoutes } from '#/apis/rimward/purge.ts'
-import type { Addresses, PopView } from '#/apis/rimward/schemas.ts'
+import { residencyRoutes } from '#/apis/rimward/residency.ts'
+import type { Addresses } from '#/apis/rimward/schemas.ts'
 import type { AssetUploads } from '#/control/assets-uploads.ts'
+import type { Rollout } from '#/control/canary.ts'
 import type { CertificateBook } from '#/control/certificates/certificates.ts'
 import type { Control } from '#/control/control.ts'
 import type { EgressRuleBook } from '#/control/egress-rules.ts'
+import type { FollowerStatus } from '#/control/follower.ts'
+import { listKvNamespaces } from '#/control/kv-namespaces.ts'
+import type { NodeReports } from '#/control/node-reports.ts'
 import type { LiveTraces } from '#/control/traces.ts'
+import type { AuditReport } from '#/core/holdings.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { OriginState } from '#/core/origin.ts'
 import type { Fabric, KvStores } from '#/core/ports.ts'
@@ -38,6 +45,8 @@ export interface ApiOptions {
   readonly cache: { readonly purge: TakePurge }
   readonly receipt: (id: string) => Promise<PurgeReceipt | undefined>
   readonly certificates: CertificateBook
+  /** Looks at what every reachable node holds. */
+  readonly audit: () => Promise<AuditReport>
   readonly metrics: { readonly registry: { readonly contentType: string; metrics(): Promise<string> } }
   /** What is known here of a site's origins. */
   readonly origins: (site: string) => readonly OriginState[]
@@ -46,7 +55,11 @@ export interface ApiOptions {
   readonly version: string
   readonly pop: string
   readonly addresses: () => Addresses
-  readonly pops: () => readonly PopView[]
+  /** What is known of all nodes. */
+  readonly nodes: Pick<NodeReports, 'all'>
+  /** Those of this process. */
+  readonly ownNodes: () => readonly { readonly node: string; readonly status: FollowerStatus }[]
+  readonly rollout: Pick<Rollout, 'setting' | 'set'>
   readonly dataPlane: {
     readonly http: { readonly port: number }
     readonly https: { readonly port: number } | undefined
@@ -92,6 +105,7 @@ export function createApi(options: ApiOptions): Api {
     egressRules: egressRoutes({ rules: options.rules }),
     certificates: certificateRoutes({ certificates: options.certificates, limits }),
     purge: ownPurgeRoutes({ control, cache, receipt: options.receipt, limits }),
+    residency: residencyRoutes({ control, stores: () => knownStores(options), audit: options.audit }),
     metrics: options.metrics.registry,
     token,
     info: {
@@ -100,8 +114,9 @@ export function createApi(options: ApiOptions): Api {
       accountId,
       startedAt: clock(),
       addresses: options.addresses,
-      pops: options.pops,
-      checks: () => [{ name: 'configuration', ready: true, detail: `revision ${control.snapshot.revision}` }],
+      pops: () => viewNodes(options.nodes.all(), control.snapshot.revision, clock(), limits),
+      rollout: options.rollout,
+      checks: () => nodeChecks(options.ownNodes()),
     },
     clock,
     limits,
@@ -134,4 +149,13 @@ export function createApi(options: ApiOptions): Api {
       await closed
     },
   }
+}
+
+async function knownStores({ fabric, compute }: ApiOptions) {
+  const spaces = await listKvNamespaces(fabric)
+  const items = (['config', 'secret', 'access-list'] as const).flatMap((kind) => compute.items.all(kind))
+  return [
+    ...spaces.map(({ id, title }) => ({ kind: 'kv' as const, id, name: title })),
+    ...items.map(({ kind, id, name }) => ({ kind, id, name })),
+  ]
 }

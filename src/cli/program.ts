@@ -5,7 +5,10 @@ import { addCert } from './commands/cert.ts'
 import { addDeploy } from './commands/deploy.ts'
 import { addEnv } from './commands/env.ts'
 import { addLogs } from './commands/logs.ts'
+import { addNatsConfig } from './commands/nats-config.ts'
+import { addPops } from './commands/pops.ts'
 import { addPurge } from './commands/purge.ts'
+import { addResidency } from './commands/residency.ts'
 import { addShow } from './commands/show.ts'
 import { addSite } from './commands/site.ts'
 import { addUp, type UpDependencies } from './commands/up.ts'
@@ -29,10 +32,13 @@ export function createProgram(options: ProgramOptions): Command {
   addDeploy(program, terminal)
   addLogs(program, terminal)
   addShow(program, terminal)
+  addPops(program, terminal)
   addSite(program, terminal)
   addPurge(program, terminal)
   addAllow(program, terminal)
   addCert(program, terminal)
+  addResidency(program, terminal)
+  addNatsConfig(program, terminal, options.now)
   for (const command of descendants(program)) command.copyInheritedSettings(program)
   return program
 }

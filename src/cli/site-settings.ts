@@ -8,6 +8,8 @@ export interface SiteFlags {
   readonly host?: readonly string[]
   readonly choice?: string
   readonly healthCheck?: string
+  /** Empty takes it away. */
+  readonly shield?: string
   readonly defaultTtl?: string
   readonly storeSetCookie?: boolean
   /** `STATUS=FILE` each; nothing behind the sign takes the page away. */
@@ -73,7 +75,7 @@ export function needsBefore({ defaultTtl, storeSetCookie, httpsRedirect, hsts, c
 }
 
 export function settingsOf(flags: SiteFlags, before: SiteBefore): object {
-  const { origin, host, choice, healthCheck } = flags
+  const { origin, host, choice, healthCheck, shield } = flags
   const policy = cacheOf(flags, before.cache)
   const answers = answersOf(flags, before.answers)
   return {
@@ -81,6 +83,7 @@ export function settingsOf(flags: SiteFlags, before: SiteBefore): object {
     ...(host !== undefined && { hosts: host.map((one) => one.toLowerCase()) }),
     ...(choice !== undefined && { choice }),
     ...(healthCheck !== undefined && { healthCheck: { path: healthCheck } }),
+    ...(shield !== undefined && { shield: shield === '' ? null : shield }),
     ...(policy !== undefined && { cache: policy }),
     ...(answers !== undefined && { answers }),
   }

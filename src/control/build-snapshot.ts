@@ -39,5 +39,6 @@ export function buildOriginSite(record: SiteRecord, suffix: string): Site {
     ...(record.cache !== undefined && { cache: record.cache }),
     ...(record.errorPages !== undefined && { errorPages: record.errorPages }),
     ...(record.answers !== undefined && { answers: record.answers }),
+    ...(record.shield !== undefined && { shield: record.shield }),
   }
 }

@@ -11,6 +11,7 @@ import type { BlobHash } from '#/core/snapshot.ts'
 import type { EpochMs } from '#/core/units.ts'
 import { parseDomainRules } from './domain-rules.ts'
 import type { Change, ChangeNumber } from './fold.ts'
+import { parsePlacement, placedKinds } from './placements.ts'
 import { parseRecord, type VersionRecord } from './records.ts'
 import { parseService } from './services/service-records.ts'
 
@@ -178,7 +179,7 @@ export function openChangeLog({ fabric, limits }: Parts): ChangeLog {
 }
 
 /** As JSON holds it: `null` in place of a record that is removed. */
-export function writeChange({ programs, sites, services, domains }: Change): object {
+export function writeChange({ programs, sites, services, domains, placements }: Change): object {
   return {
     programs: programs?.map(({ name, record, serving }) => ({
       name,
@@ -191,6 +192,7 @@ export function writeChange({ programs, sites, services, domains }: Change): obj
       tables: tables?.map(({ id, record }) => ({ id, record: record ?? null })),
     })),
     domains: domains?.map(({ domain, record }) => ({ domain, record: record ?? null })),
+    placements: placements?.map(({ kind, id, record }) => ({ kind, id, record: record ?? null })),
   }
 }
 
@@ -209,11 +211,12 @@ const changes = z.object({
     ),
   ),
   domains: z.exactOptional(z.array(z.object({ domain: z.string(), record: z.unknown() }))),
+  placements: z.exactOptional(z.array(z.object({ kind: z.enum(placedKinds), id: z.string(), record: z.unknown() }))),
 })
 
 /** Throws an Error that says what does not fit. */
 export function readChange(value: unknown): Change {
-  const { programs, sites, services, domains } = changes.parse(value)
+  const { programs, sites, services, domains, placements } = changes.parse(value)
   return {
     ...(programs && {
       programs: programs.map(({ name, record, serving }) => ({
@@ -250,6 +253,13 @@ export function readChange(value: unknown): Change {
       domains: domains.map(({ domain, record }) => ({
         domain,
         record: record === null ? undefined : parseDomainRules(record),
+      })),
+    }),
+    ...(placements && {
+      placements: placements.map(({ kind, id, record }) => ({
+        kind,
+        id,
+        record: record === null ? undefined : parsePlacement(record),
       })),
     }),
   }

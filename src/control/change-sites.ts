@@ -2,9 +2,11 @@
 import type { AnswerPolicy } from '#/core/answer-policy.ts'
 import type { CachePolicy } from '#/core/cache-policy.ts'
 import type { ErrorPages, HealthCheck, OriginChoice, OriginPool } from '#/core/origin.ts'
+import type { PopId } from '#/core/pops.ts'
 import { checkFree, toHostname } from './addresses.ts'
 import { answerPolicySchema } from './answer-policy.ts'
 import { cachePolicySchema } from './cache-policy.ts'
+import { checkShield } from './check-shield.ts'
 import { changeErrorPages, type ErrorPagesChange } from './error-pages.ts'
 import type { Change, State } from './fold.ts'
 import type { Office } from './office.ts'
@@ -31,6 +33,8 @@ export interface SiteWish {
   readonly errorPages?: ErrorPages
   /** In the form of `answerPolicySchema`. */
   readonly answers?: AnswerPolicy
+  /** The PoP through which all others fetch from its origins. */
+  readonly shield?: PopId
 }
 
 /** What is absent stays; null takes away. */
@@ -43,6 +47,7 @@ export interface SiteChange {
   readonly cache?: CachePolicy | null
   readonly errorPages?: ErrorPagesChange | null
   readonly answers?: AnswerPolicy | null
+  readonly shield?: PopId | null
 }
 
 /** Adds a site or replaces the one of that name. Throws a `Refusal` (`bad_name`, `bad_address`, `address_taken`). */
@@ -58,7 +63,7 @@ export async function putSite(office: Office, wish: SiteWish): Promise<SiteRecor
     const origins = toOrigins(wishes, office.seal, before?.pool?.origins ?? [])
     const pool = toPool({ ...wish, origins })
     const createdAt = before?.createdAt ?? office.clock()
-    const { errorPages } = wish
+    const { errorPages, shield } = wish
     return write(office, {
       name: wish.name,
       createdAt,
@@ -68,6 +73,7 @@ export async function putSite(office: Office, wish: SiteWish): Promise<SiteRecor
       ...(cache !== undefined && { cache }),
       ...(errorPages !== undefined && { errorPages }),
       ...(answers !== undefined && { answers }),
+      ...(shield !== undefined && { shield }),
     })
   })
 }
@@ -90,6 +96,7 @@ export async function changeSite(office: Office, name: string, change: SiteChang
     const cache = changed(change.cache, before.cache)
     const errorPages = changeErrorPages(before.errorPages, change.errorPages)
     const answers = changed(change.answers, before.answers)
+    const shield = changed(change.shield, before.shield)
     return write(office, {
       name,
       createdAt: before.createdAt,
@@ -99,6 +106,7 @@ export async function changeSite(office: Office, name: string, change: SiteChang
       ...(cache !== undefined && { cache: cachePolicySchema.parse(cache) }),
       ...(errorPages !== undefined && { errorPages }),
       ...(answers !== undefined && { answers: answerPolicySchema.parse(answers) }),
+      ...(shield !== undefined && { shield }),
     })
   })
 }
@@ -113,6 +121,7 @@ export function poolOfRecord({ origin, pool }: Pick<SiteRecord, 'origin' | 'pool
 }
 
 async function write(office: Office, record: SiteRecord): Promise<SiteRecord> {
+  checkShield(record.shield, undefined, office.places())
   await office.ledger.commit((state) => toCommit(office, state, record))
   return record
 }

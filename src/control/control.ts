@@ -3,6 +3,7 @@
  * and the records are on disk; a refused one leaves everything as it was.
  */
 import type { Limits } from '#/core/limits.ts'
+import type { Place, Within } from '#/core/pops.ts'
 import type { Engine, Fabric, Seal } from '#/core/ports.ts'
 import type { BlobHash, ProgramName, Snapshot } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
@@ -14,6 +15,7 @@ import { type DomainRulesRecord, type DomainRulesWish, setDomainRules } from './
 import { createForgetting } from './forget-objects.ts'
 import { openLedger } from './ledger.ts'
 import { heldProgram, heldVersion, type Office } from './office.ts'
+import { type Placed, type PlacementRecord, programWithin, setPlacement } from './placements.ts'
 import type { ProgramRecord, RolloutRecord, SiteRecord, VersionRecord } from './records.ts'
 import { createServices, type Services } from './services/services.ts'
 import { type RolloutWish, setRollout } from './set-rollout.ts'
@@ -35,6 +37,8 @@ export interface ControlDeps {
   readonly log?: (message: string, error: unknown) => void
   /** Does a key-value namespace of this id exist? Absent: bindings to namespaces are not checked. */
   readonly hasStore?: (store: string) => Promise<boolean>
+  /** All nodes of the platform; absent: no site can name a shield. */
+  readonly places?: () => readonly Place[]
   /** Domain below which programs have names of their own. */
   readonly hostnameSuffix?: string
 }
@@ -50,6 +54,7 @@ export interface Stage {
 /** Every method that changes something throws a `Refusal` and then has changed nothing. */
 export interface Control {
   readonly snapshot: Snapshot
+  places(): readonly Place[]
   onSnapshot(listener: (snapshot: Snapshot) => void): () => void
   /** Records that did not parse at start and were left out. */
   readonly problems: readonly string[]
@@ -80,6 +85,12 @@ export interface Control {
   /** The same for the site of a program. */
   programSiteChange(name: ProgramName, change: ProgramSiteChange): Promise<void>
   readonly services: Services
+  /** Where things may be; what is not among them may be anywhere. */
+  placements(): readonly PlacementRecord[]
+  /** Countries where a program of this name may run, also before it is there. */
+  withinOf(program: ProgramName): Within | undefined
+  /** Undefined: anywhere. What does not exist yet will be there once it does. */
+  setPlacement(placed: Placed, within: Within | undefined): Promise<void>
   domainRules(): readonly DomainRulesRecord[]
   /** Undefined removes them. */
   setDomainRules(domain: string, wish: DomainRulesWish | undefined): Promise<void>
@@ -99,8 +110,19 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     deps.follow ?? ((snapshot) => adopt(snapshot).catch((error) => log('a Snapshot was not adopted', error)))
   const ledger = await openLedger({ fabric, hostnameSuffix, limits, clock, by: deps.by ?? 'local', adopt, follow, log })
   const pins = createPins()
-  const hasStore = deps.hasStore ?? (async () => true)
-  const office: Office = { ledger, fabric, seal: deps.seal, engine, limits, clock, pins, hostnameSuffix, hasStore }
+  const { hasStore = async () => true, places = () => [] } = deps
+  const office: Office = {
+    ledger,
+    fabric,
+    seal: deps.seal,
+    engine,
+    limits,
+    clock,
+    pins,
+    hostnameSuffix,
+    hasStore,
+    places,
+  }
   const forgetting = createForgetting(fabric, engine)
   await forgetting.run(ledger.state)
 
@@ -112,6 +134,7 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
   }
 
   const control: Control = {
+    places,
     get snapshot() {
       return ledger.snapshot
     },
@@ -137,6 +160,9 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     siteRemove: (name) => removeSite(office, name),
     programSiteChange: (name, change) => changeProgramSite(office, name, change),
     services,
+    placements: () => [...ledger.state.placements.values()].map((held) => held.record),
+    withinOf: (program) => programWithin(ledger.state, program),
+    setPlacement: (placed, within) => setPlacement(office, placed, within),
     domainRules: () => [...ledger.state.domains.values()].map((held) => held.record),
     setDomainRules: (domain, wish) => setDomainRules(office, domain, wish),
     blobsInUse: inUse,

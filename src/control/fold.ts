@@ -3,6 +3,7 @@ import type { DomainCacheRules } from '#/core/cache-settings.ts'
 import type { Program, ProgramName, Site, Snapshot } from '#/core/snapshot.ts'
 import { buildOriginSite, buildProgram, buildProgramSite } from './build-snapshot.ts'
 import { applyToDomains, type DomainChange, type HeldDomains, servedRules, withDomainRules } from './domain-rules.ts'
+import { applyToPlacements, createPlaced, type HeldPlacements, type PlacementChange } from './placements.ts'
 import type { ProgramRecord, SiteRecord, VersionRecord } from './records.ts'
 import { applyToServices, type HeldServices, type ServiceChange } from './services/held-services.ts'
 
@@ -30,6 +31,7 @@ export interface State {
   /** By id. */
   readonly services: HeldServices
   readonly domains: HeldDomains
+  readonly placements: HeldPlacements
 }
 
 /** What a decision writes; `undefined` in place of a record removes it. `serving` must hold the rollout's versions. */
@@ -42,6 +44,7 @@ export interface Change {
   readonly sites?: readonly { readonly name: string; readonly record: SiteRecord | undefined }[]
   readonly services?: readonly ServiceChange[]
   readonly domains?: readonly DomainChange[]
+  readonly placements?: readonly PlacementChange[]
 }
 
 /** `hostnameSuffix` is the domain below which programs have names, e.g. `localhost`. */
@@ -55,6 +58,7 @@ export interface Fold {
 
 export function createFold(hostnameSuffix: string): Fold {
   const withRules = createRuled()
+  const withPlacements = createPlaced()
 
   const hold: Fold['hold'] = (record, revision, serving) => ({
     record,
@@ -86,7 +90,9 @@ export function createFold(hostnameSuffix: string): Fold {
         if (record === undefined) (sites as Map<string, HeldSite>).delete(name)
         else (sites as Map<string, HeldSite>).set(name, holdSite(record, revision))
       const services = applyToServices(state.services, change.services ?? [], hostnameSuffix, revision)
-      return { programs, sites, services, domains: applyToDomains(state.domains, change.domains ?? [], revision) }
+      const domains = applyToDomains(state.domains, change.domains ?? [], revision)
+      const placements = applyToPlacements(state.placements, change.placements ?? [], revision)
+      return { programs, sites, services, domains, placements }
     },
     build(revision, state) {
       const programs = new Map<ProgramName, Program>()
@@ -101,7 +107,8 @@ export function createFold(hostnameSuffix: string): Fold {
         if (site !== undefined) sites.push(site)
         if (program !== undefined) programs.set(program.name, program)
       }
-      return { revision, programs, sites, ...(cacheRules !== undefined && { cacheRules }) }
+      const unplaced = { revision, programs, sites, ...(cacheRules !== undefined && { cacheRules }) }
+      return withPlacements(unplaced, state.placements, state.services)
     },
   }
 }

@@ -12,6 +12,7 @@ import type { Clock } from '#/core/units.ts'
 import { type LogEntry, openChangeLog } from './change-log.ts'
 import { checkSnapshot } from './check-snapshot.ts'
 import { type Change, type ChangeNumber, createFold, type State } from './fold.ts'
+import { checkPlaced, keyOf } from './placements.ts'
 import { createQueues } from './queues.ts'
 import { openRecordBooks } from './record-books.ts'
 import type { ProgramRecord, VersionRecord } from './records.ts'
@@ -226,11 +227,12 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
     const change = complete(given)
     const revision = head.revision + 1
     const next = fold.apply(state, change, revision)
-    const { programs, sites, domains } = change
-    const quiet = !programs && !sites && !domains && sameSites(state.services, next.services)
+    const { programs, sites, domains, placements } = change
+    const quiet = !programs && !sites && !domains && !placements && sameSites(state.services, next.services)
     const proposed = quiet ? snapshot : fold.build(revision, next)
     if (!quiet) {
       checkSnapshot(proposed, snapshot, limits)
+      checkPlaced(proposed)
       trial.isServed = true
       await deps.adopt(proposed)
     }
@@ -299,7 +301,7 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
   })
   await load()
   isLoaded = true
-  await deps.adopt(snapshot!)
+  await deps.follow(snapshot!)
   record(() => books.dropUnnamed(state, unread))
   wake()
 
@@ -338,7 +340,7 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
 }
 
 /** What a change touches, by kind and key. */
-function keysOf({ programs = [], sites = [], services = [], domains = [] }: Change): string[] {
+function keysOf({ programs = [], sites = [], services = [], domains = [], placements = [] }: Change): string[] {
   return [
     ...programs.map(({ name }) => `program ${name}`),
     ...sites.map(({ name }) => `site ${name}`),
@@ -347,11 +349,12 @@ function keysOf({ programs = [], sites = [], services = [], domains = [] }: Chan
       ...tables.map((table) => `table ${id}/${table.id}`),
     ]),
     ...domains.map(({ domain }) => `rules of domain ${domain}`),
+    ...placements.map((one) => `placement ${keyOf(one)}`),
   ]
 }
 
 /** Was anything that the change touched another before? */
-function differs({ programs, sites, services, domains }: Change, before: State, after: State): boolean {
+function differs({ programs, sites, services, domains, placements }: Change, before: State, after: State): boolean {
   const other = <Key>(keys: readonly Key[], one: Held<Key>, two: Held<Key>) =>
     keys.some((key) => one.get(key)?.revision !== two.get(key)?.revision)
   return (
@@ -374,7 +377,8 @@ function differs({ programs, sites, services, domains }: Change, before: State, 
       (domains ?? []).map(({ domain }) => domain),
       before.domains,
       after.domains,
-    )
+    ) ||
+    other((placements ?? []).map(keyOf), before.placements, after.placements)
   )
 }
 

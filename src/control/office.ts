@@ -1,6 +1,7 @@
 /** What every operation of the control plane works with, and the steps that several of them share. */
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { Limits } from '#/core/limits.ts'
+import type { Place } from '#/core/pops.ts'
 import type { Engine, Fabric, Seal } from '#/core/ports.ts'
 import type { Binding, ObjectNamespace, ProgramName } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
@@ -24,6 +25,8 @@ export interface Office {
   /** Domain below which programs have names of their own, e.g. `localhost`. */
   readonly hostnameSuffix: string
   readonly hasStore: (store: string) => Promise<boolean>
+  /** All nodes of the platform, reachable or not. */
+  readonly places: () => readonly Place[]
 }
 
 /** Throws a `Refusal` (`no_program`). */

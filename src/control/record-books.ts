@@ -9,6 +9,7 @@ import type { ProgramName } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
 import { parseDomainRules } from './domain-rules.ts'
 import type { Change, ChangeNumber, Fold, Held, HeldSite, State } from './fold.ts'
+import { type HeldPlacement, keyOf, parsePlacement } from './placements.ts'
 import { type ProgramRecord, parseRecord, type VersionRecord } from './records.ts'
 import { type HeldService, type HeldTable, holdService, serviceBuckets } from './services/held-services.ts'
 import { parseService } from './services/service-records.ts'
@@ -47,6 +48,7 @@ export function openRecordBooks({ fabric, fold, hostnameSuffix, limits, clock }:
     versions: fabric.bucket('program-versions'),
     sites: fabric.bucket('sites'),
     domains: fabric.bucket('domain-rules'),
+    placements: fabric.bucket('placements'),
     counters: fabric.bucket('control-counters'),
   }
 
@@ -104,7 +106,13 @@ export function openRecordBooks({ fabric, fold, hostnameSuffix, limits, clock }:
       await each('rules of domain', buckets.domains, (key, { value, revision }) => {
         domains.set(key, { record: parseDomainRules(value), revision })
       })
-      const state = { programs, sites, services, domains }
+      // Without one of these something would be where it must not be: what does not parse ends the start.
+      const placements = new Map<string, HeldPlacement>()
+      for await (const entry of everything(buckets.placements)) {
+        const { value, revision } = read(entry)
+        placements.set(entry.key, { record: parsePlacement(value), revision })
+      }
+      const state = { programs, sites, services, domains, placements }
       for (const [name, held] of withoutDoubles(programs))
         programs.set(name, fold.hold(held.record, held.revision, held.serving))
       return { state, unread }
@@ -116,6 +124,8 @@ export function openRecordBooks({ fabric, fold, hostnameSuffix, limits, clock }:
       for (const { name } of change.sites ?? []) await settle(buckets.sites, name, state.sites.get(name), revision)
       for (const { domain } of change.domains ?? [])
         await settle(buckets.domains, domain, state.domains.get(domain), revision)
+      for (const key of (change.placements ?? []).map(keyOf))
+        await settle(buckets.placements, key, state.placements.get(key), revision)
       for (const { id, tables = [] } of change.services ?? []) {
         const held = state.services.get(id)
         const touched =

@@ -127,6 +127,7 @@ const site = z.object({
   cache: z.exactOptional(cachePolicySchema),
   errorPages: z.exactOptional(errorPagesForm),
   answers: z.exactOptional(answerPolicySchema),
+  shield: z.exactOptional(z.string()),
 })
 
 export type VersionRecord = z.infer<typeof version>

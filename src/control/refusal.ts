@@ -37,7 +37,9 @@ export const refusalCodes = [
   'no_part',
   'bad_rule',
   'referenced',
+  'misplaced',
   'conflict',
+  'canary_failed',
 ] as const
 
 export type RefusalCode = (typeof refusalCodes)[number]

@@ -122,7 +122,7 @@ const origin = z.strictObject({
   ...connection,
   clientKey: z.exactOptional(z.string().max(limits.certificateBytes)),
   healthCheck: z.exactOptional(healthCheck),
-  shield: z.exactOptional(z.never('is not supported yet: there is no second tier of caches')),
+  shield: z.exactOptional(z.never('is set for the whole site, not for one of its origins')),
 })
 
 /** An origin as people give it; a URL alone is one with nothing else said. */
@@ -169,4 +169,5 @@ export const poolRecord = z.object({
   choice: z.enum(originChoices),
   quorum: z.exactOptional(percent),
   healthCheck: z.exactOptional(healthCheck),
+  shield: z.exactOptional(z.string()),
 })

@@ -126,6 +126,15 @@ export const platformLimits = {
     default: 512 * 1024 * KiB,
     why: 'serialized, all sites and programs; each node holds it in memory',
   },
+  canaryLookMs: {
+    unit: 'ms',
+    default: 100,
+    why: 'how often answers of the canary are counted while it tries a change',
+  },
+  fabricRetryMs: { unit: 'ms', default: 1_000, why: 'between attempts of a node that started without what is shared' },
+  nodeStatusMs: { unit: 'ms', default: 1_000, why: 'how often a node says what it serves' },
+  nodesKnown: { unit: 'count', default: 1_000, why: 'nodes whose last word is remembered' },
+  nodeHelloMs: { unit: 'ms', default: 500, why: 'a node that starts asks so long whether its name is taken' },
   // The fabric on NATS.
   natsConnectMs: { unit: 'ms', default: 3_000, why: 'until a server that says nothing counts as out of reach' },
   natsAttemptMs: {
@@ -206,4 +215,15 @@ export const platformLimits = {
     default: 86_400_000,
     why: 'writes stamped further ahead are not taken: a broken clock, not a wrong one',
   },
+  auditBytes: {
+    unit: 'bytes',
+    default: 64 * MiB,
+    why: 'what one node tells of its disk: a line for each owner and place',
+  },
+  auditMs: {
+    unit: 'ms',
+    default: 60_000,
+    why: 'a node reads its disk for so long before an audit says that it did not',
+  },
+  placements: { unit: 'count', default: 10_000, why: 'settings of where things may be; each is in every Snapshot' },
 } as const satisfies Record<string, LimitRow>

@@ -26,6 +26,10 @@ export interface Snapshot {
   readonly programs: ReadonlyMap<ProgramName, Program>
   /** For what programs fetch; longest domain first. Absent: there are none. */
   readonly cacheRules?: readonly DomainCacheRules[]
+  /** Countries that may hold a store, by its id; stores that are not here may be anywhere. */
+  readonly placements?: ReadonlyMap<string, Within>
+  /** Countries where lines about exchanges may be written. Absent: anywhere. */
+  readonly logWithin?: Within
 }
 
 /** Where requests are let in: names and routes, and what answers there. */

@@ -30,6 +30,8 @@ export interface Connection {
   ending: boolean
   /** Makes each WebSocket say that this end goes away; made with the first. */
   webSockets: Set<() => void> | undefined
+  /** The node that its client is connected to, where that is another one. */
+  readonly handedFrom: string | undefined
   /** Set on HTTP/2: GOAWAY, then the end when the last stream is done. */
   endGracefully?: () => void
   /** Ends the connection when what was written to it is out. */
@@ -105,7 +107,7 @@ export class AcceptedExchange implements Exchange {
   /** The node that was asked to answer it. */
   handedTo: string | undefined
   /** The node that its client is connected to. */
-  handedFrom: string | undefined
+  readonly handedFrom: string | undefined
   timings: Exchange['timings'] = {}
   #controller: AbortController | undefined
 
@@ -130,7 +132,7 @@ export class AcceptedExchange implements Exchange {
     this.isLast = false
     this.withheld = false
     this.handedTo = undefined
-    this.handedFrom = undefined
+    this.handedFrom = connection.handedFrom
   }
 
   get scheme(): 'http' | 'https' {

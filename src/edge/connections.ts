@@ -2,6 +2,7 @@
  * Every client connection: admitted within the caps, known until it ends.
  */
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import ipaddr from 'ipaddr.js'
 import type { Limits } from '#/core/limits.ts'
@@ -9,12 +10,16 @@ import { abandon, type Connection } from './accepted.ts'
 import { ConnectionPrints } from './connection-prints.ts'
 import { isNearby, type Locate } from './locate.ts'
 import type { Metrics } from './metrics.ts'
+import type { PassedClient } from './tls-passage.ts'
 
 export interface Connections {
   /** Counts a new socket; false when it is one too many and was destroyed. */
-  admit(socket: Socket): boolean
-  /** Makes the connection of a socket that is ready to carry requests; `hello`: its ClientHello. */
-  open(socket: Socket | TLSSocket, scheme: 'http' | 'https', hello?: Uint8Array): Connection
+  admit(socket: Duplex, remoteAddress?: string): boolean
+  /**
+   * Makes the connection of a socket that is ready to carry requests; `hello`: its ClientHello; `passed`: what the node
+   * knows of it that passed it on.
+   */
+  open(socket: Socket | TLSSocket, scheme: 'http' | 'https', hello?: Uint8Array, passed?: PassedClient): Connection
   /** Sockets that were admitted and have said nothing yet; whoever listens to them keeps this true. */
   readonly silent: Set<Socket>
   of(socket: object): Connection | undefined
@@ -32,16 +37,16 @@ export interface ConnectionsOptions {
 }
 
 export function createConnections({ limits, metrics, locate, country }: ConnectionsOptions): Connections {
-  const sockets = new Set<Socket>()
+  const sockets = new Set<Duplex>()
   const perAddress = new Map<string, number>()
   const bySocket = new WeakMap<object, Connection>()
   const all = new Set<Connection>()
   const silent = new Set<Socket>()
   const waiters: (() => void)[] = []
 
-  function forget(socket: Socket, address: string): void {
+  function forget(socket: Duplex, address: string): void {
     sockets.delete(socket)
-    silent.delete(socket)
+    silent.delete(socket as Socket)
     const left = (perAddress.get(address) ?? 1) - 1
     if (left === 0) perAddress.delete(address)
     else perAddress.set(address, left)
@@ -52,8 +57,8 @@ export function createConnections({ limits, metrics, locate, country }: Connecti
   return {
     all,
     silent,
-    admit(socket) {
-      const address = sourceOf(socket.remoteAddress ?? '')
+    admit(socket, remoteAddress = (socket as Socket).remoteAddress ?? '') {
+      const address = sourceOf(remoteAddress)
       const count = perAddress.get(address) ?? 0
       if (sockets.size >= limits.connections || count >= limits.connectionsPerAddress) {
         metrics.refused('too_many_connections')
@@ -67,20 +72,20 @@ export function createConnections({ limits, metrics, locate, country }: Connecti
       socket.on('close', () => forget(socket, address))
       return true
     },
-    open(socket, scheme, hello) {
-      const address = plainAddress(socket.remoteAddress ?? '')
-      const located = isNearby(address) ? { country } : locate?.(address)
+    open(socket, scheme, hello, passed) {
+      const address = plainAddress(passed?.address ?? socket.remoteAddress ?? '')
+      const located = isNearby(address) ? { country: passed?.country ?? country } : locate?.(address)
       const { country: place, ...network } = located ?? {}
       const prints = new ConnectionPrints(hello)
       const connection: Connection = {
         prints,
         client: {
           address,
-          port: socket.remotePort ?? 0,
+          port: passed?.port ?? socket.remotePort ?? 0,
           ...(scheme === 'https' && { tls: tlsOf(socket as TLSSocket) }),
           prints,
         },
-        serverAddress: plainAddress(socket.localAddress ?? ''),
+        serverAddress: plainAddress(passed?.serverAddress ?? socket.localAddress ?? ''),
         scheme,
         country: place,
         network,
@@ -88,6 +93,7 @@ export function createConnections({ limits, metrics, locate, country }: Connecti
         live: [],
         ending: false,
         webSockets: undefined,
+        handedFrom: passed?.from,
         endSoon: () => socket.destroySoon(),
         destroy: () => socket.destroy(),
       }

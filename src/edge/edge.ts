@@ -6,9 +6,11 @@ import type { AddressInfo, Server, Socket } from 'node:net'
 import type { Limits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import { pickDeployment } from '#/core/pick-deployment.ts'
+import { allows } from '#/core/pops.ts'
 import type { Assets, Certificates, Engine } from '#/core/ports.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
+import type { AcceptedExchange } from './accepted.ts'
 import { type Connections, createConnections } from './connections.ts'
 import { createFastHttp1 } from './fast-http1.ts'
 import type { EdgeEgress } from './fetch-origin.ts'
@@ -33,6 +35,7 @@ import type { RequestTraces } from './request-traces.ts'
 import { createSecureContexts } from './secure-contexts.ts'
 import { createSiteAnswers, type SiteAnswers } from './site-answers.ts'
 import { createTakeOver } from './take-over.ts'
+import { createTlsPassage } from './tls-passage.ts'
 
 export interface Address {
   readonly host: string
@@ -102,6 +105,14 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
       ticketSecret: options.ticketSecret ?? randomBytes(32),
       onClientHello: (name) => warm(options, name),
       onRefused: () => metrics.refused('tls_handshake'),
+      passage:
+        options.mesh &&
+        createTlsPassage({
+          ...options,
+          mesh: options.mesh,
+          country: pop.country,
+          onRefused: () => metrics.refused('peer_away'),
+        }),
     })
     listeners.push(tls)
     addresses.https = await start(tls, listen.https)
@@ -156,8 +167,16 @@ type MutableFront = Front & HandlePorts & { draining: boolean }
 
 function createFront(options: EdgeOptions, connections: Connections, siteAnswers: SiteAnswers): MutableFront {
   const { log, metrics, pop, limits } = options
-  const recorder = createRecorder({ log, metrics, pop: pop.id })
+  const recorder = createRecorder({
+    log,
+    metrics,
+    pop: pop.id,
+    mayLog: () => allows(options.snapshot().logWithin, pop.country),
+  })
   const onBug = (bug: unknown) => log.logger.error({ err: bug }, 'handle')
+  const withhold = (exchange: AcceptedExchange) => {
+    exchange.withheld ||= isWithheld(options.snapshot(), exchange, pop.country)
+  }
   const front: MutableFront = {
     snapshot: options.snapshot,
     engine: options.engine,
@@ -179,6 +198,8 @@ function createFront(options: EdgeOptions, connections: Connections, siteAnswers
     unreadBodyBytes: limits.unreadBodyBytes,
     record(exchange) {
       metrics.inFlight(-1)
+      // Its site may have been confined to other countries while it was answered.
+      if (options.snapshot().placements !== undefined) withhold(exchange)
       recorder.record(exchange)
     },
     connectionOf: connections.of,
@@ -188,7 +209,7 @@ function createFront(options: EdgeOptions, connections: Connections, siteAnswers
     },
     refuse(exchange, reply, error) {
       metrics.refused(error.code)
-      exchange.withheld = isWithheld(options.snapshot(), exchange, pop.country)
+      withhold(exchange)
       reply.closeAfter()
       refuse(exchange, reply, error, front)
       recorder.record(exchange)

@@ -80,7 +80,7 @@ export function joinWebSocket(client: Duplex, upstream: Duplex, connection: Conn
 }
 
 /** Ends a connection after what was written to it is out. */
-function letGo(side: Duplex): void {
+export function letGo(side: Duplex): void {
   if (side.writableFinished || side.destroyed) side.destroy()
   else {
     side.once('finish', () => side.destroy())

@@ -4,12 +4,15 @@
  */
 import { hkdfSync } from 'node:crypto'
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { createServer, type TLSSocket, type TlsOptions, type Server as TlsServer } from 'node:tls'
 import type { Clock } from '#/core/units.ts'
+import { letGo } from './join-websocket.ts'
 import type { ListenOptions } from './listen-cleartext.ts'
 import { peekHello } from './peek-hello.ts'
 import { readInPlace } from './read-in-place.ts'
 import { type SecureContexts, sessionIdContext, tlsOptions } from './secure-contexts.ts'
+import type { PassedClient, TlsPassage } from './tls-passage.ts'
 
 export interface ListenTlsOptions extends ListenOptions {
   readonly contexts: SecureContexts
@@ -19,6 +22,8 @@ export interface ListenTlsOptions extends ListenOptions {
   /** Told the name in each ClientHello, before the handshake is done. */
   onClientHello(serverName: string): void
   onRefused(): void
+  /** Passes connections on that belong elsewhere, and brings those of other nodes. */
+  readonly passage?: TlsPassage | undefined
 }
 
 /** Name whose certificate is shown to clients that name none. */
@@ -26,14 +31,35 @@ const defaultName = 'localhost'
 
 /** Not yet listening. */
 export async function createTlsListener(options: ListenTlsOptions): Promise<Server> {
-  const { connections, limits, contexts, clock } = options
+  const { connections, limits, clock } = options
   const hellos = new Map<string, Uint8Array>()
-  const tls = createServer({
+  const epoch = () => period(clock(), limits.tlsTicketKeySeconds)
+  const tls = createServer(serverOptions(options, epoch()))
+  tls.on('tlsClientError', (_error, socket) => {
+    options.onRefused()
+    socket.destroy()
+  })
+  tls.on('secureConnection', (socket) => dispatch(options, socket, hellos.get(nameOf(socket))))
+  await setDefault(tls, options, epoch())
+  const server = createTcpServer({ noDelay: true, allowHalfOpen: false, pauseOnConnect: true }, (accepted) => {
+    const socket = readInPlace(accepted)
+    if (connections.admit(socket)) peek(options, socket, hellos, () => tls.emit('connection', socket))
+  })
+  const stop = rotateTickets(tls, options)
+  server.on('close', stop)
+  const unserve = options.passage?.serve((stream, client) => adopt(options, stream, client, epoch()))
+  if (unserve !== undefined) server.on('close', unserve)
+  return server
+}
+
+function serverOptions(options: ListenTlsOptions, epoch: number): TlsOptions {
+  const { limits, contexts, ticketSecret } = options
+  return {
     ...tlsOptions,
     sessionIdContext,
     ALPNProtocols: ['h2', 'http/1.1'],
     handshakeTimeout: limits.headersTimeoutMs,
-    ticketKeys: ticketKeys(options.ticketSecret, period(clock(), limits.tlsTicketKeySeconds)),
+    ticketKeys: ticketKeys(ticketSecret, epoch),
     noDelay: true,
     allowHalfOpen: false,
     SNICallback(serverName, done) {
@@ -44,25 +70,27 @@ export async function createTlsListener(options: ListenTlsOptions): Promise<Serv
         (reason) => done(reason instanceof Error ? reason : new Error(String(reason))),
       )
     },
-  })
-  tls.on('tlsClientError', (_error, socket) => {
+  }
+}
+
+/** A server for one connection: on a stream that is no socket, TLS does not tell whose connection it is. */
+function adopt(options: ListenTlsOptions, stream: Duplex, client: PassedClient, epoch: number): void {
+  if (!options.connections.admit(stream, client.address)) return
+  const tls = createServer(serverOptions(options, epoch))
+  tls.on('tlsClientError', () => {
     options.onRefused()
-    socket.destroy()
+    stream.destroy()
   })
-  tls.on('secureConnection', (socket) => dispatch(options, socket, hellos.get(nameOf(socket))))
-  await setDefault(tls, options, period(clock(), limits.tlsTicketKeySeconds))
-  const server = createTcpServer({ noDelay: true, allowHalfOpen: false, pauseOnConnect: true }, (accepted) => {
-    const socket = readInPlace(accepted)
-    if (connections.admit(socket)) peek(options, socket, hellos, () => tls.emit('connection', socket))
+  tls.on('secureConnection', (socket) => {
+    socket.on('close', () => letGo(stream))
+    dispatch(options, socket, client.hello, client)
   })
-  const stop = rotateTickets(tls, options)
-  server.on('close', stop)
-  return server
+  tls.emit('connection', stream)
 }
 
 /** Remembers a connection's ClientHello while the connection lasts, and lets TLS have the bytes. */
 function peek(
-  { connections, limits }: ListenTlsOptions,
+  { connections, limits, passage }: ListenTlsOptions,
   socket: Socket,
   hellos: Map<string, Uint8Array>,
   proceed: () => void,
@@ -71,6 +99,7 @@ function peek(
   connections.silent.add(socket)
   peekHello(socket, { most: limits.clientHelloBytes, timeoutMs: limits.headersTimeoutMs }, (hello) => {
     connections.silent.delete(socket)
+    if (hello !== undefined && passage?.take(hello, socket)) return
     if (hello !== undefined) hellos.set(name, hello)
     proceed()
   })
@@ -104,9 +133,14 @@ async function setDefault(server: TlsServer, options: ListenTlsOptions, epoch: n
   } as TlsOptions)
 }
 
-function dispatch({ http1, http2, connections }: ListenTlsOptions, socket: TLSSocket, hello?: Uint8Array): void {
+function dispatch(
+  { http1, http2, connections }: ListenTlsOptions,
+  socket: TLSSocket,
+  hello?: Uint8Array,
+  passed?: PassedClient,
+): void {
   socket.on('error', () => socket.destroy())
-  const connection = connections.open(socket, 'https', hello)
+  const connection = connections.open(socket, 'https', hello, passed)
   if (socket.alpnProtocol === 'h2') http2.adopt(socket, connection)
   else http1.adopt(socket, connection)
 }

@@ -26,10 +26,14 @@ export interface Metrics {
   connections(change: number): void
   /** Connections and requests turned away before `handle`; `reason` is one of our own error codes. */
   refused(reason: string): void
+  /** Since the start: exchanges, and those of them with a status of 500 and more. */
+  totals(): { readonly requests: number; readonly errors: number }
 }
 
 const outcomes = ['ok', 'client', 'origin', 'program', 'rimward'] as const
 const classes = ['none', '1xx', '2xx', '3xx', '4xx', '5xx'] as const
+/** Where answers of 5xx begin in `Series.requests`. */
+const failures = classes.indexOf('5xx') * outcomes.length
 const boundsMs = [1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000]
 
 interface Series {
@@ -117,6 +121,15 @@ export function createMetrics(options: { readonly limits: Pick<Limits, 'metricSi
     },
     refused(reason) {
       refusals.set(reason, (refusals.get(reason) ?? 0) + 1)
+    },
+    totals() {
+      let [requests, errors] = [0, 0]
+      for (const series of sites.values())
+        for (const [index, count] of series.requests.entries()) {
+          requests += count
+          if (index >= failures) errors += count
+        }
+      return { requests, errors }
     },
   }
 }

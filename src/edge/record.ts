@@ -14,8 +14,10 @@ export function createRecorder(options: {
   readonly log: Log
   readonly metrics: Metrics
   readonly pop: string
+  /** False where lines about exchanges must not be written. */
+  readonly mayLog: () => boolean
 }): Recorder {
-  const { log, metrics, pop } = options
+  const { log, metrics, pop, mayLog } = options
   return {
     record(exchange) {
       const durationMs = performance.now() - exchange.startedTick
@@ -24,6 +26,7 @@ export function createRecorder(options: {
       const bytesOut = exchange.bytesOut ?? 0
       const { error, withheld } = exchange
       metrics.exchange({ site: exchange.site, status, source: error?.row.source, durationMs, bytesIn, bytesOut })
+      if (!mayLog()) return
       log.exchange({
         time: isoTime(exchange.startedAt),
         id: exchange.id,

@@ -37,10 +37,10 @@ export function createTakeOver(mesh: Pick<Mesh, 'serve' | 'serveTunnel'>, front:
 
   function begin(call: Omit<MeshCall, 'body'>, body: Readable | null, reply: HandedReply): void {
     const asked = call.head as unknown as HandedRequest
-    const connection = connectionOf(asked, () => reply.cut())
+    const connection = connectionOf(asked, call.from.node, () => reply.cut())
     reply.connection = connection
     live.add(connection)
-    const exchange = acceptHanded(front, { asked, connection, body, from: call.from.node })
+    const exchange = acceptHanded(front, { asked, connection, body })
     connection.live.push(exchange)
     const gone = () => {
       exchange.fail(clientGone())
@@ -79,7 +79,7 @@ export function createTakeOver(mesh: Pick<Mesh, 'serve' | 'serveTunnel'>, front:
   }
 }
 
-function connectionOf(asked: HandedRequest, destroy: () => void): Connection {
+function connectionOf(asked: HandedRequest, from: string, destroy: () => void): Connection {
   const hello = asked.hello === undefined ? undefined : Buffer.from(asked.hello, 'base64')
   const prints = new ConnectionPrints(hello, asked.http2Print)
   const connection: Connection = {
@@ -93,6 +93,7 @@ function connectionOf(asked: HandedRequest, destroy: () => void): Connection {
     live: [],
     ending: false,
     webSockets: undefined,
+    handedFrom: from,
     endSoon() {},
     destroy() {
       abandon(connection)
@@ -106,10 +107,9 @@ interface Handed {
   readonly asked: HandedRequest
   readonly connection: Connection
   readonly body: Readable | null
-  readonly from: string
 }
 
-function acceptHanded(front: Front, { asked, connection, body, from }: Handed): AcceptedExchange {
+function acceptHanded(front: Front, { asked, connection, body }: Handed): AcceptedExchange {
   const exchange = new AcceptedExchange(connection, {
     id: asked.id,
     startedAt: front.clock(),
@@ -129,7 +129,6 @@ function acceptHanded(front: Front, { asked, connection, body, from }: Handed): 
             onFail: (error) => exchange.fail(error),
           }),
   })
-  exchange.handedFrom = from
   return exchange
 }
 

@@ -47,8 +47,10 @@ export const refusalTable = {
   version_locked: { status: 409, code: 10040 },
   no_part: { status: 404, code: 10007 },
   bad_rule: { status: 400, code: 10021 },
+  misplaced: { status: 409, code: 10021 },
   referenced: { status: 409, code: 10066 },
   conflict: { status: 409, code: 10040 },
+  canary_failed: { status: 409, code: 10040 },
 } as const satisfies Record<RefusalCode, VendorRow>
 
 /** Numbers for trouble that only the door knows. */

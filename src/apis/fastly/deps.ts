@@ -19,7 +19,7 @@ export interface ComputeDeps {
 }
 
 export interface FastlyApiDeps {
-  readonly control: Pick<Control, 'services' | 'snapshot' | 'stage'>
+  readonly control: Pick<Control, 'services' | 'snapshot' | 'stage' | 'places'>
   readonly compute: ComputeDeps
   readonly fabric: Pick<Fabric, 'bucket'>
   /** The shared cache's: resolves once nothing fetched before can answer any more. */

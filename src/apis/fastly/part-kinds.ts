@@ -70,7 +70,7 @@ const backend: PartKind = {
     auto_loadbalance: flag(false),
     healthcheck: text(null),
     request_condition: text(),
-    shield: only(text(null)),
+    shield: text(null),
     share_key: only(text(null)),
   },
 }

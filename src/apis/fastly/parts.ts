@@ -1,6 +1,8 @@
 /** Domains, backends and rules of a version: one set of calls for all kinds of them. */
 import { type Context, Hono } from 'hono'
+import { checkShield } from '#/control/check-shield.ts'
 import type { ServicePart } from '#/control/services/service-records.ts'
+import type { Place } from '#/core/pops.ts'
 import type { FastlyApiDeps } from './deps.ts'
 import { followMembers, membersOf } from './directors.ts'
 import { badRequest, FastlyError, notFound, unsupported } from './errors.ts'
@@ -8,6 +10,7 @@ import { type PartKind, partKinds, refusedDocuments, refusedKinds } from './part
 import { changedFields, newFields } from './read-fields.ts'
 import { type Form, readForm } from './read-form.ts'
 import { checkPart } from './translate.ts'
+import { textOf } from './translate-fields.ts'
 import { addressed } from './versions.ts'
 import { partView } from './views.ts'
 
@@ -61,7 +64,11 @@ const domainKind = partKinds.find(({ path }) => path === 'domain')!
 /** Whose DNS points here is not ours to know: a name answers as soon as it is asked here. */
 const checkView = (service: string, version: number, part: ServicePart) => [partView(service, version, part), '', true]
 
-function addRoutes(routes: Hono, kind: PartKind, { control: { services }, limits, clock }: FastlyApiDeps): void {
+function addRoutes(
+  routes: Hono,
+  kind: PartKind,
+  { control: { services, places }, limits, clock }: FastlyApiDeps,
+): void {
   const path = `${base}/${kind.path}`
   const view = (service: string, version: number, part: ServicePart, parts: Parts) =>
     partView(service, version, part, kind.path === 'director' ? { backends: membersOf(parts, part.name) } : {})
@@ -76,7 +83,7 @@ function addRoutes(routes: Hono, kind: PartKind, { control: { services }, limits
   routes.post(path, async (c) => {
     const { service, version } = addressed(c)
     const form = await readForm(c, limits.fastlyApiBodyBytes)
-    const made = newPart(kind, sealed(kind, form, services), clock())
+    const made = checked(newPart(kind, sealed(kind, form, services), clock()), places())
     const add = (part: ServicePart) =>
       services.editParts(service, version, (parts) => {
         if (parts.some(sameAs(kind, part.name))) throw duplicate(kind, part.name)
@@ -106,7 +113,7 @@ function addRoutes(routes: Hono, kind: PartKind, { control: { services }, limits
       if (name !== before.name && parts.some(sameAs(kind, name))) throw duplicate(kind, name)
       const fields = { ...before.fields, ...changedFields(kind, form) }
       const after = { ...before, name, fields, modifiedAt: clock() }
-      checkPart(after)
+      checked(after, places())
       const others = followMembers(parts, kind.path, before.name, name)
       return { ...replaced(others, before, after), result: { part: after, parts: others } }
     })
@@ -128,7 +135,13 @@ function newPart(kind: PartKind, form: Readonly<Record<string, string>>, now: nu
   const { name } = form
   if (name === undefined || name === '' || name.length > 255) throw badRequest(`A ${kind.label} needs a name.`)
   const part = { kind: kind.path, name, createdAt: now, modifiedAt: now, fields: { ...newFields(kind, form) } }
+  return part
+}
+
+/** Throws a `FastlyError` or `Refusal` that names the part, or the shield, and what is wrong with it. */
+function checked(part: ServicePart, places: readonly Place[]): ServicePart {
   checkPart(part)
+  if (part.kind === 'backend') checkShield(textOf(part, 'shield'), undefined, places)
   return part
 }
 

@@ -24,6 +24,8 @@ export function translateCompute(parts: readonly ServicePart[], keyFits: KeyFits
     backends: of('backend').map((part) => {
       if (textOf(part, 'request_condition') !== undefined)
         throw badRequest(`Backend '${part.name}': a program chooses its backend itself; take the condition off.`)
+      if (textOf(part, 'shield') !== undefined)
+        throw badRequest(`Backend '${part.name}': a shield is for delivery services; take it off.`)
       checkClientKey(part, keyFits)
       return translateBackend(part, (name) => checks.get(name))
     }) as ComputeDesign['backends'],

@@ -37,7 +37,11 @@ export function translatePools(backends: readonly ServicePart[], parts: PoolPart
     if (directed.has(part.name)) continue
     const when = every(resolve(textOf(part, 'request_condition'), 'request', part))
     if (when.when === undefined) open.push(part)
-    else chosen.push({ rule: { name: part.name, pool: poolOf([translateBackend(part, checkOf)]), ...when }, at })
+    else
+      chosen.push({
+        rule: { name: part.name, pool: { ...poolOf([translateBackend(part, checkOf)]), ...shieldOf([part]) }, ...when },
+        at,
+      })
   }
   for (const one of directors) if (one.rule.when !== undefined) chosen.push(one)
   const rules = chosen.sort((one, other) => one.at - other.at).map(({ rule }) => rule)
@@ -46,7 +50,10 @@ export function translatePools(backends: readonly ServicePart[], parts: PoolPart
   const sharing = open.filter((part) => flagOf(part, 'auto_loadbalance'))
   const usual = sharing.length > 0 ? sharing : open.slice(0, 1)
   if (usual.length === 0) return rules
-  return [...rules, { name: 'usual', pool: poolOf(usual.map((part) => translateBackend(part, checkOf))) }]
+  return [
+    ...rules,
+    { name: 'usual', pool: { ...poolOf(usual.map((part) => translateBackend(part, checkOf))), ...shieldOf(usual) } },
+  ]
 }
 
 /** `at`: where its first backend stands among all, by which those with conditions are ordered. */
@@ -63,7 +70,7 @@ function directorRule(
   if (conditions.size > 1) throw bad('its backends have different conditions')
   const when = every(resolve([...conditions][0], 'request', found[0]!))
   const origins = found.map((one) => translateBackend(one, checkOf))
-  const pool = { origins, choice, ...(quorum !== undefined && { quorum }) }
+  const pool = { origins, choice, ...(quorum !== undefined && { quorum }), ...shieldOf(found) }
   return { rule: { name: part.name, pool, ...when }, at: backends.indexOf(found[0]!) }
 }
 
@@ -93,6 +100,18 @@ export function checkClientKey(part: ServicePart, keyFits: KeyFits): void {
 }
 
 const poolOf = (origins: readonly Origin[]): OriginPool => ({ origins, choice: 'weighted-random' })
+
+/** Backends of which one is chosen lie behind one shield: which of them answers is decided there. */
+function shieldOf(parts: readonly ServicePart[]): Pick<OriginPool, 'shield'> {
+  const [first, ...others] = parts
+  const shield = textOf(first!, 'shield')
+  const other = others.find((part) => textOf(part, 'shield') !== shield)
+  if (other !== undefined)
+    throw badRequest(
+      `Backends '${first!.name}' and '${other.name}' share requests, but not their shield: '${shield ?? ''}' and '${textOf(other, 'shield') ?? ''}'.`,
+    )
+  return given('shield', shield)
+}
 
 export function translateBackend(part: ServicePart, checkOf: CheckOf): Origin {
   const bad = (why: string) => badRequest(`Backend '${part.name}': ${why}.`)

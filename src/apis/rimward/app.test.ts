@@ -68,6 +68,7 @@ function open(
     egressRules: new Hono().get('/egress-rules', (c) => c.json({ rules: [] })),
     certificates: new Hono().get('/certificates', (c) => c.json({ certificates: [] })),
     purge: new Hono().post('/purge', (c) => c.json({ purged: true })),
+    residency: new Hono().get('/residency', (c) => c.json({ residency: [] })),
     metrics: { contentType: 'text/plain; version=0.0.4', metrics: async () => 'up 1\n' },
     token: 'secret',
     info: {
@@ -77,6 +78,7 @@ function open(
       startedAt: 1_000,
       addresses: () => ({ http: 'http://127.0.0.1:8080', api: 'http://127.0.0.1:8081' }),
       pops: () => [],
+      rollout: { setting: async () => undefined, set: async () => {} },
       checks,
     },
     clock: () => 61_000,
@@ -115,6 +117,8 @@ test('everything under /rimward/v1 needs the token', async () => {
     'sites',
     'egress-rules',
     'certificates',
+    'residency',
+    'audit',
     'nothing',
   ]
   for (const path of paths) {
@@ -141,12 +145,16 @@ test('the description names every route and every route answers', async () => {
     'delete /rimward/v1/egress-rules',
     'delete /rimward/v1/sites/{name}',
     'get /rimward/v1/acme',
+    'get /rimward/v1/audit',
     'get /rimward/v1/certificates',
     'get /rimward/v1/egress-rules',
     'get /rimward/v1/openapi.json',
     'get /rimward/v1/pops',
     'get /rimward/v1/programs',
     'get /rimward/v1/programs/{name}/logs',
+    'get /rimward/v1/purges/{id}',
+    'get /rimward/v1/residency',
+    'get /rimward/v1/rollout',
     'get /rimward/v1/sites',
     'get /rimward/v1/sites/{name}',
     'get /rimward/v1/sites/{name}/origins',
@@ -158,9 +166,11 @@ test('the description names every route and every route answers', async () => {
     'post /rimward/v1/purge',
     'post /rimward/v1/sites',
     'put /rimward/v1/acme',
+    'put /rimward/v1/residency',
+    'put /rimward/v1/rollout',
   ])
   assert.match(JSON.stringify(document.paths['/rimward/v1/sites']!.post!.requestBody), /"origin"/)
-  for (const path of ['status', 'programs', 'sites', 'egress-rules', 'certificates']) {
+  for (const path of ['status', 'programs', 'sites', 'egress-rules', 'certificates', 'residency']) {
     assert.equal((await call('GET', `/rimward/v1/${path}`)).status, 200, path)
   }
   const unknown = await call('GET', '/rimward/v1/nothing')
@@ -185,7 +195,7 @@ test('sites are added, listed, removed; bad ones are refused with a sentence', a
     [{ name: 'a' }, 400, /origin: give either/],
     [{ name: 'a', origin: 'http://a.example', origins: ['http://b.example'] }, 400, /origin: give either/],
     [{ name: 'a', origins: ['http://a.example', { url: 'x' }] }, 400, /origins\.1\.url: must be an absolute URL/],
-    [{ name: 'a', origins: [{ url: 'http://a.example', shield: 'fra' }] }, 400, /shield: .*not supported yet/],
+    [{ name: 'a', origins: [{ url: 'http://a.example', shield: 'fra' }] }, 400, /shield: .*whole site/],
     [{ name: 'a', origins: [{ url: 'http://a.example', timeout: 1 }] }, 400, /Unrecognized key: .*timeout/],
     [{ name: 'a', origin: 'http://a.example', choice: 'best' }, 400, /choice/],
     [{ name: 'a', origin: 'http://a.example', healthCheck: { threshold: 3 } }, 400, /threshold: must not exceed/],

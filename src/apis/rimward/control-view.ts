@@ -21,7 +21,7 @@ function targetView(target: Target): SiteView['target'] {
   }
 }
 
-function siteView({ name, hostnames, routes, target, cache, errorPages, answers }: Site): SiteView {
+function siteView({ name, hostnames, routes, target, cache, errorPages, answers, shield }: Site): SiteView {
   return {
     name,
     hostnames: [...hostnames],
@@ -30,6 +30,7 @@ function siteView({ name, hostnames, routes, target, cache, errorPages, answers 
     ...(cache !== undefined && { cache: cachePolicySchema.parse(cache) }),
     ...(errorPages !== undefined && { errorPages: Object.keys(errorPages) }),
     ...(answers !== undefined && { answers: answerPolicySchema.parse(answers) }),
+    ...(shield !== undefined && { shield }),
   }
 }
 

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { answerPolicySchema } from '#/control/answer-policy.ts'
 import { cachePolicySchema } from '#/control/cache-policy.ts'
+import { canarySetting } from '#/control/canary.ts'
 import { errorPagesChange, errorPagesForm, originsForm, originUrl, originWish, poolForm } from '#/control/site-form.ts'
 
 const siteName = z
@@ -19,6 +20,8 @@ const hostName = z
 
 const hosts = z.array(hostName).max(100)
 
+const popName = z.string().min(1).max(80)
+
 /** Refused with a sentence when there is no origin, or two ways to say it. */
 export const newSite = z
   .strictObject({
@@ -30,6 +33,7 @@ export const newSite = z
     cache: z.exactOptional(cachePolicySchema),
     errorPages: z.exactOptional(errorPagesForm.describe('Pages by status ("503") or class ("5xx").')),
     answers: z.exactOptional(answerPolicySchema),
+    shield: z.exactOptional(popName.describe('The point of presence through which all others fetch from the origins.')),
   })
   .refine((site) => (site.origin === undefined) !== (site.origins === undefined), {
     path: ['origin'],
@@ -50,6 +54,7 @@ export const siteChange = z
     cache: z.exactOptional(cachePolicySchema.nullable()),
     errorPages: z.exactOptional(errorPagesChange.nullable().describe('What is absent stays, null takes away.')),
     answers: z.exactOptional(answerPolicySchema.nullable()),
+    shield: z.exactOptional(popName.nullable()),
   })
   .refine((site) => site.origin === undefined || site.origins === undefined, {
     path: ['origin'],
@@ -101,6 +106,7 @@ export const siteView = z.object({
   cache: z.exactOptional(cachePolicySchema),
   errorPages: z.array(z.string()).optional().describe('Statuses and classes that have a page of their own.'),
   answers: z.exactOptional(answerPolicySchema),
+  shield: z.exactOptional(popName),
 })
 export type SiteView = z.infer<typeof siteView>
 
@@ -115,7 +121,15 @@ export const programView = z.object({
 })
 export type ProgramView = z.infer<typeof programView>
 
-export const checkView = z.object({ name: z.string(), ready: z.boolean(), reason: z.string().optional() })
+export const checkView = z.object({
+  name: z.string(),
+  ready: z.boolean(),
+  reason: z.string().optional(),
+  node: z.string().optional(),
+  revision: z.number().optional().describe('Of the configuration that the node serves.'),
+  ageMs: z.number().optional().describe('How long what it serves may have been out of date.'),
+  awaySince: z.iso.datetime().optional(),
+})
 export type Check = z.infer<typeof checkView>
 
 export const addressesView = z.object({ http: z.string(), https: z.string().optional(), api: z.string() })
@@ -134,15 +148,30 @@ export const statusView = z.object({
 })
 export type Status = z.infer<typeof statusView>
 
+const time = z.iso.datetime()
 export const popView = z.object({
   node: z.string().describe('Unique on the platform.'),
   pop: z.string(),
   country: z.string().describe('ISO 3166-1 alpha-2; XX where nobody said.'),
   http: z.string().optional(),
   https: z.string().optional(),
+  version: z.string(),
+  startedAt: time,
+  heardAt: time.describe('Its last word; a node that lives speaks each second.'),
+  state: z.enum(['up', 'behind', 'away', 'silent']).describe('`away`: it cannot reach what the nodes share.'),
   revision: z.number().describe('Of the configuration that it serves.'),
+  lag: z.number().describe('Revisions that it lacks.'),
+  lagMs: z.number().describe('For so long it has lacked them; 0 where it lacks none.'),
+  ageMs: z.number().describe('How long what it serves may have been out of date.'),
+  awaySince: time.optional(),
+  failure: z.string().optional().describe('Why it could not adopt the newest revision.'),
+  requests: z.number().describe('Answers since it started.'),
+  errors: z.number().describe('Those of them with a status of 500 and more.'),
+  requestsPerSecond: z.number(),
 })
 export type PopView = z.infer<typeof popView>
+
+export const rolloutBody = z.strictObject({ canary: canarySetting.nullable() })
 
 export const logLine = z
   .object({
@@ -186,6 +215,37 @@ export const purgeReceipt = z.object({
 export const egressRule = z.object({
   program: z.string().describe('Name of a program, or `*`.'),
   destination: z.string().describe('Address, network (CIDR) or host name; address and host also with a port.'),
+})
+const placedKind = z.enum(['site', 'program', 'service', 'kv', 'config', 'secret', 'access-list', 'log'])
+export const residencyWish = z.strictObject({
+  name: z.string().min(1).max(300).describe('Name or id; `KIND:NAME` where several have the name.'),
+  within: z.string().min(1).max(2000).describe('`DE,FR`, a group such as `eu`, or `anywhere`.'),
+})
+export const residencyView = z.object({
+  kind: placedKind,
+  id: z.string(),
+  name: z.string(),
+  within: z.array(z.string()).nullable().describe('ISO 3166-1 codes; null: anywhere.'),
+  countries: z.string().describe('The same in words, groups by their names.'),
+  exists: z.boolean(),
+})
+export const auditView = z.object({
+  holdings: z.array(
+    z.object({
+      node: z.string(),
+      countries: z.array(z.string()),
+      kind: z.enum(['site', 'program', 'store', 'objects']),
+      id: z.string(),
+      place: z.string(),
+      count: z.number(),
+      bytes: z.number(),
+      within: z.array(z.string()).optional(),
+      allowed: z.boolean(),
+    }),
+  ),
+  nodes: z.array(z.object({ node: z.string(), pop: z.string(), countries: z.array(z.string()) })),
+  unread: z.array(z.string()),
+  clean: z.boolean(),
 })
 export const newCertificate = z.object({
   chain: z.string().describe('PEM, leaf first.'),

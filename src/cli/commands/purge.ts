@@ -1,9 +1,10 @@
 /** `rimward purge`: drops what the shared cache keeps. */
 import type { Command } from 'commander'
+import type { PurgeReceipt } from '#/core/tiers.ts'
 import { Complaint } from '../complaint.ts'
 import { findNode, type NodeOptions } from '../find-node.ts'
 import { nodeFlags } from '../node-flags.ts'
-import type { Terminal } from '../terminal.ts'
+import { type Terminal, table } from '../terminal.ts'
 
 interface Flags extends NodeOptions {
   readonly url: string[]
@@ -16,14 +17,25 @@ interface Flags extends NodeOptions {
   readonly json?: boolean
 }
 
+type Receipt = PurgeReceipt & { readonly purged: true }
+
 async function purge(flags: Flags, terminal: Terminal): Promise<void> {
   const { url, tag, prefix, host, all = false, site, soft = false } = flags
   const things = url.length + tag.length + prefix.length + host.length
   if (things === 0 && !all) throw new Complaint('Nothing to purge: give --url, --tag, --prefix, --host or --all.')
   const body = { urls: url, tags: tag, prefixes: prefix, hosts: host, everything: all, soft, ...(site && { site }) }
-  await findNode(terminal, flags).json('POST', '/rimward/v1/purge', body)
-  if (flags.json) return terminal.out(JSON.stringify({ purged: true }))
-  terminal.out(soft ? 'Marked as stale.' : 'Purged.')
+  const receipt = await findNode(terminal, flags).json<Receipt>('POST', '/rimward/v1/purge', body)
+  if (flags.json) return terminal.out(JSON.stringify(receipt, null, 2))
+  const { id, acknowledged, away } = receipt
+  const where = acknowledged.length === 1 ? '' : ` at ${acknowledged.length} nodes`
+  terminal.out(`${soft ? 'Marked as stale' : 'Purged'}${where}. Receipt ${id}`)
+  if (acknowledged.length + away.length === 1) return
+  const rows = [
+    ...acknowledged.map(({ pop, node, ms }) => [pop, node, `after ${ms} ms`]),
+    ...away.map(({ pop, node, since }) => [pop, node, `away since ${new Date(since).toISOString()}`]),
+  ]
+  for (const line of table([['POP', 'NODE', 'PURGED'], ...rows])) terminal.out(line)
+  if (away.length > 0) terminal.out('What is away applies it before it says that it is ready again.')
 }
 
 export function addPurge(program: Command, terminal: Terminal): void {

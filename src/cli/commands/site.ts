@@ -95,6 +95,7 @@ function settingFlags(command: Command): Command {
     .option('--host <host>', 'host name at which it answers; may be repeated', gather)
     .option('--choice <how>', 'which origin: weighted-random, hash, client-hash or fallback')
     .option('--health-check <path>', 'path that healthy origins answer with 200')
+    .option('--shield <pop>', 'point of presence through which all others fetch; "" for none')
     .option('--default-ttl <seconds>', 'freshness of answers that say nothing themselves')
     .option('--store-set-cookie', 'let the cache store answers with Set-Cookie')
     .option('--error-page <status=file>', 'page for an error such as 503, 4xx or 5xx; may be repeated', gather)

@@ -19,6 +19,8 @@ export const copiedBuckets: Readonly<Record<string, string>> = {
   'egress-rules': 'asked for each fetch of a program',
   certificates: 'asked for each handshake; keys are sealed',
   'local-authority': 'signs certificates at the handshake; its key is sealed',
+  acme: 'settings of the orders, read when the control plane starts',
+  'asset-upload-keys': 'the key that signs uploads, read when the control plane starts; sealed',
   'acme-challenges': 'whichever node the authority asks must answer',
 }
 
@@ -26,9 +28,7 @@ export const copiedBuckets: Readonly<Record<string, string>> = {
 export const sharedBuckets: Readonly<Record<string, string>> = {
   'service-versions': 'drafts: read when somebody edits or activates them',
   'objects-to-forget': 'work of one node at a time',
-  acme: 'orders: one node at a time has the lease',
   'asset-files': 'uploads in progress; their files are blobs',
-  'asset-upload-keys': 'uploads in progress',
   'kv-blobs': 'marks for the sweep of blobs',
   tails: 'who listens now; records expire within a minute',
   'tail-sessions': 'who listens now',

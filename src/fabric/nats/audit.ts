@@ -1,4 +1,5 @@
 /** What lies where, told by the streams themselves: for `rimward audit`. */
+import { EdgeError } from '#/core/errors.ts'
 import { scan } from './consume.ts'
 import type { Line } from './line.ts'
 import { isLive, readHead, type StoredMessage } from './message.ts'
@@ -7,6 +8,8 @@ import type { StreamInfo } from './streams.ts'
 
 export interface StreamPlace {
   readonly stream: string
+  /** False: it exists, and this user has no right to look into it; the rest then says nothing. */
+  readonly readable: boolean
   /** Countries that may hold it; absent: anywhere. */
   readonly within?: readonly string[]
   /** Tags that each of its servers has. */
@@ -24,10 +27,18 @@ export interface StreamPlace {
 export async function describeStreams(line: Line, names: Names): Promise<readonly StreamPlace[]> {
   const places: StreamPlace[] = []
   for (const name of await streamNames(line, names)) {
-    const info = await line.call<StreamInfo>(`STREAM.INFO.${name}`)
-    if (info !== undefined) places.push(await describe(line, names, info))
+    const info = await line.call<StreamInfo>(`STREAM.INFO.${name}`).catch(refused)
+    if (info === 'refused') places.push({ ...unreadable, stream: name })
+    else if (info !== undefined) places.push(await describe(line, names, info))
   }
   return places
+}
+
+const unreadable = { readable: false, tags: [], servers: [], copies: 0, bytes: 0, messages: 0, buckets: [] }
+
+function refused(error: unknown): 'refused' {
+  if (error instanceof EdgeError && error.code === 'not_here') return 'refused'
+  throw error
 }
 
 async function streamNames(line: Line, names: Names): Promise<string[]> {
@@ -50,6 +61,7 @@ async function describe(line: Line, names: Names, { config, state, cluster }: St
   ]
   return {
     stream: config.name,
+    readable: true,
     ...(within && { within }),
     tags: config.placement?.tags ?? [],
     servers,

@@ -1,5 +1,7 @@
 /** The connection: who we are, over what, and what it says when that does not work. */
 import { readFile } from 'node:fs/promises'
+import { isIP } from 'node:net'
+import { checkServerIdentity } from 'node:tls'
 import {
   type Authenticator,
   AuthorizationError,
@@ -28,6 +30,8 @@ const oldest = [2, 9, 0]
 
 export interface Connected {
   readonly connection: NatsConnection
+  /** The servers as they were named, without passwords. */
+  readonly named: string
   readonly inboxPrefix?: string
 }
 
@@ -56,14 +60,14 @@ export async function connectToNats(
     maxPingOut: 2,
     // Listeners on this node are told at once, without the way there and back.
     noEcho: true,
-    ...(wantsTls ? { tls: (tls ?? {}) as TlsOptions } : {}),
+    ...(wantsTls ? { tls: { ...tls, checkServerIdentity: identityCheck(addresses) } as TlsOptions } : {}),
     ...(first.user === undefined ? {} : { user: first.user, pass: first.password ?? '' }),
     ...(identity ?? {}),
   }).catch((error: Error) => {
     throw explainConnect(error, named, credentialsFile)
   })
   const complaint = complainAbout(connection)
-  if (complaint === undefined) return { connection, ...(identity && { inboxPrefix: identity.inboxPrefix }) }
+  if (complaint === undefined) return { connection, named, ...(identity && { inboxPrefix: identity.inboxPrefix }) }
   await connection.close()
   throw new EdgeError('fabric_away', `NATS at ${named}: ${complaint}`)
 }
@@ -89,6 +93,19 @@ export function readAddress(text: string): Address {
     ...(url.username === ''
       ? {}
       : { user: decodeURIComponent(url.username), password: decodeURIComponent(url.password) }),
+  }
+}
+
+/**
+ * The client checks a server that was dialled by its address against the name `localhost`. The certificate must then name one of
+ * the addresses that we were told.
+ */
+function identityCheck(addresses: readonly Address[]): typeof checkServerIdentity {
+  const dialled = addresses.map(({ host }) => host.slice(0, host.lastIndexOf(':')).replace(/^\[|\]$/g, ''))
+  return (name, certificate) => {
+    const error = checkServerIdentity(name, certificate)
+    const named = dialled.some((ip) => isIP(ip) !== 0 && checkServerIdentity(ip, certificate) === undefined)
+    return named ? undefined : error
   }
 }
 

@@ -3,6 +3,7 @@
  * stream it is in.
  */
 import { randomBytes } from 'node:crypto'
+import type { NatsConnection } from '@nats-io/transport-node'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import { createListeners, type Listeners } from '#/core/listeners.ts'
@@ -10,14 +11,14 @@ import { allows, type CountryCode, type Within } from '#/core/pops.ts'
 import type { Bucket, Change, Fabric } from '#/core/ports.ts'
 import type { Clock, Milliseconds } from '#/core/units.ts'
 import { createTurns } from '../sqlite/turns.ts'
-import { apiErrors } from './answers.ts'
+import { type ApiAnswer, apiErrors } from './answers.ts'
 import { describeStreams, type StreamPlace } from './audit.ts'
 import { createBlobs } from './blobs.ts'
 import { createStoredBucket, keyOf, type StoredBucket, toEntry } from './bucket.ts'
-import { connectToNats, type NatsServers } from './connect.ts'
+import { connectToNats, isRefusedSubject, type NatsServers } from './connect.ts'
 import { type Follower, follow } from './consume.ts'
 import { createLeases } from './leases.ts'
-import { createLine, JetStreamRefusal, type Line } from './line.ts'
+import { createLine, type Line } from './line.ts'
 import { isLive, readHead, type StoredMessage } from './message.ts'
 import { createMessages } from './messages.ts'
 import { createNames, fromToken, type Names, type SubjectRoot } from './names.ts'
@@ -46,6 +47,8 @@ export interface NatsFabricOptions extends NatsServers {
 export interface NatsFabric extends Fabric {
   /** What lies in which stream on which servers, read from the streams themselves. */
   streams(): Promise<readonly StreamPlace[]>
+  /** Makes the stream for what lies within these countries, before anybody needs it. */
+  place(within: Within): Promise<void>
   /** Removes what nobody needs any more, as this node does now and then. */
   sweep(): Promise<void>
   readonly server: { readonly name: string; readonly version: string; readonly cluster?: string }
@@ -60,10 +63,14 @@ export async function openNatsFabric(options: NatsFabricOptions): Promise<NatsFa
   if (!/^[A-Za-z0-9_-]{1,64}$/.test(platform))
     throw new EdgeError('bad_request', `«${platform}» is no name for a platform: letters, digits, «-» and «_».`)
   const names = createNames(platform)
-  const { connection, inboxPrefix } = await connectToNats(options, limits)
+  const { connection, inboxPrefix, named } = await connectToNats(options, limits)
+  const api = await findApi(connection, platform, named).catch(async (error) => {
+    await connection.close()
+    throw error
+  })
   const id = randomBytes(9).toString('base64url')
   const sign = { stream: names.stream, subject: `${names.signs}.${id}` }
-  const line = createLine({ connection, inboxPrefix, id, sign, limits, report })
+  const line = createLine({ connection, inboxPrefix, api, id, sign, limits, report })
   try {
     const streams = createStreams({
       line,
@@ -73,7 +80,6 @@ export async function openNatsFabric(options: NatsFabricOptions): Promise<NatsFa
       ...(replicas && { replicas }),
       ...(serversWithin && { serversWithin }),
     })
-    await requireJetStream(line, options.servers.join(', '))
     await streams.ensureCommon()
     return assemble({ ...options, line, names, streams, report })
   } catch (error) {
@@ -82,24 +88,26 @@ export async function openNatsFabric(options: NatsFabricOptions): Promise<NatsFa
   }
 }
 
-async function requireJetStream(line: Line, named: string): Promise<void> {
-  const off = new EdgeError(
-    'fabric_away',
-    `NATS at ${named} runs without JetStream (\`jetstream {}\` in its configuration).`,
-  )
-  if (!line.connection.info?.jetstream && !(await isAnswered(line))) throw off
-  const answer = await line.call('INFO').catch((error) => {
-    throw error instanceof JetStreamRefusal && apiErrors.jetStreamOff.some((code) => code === error.code) ? off : error
-  })
-  if (answer === undefined) throw off
+/**
+ * Where JetStream is asked: its own subjects, or, through a leaf node, those of the domain that has the platform's name. A leaf
+ * node has no JetStream of its own and hands on what is asked of a domain.
+ */
+async function findApi(connection: NatsConnection, platform: string, named: string): Promise<string> {
+  const plain = '$JS.API'
+  const ofDomain = `$JS.${platform}.API`
+  for (const api of connection.info?.jetstream ? [plain] : [ofDomain, plain])
+    if (await isAnswered(connection, api)) return api
+  throw new EdgeError('fabric_away', `NATS at ${named} runs without JetStream (\`jetstream {}\` in its configuration).`)
 }
 
-/** A leaf node has no JetStream of its own and hands questions on to the servers that have. */
-async function isAnswered({ connection }: Line): Promise<boolean> {
-  return connection.request('$JS.API.INFO', '', { timeout: 2000 }).then(
-    () => true,
-    () => false,
-  )
+/** No leader yet, or missing rights, are for the first real question to say. */
+async function isAnswered(connection: NatsConnection, api: string): Promise<boolean> {
+  try {
+    const answer = (await connection.request(`${api}.INFO`, '', { timeout: 2000 })).json<ApiAnswer>()
+    return !apiErrors.jetStreamOff.some((code) => code === answer.error?.err_code)
+  } catch (error) {
+    return connection.info?.jetstream === true && !isRefusedSubject(error)
+  }
 }
 
 interface Parted extends NatsFabricOptions {
@@ -160,6 +168,7 @@ function assemble(options: Parted): NatsFabric {
       return line.state
     },
     onState: (listener) => stateListeners.add('', listener),
+    place: (within) => run(() => options.streams.ensurePlaced(within)),
     streams: () => describeStreams(line, names),
     sweep: () => sweeper.sweep(),
     server: serverOf(line),

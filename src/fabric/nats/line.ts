@@ -39,6 +39,8 @@ export interface Line {
 export interface LineOptions {
   readonly connection: NatsConnection
   readonly inboxPrefix?: string | undefined
+  /** `$JS.API`, or `$JS.DOMAIN.API` through a leaf node. */
+  readonly api: string
   /** Unique in the platform. */
   readonly id: string
   /** Written to learn whether writing works, beside other writes. */
@@ -49,7 +51,7 @@ export interface LineOptions {
 
 type Reply = { readonly kind: 'answer'; readonly answer: ApiAnswer } | { readonly kind: 'none' | 'silence' }
 
-export function createLine({ connection, inboxPrefix, id, sign, limits, report }: LineOptions): Line {
+export function createLine({ connection, inboxPrefix, api, id, sign, limits, report }: LineOptions): Line {
   const seen = new Map<string, number>()
   const stateListeners = new Set<(state: 'here' | 'away') => void>()
   const reconnectListeners = new Set<() => void>()
@@ -214,7 +216,7 @@ export function createLine({ connection, inboxPrefix, id, sign, limits, report }
     refuseWhenAway('Nothing was read.')
     const until = performance.now() + limits.natsReadMs
     for (let pause = 50; ; pause = Math.min(pause * 2, 500)) {
-      const reply = await ask(`$JS.API.${name}`, body === undefined ? '' : JSON.stringify(body), {})
+      const reply = await ask(`${api}.${name}`, body === undefined ? '' : JSON.stringify(body), {})
       if (reply.kind === 'answer') {
         lastAnswered = performance.now()
         const meaning = meaningOf(reply.answer)

@@ -181,7 +181,7 @@ export async function startCluster(t: Pick<TestContext, 'after'>, plan: ClusterP
 
 /** Asks again until a cluster that has just started has elected its leaders. */
 export async function whenReady<Result>(open: () => Promise<Result>): Promise<Result> {
-  for (const until = Date.now() + 60_000; ; ) {
+  for (const until = Date.now() + 30_000; ; ) {
     try {
       return await open()
     } catch (error) {

@@ -79,7 +79,8 @@ export function createStreams(options: StreamsOptions): Streams {
   async function make(config: Config, tags: readonly (string | undefined)[]): Promise<StreamInfo> {
     let refusal: unknown
     for (const tag of tags) {
-      for (const copies of replicas === undefined ? [3, 1] : [replicas]) {
+      // Few countries have three servers: what is tied to them then has one copy.
+      for (const copies of replicas === undefined || tag !== undefined ? [3, 1] : [replicas]) {
         const wish = { ...config, num_replicas: copies, ...(tag === undefined ? {} : { placement: { tags: [tag] } }) }
         try {
           const made = await line.call<StreamInfo>(`STREAM.CREATE.${config.name}`, wish)
@@ -106,13 +107,14 @@ export function createStreams(options: StreamsOptions): Streams {
 
   /** A stream made while servers were missing gets its copies later. */
   async function raise({ config, cluster }: StreamInfo): Promise<void> {
-    const wanted = replicas ?? (cluster?.name === undefined ? config.num_replicas : 3)
+    const tied = (config.placement?.tags ?? []).length > 0
+    const wanted = tied ? 3 : (replicas ?? (cluster?.name === undefined ? config.num_replicas : 3))
     if (wanted <= config.num_replicas) return
     try {
       await line.call(`STREAM.UPDATE.${config.name}`, { ...config, num_replicas: wanted })
     } catch (error) {
-      if (replicas !== undefined) throw error
-      report(new Error(`The stream ${config.name} has ${config.num_replicas} copies, not ${wanted}.`, { cause: error }))
+      if (replicas !== undefined && !tied) throw error
+      report(new Error(`The stream ${config.name} has one copy, not ${wanted}.`, { cause: error }))
     }
   }
 

@@ -1,0 +1,175 @@
+/** An audit of folders that hold what a node's folder holds, and what an erased one holds no more. */
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { type TestContext, test } from 'node:test'
+import { crc32 } from 'node:zlib'
+import { judgeHoldings } from '#/core/holdings.ts'
+import { createMemoryMeshes } from '#/core/memory-mesh.ts'
+import type { Snapshot } from '#/core/snapshot.ts'
+import { auditFolder } from './audit-folder.ts'
+import { askNodes, serveAudit } from './audit-nodes.ts'
+import { eraseLines, eraseSegments } from './erase-away.ts'
+import { lookApart } from './look-apart.ts'
+
+async function aFolder(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'rimward-audit-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** As `cache/disk/record.ts` lays it out. */
+function segmentRecord(scope: string, body: string, file = 0): Buffer {
+  const head = Buffer.from(JSON.stringify({ key: `s ${scope}`, scope }))
+  const record = Buffer.alloc(28 + head.length + body.length)
+  record.writeUInt32BE(0x52574331, 0)
+  record.writeUInt32BE(head.length, 8)
+  record.writeUInt32BE(body.length, 12)
+  record.writeUInt32BE(file, 16)
+  record.set(head, 28)
+  record.write(body, 28 + head.length)
+  record.writeUInt32BE(crc32(record.subarray(8)), 4)
+  return record
+}
+
+async function fill(folder: string): Promise<void> {
+  for (const name of ['fabric/blobs/ab', 'cache/segments', 'cache/bodies', 'log', 'engine/objects/k1', 'pops/iad/log'])
+    await mkdir(join(folder, name), { recursive: true })
+  const database = new DatabaseSync(join(folder, 'fabric/fabric.db'))
+  database.exec('CREATE TABLE entries (bucket TEXT, key BLOB, value BLOB)')
+  const put = database.prepare('INSERT INTO entries VALUES (?, ?, ?)')
+  const hash = `ab${'0'.repeat(62)}`
+  const rows: [string, string, string][] = [
+    ['kv/s1', 'one', 'value'],
+    ['kv/s1', 'two', 'value'],
+    ['kv-blobs', `${hash}/s2/large`, '1'],
+    ['item-stores', 'secret/s3', '{}'],
+    ['programs', 'chat', '{}'],
+    ['sites', 'shop', '{}'],
+    ['platform', 'id', 'x'],
+  ]
+  for (const [bucket, key, value] of rows) put.run(bucket, Buffer.from(key), Buffer.from(value))
+  database.close()
+  await writeFile(join(folder, 'fabric/blobs/ab', hash), 'x'.repeat(1000))
+  await writeFile(join(folder, 'engine/objects/k1/a.sqlite'), 'x'.repeat(10))
+  const records = [
+    segmentRecord('shop', 'body-of-shop'),
+    segmentRecord('chat', 'body-of-chat'),
+    segmentRecord('shop', '', 7),
+  ]
+  await writeFile(join(folder, 'cache/segments/1'), Buffer.concat([...records, Buffer.from('torn')]))
+  await writeFile(join(folder, 'cache/bodies/7'), 'x'.repeat(500))
+  const lines = [
+    '{"site":"shop","client":"192.0.2.1","path":"/ö"}',
+    '{"level":30,"msg":"ready"}',
+    '{"site":"chat","client":"","path":"","handedTo":"fra"}',
+    '{"site":"chat","client":"192.0.2.1","path":"/x"}',
+  ]
+  await writeFile(join(folder, 'log/rimward.jsonl'), `${lines.join('\n')}\n`)
+  await writeFile(join(folder, 'pops/iad/log/rimward.jsonl'), lines[0]!)
+}
+
+test('every byte is found where it lies', async (t) => {
+  const folder = await aFolder(t)
+  await fill(folder)
+  const { holdings, unread } = await auditFolder(folder, { except: [join(folder, 'pops')] })
+  assert.deepEqual(unread, [])
+  assert.deepEqual(holdings.map((one) => `${one.kind} ${one.id} ${one.place} ${one.count} ${one.bytes}`).toSorted(), [
+    'objects k1 engine/objects/k1 1 10',
+    'program chat fabric/fabric.db#programs 1 6',
+    'site chat cache 1 71',
+    'site chat log/rimward.jsonl 1 49',
+    'site shop cache 2 130',
+    'site shop cache/bodies 1 500',
+    'site shop fabric/fabric.db#sites 1 6',
+    'site shop log/rimward.jsonl 1 50',
+    'store s1 fabric/fabric.db#kv 2 16',
+    'store s2 fabric/blobs 1 1000',
+    'store s2 fabric/fabric.db#kv-blobs 1 74',
+    'store s3 fabric/fabric.db#item-stores 1 11',
+  ])
+})
+
+test('a process of its own finds the same', async (t) => {
+  const folder = await aFolder(t)
+  await fill(folder)
+  const options = { except: [join(folder, 'pops')] }
+  const limits = { auditMs: 60_000, auditBytes: 1_000_000 }
+  assert.deepEqual(await lookApart(folder, { ...options, limits }), await auditFolder(folder, options))
+  await assert.rejects(lookApart(folder, { limits: { ...limits, auditBytes: 10 } }))
+})
+
+test('a folder that is not there, and a database that cannot be read, end nothing', async (t) => {
+  const folder = await aFolder(t)
+  assert.deepEqual(await auditFolder(join(folder, 'nowhere')), { holdings: [], unread: [] })
+  await writeFile(join(folder, 'broken.db'), Buffer.concat([Buffer.from('SQLite format 3\0'), Buffer.alloc(500, 7)]))
+  const { unread } = await auditFolder(folder)
+  assert.match(unread.join(), /^broken\.db: /)
+})
+
+test('what is erased is found no more, and its neighbours are as they were', async (t) => {
+  const folder = await aFolder(t)
+  await fill(folder)
+  const before = await auditFolder(folder)
+  await eraseSegments(join(folder, 'cache/segments'), (scope) => scope === 'shop')
+  await eraseLines(join(folder, 'log'), (site) => site === 'shop')
+  const after = await auditFolder(folder)
+  const gone = before.holdings.filter(
+    (one) => !after.holdings.some((other) => other.place === one.place && other.id === one.id),
+  )
+  assert.deepEqual(gone.map(({ id, place }) => `${id} ${place}`).toSorted(), [
+    'shop cache',
+    'shop cache/bodies',
+    'shop log/rimward.jsonl',
+  ])
+  assert.equal((await readFile(join(folder, 'cache/segments/1'))).includes('shop'), false)
+  assert.equal((await readFile(join(folder, 'log/rimward.jsonl'), 'utf8')).trimStart().split('\n').length, 4)
+  assert.ok((await readFile(join(folder, 'cache/segments/1'))).includes('body-of-chat'))
+})
+
+test('what lies outside of its countries is a violation', () => {
+  const snapshot: Snapshot = {
+    revision: 1,
+    sites: [{ name: 'shop', hostnames: [], routes: [], target: { kind: 'origin', url: 'http://a' }, within: ['DE'] }],
+    programs: new Map([
+      [
+        'chat',
+        { name: 'chat', rollout: [], objects: [{ className: 'A', key: 'k1', storage: 'sqlite', within: ['DE'] }] },
+      ],
+    ]),
+    placements: new Map([['s1', ['DE']]]),
+  }
+  const found = [
+    { kind: 'site', id: 'shop' },
+    { kind: 'store', id: 's1' },
+    { kind: 'store', id: 's2' },
+    { kind: 'objects', id: 'k1' },
+  ] as const
+  const holdings = found.map((one) => ({ ...one, place: 'p', count: 1, bytes: 1 }))
+  const node = (name: string, ...countries: string[]) => ({ node: name, pop: name, countries, holdings, unread: [] })
+  const report = judgeHoldings(
+    snapshot,
+    [node('fra', 'DE'), node('iad', 'US'), node('shared', 'DE', 'US')],
+    ['nrt: away'],
+  )
+  const wrong = report.holdings.filter(({ allowed }) => !allowed).map((one) => `${one.node} ${one.id}`)
+  assert.deepEqual(wrong, ['iad shop', 'iad s1', 'iad k1'])
+  assert.deepEqual([report.clean, report.unread], [false, ['nrt: away']])
+})
+
+test('nodes are asked over the mesh, and those that are away are named', async (t) => {
+  const meshes = createMemoryMeshes()
+  const [fra, iad] = [
+    meshes.join({ node: 'fra', pop: 'fra', country: 'DE' }),
+    meshes.join({ node: 'iad', pop: 'iad', country: 'US' }),
+  ]
+  meshes.join({ node: 'nrt', pop: 'nrt', country: 'JP' })
+  meshes.cut('fra', 'nrt')
+  const own = { node: 'iad', pop: 'iad', countries: ['US'], holdings: [], unread: [] }
+  t.after(serveAudit(iad, async () => own))
+  const { nodes, away } = await askNodes(fra, { timeoutMs: 5000 })
+  assert.deepEqual(nodes, [own])
+  assert.match(away.join(), /^nrt: /)
+})

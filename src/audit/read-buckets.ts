@@ -1,0 +1,73 @@
+/**
+ * Whose records lie in a database of buckets: the embedded fabric, a node's copy of a shared one. Rows that are expired but
+ * still there count: they are bytes on the disk.
+ */
+import { existsSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
+import type { Owner } from '#/core/holdings.ts'
+import type { Tally } from './tally.ts'
+
+interface Row {
+  readonly bucket: string
+  readonly key: Uint8Array
+  readonly bytes: number
+}
+
+/** Whose a record is, by its bucket and key; undefined: the platform's own, or nobody's in particular. */
+export function ownerOfRecord(bucket: string, key: string): Owner | undefined {
+  if (bucket.startsWith('kv/')) return { kind: 'store', id: bucket.slice('kv/'.length) }
+  const [first = '', second = ''] = key.split('/')
+  switch (bucket) {
+    // HASH/STORE/KEY: the key is the program's own word.
+    case 'kv-blobs':
+      return { kind: 'store', id: second }
+    // KIND/ID
+    case 'item-stores':
+      return { kind: 'store', id: second }
+    case 'programs':
+    case 'program-versions':
+      return { kind: 'program', id: first }
+    case 'sites':
+      return { kind: 'site', id: first }
+    default:
+      return undefined
+  }
+}
+
+export function hasBuckets(database: DatabaseSync): boolean {
+  const columns = database.prepare(`SELECT name FROM pragma_table_info('entries')`).all() as { name: string }[]
+  return ['bucket', 'key', 'value'].every((wanted) => columns.some(({ name }) => name === wanted))
+}
+
+/** `file` is the database's path, `place` how it is shown; blobs lie in the folder `blobs` beside it. */
+export function readBuckets(database: DatabaseSync, file: string, place: string, tally: Tally): void {
+  const rows = database.prepare('SELECT bucket, key, length(key) + length(value) AS bytes FROM entries').iterate()
+  for (const { bucket, key, bytes } of rows as Iterable<Row>) {
+    const text = typeof key === 'string' ? key : Buffer.from(key).toString('utf8')
+    const owner = ownerOfRecord(bucket, text)
+    if (owner === undefined) continue
+    tally.add(owner, `${place}#${bucket.startsWith('kv/') ? 'kv' : bucket}`, bytes)
+    if (bucket === 'kv-blobs') addBlob(owner, text.slice(0, 64), file, place, tally)
+  }
+  addCode(database, file, place, tally)
+}
+
+/** Modules and files of programs, which their versions name by hash. */
+function addCode(database: DatabaseSync, file: string, place: string, tally: Tally): void {
+  const versions = database.prepare(`SELECT key, value FROM entries WHERE bucket = 'program-versions'`).iterate()
+  for (const { key, value } of versions as Iterable<{ key: Uint8Array; value: Uint8Array }>) {
+    const [program = ''] = Buffer.from(key).toString('utf8').split('/')
+    const hashes = new Set(
+      Buffer.from(value)
+        .toString('utf8')
+        .match(/\b[0-9a-f]{64}\b/g) ?? [],
+    )
+    for (const hash of hashes) addBlob({ kind: 'program', id: program }, hash, file, place, tally)
+  }
+}
+
+function addBlob(owner: Owner, hash: string, file: string, place: string, tally: Tally): void {
+  const path = join(dirname(file), 'blobs', hash.slice(0, 2), hash)
+  if (existsSync(path)) tally.add(owner, `${dirname(place)}/blobs`, statSync(path).size)
+}

@@ -1,0 +1,105 @@
+/** What lies where: what an audit finds on a node's disk, and whether it may lie there. */
+import { allows, type CountryCode, type NodeId, type PopId, type Within } from './pops.ts'
+import { intersect } from './residency.ts'
+import type { Snapshot } from './snapshot.ts'
+import type { Bytes } from './units.ts'
+
+/** Whose bytes: a site or program by name, a store by id, a class of objects by its key. */
+export interface Owner {
+  readonly kind: 'site' | 'program' | 'store' | 'objects'
+  readonly id: string
+}
+
+/** Bytes of one owner in one place of a node, as they were found there. */
+export interface Holding extends Owner {
+  /** File or folder below the node's folder, or a stream's name. */
+  readonly place: string
+  /** Records, files or lines. */
+  readonly count: number
+  readonly bytes: Bytes
+}
+
+/** A node's answer to the question what it holds. */
+export interface NodeHoldings {
+  readonly node: NodeId
+  readonly pop: PopId
+  /** Where it stands; several for a folder that several nodes of one machine share. */
+  readonly countries: readonly CountryCode[]
+  readonly holdings: readonly Holding[]
+  /** Places that could not be looked at, each with the reason. */
+  readonly unread: readonly string[]
+}
+
+export interface AuditedHolding extends Holding {
+  readonly node: NodeId
+  readonly countries: readonly CountryCode[]
+  /** Absent: anywhere. */
+  readonly within?: Within
+  /** It may lie there. */
+  readonly allowed: boolean
+}
+
+export interface AuditReport {
+  readonly holdings: readonly AuditedHolding[]
+  readonly nodes: readonly Omit<NodeHoldings, 'holdings' | 'unread'>[]
+  /** Nodes that could not be asked, and places that could not be read, a sentence each. */
+  readonly unread: readonly string[]
+  /** Nothing lies where it may not. Says nothing of `unread`. */
+  readonly clean: boolean
+}
+
+/** Compares what was found with where it may be. What restricted things used to hold keeps its owner's name. */
+export function judgeHoldings(
+  snapshot: Snapshot,
+  nodes: readonly NodeHoldings[],
+  away: readonly string[],
+): AuditReport {
+  const placeOf = placementsOf(snapshot)
+  const holdings = nodes.flatMap(({ node, countries, holdings: found }) =>
+    found.map((one): AuditedHolding => {
+      const own = placeOf(one)
+      const within = one.place.startsWith('log/') ? intersect(own, snapshot.logWithin) : own
+      const allowed = countries.some((country) => allows(within, country))
+      return { ...one, node, countries, ...(within !== undefined && { within }), allowed }
+    }),
+  )
+  return {
+    holdings,
+    nodes: nodes.map(({ node, pop, countries }) => ({ node, pop, countries })),
+    unread: [...away, ...nodes.flatMap(({ node, unread }) => unread.map((why) => `${node}: ${why}`))],
+    clean: holdings.every(({ allowed }) => allowed),
+  }
+}
+
+type PlacementsOf = (owner: Owner) => Within | undefined
+const compiled = new WeakMap<Snapshot, PlacementsOf>()
+
+/** Countries that may hold what an owner has. */
+export function placementsOf(snapshot: Snapshot): PlacementsOf {
+  let known = compiled.get(snapshot)
+  if (known === undefined) {
+    known = compile(snapshot)
+    compiled.set(snapshot, known)
+  }
+  return known
+}
+
+/** May what belongs to a site or program of this name be in this country? */
+export function isHere(snapshot: Snapshot, owner: string, country: CountryCode): boolean {
+  // Most platforms keep nothing anywhere.
+  if (snapshot.placements === undefined) return true
+  return allows(placementsOf(snapshot)({ kind: 'site', id: owner }), country)
+}
+
+function compile(snapshot: Snapshot): PlacementsOf {
+  const sites = new Map(snapshot.sites.map((site) => [site.name, site.within]))
+  const objects = new Map<string, Within | undefined>()
+  for (const program of snapshot.programs.values())
+    for (const { key, within } of program.objects) objects.set(key, within)
+  return ({ kind, id }) => {
+    if (kind === 'store') return snapshot.placements?.get(id)
+    if (kind === 'objects') return objects.get(id)
+    // A program's site has its name, and what the cache keeps for either is kept under that.
+    return snapshot.programs.get(id)?.within ?? sites.get(id)
+  }
+}

@@ -1,0 +1,169 @@
+/** Data that stays in its country: three points of presence, and a search of all their files for what must not be there. */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { appendFile, readdir, readFile, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { type TestContext, test } from 'node:test'
+import { get, type RunningNode, rimward, startNode, temporaryFolder, until } from './support/node.ts'
+
+interface Platform {
+  readonly node: RunningNode
+  /** URLs by name of the point of presence. */
+  readonly at: Readonly<Record<'fra' | 'iad' | 'nrt', string>>
+  readonly folder: string
+  run(...words: string[]): Promise<{ readonly code: number | null; readonly output: string }>
+}
+
+async function startPlatform(t: TestContext): Promise<Platform> {
+  const node = await startNode(t, { args: ['--pops', 'fra:DE,iad:US,nrt:JP', '--log-query', 'full'] })
+  const { pops } = JSON.parse(await readFile(join(node.data, 'node.json'), 'utf8')) as {
+    pops: { id: 'fra' | 'iad' | 'nrt'; http: string }[]
+  }
+  const folder = await temporaryFolder(t, 'residency')
+  const at = Object.fromEntries(pops.map(({ id, http }) => [id, http])) as Platform['at']
+  return { node, at, folder, run: (...words) => rimward(node, folder, words) }
+}
+
+async function ok({ run }: Platform, ...words: string[]): Promise<string> {
+  const { code, output } = await run(...words)
+  assert.equal(code, 0, output)
+  return output
+}
+
+/** Files below a folder that hold these bytes, by their names in it. */
+async function filesWith(folder: string, marker: string): Promise<string[]> {
+  const found: string[] = []
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue
+    const path = join(entry.parentPath, entry.name)
+    const bytes = await readFile(path).catch(() => Buffer.alloc(0))
+    if (bytes.includes(marker)) found.push(path.slice(folder.length + 1))
+  }
+  return found
+}
+
+const pop = ({ node }: Platform, name: string) => join(node.data, 'pops', name)
+
+/** Logs are written behind the requests. */
+async function logged(platform: Platform, name: string, text: string): Promise<void> {
+  const file = join(pop(platform, name), 'log', 'rimward.jsonl')
+  await until(async () => (await readFile(file, 'utf8')).includes(text), `${name} has logged ${text}`)
+}
+
+const program = `export default {
+  async fetch(request, env) {
+    const body = await request.text()
+    if (body !== '') await env.STORE.put('note', body)
+    return new Response(request.cf.colo + ' ' + await env.STORE.get('note'))
+  },
+}`
+
+test('a program with its store and log stays in its country, wherever it is asked', async (t) => {
+  const platform = await startPlatform(t)
+  const { node, at, folder } = platform
+  const made = await node.api(`/client/v4/accounts/${node.accountId}/storage/kv/namespaces`, {
+    method: 'POST',
+    body: JSON.stringify({ title: 'notes' }),
+  })
+  const { result } = (await made.json()) as { result: { id: string } }
+  await writeFile(join(folder, 'vault.js'), program)
+  const config = {
+    name: 'vault',
+    main: 'vault.js',
+    compatibility_date: '2026-11-01',
+    kv_namespaces: [{ binding: 'STORE', id: result.id }],
+  }
+  await writeFile(join(folder, 'wrangler.json'), JSON.stringify(config))
+
+  await ok(platform, 'residency', 'notes', 'DE')
+  const refused = await platform.run('deploy')
+  assert.equal(refused.code, 1)
+  assert.match(refused.output, /'vault' may run anywhere.*'STORE'.*stays in DE.*rimward residency program:vault DE/s)
+
+  assert.match(await ok(platform, 'residency', 'program:vault', 'DE'), /"vault" stays in DE/)
+  await ok(platform, 'deploy')
+  const marker = 'marker-of-the-body-7d41'
+  const posted = await get(at.iad, 'vault.localhost', '/marker-of-the-path-1f9c?q=marker-of-the-query-55e0', {
+    method: 'POST',
+    body: marker,
+  })
+  assert.deepEqual([posted.status, posted.text, posted.headers['x-served-by']], [200, `FRA ${marker}`, 'fra'])
+  assert.equal((await get(at.nrt, 'vault.localhost', '/')).text, `FRA ${marker}`)
+
+  await logged(platform, 'fra', 'marker-of-the-path-1f9c')
+  await logged(platform, 'iad', '"handedTo":"fra"')
+  await logged(platform, 'nrt', '"handedTo":"fra"')
+  for (const word of [marker, 'marker-of-the-path-1f9c', 'marker-of-the-query-55e0'])
+    for (const name of ['iad', 'nrt'])
+      assert.deepEqual(await filesWith(pop(platform, name), word), [], `${word} at ${name}`)
+  assert.notDeepEqual(await filesWith(pop(platform, 'fra'), 'marker-of-the-query-55e0'), [])
+  assert.notDeepEqual(await filesWith(node.data, marker), [])
+  assert.match(await ok(platform, 'audit'), /Nothing lies where it may not/)
+
+  // What is planted in the wrong place is named.
+  const database = new DatabaseSync(join(pop(platform, 'iad'), 'stray.db'))
+  database.exec('CREATE TABLE entries (bucket TEXT, key BLOB, value BLOB)')
+  database
+    .prepare('INSERT INTO entries VALUES (?, ?, ?)')
+    .run(`kv/${result.id}`, Buffer.from('note'), Buffer.from(marker))
+  database.close()
+  await appendFile(
+    join(pop(platform, 'nrt'), 'log', 'rimward.jsonl'),
+    '{"site":"vault","path":"/x","client":"192.0.2.1"}\n',
+  )
+  const { code, output } = await platform.run('audit')
+  assert.equal(code, 1)
+  assert.match(output, new RegExp(`store ${result.id} in stray\\.db#kv at iad`))
+  assert.match(output, /site vault in log\/rimward\.jsonl at nrt/)
+})
+
+test('what lay elsewhere before is removed there', async (t) => {
+  const platform = await startPlatform(t)
+  const { at } = platform
+  const small = 'marker-of-a-small-answer-9a02'
+  const large = 'marker-of-a-large-answer-c3d8'
+  const origin = createServer((request, response) => {
+    response.setHeader('cache-control', 'max-age=3600')
+    response.end(request.url?.startsWith('/large') ? large.repeat(100_000) : small)
+  }).listen(0, '127.0.0.1')
+  await once(origin, 'listening')
+  t.after(() => origin.close().closeAllConnections())
+  await ok(platform, 'site', 'add', 'shop', '--origin', `http://127.0.0.1:${(origin.address() as AddressInfo).port}`)
+  const path = '/marker-of-the-path-e117'
+  for (const name of ['fra', 'iad'] as const) {
+    assert.equal((await get(at[name], 'shop.localhost', path)).text, small)
+    await get(at[name], 'shop.localhost', '/large')
+    await logged(platform, name, path)
+    await until(
+      async () => (await filesWith(join(pop(platform, name), 'cache'), small)).length > 0,
+      `${name} stored it`,
+    )
+    await until(
+      async () => (await filesWith(join(pop(platform, name), 'cache'), large)).length > 0,
+      `${name} stored both`,
+    )
+  }
+
+  await ok(platform, 'residency', 'shop', 'eu')
+  assert.match(await ok(platform, 'residency'), /site +shop +eu/)
+  for (const word of [small, path]) assert.deepEqual(await filesWith(pop(platform, 'iad'), word), [], word)
+  await until(async () => (await filesWith(pop(platform, 'iad'), large)).length === 0, 'large bodies are gone')
+  assert.notDeepEqual(await filesWith(pop(platform, 'fra'), small), [])
+  const report = JSON.parse(await ok(platform, 'audit', '--json')) as { clean: boolean; holdings: { node: string }[] }
+  assert.equal(report.clean, true)
+  assert.ok(report.holdings.some(({ node }) => node === 'fra'))
+
+  const answer = await get(at.iad, 'shop.localhost', path)
+  assert.deepEqual([answer.text, answer.headers['x-served-by']], [small, 'fra'])
+  assert.match(String(answer.headers['cache-status']), /hit/)
+  assert.match((await platform.run('residency', 'shop', 'DE,UK')).output, /no country "UK".*GB/)
+  assert.match(
+    (await platform.run('residency', 'nothing', 'DE')).output,
+    /no site, program, service or store "nothing"/,
+  )
+  await ok(platform, 'residency', 'shop', 'anywhere')
+  assert.equal((await get(at.iad, 'shop.localhost', path)).headers['x-served-by'], 'iad')
+})
