@@ -126,7 +126,11 @@ async function openShared(options: PlatformOptions, closer: Closer) {
   const clock = Date.now
   const fabrics = await openFabrics(options, closer)
   const fabric = fabrics[0]!
-  const traces = createTraces({ fabric, clock, limits })
+  /** Where programs may run, once the control plane knows. */
+  const placed: { withinOf: (program: string) => Within | undefined } = { withinOf: () => undefined }
+  const countries = options.pops.map(({ country = 'XX' }) => country)
+  const residency = { within: (program: string) => placed.withinOf(program), countries }
+  const traces = createTraces({ fabric, clock, limits, residency })
   closer.add(() => traces.close())
   /** Grows while the listeners open. */
   const listeners: (() => readonly Address[])[] = []
@@ -136,6 +140,7 @@ async function openShared(options: PlatformOptions, closer: Closer) {
     fabric,
     fabrics,
     traces,
+    placed,
     listeners,
     version: await readVersion(),
     seal: await openSeal({ keyFile: join(data, 'secret.key') }),
@@ -286,6 +291,7 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
     log: (message, error) => first.log.logger.error({ err: error }, message),
   })
   closer.add(() => control.close())
+  shared.placed.withinOf = control.withinOf
   for (const problem of control.problems) first.log.logger.error({ problem }, 'a record was left out')
   for (const { follower } of pops) {
     const { revision, failure } = follower.status()
@@ -327,6 +333,7 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
     cache: first.cache,
     receipt: (id) => first.purges.receipt(id),
     metrics: { registry: joinRegistries(pops.map(({ place, metrics }) => ({ pop: place.pop, ...metrics }))) },
+    stats: pops.map(({ place, metrics }) => ({ pop: place.pop, counts: metrics.counts })),
     origins: (site) => first.origins(site),
     token: options.token,
     pop: first.place.pop,

@@ -2,12 +2,11 @@
  * The data plane of one node: its stores, cache, engines and listeners, wired together. What several nodes of a process
  * have in common is handed over by `platform.ts`.
  */
-import { createHash } from 'node:crypto'
-import { lstat, mkdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createAssets } from '#/assets/assets.ts'
 import { createNodeAudit, type NodeAudit } from '#/audit/node-audit.ts'
+import { keepStoreInside } from '#/cache/keep-inside.ts'
 import { openPurgeJournal } from '#/cache/purge-journal.ts'
 import type { PlatformPurges } from '#/cache/tiers/platform-purges.ts'
 import { openTieredCache } from '#/cache/tiers/tiered-cache.ts'
@@ -17,7 +16,7 @@ import { createFollower, type Follower } from '#/control/follower.ts'
 import { programFirst } from '#/core/asset-routing.ts'
 import { backendSites } from '#/core/backend-sites.ts'
 import { createCloser } from '#/core/closer.ts'
-import { EdgeError } from '#/core/errors.ts'
+import { isHere } from '#/core/holdings.ts'
 import { joinEngines } from '#/core/join-engines.ts'
 import { keepEgressInside, keepEngineInside, onlyHere } from '#/core/keep-inside.ts'
 import type { Limits } from '#/core/limits.ts'
@@ -47,9 +46,9 @@ import { createLogSinks } from '#/engines/compute/log-sinks.ts'
 import { createRateCounters } from '#/engines/compute/rate-counters.ts'
 import { createWorkerdEngine } from '#/engines/workerd/engine.ts'
 import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
+import { openRunFolder } from '#/engines/workerd/run-folder.ts'
 import { secretCheck } from '#/http/same-secret.ts'
-import { createObjectHomes } from '#/objects/homes.ts'
-import { createStanding } from '#/objects/standing.ts'
+import { openObjects } from '#/objects/open-objects.ts'
 import { withAnswerRules } from '#/origin/answer-rules.ts'
 import { createDialer } from '#/origin/dialer.ts'
 import { createEgress } from '#/origin/egress.ts'
@@ -161,7 +160,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   const diary = await openLog(options)
   closer.add(() => diary.close())
   const live: Live = { snapshot: { revision: 0, sites: [], programs: new Map() }, engine: undefined, edge: undefined }
-  const metrics = createMetrics({ limits })
+  const metrics = createMetrics({ limits, clock })
   const say = (message: string, facts: object = {}) => diary.logger.info(facts, message)
   const parts: Parts = { ...options, closer, live, diary, metrics, say }
 
@@ -173,12 +172,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   const { engine, lacks } = await openEngines(parts, stores, ways, assets)
   live.engine = engine
 
-  const residency = createNodeAudit({
-    ...options,
-    store: ways.store,
-    purge: ways.egress.purge,
-    flushLog: () => diary.flush(),
-  })
+  const residency = createNodeAudit({ ...options, store: ways.store, flushLog: () => diary.flush() })
   closer.add(() => residency.close())
   async function serve(snapshot: Snapshot): Promise<void> {
     await engine.adopt(snapshot)
@@ -271,7 +265,7 @@ async function openEgress(
     random: Math.random,
     ownPool: (host, path) => ownPool(live.snapshot, host, path),
   })
-  const store = await createCacheStore({
+  const stored = await createCacheStore({
     folder: join(folder, 'cache'),
     memoryBytes: limits.cacheMemoryBytes,
     diskBytes: limits.cacheDiskBytes,
@@ -281,7 +275,9 @@ async function openEgress(
   })
   await mkdir(join(folder, 'purges'), { recursive: true })
   const journal = await openPurgeJournal(join(folder, 'purges'))
-  const inside = keepEgressInside(pools, () => live.snapshot, options.place.country)
+  const { country } = options.place
+  const store = keepStoreInside(stored, (scope) => isHere(live.snapshot, scope, country))
+  const inside = keepEgressInside(pools, () => live.snapshot, country)
   const next = withAnswerRules(withOwnPrograms(inside, ownPrograms))
   const { cache: egress, purges } = await openTieredCache({
     ...{
@@ -310,7 +306,7 @@ async function openEngines(parts: Parts, stores: Stores, ways: Ways, assets: Ret
   closer.add(() => rm(runFolder, { recursive: true, force: true }))
   await mkdir(join(folder, 'engine'), { recursive: true })
   const snapshot = () => live.snapshot
-  const pops = openObjects(parts)
+  const pops = openObjects({ ...parts, log: say })
   const workers = await createWorkerdEngine({
     folder: join(folder, 'engine'),
     runFolder: join(runFolder, 'cells'),
@@ -351,15 +347,6 @@ async function openEngines(parts: Parts, stores: Stores, ways: Ways, assets: Ret
     engine: keepEngineInside(joinEngines(workers, compute), place.country),
     lacks: slow === undefined ? [] : [`Compute programs run slower here: ${slow}.`],
   }
-}
-
-/** Where Durable Objects live; `undefined` on the only node, where all are. */
-function openObjects({ fabric, mesh, place, limits, say, closer }: Parts) {
-  if (mesh === undefined) return undefined
-  const monotonic = () => performance.now()
-  const standing = createStanding({ fabric, node: place.node, limits, monotonic, log: say })
-  closer.add(() => standing.close())
-  return { mesh, homes: createObjectHomes({ fabric, mesh, standing, limits, log: say }) }
 }
 
 /** What Compute programs may ask of the node. */
@@ -419,21 +406,6 @@ async function openEdge(parts: Parts, { egress, purges, engine, assets, certific
 }
 
 const popOf = ({ pop, country }: Place) => ({ id: pop, country })
-
-/**
- * Where the cells' sockets lie: not below the data folder, because a unix socket's path has at most 107 bytes. The same
- * folder gets the same one, so that what a killed node left behind is found by the next.
- */
-async function openRunFolder(data: string): Promise<string> {
-  const name = createHash('sha256').update(data).digest('hex').slice(0, 16)
-  const folder = join(tmpdir(), `rimward-${name}`)
-  await mkdir(folder, { recursive: true, mode: 0o700 })
-  const { uid, mode } = await lstat(folder)
-  // In a folder that everybody may write to, somebody else could have made it first.
-  if (uid !== process.getuid?.() || (mode & 0o077) !== 0)
-    throw new EdgeError('folder_in_use', `The folder ${folder} belongs to somebody else; remove it or set TMPDIR.`)
-  return folder
-}
 
 async function openLog({ folder, log, logged, limits }: PopOptions): Promise<Log> {
   const rest = { ...logged, limits }

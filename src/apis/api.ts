@@ -8,7 +8,7 @@ import { kvRoutes } from '#/apis/cloudflare/kv.ts'
 import { purgeRoutes } from '#/apis/cloudflare/purge.ts'
 import { createTails } from '#/apis/cloudflare/tails.ts'
 import { createFastlyApi } from '#/apis/fastly/app.ts'
-import type { ComputeDeps } from '#/apis/fastly/deps.ts'
+import type { ComputeDeps, FastlyApiDeps } from '#/apis/fastly/deps.ts'
 import { createRimwardApi } from '#/apis/rimward/app.ts'
 import { certificateRoutes } from '#/apis/rimward/certificates.ts'
 import { viewControl } from '#/apis/rimward/control-view.ts'
@@ -48,6 +48,7 @@ export interface ApiOptions {
   /** Looks at what every reachable node holds. */
   readonly audit: () => Promise<AuditReport>
   readonly metrics: { readonly registry: { readonly contentType: string; metrics(): Promise<string> } }
+  readonly stats: FastlyApiDeps['stats']
   /** What is known here of a site's origins. */
   readonly origins: (site: string) => readonly OriginState[]
   readonly token: string
@@ -127,6 +128,7 @@ export function createApi(options: ApiOptions): Api {
     compute: { kv: options.kv, ...options.compute },
     fabric,
     cache,
+    stats: options.stats,
     token,
     accountId,
     limits,

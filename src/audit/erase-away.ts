@@ -5,7 +5,6 @@
 import { existsSync } from 'node:fs'
 import { open, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { PurgeWish } from '#/core/cache-policy.ts'
 import { isHere, placementsOf } from '#/core/holdings.ts'
 import { allows, type CountryCode } from '#/core/pops.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
@@ -15,10 +14,8 @@ import { headerBytes, readSegment, type SegmentRecord } from './read-segments.ts
 export interface EraseAwayOptions {
   /** The node's. */
   readonly folder: string
-  /** Forgets stored answers, in memory and on disk. */
+  /** Forgets stored answers, in memory and on disk; takes no more of what may not be here. */
   readonly store: { removeWhere(match: (head: { readonly scope: string }) => boolean): Promise<number> }
-  /** What is on its way into the store does not get there. */
-  readonly purge: (wishes: readonly PurgeWish[]) => Promise<unknown>
   /** Writes out what waits to be logged. */
   readonly flushLog: () => Promise<void>
   readonly country: CountryCode
@@ -37,7 +34,6 @@ export function eraseAway(options: EraseAwayOptions): (snapshot: Snapshot) => Pr
     known = now
     if (now === '') return
     const goes = (owner: string) => !isHere(snapshot, owner, country)
-    await options.purge(away.map((scope) => ({ scope, what: { kind: 'everything' }, soft: false })))
     await options.store.removeWhere(({ scope }) => goes(scope))
     await eraseSegments(join(folder, 'cache', 'segments'), goes)
     await options.flushLog()

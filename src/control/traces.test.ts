@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { defaultLimits } from '#/core/limits.ts'
 import { createMemoryFabric } from '#/core/memory-fabric.ts'
+import { createMemoryMeshes } from '#/core/memory-mesh.ts'
 import type { Trace } from '#/core/traces.ts'
 import { boundTrace } from './bound-trace.ts'
 import { createTraces } from './traces.ts'
@@ -125,3 +126,38 @@ test('a trace over its cap loses its last logs', () => {
   const exceptions = boundTrace({ ...small, exceptions: [thrown] }, 20_000).exceptions
   assert.deepEqual([exceptions[0]?.message.length, exceptions[0]?.stack?.length], [4096, 4096])
 })
+
+test('traces of a program that stays in its countries go to nodes there, and never over the fabric', async () => {
+  const fabric = createMemoryFabric(() => 1_000_000)
+  const published: string[] = []
+  const watched = { ...fabric, publish: (topic: string) => void published.push(topic) }
+  const meshes = createMemoryMeshes()
+  const at = (node: string, country: string) =>
+    createTraces({
+      fabric: watched,
+      clock: () => 1_000_000,
+      limits: defaultLimits,
+      every: () => () => {},
+      residency: {
+        within: (program) => (program === 'vault' ? ['DE', 'FR'] : undefined),
+        countries: [country],
+        mesh: meshes.join({ node, pop: node, country }),
+      },
+    })
+  const [fra, par, iad] = [at('fra', 'DE'), at('par', 'FR'), at('iad', 'US')]
+  assert.throws(() => iad.listen('vault', () => {}), { code: 'not_here', message: /vault logs stays in DE,FR/ })
+  const heard = Promise.withResolvers<Trace>()
+  par.listen('vault', heard.resolve)
+  iad.listen('free', () => {})
+  await until(() => fra.wanted('vault') && fra.wanted('free'))
+  fra.emit(trace('vault', ['secret']))
+  fra.emit(trace('free'))
+  assert.deepEqual((await heard.promise).logs[0]!.message, ['secret'])
+  assert.deepEqual(published, ['trace/free'])
+  assert.equal(iad.refusal('free'), undefined)
+  for (const one of [fra, par, iad]) one.close()
+})
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await turn()
+}

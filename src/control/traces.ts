@@ -3,26 +3,30 @@
  * Best effort: what a slow listener cannot take is dropped and counted, and no request waits for it.
  */
 import { randomUUID } from 'node:crypto'
+import type { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Change, Fabric } from '#/core/ports.ts'
 import type { ProgramName } from '#/core/snapshot.ts'
 import type { Trace, Traces } from '#/core/traces.ts'
 import type { Clock, EpochMs, Milliseconds } from '#/core/units.ts'
 import { boundTrace } from './bound-trace.ts'
+import { createTraceSharing, type TraceSharingOptions } from './share-traces.ts'
 
 export interface LiveTraces extends Traces {
-  /** `onDropped` is told how many traces this listener missed since it was told last. */
+  /** Throws the `refusal`, where there is one. `onDropped` is told how many traces this listener missed since it was told last. */
   listen(
     program: ProgramName,
     listener: (trace: Trace) => void,
     options?: { readonly onDropped?: (count: number) => void },
   ): () => void
+  /** Why traces of this program may not be shown here; undefined: they may. */
+  refusal(program: ProgramName): EdgeError | undefined
   /** Traces dropped since the start, for the counters. */
   readonly dropped: number
   close(): void
 }
 
-interface Dependencies {
+interface Dependencies extends TraceSharingOptions {
   readonly fabric: Fabric
   readonly clock: Clock
   readonly limits: Pick<Limits, 'traceBytes' | 'traceQueue' | 'traceListenSeconds'>
@@ -113,7 +117,9 @@ function createElsewhere(self: string, clock: Clock) {
   }
 }
 
-export function createTraces({ fabric, clock, limits, every = everyInterval }: Dependencies): LiveTraces {
+export function createTraces(dependencies: Dependencies): LiveTraces {
+  const { fabric, clock, limits, every = everyInterval } = dependencies
+  const sharing = createTraceSharing(dependencies)
   const self = randomUUID()
   const bucket = fabric.bucket('tails')
   const lifetime = limits.traceListenSeconds * 1000
@@ -160,7 +166,7 @@ export function createTraces({ fabric, clock, limits, every = everyInterval }: D
     queues.set(program, new Set([queue]))
     subscriptions.set(
       program,
-      fabric.subscribe(`trace/${program}`, (message) => receive(program, message)),
+      sharing.receive(program, (message) => receive(program, message)),
     )
     announce(program)
   }
@@ -183,9 +189,12 @@ export function createTraces({ fabric, clock, limits, every = everyInterval }: D
       const bounded = boundTrace(trace, limits.traceBytes)
       deliver(trace.scriptName, bounded)
       if (elsewhere.listens(trace.scriptName))
-        fabric.publish(`trace/${trace.scriptName}`, Buffer.from(JSON.stringify({ from: self, trace: bounded })))
+        sharing.send(trace.scriptName, Buffer.from(JSON.stringify({ from: self, trace: bounded })))
     },
+    refusal: sharing.refusal,
     listen(program, listener, { onDropped = () => {} } = {}) {
+      const refusal = sharing.refusal(program)
+      if (refusal !== undefined) throw refusal
       const queue = createQueue(listener, limits.traceQueue, onDropped)
       open(program, queue)
       return () => shut(program, queue)
@@ -196,6 +205,7 @@ export function createTraces({ fabric, clock, limits, every = everyInterval }: D
     close() {
       stopWatching()
       stopRenewing()
+      sharing.close()
       for (const [program, listening] of queues) for (const queue of listening) shut(program, queue)
     },
   }

@@ -5,6 +5,8 @@
 import { Registry } from 'prom-client'
 import type { ErrorRow } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
+import type { Clock } from '#/core/units.ts'
+import { createSiteCounts, type SiteCounts, type SiteCountsOptions } from './site-counts.ts'
 
 export interface ExchangeCounts {
   /** Name of a known site; undefined when the request reached none. */
@@ -19,6 +21,8 @@ export interface ExchangeCounts {
 
 export interface Metrics {
   readonly registry: Registry
+  /** The same over time, for who asks later. */
+  readonly counts: SiteCounts
   exchange(counts: ExchangeCounts): void
   /** +1 when an exchange begins, -1 when it ends. */
   inFlight(change: number): void
@@ -51,7 +55,10 @@ interface Value {
 }
 
 /** Site names become labels up to `metricSites`; later ones share `other`, requests without a site are `none`. */
-export function createMetrics(options: { readonly limits: Pick<Limits, 'metricSites'> }): Metrics {
+export function createMetrics(options: {
+  readonly limits: Pick<Limits, 'metricSites'> & SiteCountsOptions['limits']
+  readonly clock: Clock
+}): Metrics {
   const sites = new Map<string, Series>()
   const refusals = new Map<string, number>()
   let inFlight = 0
@@ -100,6 +107,7 @@ export function createMetrics(options: { readonly limits: Pick<Limits, 'metricSi
 
   return {
     registry,
+    counts: createSiteCounts(options),
     exchange({ site, status, source, durationMs, bytesIn, bytesOut }) {
       const series = seriesOf(site)
       const row = status >= 100 && status < 600 ? Math.floor(status / 100) : 0

@@ -137,6 +137,8 @@ export function createTails(dependencies: Dependencies): Tails {
     const fault = handshakeFault(request)
     if (fault !== undefined) return refuse(socket, fault.status, fault.message)
     const session = await sessions.get(id)
+    const refusal = session && traces.refusal(session.program)
+    if (refusal !== undefined) return refuse(socket, 451, refusal.message)
     if (session === undefined || !(await sessions.redeem(session, secret)))
       return refuse(socket, 403, 'This tail has expired, or its address was used before.')
     if (!socket.destroyed) serve(session, request, socket, head)
@@ -153,6 +155,8 @@ export function createTails(dependencies: Dependencies): Tails {
 
   routes.post(path, async (c) => {
     const program = await programOf(c)
+    const refusal = traces.refusal(program)
+    if (refusal !== undefined) throw new VendorError(451, 10001, refusal.message)
     const filters = parseTailFilters(await readJson(c, limits.tailMessageBytes))
     if ((await sessions.of(program)).length >= limits.tailSessions)
       throw new VendorError(429, 10001, `At most ${limits.tailSessions} tails a Worker may be open.`)

@@ -181,7 +181,6 @@ function programRoutes({ control, traces, limits }: RimwardApiOptions): Hono {
     if (!known) throw new Problem('not_found', `There is no program "${program}".`)
     if (readers >= limits.logReaders) throw new Problem('too_many_readers', `${readers} readers follow logs already.`)
     const format = (c.req.header('accept') ?? '').includes('text/event-stream') ? 'events' : 'ndjson'
-    readers += 1
     const body = streamLogs({
       traces,
       program,
@@ -192,6 +191,7 @@ function programRoutes({ control, traces, limits }: RimwardApiOptions): Hono {
         readers -= 1
       },
     })
+    readers += 1
     const type = format === 'events' ? 'text/event-stream' : 'application/x-ndjson'
     return c.body(body, 200, { 'content-type': type, 'cache-control': 'no-store' })
   })
