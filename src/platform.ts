@@ -19,6 +19,7 @@ import { createNodeReports, type NodeReports } from '#/control/node-reports.ts'
 import { createProgramOutput } from '#/control/program-output.ts'
 import { createTraces } from '#/control/traces.ts'
 import { createCloser } from '#/core/closer.ts'
+import { EdgeError } from '#/core/errors.ts'
 import { judgeHoldings } from '#/core/holdings.ts'
 import { defaultLimits } from '#/core/limits.ts'
 import { createMemoryMeshes } from '#/core/memory-mesh.ts'
@@ -33,6 +34,7 @@ import { createLocate } from '#/edge/locate.ts'
 import { readDevices } from '#/engines/compute/devices.ts'
 import type { CopiedFabric } from '#/fabric/copied/fabric.ts'
 import { createClientKeys } from '#/stores/client-keys.ts'
+import { kvByPlace } from '#/stores/kv-by-place.ts'
 import { openSeal } from '#/stores/seal.ts'
 import { nodeFolder, openFabrics, openNodeReplicas } from './open-shared.ts'
 import { type NodeOptions, type Pop, startPop } from './pop.ts'
@@ -46,12 +48,12 @@ export interface PlatformOptions extends NodeOptions {
   readonly api: Address
   /** Addresses of NATS; absent: the embedded fabric. */
   readonly join?: readonly string[]
+  /** The PoP that was run alone on this folder before. */
+  readonly ranAs?: string
   /** One or several, names differ. */
   readonly pops: readonly { readonly id: string; readonly country?: string }[]
   /** How a node of this process reaches the others; absent: all there are share this process and its fabric. */
   readonly meshOf?: (place: Place) => Mesh
-  /** The countries that may hold a bucket of the stores; absent: anywhere. */
-  readonly withinOf?: (bucket: string) => Within | undefined
 }
 
 /** URLs, without a slash at the end. */
@@ -94,6 +96,7 @@ async function start(options: PlatformOptions, closer: Closer): Promise<RunningP
   const api = await openApi(options, running, closer)
   startSweeping(running, closer)
 
+  await eachPop(pops, (pop) => pop.purges.ready)
   const addresses = { ...urlsOf(pops[0]!), api }
   const { version } = shared
   for (const pop of pops)
@@ -157,7 +160,8 @@ async function startPops(options: PlatformOptions, shared: Shared, closer: Close
     const mesh = options.meshOf?.(place) ?? (alone || options.join ? undefined : meshes.join(place))
     let running: Pop | undefined
     const say = (message: string, facts: object = {}) => running?.log.logger.info(facts, message)
-    const replicas = mesh && (await openNodeReplicas({ ...options, ...shared, folder, mesh, closer, say }))
+    const withinOf = (bucket: string) => running?.served.placements?.get(bucket.slice(bucket.indexOf('/') + 1))
+    const replicas = mesh && (await openNodeReplicas({ ...shared, withinOf, folder, mesh, closer, say }))
     const pop = await startPop({
       ...node,
       ...shared,
@@ -244,9 +248,15 @@ type Running = Shared &
 
 /** Returns the API's URL. */
 async function openApi(options: PlatformOptions, running: Running, closer: Closer): Promise<string> {
-  const { pops, limits, clock, output, listeners } = running
+  const { pops, control, limits, clock, output, listeners } = running
   const [first] = pops as [Pop]
-  const { items, secrets, accessLists, kv } = first.stores
+  const { items, secrets, accessLists } = first.stores
+  const kv = kvByPlace((store) => {
+    const within = control.snapshot.placements?.get(store)
+    const holder = pops.find(({ place }) => allows(within, place.country))
+    if (holder !== undefined) return holder.stores.kv
+    throw new EdgeError('not_here', `${store} stays in ${describeWithin(within)}: ask a node that is there.`)
+  })
   let url = ''
   const api: Api = createApi({
     ...running,
@@ -255,6 +265,7 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
     rules: first.rules,
     cache: first.cache,
     receipt: (id) => first.purges.receipt(id),
+    standings: () => pops.map(({ place, purges }) => ({ node: place.node, ...purges.standing() })),
     metrics: { registry: joinRegistries(pops.map(({ place, metrics }) => ({ pop: place.pop, ...metrics }))) },
     stats: pops.map(({ place, metrics }) => ({ pop: place.pop, counts: metrics.counts })),
     origins: (site) => first.origins(site),

@@ -31,8 +31,9 @@ import type { Clock } from '#/core/units.ts'
 import { type Address, createEdge, type Edge } from '#/edge/edge.ts'
 import { originAnswers } from '#/edge/fetch-again.ts'
 import type { Locate } from '#/edge/locate.ts'
-import { createLog, type Log, type LogOptions } from '#/edge/log.ts'
+import type { Log, LogOptions } from '#/edge/log.ts'
 import { createMetrics, type Metrics } from '#/edge/metrics.ts'
+import { openNodeLog } from '#/edge/node-log.ts'
 import { ownPool, ownProgram, ownSite } from '#/edge/own-hosts.ts'
 import { createPurgeByUrl } from '#/edge/purge-by-url.ts'
 import { createRequestTraces } from '#/edge/request-traces.ts'
@@ -147,7 +148,7 @@ export async function startPop(options: PopOptions): Promise<Pop> {
 async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   const { folder, fabric, limits, clock, place } = options
   await mkdir(folder, { recursive: true, mode: 0o700 })
-  const diary = await openLog(options)
+  const diary = await openNodeLog(options)
   closer.add(() => diary.close())
   const live: Live = { snapshot: { revision: 0, sites: [], programs: new Map() }, engine: undefined, edge: undefined }
   const metrics = createMetrics({ limits, clock })
@@ -270,18 +271,8 @@ async function openEgress(
   const inside = keepEgressInside(pools, () => live.snapshot, country)
   const next = withAnswerRules(withOwnPrograms(inside, ownPrograms))
   const { cache: egress, purges } = await openTieredCache({
-    ...{
-      place: options.place,
-      mesh: options.mesh,
-      folder,
-      next,
-      store,
-      journal,
-      limits,
-      clock,
-      originAnswers,
-      log: say,
-    },
+    ...{ place: options.place, mesh: options.mesh, folder, next, store, journal },
+    ...{ limits, clock, originAnswers, log: say },
     siteNamed: (name) => live.snapshot.sites.find((site) => site.name === name),
   })
   closer.add(() => egress.close())
@@ -314,12 +305,4 @@ async function openEdge(parts: Parts, { egress, purges, engine, assets, certific
     locate,
     ...(parts.mesh && { mesh: parts.mesh }),
   })
-}
-
-async function openLog({ folder, log, logged, limits }: PopOptions): Promise<Log> {
-  const rest = { ...logged, limits }
-  if (log === 'stderr') return createLog({ to: 'stderr', ...rest })
-  if (log === 'off') return createLog({ to: { write: () => {} }, ...rest })
-  await mkdir(join(folder, 'log'), { recursive: true })
-  return createLog({ to: { file: join(folder, 'log', 'rimward.jsonl') }, ...rest })
 }

@@ -17,7 +17,7 @@ import { nodeChecks, viewNodes } from '#/apis/rimward/node-views.ts'
 import { withOutput } from '#/apis/rimward/output-traces.ts'
 import { ownPurgeRoutes } from '#/apis/rimward/purge.ts'
 import { residencyRoutes } from '#/apis/rimward/residency.ts'
-import type { Addresses } from '#/apis/rimward/schemas.ts'
+import type { Addresses, Check } from '#/apis/rimward/schemas.ts'
 import type { AssetUploads } from '#/control/assets-uploads.ts'
 import type { Rollout } from '#/control/canary.ts'
 import type { CertificateBook } from '#/control/certificates/certificates.ts'
@@ -30,8 +30,9 @@ import type { LiveTraces } from '#/control/traces.ts'
 import type { AuditReport } from '#/core/holdings.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { OriginState } from '#/core/origin.ts'
+import type { NodeId } from '#/core/pops.ts'
 import type { Fabric, KvStores } from '#/core/ports.ts'
-import type { PurgeReceipt, TakePurge } from '#/core/tiers.ts'
+import type { PurgeReceipt, PurgeStanding, TakePurge } from '#/core/tiers.ts'
 import type { Clock } from '#/core/units.ts'
 
 export interface ApiOptions {
@@ -44,6 +45,8 @@ export interface ApiOptions {
   readonly rules: EgressRuleBook
   readonly cache: { readonly purge: TakePurge }
   readonly receipt: (id: string) => Promise<PurgeReceipt | undefined>
+  /** Of each node of this process: does it know what was purged elsewhere? */
+  readonly standings: () => readonly (PurgeStanding & { readonly node: NodeId })[]
   readonly certificates: CertificateBook
   /** Looks at what every reachable node holds. */
   readonly audit: () => Promise<AuditReport>
@@ -74,6 +77,15 @@ export interface Api {
   /** Not listening yet. */
   readonly server: Server
   close(): Promise<void>
+}
+
+/** Only where there is something to say: a node that is cut off goes on alone, one that catches up takes no traffic yet. */
+function purgeCheck({ node, state, behind, away }: PurgeStanding & { readonly node: NodeId }): Check[] {
+  if (state === 'ready') return []
+  const ready = state === 'alone'
+  const others = ready ? away.map((one) => one.node) : behind
+  const reason = ready ? 'goes on alone; out of reach' : 'learns what was purged meanwhile from'
+  return [{ name: `purges at ${node}`, ready, reason: `${reason}: ${others.join(', ') || 'nobody yet'}` }]
 }
 
 export function createApi(options: ApiOptions): Api {
@@ -117,7 +129,7 @@ export function createApi(options: ApiOptions): Api {
       addresses: options.addresses,
       pops: () => viewNodes(options.nodes.all(), control.snapshot.revision, clock(), limits),
       rollout: options.rollout,
-      checks: () => nodeChecks(options.ownNodes()),
+      checks: () => [...nodeChecks(options.ownNodes()), ...options.standings().flatMap(purgeCheck)],
     },
     clock,
     limits,

@@ -6,7 +6,7 @@ import { open, readdir, stat } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { Holding } from '#/core/holdings.ts'
-import { hasBuckets, readBuckets } from './read-buckets.ts'
+import { readBuckets, readRows, tableOf } from './read-buckets.ts'
 import { readLog } from './read-log.ts'
 import { readSegment } from './read-segments.ts'
 import { createTally, type Tally } from './tally.ts'
@@ -79,7 +79,9 @@ const databases: Reader = async (path, place, tally) => {
   if (place.endsWith('cache/index.db') || !(await isDatabase(path))) return false
   const database = new DatabaseSync(path, { readOnly: true, timeout: 2000 })
   try {
-    if (hasBuckets(database)) readBuckets(database, path, place, tally)
+    const table = tableOf(database)
+    if (table === 'entries') readBuckets(database, path, place, tally)
+    else if (table === 'rows') readRows(database, path, place, tally)
   } finally {
     database.close()
   }

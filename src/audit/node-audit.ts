@@ -19,6 +19,8 @@ export interface NodeAudit {
 export interface NodeAuditOptions extends Omit<EraseAwayOptions, 'country'> {
   readonly place: Place
   readonly limits: Pick<Limits, 'auditMs' | 'auditBytes'>
+  /** What the node merges with others; absent: nothing. */
+  readonly replicas?: { recheck(): Promise<unknown> } | undefined
   /** Absent: nobody else asks. */
   readonly mesh?: Pick<Mesh, 'serve'> | undefined
 }
@@ -32,5 +34,15 @@ export function createNodeAudit(options: NodeAuditOptions): NodeAudit {
     ...(await lookApart(folder, { except: [join(folder, 'pops')], limits })),
   })
   const stop = mesh && serveAudit(mesh, audit)
-  return { audit, follow: eraseAway({ ...options, country }), close: () => stop?.() }
+  const erase = eraseAway({ ...options, country })
+  let isPlaced = false
+  return {
+    audit,
+    async follow(snapshot) {
+      await erase(snapshot)
+      if (isPlaced || snapshot.placements !== undefined) await options.replicas?.recheck()
+      isPlaced = snapshot.placements !== undefined
+    },
+    close: () => stop?.(),
+  }
 }

@@ -35,9 +35,25 @@ export function ownerOfRecord(bucket: string, key: string): Owner | undefined {
   }
 }
 
-export function hasBuckets(database: DatabaseSync): boolean {
-  const columns = database.prepare(`SELECT name FROM pragma_table_info('entries')`).all() as { name: string }[]
-  return ['bucket', 'key', 'value'].every((wanted) => columns.some(({ name }) => name === wanted))
+/** The table with buckets: the fabric's, or what a node merges with others. */
+export function tableOf(database: DatabaseSync): 'entries' | 'rows' | undefined {
+  return (['entries', 'rows'] as const).find((table) => {
+    const columns = database.prepare('SELECT name FROM pragma_table_info(?)').all(table) as { name: string }[]
+    return ['bucket', 'key', 'value'].every((wanted) => columns.some(({ name }) => name === wanted))
+  })
+}
+
+/** Rows that say which blob they name; names of deleted keys count too. */
+export function readRows(database: DatabaseSync, file: string, place: string, tally: Tally): void {
+  const rows = database
+    .prepare('SELECT bucket, key, blob, length(key) + coalesce(length(value), 0) AS bytes FROM rows')
+    .iterate() as Iterable<Row & { readonly blob: string | null }>
+  for (const { bucket, key, blob, bytes } of rows) {
+    const owner = ownerOfRecord(bucket, Buffer.from(key).toString('utf8'))
+    if (owner === undefined) continue
+    tally.add(owner, `${place}#kv`, bytes)
+    if (blob !== null) addBlob(owner, blob, file, place, tally)
+  }
 }
 
 /** `file` is the database's path, `place` how it is shown; blobs lie in the folder `blobs` beside it. */

@@ -94,7 +94,7 @@ export async function openReplicas(options: ReplicasOptions): Promise<Replicas> 
   const seen = createSeen(reader.vector())
   const { withinOf, blobOf } = options
   const store: Store = { mesh, writer, reader, seen, clock, watchers, limits, log, withinOf, blobOf }
-  await recheckBuckets(store)
+  await recheckBuckets(store, blobs)
   return assemble(store, { entries, blobs, monotonic })
 }
 
@@ -133,7 +133,7 @@ function assemble(
     sweepBlobs: () => sweepBlobs(store, blobs),
     status: () => ({ ready: links.isReady(), clockCorrectionMs: clock.correction(), peers: links.status() }),
     caughtUp: links.whenReady,
-    recheck: () => recheckBuckets(store),
+    recheck: () => recheckBuckets(store, blobs),
     held: () => heldBuckets(store),
     close() {
       closing ??= close()

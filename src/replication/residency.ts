@@ -1,4 +1,5 @@
 /** What follows from a change of the countries that may hold a bucket; and what lies here. */
+import type { Blobs } from '#/core/ports.ts'
 import { isHere, type Store, scopeNow } from './store.ts'
 
 /** Of one bucket on this node's disk. */
@@ -19,7 +20,10 @@ const rowsAtOnce = 500
  * Moves buckets whose countries changed into the order of operations that their new countries share, or removes them where
  * they may no longer lie. Resolves when that is on disk; says what was removed.
  */
-export async function recheckBuckets(store: Store): Promise<{ readonly moved: string[]; readonly removed: string[] }> {
+export async function recheckBuckets(
+  store: Store,
+  blobs: Blobs,
+): Promise<{ readonly moved: string[]; readonly removed: string[] }> {
   const { reader, writer } = store
   const moved: string[] = []
   const removed: string[] = []
@@ -27,12 +31,14 @@ export async function recheckBuckets(store: Store): Promise<{ readonly moved: st
     const now = scopeNow(store, bucket)
     const here = isHere(store, bucket)
     if (here && now === scope) continue
+    const named = here ? [] : reader.blobsOf(bucket)
     for (;;) {
       const { count } = await writer.submit(
         here ? { kind: 'move', bucket, scope: now, limit: rowsAtOnce } : { kind: 'remove', bucket, limit: rowsAtOnce },
       )
       if (count < rowsAtOnce) break
     }
+    for (const hash of named) if (reader.bucketsOfBlob(hash).length === 0) await blobs.delete(hash)
     if (here) moved.push(bucket)
     else removed.push(bucket)
   }
