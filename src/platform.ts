@@ -198,6 +198,7 @@ async function openNodeReplicas({ withinOf, mesh, closer, say, ...parts }: Repli
     limits,
     log: say,
     withinOf,
+    placedLater: true,
     blobOf,
     openGroupCommit,
     openReader,
@@ -214,7 +215,6 @@ async function openNodeReplicas({ withinOf, mesh, closer, say, ...parts }: Repli
 async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer) {
   const { fabric, limits, clock } = shared
   const [first] = pops as [Pop]
-  await finishKvRemovals({ fabric, kv: first.stores.kv, limits, clock })
   const control: Control = await createControl({
     ...shared,
     engine: {
@@ -236,8 +236,19 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
   })
   closer.add(() => control.close())
   shared.placed.withinOf = control.withinOf
+  await finishKvRemovals({ fabric, kv: kvOf(control, pops), limits, clock })
   for (const problem of control.problems) first.log.logger.error({ problem }, 'a record was left out')
   return control
+}
+
+/** Each namespace at a node of this process that may hold it. */
+function kvOf(control: Control, pops: readonly Pop[]) {
+  return kvByPlace((store) => {
+    const within = control.snapshot.placements?.get(store)
+    const holder = pops.find(({ place }) => allows(within, place.country))
+    if (holder !== undefined) return holder.stores.kv
+    throw new EdgeError('not_here', `${store} stays in ${describeWithin(within)}: ask a node that is there.`)
+  })
 }
 
 /** What the API offers beside the control plane. */
@@ -265,12 +276,7 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
   const { pops, control, limits, clock, output, listeners } = running
   const [first] = pops as [Pop]
   const { items, secrets, accessLists } = first.stores
-  const kv = kvByPlace((store) => {
-    const within = control.snapshot.placements?.get(store)
-    const holder = pops.find(({ place }) => allows(within, place.country))
-    if (holder !== undefined) return holder.stores.kv
-    throw new EdgeError('not_here', `${store} stays in ${describeWithin(within)}: ask a node that is there.`)
-  })
+  const kv = kvOf(control, pops)
   let url = ''
   const api: Api = createApi({
     ...running,
