@@ -93,8 +93,8 @@ export interface ReplicaParts extends Pick<ReplicasOptions, 'limits' | 'clock'> 
   /** Of the node. */
   readonly folder: string
   readonly mesh: Mesh
-  /** The countries that may hold a bucket of the stores; absent: anywhere. */
-  readonly withinOf?: (bucket: string) => Within | undefined
+  /** The countries that may hold a bucket of the stores; known once the control plane is. */
+  readonly withinOf: (bucket: string) => Within | undefined
   readonly closer: Closer
   readonly say: (message: string, facts?: object) => void
 }
@@ -111,7 +111,8 @@ export async function openNodeReplicas({ withinOf, mesh, closer, say, ...parts }
     monotonic: () => performance.now(),
     limits,
     log: say,
-    withinOf: withinOf ?? (() => undefined),
+    withinOf,
+    placedLater: true,
     blobOf,
     openGroupCommit,
     openReader,

@@ -191,9 +191,6 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
   const { fabric, limits, clock } = shared
   const [first] = pops as [Pop]
   await eachPop(pops, (pop) => pop.follower.start())
-  await finishKvRemovals({ fabric, kv: first.stores.kv, limits, clock }).catch((error) =>
-    first.log.logger.error({ err: error }, 'namespaces that were removed have keys still'),
-  )
   const nodes = pops.map(({ place, follower, metrics }) => ({ pop: place.pop, follower, counts: metrics.totals }))
   const rollout = createRollout({ fabric, nodes, limits, clock, pause })
   const follow = (snapshot: Snapshot) => eachPop(pops, (pop) => pop.follower.follow(snapshot))
@@ -219,6 +216,9 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
   })
   closer.add(() => control.close())
   shared.placed.withinOf = control.withinOf
+  await finishKvRemovals({ fabric, kv: kvOf(control, pops), limits, clock }).catch((error) =>
+    first.log.logger.error({ err: error }, 'namespaces that were removed have keys still'),
+  )
   for (const problem of control.problems) first.log.logger.error({ problem }, 'a record was left out')
   for (const { follower } of pops) {
     const { revision, failure } = follower.status()
@@ -226,6 +226,16 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
   }
   control.onSnapshot((snapshot) => void follow(snapshot))
   return { control, rollout }
+}
+
+/** Each namespace at a node of this process that may hold it. */
+function kvOf(control: Control, pops: readonly Pop[]) {
+  return kvByPlace((store) => {
+    const within = control.snapshot.placements?.get(store)
+    const holder = pops.find(({ place }) => allows(within, place.country))
+    if (holder !== undefined) return holder.stores.kv
+    throw new EdgeError('not_here', `${store} stays in ${describeWithin(within)}: ask a node that is there.`)
+  })
 }
 
 /** What the API offers beside the control plane. */
@@ -251,12 +261,7 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
   const { pops, control, limits, clock, output, listeners } = running
   const [first] = pops as [Pop]
   const { items, secrets, accessLists } = first.stores
-  const kv = kvByPlace((store) => {
-    const within = control.snapshot.placements?.get(store)
-    const holder = pops.find(({ place }) => allows(within, place.country))
-    if (holder !== undefined) return holder.stores.kv
-    throw new EdgeError('not_here', `${store} stays in ${describeWithin(within)}: ask a node that is there.`)
-  })
+  const kv = kvOf(control, pops)
   let url = ''
   const api: Api = createApi({
     ...running,

@@ -17,8 +17,11 @@ interface Platform {
   run(...words: string[]): Promise<{ readonly code: number | null; readonly output: string }>
 }
 
-async function startPlatform(t: TestContext): Promise<Platform> {
-  const node = await startNode(t, { args: ['--pops', 'fra:DE,iad:US,nrt:JP', '--log-query', 'full'] })
+async function startPlatform(t: TestContext, data?: string): Promise<Platform> {
+  const node = await startNode(t, {
+    ...(data && { data }),
+    args: ['--pops', 'fra:DE,iad:US,nrt:JP', '--log-query', 'full'],
+  })
   const { pops } = JSON.parse(await readFile(join(node.data, 'node.json'), 'utf8')) as {
     pops: { id: 'fra' | 'iad' | 'nrt'; http: string }[]
   }
@@ -100,7 +103,8 @@ test('a program with its store and log stays in its country, wherever it is aske
     for (const name of ['iad', 'nrt'])
       assert.deepEqual(await filesWith(pop(platform, name), word), [], `${word} at ${name}`)
   assert.notDeepEqual(await filesWith(pop(platform, 'fra'), 'marker-of-the-query-55e0'), [])
-  assert.notDeepEqual(await filesWith(node.data, marker), [])
+  assert.notDeepEqual(await filesWith(pop(platform, 'fra'), marker), [])
+  assert.deepEqual(await filesWith(join(node.data, 'fabric'), marker), [])
   assert.match(await ok(platform, 'audit'), /Nothing lies where it may not/)
 
   // What is planted in the wrong place is named.
@@ -166,4 +170,35 @@ test('what lay elsewhere before is removed there', async (t) => {
   )
   await ok(platform, 'residency', 'shop', 'anywhere')
   assert.equal((await get(at.iad, 'shop.localhost', path)).headers['x-served-by'], 'iad')
+})
+
+test('a namespace that was everywhere goes from where it may be no longer', async (t) => {
+  const data = await temporaryFolder(t, 'residency-data')
+  const platform = await startPlatform(t, data)
+  const { node } = platform
+  const namespaces = `/client/v4/accounts/${node.accountId}/storage/kv/namespaces`
+  const made = await node.api(namespaces, { method: 'POST', body: JSON.stringify({ title: 'notes' }) })
+  const { result } = (await made.json()) as { result: { id: string } }
+  const value = `${namespaces}/${result.id}/values/note`
+  const [small, large] = ['marker-of-a-small-value-41bb', 'marker-of-a-large-value-90f2']
+  assert.equal((await node.api(value, { method: 'PUT', body: small })).status, 200)
+  assert.equal((await node.api(`${value}-large`, { method: 'PUT', body: large.repeat(10_000) })).status, 200)
+  for (const name of ['fra', 'iad', 'nrt'])
+    for (const word of [small, large])
+      await until(async () => (await filesWith(pop(platform, name), word)).length > 0, `${name} has ${word}`)
+
+  await ok(platform, 'residency', 'kv:notes', 'JP')
+  for (const name of ['fra', 'iad'])
+    for (const word of [small, large])
+      await until(async () => (await filesWith(pop(platform, name), word)).length === 0, `${name} has no ${word}`)
+  assert.match(await ok(platform, 'audit'), /Nothing lies where it may not/)
+  assert.equal(await (await node.api(value)).text(), small)
+  assert.equal((await node.api(value, { method: 'PUT', body: 'changed' })).status, 200)
+  assert.equal(await (await node.api(value)).text(), 'changed')
+
+  assert.equal(await node.stop(), 0)
+  const again = await startPlatform(t, data)
+  assert.equal(await (await again.node.api(`${value}-large`)).text(), large.repeat(10_000))
+  for (const name of ['fra', 'iad']) assert.deepEqual(await filesWith(pop(again, name), large), [], name)
+  assert.match(await ok(again, 'audit'), /Nothing lies where it may not/)
 })

@@ -35,7 +35,8 @@ export function createNodeAudit(options: NodeAuditOptions): NodeAudit {
   })
   const stop = mesh && serveAudit(mesh, audit)
   const erase = eraseAway({ ...options, country })
-  let isPlaced = false
+  // What was said while this node was away is found out with the first Snapshot.
+  let isPlaced = true
   return {
     audit,
     async follow(snapshot) {

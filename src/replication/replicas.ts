@@ -20,7 +20,7 @@ import { createPlatformClock } from './platform-clock.ts'
 import { createPuller, pullTopic } from './pull.ts'
 import { createPusher, createPushHandler, pushTopic } from './push.ts'
 import { openRowReader } from './read-rows.ts'
-import { type HeldBucket, heldBuckets, recheckBuckets } from './residency.ts'
+import { type HeldBucket, heldBuckets, recheckAll } from './residency.ts'
 import { createSeen } from './seen.ts'
 import type { BucketChange, Store } from './store.ts'
 import type { Answer, Operation, RowsData } from './write-rows.ts'
@@ -38,6 +38,8 @@ export interface ReplicasOptions {
   readonly log: (message: string, facts?: object) => void
   /** The countries that may hold a bucket; absent: anywhere. */
   readonly withinOf: (bucket: string) => Within | undefined
+  /** `withinOf` does not know yet: nothing is moved before `recheck` is called. */
+  readonly placedLater?: boolean
   /** The blob that a value names. */
   readonly blobOf: (bucket: string, value: Uint8Array) => BlobHash | undefined
   /** From `fabric/sqlite/group-commit.ts` and `reader.ts`. */
@@ -94,7 +96,7 @@ export async function openReplicas(options: ReplicasOptions): Promise<Replicas> 
   const seen = createSeen(reader.vector())
   const { withinOf, blobOf } = options
   const store: Store = { mesh, writer, reader, seen, clock, watchers, limits, log, withinOf, blobOf }
-  await recheckBuckets(store, blobs)
+  if (!options.placedLater) await recheckAll(store, blobs)
   return assemble(store, { entries, blobs, monotonic })
 }
 
@@ -133,7 +135,7 @@ function assemble(
     sweepBlobs: () => sweepBlobs(store, blobs),
     status: () => ({ ready: links.isReady(), clockCorrectionMs: clock.correction(), peers: links.status() }),
     caughtUp: links.whenReady,
-    recheck: () => recheckBuckets(store, blobs),
+    recheck: () => recheckAll(store, blobs),
     held: () => heldBuckets(store),
     close() {
       closing ??= close()
