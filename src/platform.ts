@@ -1,18 +1,21 @@
 /**
- * One running process: the fabric, a data plane for each of its nodes (`pop.ts`), the control plane and its API. These two
- * are the only files that wire rooms together.
+ * One running process: its nodes' data planes (`pop.ts`), the control plane and its API. These two, `open-shared.ts` and
+ * `open-engines.ts` are the only files that wire rooms together.
  */
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { type Api, createApi } from '#/apis/api.ts'
 import { lookApart } from '#/audit/look-apart.ts'
 import { createAssetUploads } from '#/control/assets-uploads.ts'
+import { createRollout } from '#/control/canary.ts'
 import { createCertificates } from '#/control/certificates/certificates.ts'
 import { type Control, createControl } from '#/control/control.ts'
 import { findKvNamespace, finishKvRemovals } from '#/control/kv-namespaces.ts'
+import { createNodeReports, type NodeReports } from '#/control/node-reports.ts'
 import { createProgramOutput } from '#/control/program-output.ts'
 import { createTraces } from '#/control/traces.ts'
 import { createCloser } from '#/core/closer.ts'
@@ -24,19 +27,16 @@ import type { Mesh } from '#/core/mesh.ts'
 import { allows, type Place, type Within } from '#/core/pops.ts'
 import type { Fabric } from '#/core/ports.ts'
 import { describeWithin } from '#/core/residency.ts'
+import type { Snapshot } from '#/core/snapshot.ts'
 import type { Address } from '#/edge/edge.ts'
 import { joinRegistries } from '#/edge/join-registries.ts'
 import { createLocate } from '#/edge/locate.ts'
 import { readDevices } from '#/engines/compute/devices.ts'
-import { openBlobs } from '#/fabric/sqlite/blobs.ts'
-import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
-import { openGroupCommit } from '#/fabric/sqlite/group-commit.ts'
-import { openReader } from '#/fabric/sqlite/reader.ts'
-import { openReplicas, type Replicas } from '#/replication/replicas.ts'
+import type { CopiedFabric } from '#/fabric/copied/fabric.ts'
 import { createClientKeys } from '#/stores/client-keys.ts'
-import { blobOf } from '#/stores/kv.ts'
 import { kvByPlace } from '#/stores/kv-by-place.ts'
 import { openSeal } from '#/stores/seal.ts'
+import { nodeFolder, openFabrics, openNodeReplicas } from './open-shared.ts'
 import { type NodeOptions, type Pop, startPop } from './pop.ts'
 
 export interface PlatformOptions extends NodeOptions {
@@ -46,6 +46,8 @@ export interface PlatformOptions extends NodeOptions {
   readonly http: Address
   readonly https?: Address
   readonly api: Address
+  /** Addresses of NATS; absent: the embedded fabric. */
+  readonly join?: readonly string[]
   /** One or several, names differ. */
   readonly pops: readonly { readonly id: string; readonly country?: string }[]
   /** How a node of this process reaches the others; absent: all there are share this process and its fabric. */
@@ -88,9 +90,11 @@ async function start(options: PlatformOptions, closer: Closer): Promise<RunningP
   const control = await openControl(shared, pops, closer)
   const desk = await openDesk(options, shared, pops, closer)
   await eachPop(pops, (pop) => pop.listen(desk.certificates))
-  const api = await openApi(options, { ...shared, ...desk, pops, control }, closer)
-  startSweeping({ ...shared, ...desk, pops, control }, closer)
+  const running = { ...shared, ...desk, pops, ...control }
+  const api = await openApi(options, running, closer)
+  startSweeping(running, closer)
 
+  await eachPop(pops, (pop) => pop.purges.ready)
   const addresses = { ...urlsOf(pops[0]!), api }
   const { version } = shared
   for (const pop of pops)
@@ -109,15 +113,16 @@ async function start(options: PlatformOptions, closer: Closer): Promise<RunningP
 
 type Shared = Awaited<ReturnType<typeof openShared>>
 
-/** What the nodes of this process have in common. */
-async function openShared({ data, pops }: PlatformOptions, closer: Closer) {
+/** What the nodes of this process have in common. `fabric` is what the control plane works on: that of the first node. */
+async function openShared(options: PlatformOptions, closer: Closer) {
+  const { data } = options
   const limits = defaultLimits
   const clock = Date.now
-  const fabric = await openSqliteFabric({ folder: join(data, 'fabric'), clock, limits })
-  closer.add(() => fabric.close())
+  const fabrics = await openFabrics(options, closer)
+  const fabric = fabrics[0]!
   /** Where programs may run, once the control plane knows. */
   const placed: { withinOf: (program: string) => Within | undefined } = { withinOf: () => undefined }
-  const countries = pops.map(({ country = 'XX' }) => country)
+  const countries = options.pops.map(({ country = 'XX' }) => country)
   const residency = { within: (program: string) => placed.withinOf(program), countries }
   const traces = createTraces({ fabric, clock, limits, residency })
   closer.add(() => traces.close())
@@ -127,6 +132,7 @@ async function openShared({ data, pops }: PlatformOptions, closer: Closer) {
     limits,
     clock,
     fabric,
+    fabrics,
     traces,
     placed,
     listeners,
@@ -141,15 +147,15 @@ async function openShared({ data, pops }: PlatformOptions, closer: Closer) {
 
 /** The node folder is the data folder where the process runs one node. */
 async function startPops(options: PlatformOptions, shared: Shared, closer: Closer): Promise<readonly Pop[]> {
-  const { data, debug, token, log, logged, otlpEndpoint } = options
+  const { debug, token, log, logged, otlpEndpoint } = options
   const node = { debug, token, log, ...(logged && { logged }), ...(otlpEndpoint && { otlpEndpoint }) }
-  const alone = options.pops.length === 1
   // Nodes of one process reach each other without a network.
   const meshes = createMemoryMeshes()
+  const alone = options.pops.length === 1
   const starting = options.pops.map(async ({ id, country = 'XX' }, index) => {
     const place: Place = { node: id, pop: id, country }
-    const folder = alone ? data : join(data, 'pops', id)
-    const mesh = options.meshOf?.(place) ?? (alone ? undefined : meshes.join(place))
+    const folder = nodeFolder(options, id)
+    const mesh = options.meshOf?.(place) ?? (alone || options.join ? undefined : meshes.join(place))
     let running: Pop | undefined
     const say = (message: string, facts: object = {}) => running?.log.logger.info(facts, message)
     const withinOf = (bucket: string) => running?.served.placements?.get(bucket.slice(bucket.indexOf('/') + 1))
@@ -158,6 +164,8 @@ async function startPops(options: PlatformOptions, shared: Shared, closer: Close
       ...node,
       ...shared,
       place,
+      fabric: shared.fabrics[index]!,
+      copies: options.join !== undefined,
       folder,
       ...(mesh && { mesh }),
       ...(replicas && { replicas }),
@@ -176,45 +184,14 @@ async function startPops(options: PlatformOptions, shared: Shared, closer: Close
   return Promise.all(starting)
 }
 
-interface ReplicaParts extends Pick<Shared, 'limits' | 'clock'> {
-  /** The countries that may hold a bucket of the stores. */
-  readonly withinOf: (bucket: string) => Within | undefined
-  readonly folder: string
-  readonly mesh: Mesh
-  readonly closer: Closer
-  readonly say: (message: string, facts?: object) => void
-}
-
-/** What a node merges with others lies in a folder of its own, its blobs too. */
-async function openNodeReplicas({ withinOf, mesh, closer, say, ...parts }: ReplicaParts): Promise<Replicas> {
-  const { limits, clock } = parts
-  const folder = join(parts.folder, 'replicas')
-  const replicas = await openReplicas({
-    folder,
-    mesh,
-    blobs: await openBlobs({ folder: join(folder, 'blobs'), clock, limits }),
-    clock,
-    monotonic: () => performance.now(),
-    limits,
-    log: say,
-    withinOf,
-    placedLater: true,
-    blobOf,
-    openGroupCommit,
-    openReader,
-  })
-  closer.add(() => replicas.close())
-  const failed = (error: unknown) => say('sweeping replicated blobs failed', { err: error })
-  const sweeping = setInterval(() => replicas.sweepBlobs().catch(failed), limits.blobSweepMs)
-  sweeping.unref()
-  closer.add(() => clearInterval(sweeping))
-  return replicas
-}
-
-/** A change in, a new Snapshot out. */
+/** A change in, a new Snapshot out: the nodes serve what they served last, then what the control plane knows. */
 async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer) {
   const { fabric, limits, clock } = shared
   const [first] = pops as [Pop]
+  await eachPop(pops, (pop) => pop.follower.start())
+  const nodes = pops.map(({ place, follower, metrics }) => ({ pop: place.pop, follower, counts: metrics.totals }))
+  const rollout = createRollout({ fabric, nodes, limits, clock, pause })
+  const follow = (snapshot: Snapshot) => eachPop(pops, (pop) => pop.follower.follow(snapshot))
   const control: Control = await createControl({
     ...shared,
     engine: {
@@ -229,16 +206,24 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
       forget: (objects) => eachPop(pops, (pop) => pop.engine.forget(objects)),
     },
     hasStore: async (store) => (await findKvNamespace(fabric, store)) !== undefined,
-    adopt: (snapshot) => eachPop(pops, (pop) => pop.adopt(snapshot)),
+    adopt: rollout.adopt,
+    follow,
     places: () => pops.map(({ place }) => place),
     by: pops.map(({ place }) => place.node).join(','),
     log: (message, error) => first.log.logger.error({ err: error }, message),
   })
   closer.add(() => control.close())
   shared.placed.withinOf = control.withinOf
-  await finishKvRemovals({ fabric, kv: kvOf(control, pops), limits, clock })
+  await finishKvRemovals({ fabric, kv: kvOf(control, pops), limits, clock }).catch((error) =>
+    first.log.logger.error({ err: error }, 'namespaces that were removed have keys still'),
+  )
   for (const problem of control.problems) first.log.logger.error({ problem }, 'a record was left out')
-  return control
+  for (const { follower } of pops) {
+    const { revision, failure } = follower.status()
+    if (failure !== undefined && revision === 0) throw new Error(failure.reason)
+  }
+  control.onSnapshot((snapshot) => void follow(snapshot))
+  return { control, rollout }
 }
 
 /** Each namespace at a node of this process that may hold it. */
@@ -266,10 +251,8 @@ async function openDesk({ data }: PlatformOptions, shared: Shared, [first]: read
 }
 
 type Running = Shared &
-  Awaited<ReturnType<typeof openDesk>> & {
-    readonly pops: readonly Pop[]
-    readonly control: Awaited<ReturnType<typeof openControl>>
-  }
+  Awaited<ReturnType<typeof openDesk>> &
+  Awaited<ReturnType<typeof openControl>> & { readonly pops: readonly Pop[] }
 
 /** Returns the API's URL. */
 async function openApi(options: PlatformOptions, running: Running, closer: Closer): Promise<string> {
@@ -285,12 +268,15 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
     rules: first.rules,
     cache: first.cache,
     receipt: (id) => first.purges.receipt(id),
+    standings: () => pops.map(({ place, purges }) => ({ node: place.node, ...purges.standing() })),
     metrics: { registry: joinRegistries(pops.map(({ place, metrics }) => ({ pop: place.pop, ...metrics }))) },
+    stats: pops.map(({ place, metrics }) => ({ pop: place.pop, counts: metrics.counts })),
     origins: (site) => first.origins(site),
     token: options.token,
     pop: first.place.pop,
     addresses: () => ({ ...urlsOf(first), api: url }),
-    pops: () => pops.map((pop) => ({ ...pop.place, ...urlsOf(pop), revision: pop.served.revision })),
+    nodes: openReports(running, closer),
+    ownNodes: () => pops.map(({ place, follower }) => ({ node: place.node, status: follower.status() })),
     dataPlane: { http: first.addresses!.http, https: first.addresses!.https },
     audit: () => audit(options, running),
     log: (message, error) => first.log.logger.error({ err: error }, message),
@@ -300,6 +286,23 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
   listeners.push(() => [address])
   url = urlOf('http', address)
   return url
+}
+
+/** What is known of all nodes of the platform. */
+function openReports({ fabric, pops, limits, clock, version }: Running, closer: Closer): NodeReports {
+  const startedAt = clock()
+  const own = () =>
+    pops.map((pop) => ({
+      ...pop.place,
+      ...urlsOf(pop),
+      version,
+      startedAt,
+      ...pop.follower.status(),
+      ...pop.metrics.totals(),
+    }))
+  const reports = createNodeReports({ fabric, own, limits, clock })
+  closer.add(() => reports.close())
+  return reports
 }
 
 /** Every node looks at its own folder; what several of this process share is looked at once. */
@@ -320,9 +323,14 @@ async function auditShared(data: string, { pops, limits }: Running) {
   }
 }
 
-function startSweeping({ control, pops, uploads, limits }: Running, closer: Closer): void {
+function startSweeping({ control, pops, uploads, fabrics, limits, clock }: Running, closer: Closer): void {
   const [first] = pops as [Pop]
   const sweeping = setInterval(() => {
+    for (const fabric of fabrics)
+      if ('sweepCopy' in fabric)
+        (fabric as CopiedFabric)
+          .sweepCopy(clock() - limits.blobGraceMs)
+          .catch((error) => first.log.logger.error({ err: error }, 'sweeping the copy failed'))
     control
       .sweep(async function* () {
         yield* first.stores.kv.blobsInUse()
@@ -347,7 +355,7 @@ async function readVersion(): Promise<string> {
 /** The platform's own id, which wrangler calls the account: made once, 32 hex digits. */
 async function platformId(fabric: Fabric): Promise<string> {
   const bucket = fabric.bucket('platform')
-  await bucket.put('id', randomBytes(16), { expect: 0 })
+  if ((await bucket.get('id')) === undefined) await bucket.put('id', randomBytes(16), { expect: 0 })
   return Buffer.from((await bucket.get('id'))!.value).toString('hex')
 }
 

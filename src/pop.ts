@@ -2,7 +2,7 @@
  * The data plane of one node: its stores, cache, engines and listeners, wired together. What several nodes of a process
  * have in common is handed over by `platform.ts`.
  */
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createAssets } from '#/assets/assets.ts'
 import { createNodeAudit, type NodeAudit } from '#/audit/node-audit.ts'
@@ -12,12 +12,12 @@ import type { PlatformPurges } from '#/cache/tiers/platform-purges.ts'
 import { openTieredCache } from '#/cache/tiers/tiered-cache.ts'
 import { createCacheStore } from '#/cache/two-tiers.ts'
 import { createEgressRules, type EgressRuleBook } from '#/control/egress-rules.ts'
+import { createFollower, type Follower } from '#/control/follower.ts'
 import { programFirst } from '#/core/asset-routing.ts'
 import { backendSites } from '#/core/backend-sites.ts'
 import { createCloser } from '#/core/closer.ts'
 import { isHere } from '#/core/holdings.ts'
-import { joinEngines } from '#/core/join-engines.ts'
-import { keepEgressInside, keepEngineInside, onlyHere } from '#/core/keep-inside.ts'
+import { keepEgressInside, onlyHere } from '#/core/keep-inside.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import type { OriginState } from '#/core/origin.ts'
@@ -34,33 +34,23 @@ import type { Locate } from '#/edge/locate.ts'
 import type { Log, LogOptions } from '#/edge/log.ts'
 import { createMetrics, type Metrics } from '#/edge/metrics.ts'
 import { openNodeLog } from '#/edge/node-log.ts'
-import { chosenProgram, ownPool, ownProgram, ownSite } from '#/edge/own-hosts.ts'
-import { createProgramEgress } from '#/edge/program-egress.ts'
+import { ownPool, ownProgram, ownSite } from '#/edge/own-hosts.ts'
 import { createPurgeByUrl } from '#/edge/purge-by-url.ts'
 import { createRequestTraces } from '#/edge/request-traces.ts'
 import type { readDevices } from '#/engines/compute/devices.ts'
-import { createComputeEngine } from '#/engines/compute/engine.ts'
-import { computeHostCalls } from '#/engines/compute/host-table.ts'
-import { addLogMetrics } from '#/engines/compute/log-metrics.ts'
-import { createLogSinks } from '#/engines/compute/log-sinks.ts'
-import { createRateCounters } from '#/engines/compute/rate-counters.ts'
-import { createWorkerdEngine } from '#/engines/workerd/engine.ts'
-import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
-import { openRunFolder } from '#/engines/workerd/run-folder.ts'
 import { secretCheck } from '#/http/same-secret.ts'
-import { createObjectHomes } from '#/objects/homes.ts'
-import { createStanding } from '#/objects/standing.ts'
 import { withAnswerRules } from '#/origin/answer-rules.ts'
 import { createDialer } from '#/origin/dialer.ts'
 import { createEgress } from '#/origin/egress.ts'
 import { createHealthChecks } from '#/origin/health-checks.ts'
 import { addOriginMetrics } from '#/origin/origin-metrics.ts'
-import { createProgramCalls, withOwnProbes, withOwnPrograms } from '#/origin/own-programs.ts'
+import { withOwnProbes, withOwnPrograms } from '#/origin/own-programs.ts'
 import { createPoolEgress } from '#/origin/pool-egress.ts'
 import type { Replicas } from '#/replication/replicas.ts'
 import { openItemStores } from '#/stores/item-stores.ts'
 import { createKvStores } from '#/stores/kv.ts'
-import { createAccessLists, createConfigStores, createSecretVault } from '#/stores/program-stores.ts'
+import { createAccessLists, createSecretVault } from '#/stores/program-stores.ts'
+import { openEngines, popOf } from './open-engines.ts'
 
 /** What the node was started with. */
 export interface NodeOptions {
@@ -80,10 +70,14 @@ export interface PopOptions extends NodeOptions {
   readonly listen: { readonly http: Address; readonly https?: Address }
   /** The platform as this node reaches it: shared, or its own copy of what is shared. */
   readonly fabric: Fabric
+  /** The fabric is a copy: blobs that programs need are brought to it before they are asked for. */
+  readonly copies: boolean
   /** Absent where this is the only node. */
   readonly mesh?: Mesh
   /** Where the stores lie when they are merged between nodes; absent: in the fabric. */
   readonly replicas?: Replicas
+  /** Of Rimward. */
+  readonly version: string
   readonly seal: Seal
   readonly accountId: string
   readonly traces: Traces
@@ -111,10 +105,10 @@ export interface Pop {
   readonly lacks: readonly string[]
   readonly served: Snapshot
   origins(site: string): readonly OriginState[]
+  /** What it serves is changed through here. */
+  readonly follower: Follower
   /** What lies on this node's disk, and whose it is. */
   readonly audit: NodeAudit['audit']
-  /** Makes ready for a Snapshot and switches to it; rejects when that cannot be, and serves the one before. */
-  adopt(snapshot: Snapshot): Promise<void>
   /** Opens the listeners; once, and after the first Snapshot. */
   listen(certificates: Certificates): Promise<Edge['addresses']>
   /** Undefined before `listen`. */
@@ -125,14 +119,14 @@ export interface Pop {
 }
 
 type Closer = ReturnType<typeof createCloser>
-type Stores = Awaited<ReturnType<typeof openStores>>
+export type Stores = Awaited<ReturnType<typeof openStores>>
 /** What changes while the node runs. */
-interface Live {
+export interface Live {
   snapshot: Snapshot
   engine: Engine | undefined
   edge: Edge | undefined
 }
-interface Parts extends PopOptions {
+export interface Parts extends PopOptions {
   readonly closer: Closer
   readonly live: Live
   readonly diary: Log
@@ -157,7 +151,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   const diary = await openNodeLog(options)
   closer.add(() => diary.close())
   const live: Live = { snapshot: { revision: 0, sites: [], programs: new Map() }, engine: undefined, edge: undefined }
-  const metrics = createMetrics({ limits })
+  const metrics = createMetrics({ limits, clock })
   const say = (message: string, facts: object = {}) => diary.logger.info(facts, message)
   const parts: Parts = { ...options, closer, live, diary, metrics, say }
 
@@ -171,6 +165,23 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
 
   const residency = createNodeAudit({ ...options, store: ways.store, flushLog: () => diary.flush() })
   closer.add(() => residency.close())
+  async function serve(snapshot: Snapshot): Promise<void> {
+    await engine.adopt(snapshot)
+    live.snapshot = snapshot
+    const { sites, programs } = onlyHere(snapshot, place.country)
+    ways.health.adopt([...sites, ...backendSites(programs)])
+    await residency.follow(snapshot)
+  }
+  const follower = createFollower({
+    ...options,
+    folder: join(folder, 'served'),
+    serve,
+    release: options.version,
+    country: place.country,
+    ...(options.copies && { bring: (blob) => fabric.blobs.get(blob) }),
+    log: say,
+  })
+  closer.add(() => follower.close())
 
   return {
     place,
@@ -189,13 +200,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
       return live.edge?.addresses
     },
     origins: (site) => ways.health.states(site),
-    async adopt(snapshot) {
-      await engine.adopt(snapshot)
-      live.snapshot = snapshot
-      const { sites, programs } = onlyHere(snapshot, place.country)
-      ways.health.adopt([...sites, ...backendSites(programs)])
-      await residency.follow(snapshot)
-    },
+    follower,
     audit: residency.audit,
     async listen(certificates) {
       const edge = await openEdge(parts, { ...ways, engine, assets, certificates })
@@ -221,7 +226,7 @@ async function openStores({ fabric, replicas, seal, limits, clock, closer }: Par
   }
 }
 
-type Ways = Awaited<ReturnType<typeof openEgress>>
+export type Ways = Awaited<ReturnType<typeof openEgress>>
 
 /** The way out: health of origins, the shared cache in front of them. */
 async function openEgress(
@@ -276,94 +281,6 @@ async function openEgress(
   return { egress, purges, health, store, dialer: createDialer(waysOut) }
 }
 
-/** What runs programs: Workers and Compute, as one. */
-async function openEngines(parts: Parts, stores: Stores, ways: Ways, assets: ReturnType<typeof createAssets>) {
-  const { folder, fabric, seal, live, limits, clock, say, closer, place } = parts
-  const runFolder = await openRunFolder(folder)
-  closer.add(() => rm(runFolder, { recursive: true, force: true }))
-  await mkdir(join(folder, 'engine'), { recursive: true })
-  const snapshot = () => live.snapshot
-  const pops = openObjects(parts)
-  const workers = await createWorkerdEngine({
-    folder: join(folder, 'engine'),
-    runFolder: join(runFolder, 'cells'),
-    blobs: fabric.blobs,
-    kv: stores.kv,
-    seal,
-    assets,
-    egress: createProgramEgress({ egress: ways.egress, snapshot, pop: popOf(place), limits, clock }),
-    callProgram: createProgramCalls({
-      chosen: (name) => chosenProgram(live.snapshot, name),
-      engine: () => live.engine!,
-      limits,
-    }),
-    programCache: ways.egress.programs,
-    purge: ways.egress.purge,
-    traces: parts.traces,
-    limits,
-    clock,
-    log: say,
-    ...(pops && { pops }),
-    ownCells: openOwnEngine,
-  })
-  closer.add(() => workers.close())
-  const compute = await createComputeEngine({
-    folder: join(folder, 'engine', 'compute'),
-    runFolder: join(runFolder, 'compute'),
-    blobs: fabric.blobs,
-    limits,
-    clock,
-    pop: popOf(place),
-    customer: parts.accountId,
-    log: say,
-    hostCalls: openHostCalls(parts, stores, ways),
-  })
-  closer.add(() => compute.close())
-  const slow = compute.slowReset
-  return {
-    engine: keepEngineInside(joinEngines(workers, compute), place.country),
-    lacks: slow === undefined ? [] : [`Compute programs run slower here: ${slow}.`],
-  }
-}
-
-/** Where Durable Objects live; `undefined` on the only node, where all are. */
-function openObjects({ fabric, mesh, place, limits, say, closer }: Parts) {
-  if (mesh === undefined) return undefined
-  const monotonic = () => performance.now()
-  const standing = createStanding({ fabric, node: place.node, limits, monotonic, log: say })
-  closer.add(() => standing.close())
-  return { mesh, homes: createObjectHomes({ fabric, mesh, standing, limits, log: say }) }
-}
-
-/** What Compute programs may ask of the node. */
-function openHostCalls(parts: Parts, { kv, items, secrets, accessLists }: Stores, { egress, health, dialer }: Ways) {
-  const { seal, limits, clock, token, place, say, metrics, closer, locate, devices, output } = parts
-  const sinks = createLogSinks({ egress, dialer, limits, hostname: place.pop, log: say })
-  closer.add(() => sinks.close())
-  addLogMetrics({ registry: metrics.registry, sinks, limits })
-  return computeHostCalls({
-    cache: egress,
-    seal,
-    limits,
-    backendStates: (program) => health.states(program),
-    mayPurge: secretCheck(token),
-    data: {
-      kv,
-      configs: createConfigStores({ stores: items }),
-      secrets,
-      accessLists,
-      locate,
-      ...(devices && { devices }),
-      rates: createRateCounters({ limits, clock }),
-      log: say,
-      output,
-      sinks,
-      limits,
-      clock,
-    },
-  })
-}
-
 type EdgeParts = Ways & { engine: Engine; assets: ReturnType<typeof createAssets>; certificates: Certificates }
 
 async function openEdge(parts: Parts, { egress, purges, engine, assets, certificates }: EdgeParts): Promise<Edge> {
@@ -390,5 +307,3 @@ async function openEdge(parts: Parts, { egress, purges, engine, assets, certific
     ...(parts.mesh && { mesh: parts.mesh }),
   })
 }
-
-const popOf = ({ pop, country }: Place) => ({ id: pop, country })

@@ -116,6 +116,7 @@ for (const [kind, openFabric] of fabrics) {
     const fabric = await openFabric(t)
     const [one, two] = [await openPlane(t, fabric), await openPlane(t, fabric)]
     await Promise.all([deploy(one, 'shop', 'export default 1'), deploy(two, 'shop', 'export default 2')])
+    await settled(one, two)
     assert.deepEqual((await one.control.versions('shop')).map(({ number }) => number).sort(), [1, 2])
     for (let round = 0; round < 10; round++) {
       await Promise.all([

@@ -9,6 +9,7 @@ import { bodyText } from '#/engines/workerd/engine-stage.ts'
 import { until } from '#/engines/workerd/own-cells-for-tests.ts'
 import { faultOf, type Increment } from './support/counter-history.ts'
 import { openPopsStage, type PopsStage } from './support/pops-stage.ts'
+import { createRandom } from './support/seeded-random.ts'
 
 const op = (invoked: number, completed: number, value?: number): Increment => ({
   invoked,
@@ -126,15 +127,6 @@ const faults: readonly Fault[] = [
   },
 ]
 
-/** Park and Miller's minimal standard generator: a failure can be played again. */
-function randomFrom(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state * 48271) % 2147483647
-    return state / 2147483647
-  }
-}
-
 test('never two that acknowledge', { timeout: 60_000 }, async () => {
   const pops = await openPopsStage(['fra:DE', 'iad:US', 'nrt:JP'], { nodeLeaseRenewMs: 50 })
   const over = new AbortController()
@@ -144,7 +136,7 @@ test('never two that acknowledge', { timeout: 60_000 }, async () => {
     const clients = ['/one', '/two'].flatMap((path) =>
       names.flatMap((node) => [1, 2].map(() => client(pops, node, path, over.signal, count))),
     )
-    const random = randomFrom(20_261_123)
+    const random = createRandom(20_261_123)
     const schedule = [...faults, ...Array.from({ length: 15 }, () => pick(faults, random))]
     for (const fault of schedule) {
       await fault(pops, random)

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { until } from '#/engines/workerd/own-cells-for-tests.ts'
 import { talkTo, upgradeTo } from '#/engines/workerd/web-sockets-for-tests.ts'
+import { createPlatform } from '#/mesh/nodes.fixture.ts'
 import { openPopsStage, type PopsStage } from './support/pops-stage.ts'
 
 const counter = `
@@ -142,6 +143,35 @@ test('a home that is out of reach is told within a second, in words, and comes b
   assert.equal(await pops.text('nrt', 'shop', '/add/away'), '3')
   pops.meshes.heal('fra', 'iad')
   assert.equal(await pops.text('fra', 'shop', '/add/away'), '4')
+})
+
+test('over the real mesh: calls of every kind, a cut that is told, and its end', async (t) => {
+  const platform = await createPlatform(t)
+  const two = await openPopsStage(['fra:DE', 'iad:US'], {}, platform.open)
+  try {
+    await two.add(counterProgram)
+    const ask = (node: string, path: string) => two.text(node, 'shop', path)
+    assert.equal(await ask('fra', '/add/a'), '1')
+    await until(async () => (await ask('iad', '/add/a')) === '2')
+    assert.equal(await ask('iad', '/account/a'), '7')
+    assert.equal(await ask('iad', '/fail/a'), 'TypeError: no counting today')
+    assert.equal(await ask('iad', '/stream/a'), 'streamed')
+    const socket = talkTo(await two.nodes.iad!.stage.fetch('shop', '/socket/a', upgrade))
+    socket.send('hi')
+    assert.equal(await socket.next(), 'object heard hi')
+    const slow = ask('iad', '/slow/a/5000')
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    const begun = performance.now()
+    platform.ways.cut('fra', 'iad')
+    assert.match(await slow, /lives at fra, which cannot be reached now|connection lost/i)
+    assert.equal(await socket.next(), 'end')
+    assert.match(await ask('iad', '/add/a'), /lives at fra, which cannot be reached now/)
+    assert.ok(performance.now() - begun < 1000)
+    platform.ways.heal('fra', 'iad')
+    await until(async () => (await ask('iad', '/add/a')) === '3')
+  } finally {
+    await two.close()
+  }
 })
 
 test('a node without its lease runs no objects and serves all else; what is new has no home meanwhile', async () => {

@@ -4,7 +4,14 @@ import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { get, rimward, startNode, temporaryFolder, until } from './support/node.ts'
+import { get, type RunningNode, rimward, startNode, temporaryFolder, until } from './support/node.ts'
+
+async function deploy(node: RunningNode, folder: string, name: string, answer: string) {
+  const settings = { name, main: 'index.js', compatibility_date: '2026-11-01' }
+  await writeFile(join(folder, 'wrangler.json'), JSON.stringify(settings))
+  await writeFile(join(folder, 'index.js'), `export default { fetch: (request) => ${answer} }`)
+  return rimward(node, folder, ['deploy'])
+}
 
 interface NodeFile {
   readonly pops: readonly { readonly id: string; readonly country: string; readonly http: string }[]
@@ -18,20 +25,10 @@ test('one process, three points of presence: a deploy reaches all, each answers 
     ['fra:DE', 'iad:US', 'nrt:JP'],
   )
   const folder = await temporaryFolder(t, 'pops')
-  await writeFile(
-    join(folder, 'wrangler.json'),
-    '{ "name": "where", "main": "where.js", "compatibility_date": "2026-11-01" }',
-  )
-  const deploy = async (text: string) => {
-    await writeFile(
-      join(folder, 'where.js'),
-      `export default { fetch: (request) => new Response('${text} ' + request.cf.colo + ' ' + request.cf.country) }`,
-    )
-    const ran = await rimward(node, folder, ['deploy'])
-    assert.equal(ran.code, 0, ran.output)
-  }
+  const where = "' + request.cf.colo + ' ' + request.cf.country + '"
   for (const text of ['first', 'second']) {
-    await deploy(text)
+    const ran = await deploy(node, folder, 'where', `new Response('${text} ${where}')`)
+    assert.equal(ran.code, 0, ran.output)
     for (const { id, country, http } of pops) {
       const answer = await get(http, 'where.localhost', '/')
       assert.equal(answer.text, `${text} ${id.toUpperCase()} ${country}`)
@@ -44,7 +41,7 @@ test('one process, three points of presence: a deploy reaches all, each answers 
     listed.map(({ pop }) => pop),
     ['fra', 'iad', 'nrt'],
   )
-  assert.match((await rimward(node, folder, ['pops'])).output, /^nrt +JP +nrt +\d+ +http:/m)
+  assert.match((await rimward(node, folder, ['pops'])).output, /^nrt +JP +nrt +up +\d+ +[\d.]+ +http:/m)
 
   // What belongs to one point of presence lies in a folder of its own.
   for (const { id } of pops) {
@@ -58,4 +55,30 @@ test('one process, three points of presence: a deploy reaches all, each answers 
   for (const { id } of pops)
     assert.match(metrics, new RegExp(`^rimward_requests_total\\{[^}]*pop="${id}"[^}]*\\} 2$`, 'm'))
   assert.equal(await node.stop(), 0)
+})
+
+test('a canary serves a change first: one that fails there goes no further, one that does well goes everywhere', async (t) => {
+  const node = await startNode(t, { args: ['--pops', 'fra:DE,iad:US'] })
+  const { pops } = JSON.parse(await readFile(join(node.data, 'node.json'), 'utf8')) as NodeFile
+  const [fra, iad] = pops.map(({ http }) => http) as [string, string]
+  const folder = await temporaryFolder(t, 'canary')
+  const ask = async (address: string) => (await get(address, 'shop.localhost', '/')).text
+  assert.equal((await deploy(node, folder, 'shop', `new Response('good')`)).code, 0)
+  const set = await rimward(node, folder, ['rollout', '--canary', 'fra', '--window', '2s'])
+  assert.match(set.output, /goes to fra first, for 2.0 s/)
+
+  const bad = deploy(node, folder, 'shop', `new Response('bad', { status: 500 })`)
+  await until(async () => (await ask(fra)) === 'bad', 'the canary serves the change')
+  assert.equal(await ask(iad), 'good')
+  const refused = await bad
+  assert.equal(refused.code, 1)
+  assert.match(refused.output, /fra, which tried this change first.*errors/)
+  assert.equal(await ask(fra), 'good')
+  assert.equal(await ask(iad), 'good')
+
+  const better = await deploy(node, folder, 'shop', `new Response('better')`)
+  assert.equal(better.code, 0, better.output)
+  for (const address of [fra, iad]) assert.equal(await ask(address), 'better')
+  assert.match((await rimward(node, folder, ['rollout', '--canary', 'nowhere'])).output, /no point of presence/)
+  assert.match((await rimward(node, folder, ['rollout', '--canary', 'off'])).output, /all points of presence at once/)
 })

@@ -56,9 +56,11 @@ const law: Record<string, readonly string[]> = {
   'apis/rimward': ['control', 'core', 'http'],
   apis: ['apis/cloudflare', 'apis/fastly', 'apis/rimward', 'control', 'core', 'http'],
   cli: ['control', 'core', 'http', 'nats-set-up.ts', 'platform.ts'],
-  'pop.ts': rooms,
+  'open-engines.ts': [...rooms, 'pop.ts'],
+  'pop.ts': [...rooms, 'open-engines.ts'],
+  'open-shared.ts': rooms,
   'nats-set-up.ts': ['core', 'fabric'],
-  'platform.ts': [...rooms, 'pop.ts'],
+  'platform.ts': [...rooms, 'pop.ts', 'open-shared.ts'],
 }
 
 /** `http/` and `core/` decide; they never touch the world. Types of I/O modules are fine, values are not. */

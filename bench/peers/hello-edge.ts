@@ -44,7 +44,7 @@ export async function serveHello({ snapshot, log, close, ...options }: HelloEdge
     programFirst: () => true,
     egress: { fetch: () => Promise.reject(new Error('nothing to fetch')) },
     log: createLog({ to: log === undefined ? { write() {} } : { file: log }, limits: options.limits }),
-    metrics: createMetrics({ limits: options.limits }),
+    metrics: createMetrics({ limits: options.limits, clock: Date.now }),
     clock: Date.now,
     pop: { id: 'fra', country: 'DE' },
     debug: false,

@@ -8,26 +8,31 @@ import { kvRoutes } from '#/apis/cloudflare/kv.ts'
 import { purgeRoutes } from '#/apis/cloudflare/purge.ts'
 import { createTails } from '#/apis/cloudflare/tails.ts'
 import { createFastlyApi } from '#/apis/fastly/app.ts'
-import type { ComputeDeps } from '#/apis/fastly/deps.ts'
+import type { ComputeDeps, FastlyApiDeps } from '#/apis/fastly/deps.ts'
 import { createRimwardApi } from '#/apis/rimward/app.ts'
 import { certificateRoutes } from '#/apis/rimward/certificates.ts'
 import { viewControl } from '#/apis/rimward/control-view.ts'
 import { egressRoutes } from '#/apis/rimward/egress.ts'
+import { nodeChecks, viewNodes } from '#/apis/rimward/node-views.ts'
 import { withOutput } from '#/apis/rimward/output-traces.ts'
 import { ownPurgeRoutes } from '#/apis/rimward/purge.ts'
 import { residencyRoutes } from '#/apis/rimward/residency.ts'
-import type { Addresses, PopView } from '#/apis/rimward/schemas.ts'
+import type { Addresses, Check } from '#/apis/rimward/schemas.ts'
 import type { AssetUploads } from '#/control/assets-uploads.ts'
+import type { Rollout } from '#/control/canary.ts'
 import type { CertificateBook } from '#/control/certificates/certificates.ts'
 import type { Control } from '#/control/control.ts'
 import type { EgressRuleBook } from '#/control/egress-rules.ts'
+import type { FollowerStatus } from '#/control/follower.ts'
 import { listKvNamespaces } from '#/control/kv-namespaces.ts'
+import type { NodeReports } from '#/control/node-reports.ts'
 import type { LiveTraces } from '#/control/traces.ts'
 import type { AuditReport } from '#/core/holdings.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { OriginState } from '#/core/origin.ts'
+import type { NodeId } from '#/core/pops.ts'
 import type { Fabric, KvStores } from '#/core/ports.ts'
-import type { PurgeReceipt, TakePurge } from '#/core/tiers.ts'
+import type { PurgeReceipt, PurgeStanding, TakePurge } from '#/core/tiers.ts'
 import type { Clock } from '#/core/units.ts'
 
 export interface ApiOptions {
@@ -40,10 +45,13 @@ export interface ApiOptions {
   readonly rules: EgressRuleBook
   readonly cache: { readonly purge: TakePurge }
   readonly receipt: (id: string) => Promise<PurgeReceipt | undefined>
+  /** Of each node of this process: does it know what was purged elsewhere? */
+  readonly standings: () => readonly (PurgeStanding & { readonly node: NodeId })[]
   readonly certificates: CertificateBook
   /** Looks at what every reachable node holds. */
   readonly audit: () => Promise<AuditReport>
   readonly metrics: { readonly registry: { readonly contentType: string; metrics(): Promise<string> } }
+  readonly stats: FastlyApiDeps['stats']
   /** What is known here of a site's origins. */
   readonly origins: (site: string) => readonly OriginState[]
   readonly token: string
@@ -51,7 +59,11 @@ export interface ApiOptions {
   readonly version: string
   readonly pop: string
   readonly addresses: () => Addresses
-  readonly pops: () => readonly PopView[]
+  /** What is known of all nodes. */
+  readonly nodes: Pick<NodeReports, 'all'>
+  /** Those of this process. */
+  readonly ownNodes: () => readonly { readonly node: string; readonly status: FollowerStatus }[]
+  readonly rollout: Pick<Rollout, 'setting' | 'set'>
   readonly dataPlane: {
     readonly http: { readonly port: number }
     readonly https: { readonly port: number } | undefined
@@ -65,6 +77,15 @@ export interface Api {
   /** Not listening yet. */
   readonly server: Server
   close(): Promise<void>
+}
+
+/** Only where there is something to say: a node that is cut off goes on alone, one that catches up takes no traffic yet. */
+function purgeCheck({ node, state, behind, away }: PurgeStanding & { readonly node: NodeId }): Check[] {
+  if (state === 'ready') return []
+  const ready = state === 'alone'
+  const others = ready ? away.map((one) => one.node) : behind
+  const reason = ready ? 'goes on alone; out of reach' : 'learns what was purged meanwhile from'
+  return [{ name: `purges at ${node}`, ready, reason: `${reason}: ${others.join(', ') || 'nobody yet'}` }]
 }
 
 export function createApi(options: ApiOptions): Api {
@@ -106,8 +127,9 @@ export function createApi(options: ApiOptions): Api {
       accountId,
       startedAt: clock(),
       addresses: options.addresses,
-      pops: options.pops,
-      checks: () => [{ name: 'configuration', ready: true, detail: `revision ${control.snapshot.revision}` }],
+      pops: () => viewNodes(options.nodes.all(), control.snapshot.revision, clock(), limits),
+      rollout: options.rollout,
+      checks: () => [...nodeChecks(options.ownNodes()), ...options.standings().flatMap(purgeCheck)],
     },
     clock,
     limits,
@@ -118,6 +140,7 @@ export function createApi(options: ApiOptions): Api {
     compute: { kv: options.kv, ...options.compute },
     fabric,
     cache,
+    stats: options.stats,
     token,
     accountId,
     limits,

@@ -6,6 +6,7 @@ import { addDeploy } from './commands/deploy.ts'
 import { addEnv } from './commands/env.ts'
 import { addLogs } from './commands/logs.ts'
 import { addNatsConfig } from './commands/nats-config.ts'
+import { addPops } from './commands/pops.ts'
 import { addPurge } from './commands/purge.ts'
 import { addResidency } from './commands/residency.ts'
 import { addShow } from './commands/show.ts'
@@ -31,6 +32,7 @@ export function createProgram(options: ProgramOptions): Command {
   addDeploy(program, terminal)
   addLogs(program, terminal)
   addShow(program, terminal)
+  addPops(program, terminal)
   addSite(program, terminal)
   addPurge(program, terminal)
   addAllow(program, terminal)

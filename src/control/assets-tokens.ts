@@ -32,10 +32,13 @@ interface Dependencies {
 
 async function signingKey(fabric: Fabric, seal: Seal): Promise<Uint8Array> {
   const bucket = fabric.bucket('asset-upload-keys')
-  const fresh = seal.seal(randomBytes(32).toString('base64'))
-  // Whoever comes first decides; the others take what is there.
-  await bucket.put('current', Buffer.from(fresh), { expect: 0 })
-  const stored = await bucket.get('current')
+  let stored = await bucket.get('current')
+  if (stored === undefined) {
+    const fresh = seal.seal(randomBytes(32).toString('base64'))
+    // Whoever comes first decides; the others take what is there.
+    await bucket.put('current', Buffer.from(fresh), { expect: 0 })
+    stored = await bucket.get('current')
+  }
   return Buffer.from(seal.open(Buffer.from(stored!.value).toString('utf8')), 'base64')
 }
 

@@ -10,6 +10,7 @@ import { checkShield } from './check-shield.ts'
 import { changeErrorPages, type ErrorPagesChange } from './error-pages.ts'
 import type { Change, State } from './fold.ts'
 import type { Office } from './office.ts'
+import { keyOf } from './placements.ts'
 import { checkProgramName } from './program-name.ts'
 import type { SiteRecord } from './records.ts'
 import { Refusal } from './refusal.ts'
@@ -121,7 +122,6 @@ export function poolOfRecord({ origin, pool }: Pick<SiteRecord, 'origin' | 'pool
 }
 
 async function write(office: Office, record: SiteRecord): Promise<SiteRecord> {
-  checkShield(record.shield, undefined, office.places())
   await office.ledger.commit((state) => toCommit(office, state, record))
   return record
 }
@@ -129,6 +129,8 @@ async function write(office: Office, record: SiteRecord): Promise<SiteRecord> {
 function toCommit(office: Office, state: State, record: SiteRecord): Change {
   const { name, hosts } = record
   if (state.programs.has(name)) throw new Refusal('address_taken', `'${name}' is the name of a program.`)
+  const within = state.placements.get(keyOf({ kind: 'site', id: name }))?.record.within
+  checkShield(record.shield, within, office.places())
   if (isServiceSite(state, name)) throw new Refusal('address_taken', `'${name}' is the name of a service.`)
   checkFree(state, name, [`${name}.${office.hostnameSuffix}`, ...hosts], [])
   let checks = countChecks(poolOfRecord(record))

@@ -301,7 +301,7 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
   })
   await load()
   isLoaded = true
-  await deps.adopt(snapshot!)
+  await deps.follow(snapshot!)
   record(() => books.dropUnnamed(state, unread))
   wake()
 

@@ -39,6 +39,7 @@ export const refusalCodes = [
   'referenced',
   'misplaced',
   'conflict',
+  'canary_failed',
 ] as const
 
 export type RefusalCode = (typeof refusalCodes)[number]

@@ -71,12 +71,8 @@ export const platformLimits = {
     default: 2_000,
     why: 'without a byte for so long a link is cut; far above a round trip of the world (300 ms)',
   },
-  meshConnectMs: { unit: 'ms', default: 2_000, why: 'TCP and TLS over the longest way, with one lost packet (1 s)' },
-  meshRetryMs: {
-    unit: 'ms',
-    default: 1_000,
-    why: 'longest pause between attempts, so that a healed link is up in 2 s',
-  },
+  meshConnectMs: { unit: 'ms', default: 1_500, why: 'TCP and TLS over the longest way, with one lost packet (1 s)' },
+  meshRetryMs: { unit: 'ms', default: 500, why: 'longest pause between attempts, so that a healed link is up in 2 s' },
   meshStreamBytes: {
     unit: 'bytes',
     default: MiB,
@@ -126,6 +122,15 @@ export const platformLimits = {
     default: 512 * 1024 * KiB,
     why: 'serialized, all sites and programs; each node holds it in memory',
   },
+  canaryLookMs: {
+    unit: 'ms',
+    default: 100,
+    why: 'how often answers of the canary are counted while it tries a change',
+  },
+  fabricRetryMs: { unit: 'ms', default: 1_000, why: 'between attempts of a node that started without what is shared' },
+  nodeStatusMs: { unit: 'ms', default: 1_000, why: 'how often a node says what it serves' },
+  nodesKnown: { unit: 'count', default: 1_000, why: 'nodes whose last word is remembered' },
+  nodeHelloMs: { unit: 'ms', default: 500, why: 'a node that starts asks so long whether its name is taken' },
   // The fabric on NATS.
   natsConnectMs: { unit: 'ms', default: 3_000, why: 'until a server that says nothing counts as out of reach' },
   natsAttemptMs: {
@@ -165,6 +170,11 @@ export const platformLimits = {
     why: "others' leases whose age is remembered, the oldest forgotten",
   },
   natsMessageBytes: { unit: 'bytes', default: 64 * MiB, why: 'parts of messages that are still incomplete' },
+  runOnceLeaseMs: {
+    unit: 'ms',
+    default: 10_000,
+    why: 'a schedule whose node is gone goes on elsewhere after so long',
+  },
   // Replication.
   replicationBytes: {
     unit: 'bytes',

@@ -156,7 +156,8 @@ export interface AccessLists {
 
 /** Secrets at rest: AES-256-GCM under a key that lies beside the data (`D/secret.key`, mode 0600). */
 export interface Seal {
-  seal(plaintext: string): Sealed
+  /** `within`: under a key that only nodes of these countries hold; `not_here` where this node holds none for them. */
+  seal(plaintext: string, within?: Within): Sealed
   open(sealed: Sealed): string
 }
 

@@ -29,6 +29,13 @@ export type TakePurge = (wishes: readonly PurgeWish[]) => Promise<PurgeReceipt>
  */
 export type PurgeState = 'starting' | 'catching-up' | 'alone' | 'ready'
 
+export interface PurgeStanding {
+  readonly state: PurgeState
+  /** Reachable, and asked for what was purged there. */
+  readonly behind: readonly NodeId[]
+  readonly away: readonly { readonly pop: PopId; readonly node: NodeId; readonly since: EpochMs }[]
+}
+
 /** The shared cache of another PoP stands between this one and the origin. */
 export interface ShieldWish {
   readonly pop: PopId

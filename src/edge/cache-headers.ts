@@ -15,7 +15,7 @@ const cloudflareWords: Readonly<Record<CacheOutcome, string>> = {
 }
 
 /** Fastly says HIT for whatever came out of its store. */
-const hits: ReadonlySet<CacheOutcome> = new Set(['hit', 'stale', 'updating', 'revalidated'])
+export const fromStore: ReadonlySet<CacheOutcome> = new Set(['hit', 'stale', 'updating', 'revalidated'])
 
 /** Appends to `answer.headers`, which is the request's own list. */
 export function addCacheHeaders({ headers, cacheStatus, cacheOutcome, cacheHits, tier }: EgressAnswer): void {
@@ -26,7 +26,7 @@ export function addCacheHeaders({ headers, cacheStatus, cacheOutcome, cacheHits,
     'cf-cache-status',
     cloudflareWords[cacheOutcome],
     'x-cache',
-    hits.has(cacheOutcome) ? 'HIT' : 'MISS',
+    fromStore.has(cacheOutcome) ? 'HIT' : 'MISS',
     'x-cache-hits',
     String(cacheHits ?? 0),
     'via',

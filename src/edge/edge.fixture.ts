@@ -70,7 +70,7 @@ export async function startEdge(t: TestContext, { run, limits, options }: StartO
   const lines: LogLine[] = []
   const seen: ProgramRequest[] = []
   const all = { ...defaultLimits, ...limits }
-  const metrics = createMetrics({ limits: all })
+  const metrics = createMetrics({ limits: all, clock: Date.now })
   const snapshot = aSnapshot([aSite()])
   const edge = await createEdge({
     listen: { http: { host: '127.0.0.1', port: 0 } },

@@ -7,24 +7,9 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import ipaddr from 'ipaddr.js'
 import { type AsnResponse, type CityResponse, type CountryResponse, Reader } from 'mmdb-lib'
+import type { Place } from '#/core/place.ts'
 
-export interface Location {
-  /** ISO 3166 code. */
-  readonly country?: string
-  readonly asn?: number
-  readonly asOrganization?: string
-  readonly city?: string
-  /** ISO 3166-2, without the country. */
-  readonly region?: string
-  readonly postalCode?: string
-  readonly latitude?: number
-  readonly longitude?: number
-  readonly metroCode?: number
-  /** IANA name. */
-  readonly timezone?: string
-}
-
-export type Locate = (address: string) => Location | undefined
+export type Locate = (address: string) => Place | undefined
 
 /** Addresses of the machine's own and of private networks are where the point of presence is. */
 export function isNearby(address: string): boolean {
@@ -46,9 +31,9 @@ export async function createLocate(options: { readonly limit: number; readonly f
   const countries = new Reader<Country>(await readFile(file))
   const cities = await openOwn<CityResponse>(options.folder, 'city.mmdb')
   const networks = await openOwn<AsnResponse>(options.folder, 'asn.mmdb')
-  const known = new Map<string, Location | undefined>()
+  const known = new Map<string, Place | undefined>()
 
-  function find(address: string): Location | undefined {
+  function find(address: string): Place | undefined {
     const location = merge(countries.get(address), cities?.get(address), networks?.get(address))
     return Object.keys(location).length === 0 ? undefined : location
   }
@@ -78,7 +63,7 @@ async function openOwn<Found extends CityResponse | AsnResponse>(
 }
 
 /** What is not known is absent. The operator's database counts before the one that comes with the program. */
-export function merge(country: Country | null, city?: CityResponse | null, network?: AsnResponse | null): Location {
+export function merge(country: Country | null, city?: CityResponse | null, network?: AsnResponse | null): Place {
   const code = city?.country?.iso_code ?? country?.country_code ?? country?.country?.iso_code
   const { location } = city ?? {}
   const found = {
@@ -93,5 +78,5 @@ export function merge(country: Country | null, city?: CityResponse | null, netwo
     metroCode: location?.metro_code,
     timezone: location?.time_zone,
   }
-  return Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined)) as Location
+  return Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined)) as Place
 }

@@ -5,6 +5,8 @@
 import { Registry } from 'prom-client'
 import type { ErrorRow } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
+import type { Clock } from '#/core/units.ts'
+import { createSiteCounts, type SiteCounts, type SiteCountsOptions } from './site-counts.ts'
 
 export interface ExchangeCounts {
   /** Name of a known site; undefined when the request reached none. */
@@ -19,6 +21,8 @@ export interface ExchangeCounts {
 
 export interface Metrics {
   readonly registry: Registry
+  /** The same over time, for who asks later. */
+  readonly counts: SiteCounts
   exchange(counts: ExchangeCounts): void
   /** +1 when an exchange begins, -1 when it ends. */
   inFlight(change: number): void
@@ -26,10 +30,14 @@ export interface Metrics {
   connections(change: number): void
   /** Connections and requests turned away before `handle`; `reason` is one of our own error codes. */
   refused(reason: string): void
+  /** Since the start: exchanges, and those of them with a status of 500 and more. */
+  totals(): { readonly requests: number; readonly errors: number }
 }
 
 const outcomes = ['ok', 'client', 'origin', 'program', 'rimward'] as const
 const classes = ['none', '1xx', '2xx', '3xx', '4xx', '5xx'] as const
+/** Where answers of 5xx begin in `Series.requests`. */
+const failures = classes.indexOf('5xx') * outcomes.length
 const boundsMs = [1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000]
 
 interface Series {
@@ -47,7 +55,10 @@ interface Value {
 }
 
 /** Site names become labels up to `metricSites`; later ones share `other`, requests without a site are `none`. */
-export function createMetrics(options: { readonly limits: Pick<Limits, 'metricSites'> }): Metrics {
+export function createMetrics(options: {
+  readonly limits: Pick<Limits, 'metricSites'> & SiteCountsOptions['limits']
+  readonly clock: Clock
+}): Metrics {
   const sites = new Map<string, Series>()
   const refusals = new Map<string, number>()
   let inFlight = 0
@@ -96,6 +107,7 @@ export function createMetrics(options: { readonly limits: Pick<Limits, 'metricSi
 
   return {
     registry,
+    counts: createSiteCounts(options),
     exchange({ site, status, source, durationMs, bytesIn, bytesOut }) {
       const series = seriesOf(site)
       const row = status >= 100 && status < 600 ? Math.floor(status / 100) : 0
@@ -117,6 +129,15 @@ export function createMetrics(options: { readonly limits: Pick<Limits, 'metricSi
     },
     refused(reason) {
       refusals.set(reason, (refusals.get(reason) ?? 0) + 1)
+    },
+    totals() {
+      let [requests, errors] = [0, 0]
+      for (const series of sites.values())
+        for (const [index, count] of series.requests.entries()) {
+          requests += count
+          if (index >= failures) errors += count
+        }
+      return { requests, errors }
     },
   }
 }

@@ -70,7 +70,7 @@ test('a log file rotates within its bounds, and every line is there after close'
 })
 
 test('metrics: sites up to the cap have series of their own', async () => {
-  const metrics = createMetrics({ limits: { metricSites: 2 } })
+  const metrics = createMetrics({ limits: { ...defaultLimits, metricSites: 2 }, clock: Date.now })
   const counts = { status: 200, source: undefined, durationMs: 3, bytesIn: 1, bytesOut: 2 }
   for (const site of ['a', 'b', 'c', 'd', undefined]) metrics.exchange({ ...counts, site })
   metrics.exchange({ ...counts, site: 'a', status: 500, source: 'program' })

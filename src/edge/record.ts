@@ -26,6 +26,16 @@ export function createRecorder(options: {
       const bytesOut = exchange.bytesOut ?? 0
       const { error, withheld } = exchange
       metrics.exchange({ site: exchange.site, status, source: error?.row.source, durationMs, bytesIn, bytesOut })
+      metrics.counts.count({
+        site: exchange.site,
+        status,
+        failed: error !== undefined,
+        bytesIn,
+        bytesOut,
+        httpVersion: exchange.httpVersion,
+        tlsVersion: exchange.client.tls?.version,
+        cache: exchange.cache,
+      })
       if (!mayLog()) return
       log.exchange({
         time: isoTime(exchange.startedAt),

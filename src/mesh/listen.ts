@@ -119,6 +119,8 @@ function meet(session: ServerHttp2Session): Guest | undefined {
 }
 
 function takeStream(stream: ServerHttp2Stream, path: string, guest: Guest, options: ListenOptions): void {
+  // Also one that is refused throws at its owner as it closes.
+  stream.on('error', () => {})
   const tunnel = isTunnelPath(path)
   if (path === helloPath) answerHello(stream, guest, options)
   else if (!guest.admitted || (tunnel && guest.tunnels >= options.limits.meshTunnels))

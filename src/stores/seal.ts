@@ -1,11 +1,13 @@
 /**
  * Secrets at rest: AES-256-GCM under keys that lie beside the data. Every sealed text names its key, so that a new key can
- * be put first in the file while texts under older ones still open.
+ * be put first in the file while texts under older ones still open. A platform shares one key everywhere, and has one more
+ * for each set of countries that something is restricted to: nodes elsewhere never hold that.
  */
 import { createCipheriv, createDecipheriv, randomBytes, randomUUID } from 'node:crypto'
-import { link, open, readFile, stat, unlink } from 'node:fs/promises'
+import { link, open, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { EdgeError } from '#/core/errors.ts'
+import { allows, type CountryCode, type Within } from '#/core/pops.ts'
 import type { Seal } from '#/core/ports.ts'
 
 const algorithm = 'aes-256-gcm'
@@ -17,20 +19,36 @@ const tagBytes = 16
 /** The key file: JSON, keys in base64; the first one seals. */
 interface KeyFile {
   readonly version: 1
-  readonly keys: readonly { readonly id: string; readonly key: string }[]
+  readonly keys: readonly StoredKey[]
+}
+
+interface StoredKey {
+  readonly id: string
+  readonly key: string
+  /** Countries whose nodes may hold it; absent: anywhere. */
+  readonly within?: Within
+}
+
+interface HeldKey extends StoredKey {
+  readonly bytes: Buffer
+}
+
+export interface KeyRing extends Seal {
+  /** What a node in this country may hold, in the words of `keepKeys`. */
+  keysFor(country: CountryCode): string
 }
 
 /**
  * Makes the key file (mode 0600, on disk before this resolves) where there is none. Rejects when others than its owner may
  * read it, or when it is not ours. `open` throws when the text was changed, cut, or sealed under a key not in the file.
  */
-export async function openSeal({ keyFile }: { keyFile: string }): Promise<Seal> {
+export async function openSeal({ keyFile }: { keyFile: string }): Promise<KeyRing> {
   const keys = readKeys(keyFile, await readOrCreate(keyFile))
-  const [currentId, currentKey] = keys.entries().next().value!
 
   return {
-    seal(plaintext) {
-      const head = `v1.${currentId}`
+    seal(plaintext, within) {
+      const { id, bytes: currentKey } = keyFor(keys, within)
+      const head = `v1.${id}`
       const nonce = randomBytes(nonceBytes)
       const cipher = createCipheriv(algorithm, currentKey, nonce, { authTagLength: tagBytes }).setAAD(Buffer.from(head))
       const text = Buffer.concat([nonce, cipher.update(plaintext, 'utf8'), cipher.final(), cipher.getAuthTag()])
@@ -38,7 +56,7 @@ export async function openSeal({ keyFile }: { keyFile: string }): Promise<Seal> 
     },
     open(sealed) {
       const [version, id = '', encoded = '', ...more] = sealed.split('.')
-      const key = keys.get(id)
+      const key = keys.get(id)?.bytes
       const bytes = Buffer.from(encoded, 'base64')
       // Buffer skips what is no base64, so only the same text back proves that nothing was slipped in.
       if (version !== 'v1' || more.length > 0 || bytes.toString('base64') !== encoded) throw broken('it is malformed')
@@ -54,7 +72,34 @@ export async function openSeal({ keyFile }: { keyFile: string }): Promise<Seal> 
         throw broken('it was changed', error)
       }
     },
+    keysFor: (country) => textOf([...keys.values()].filter(({ within }) => allows(within, country))),
   }
+}
+
+/**
+ * Adds keys that another node gave, before its own: the first of each placement seals. On disk when this resolves; a seal
+ * that is open already does not see them.
+ */
+export async function keepKeys({ keyFile, keys }: { keyFile: string; keys: string }): Promise<void> {
+  const given = readKeys('What the other node gave', keys)
+  const own = readKeys(keyFile, await readOrCreate(keyFile))
+  await writeKeys(keyFile, [...given.values(), ...[...own.values()].filter(({ id }) => !given.has(id))])
+}
+
+/** Makes a key for these countries where there is none: called on a node of one of them, which gives it to the others. */
+export async function makeKey({ keyFile, within }: { keyFile: string; within: Within }): Promise<void> {
+  const keys = readKeys(keyFile, await readOrCreate(keyFile))
+  if ([...keys.values()].some((key) => isFor(key, within))) return
+  await writeKeys(keyFile, [...keys.values(), { ...newKey(), within: within.toSorted() }])
+}
+
+function isFor({ within }: StoredKey, wanted: Within | undefined): boolean {
+  return within?.join() === wanted?.toSorted().join()
+}
+
+function keyFor(keys: ReadonlyMap<string, HeldKey>, within: Within | undefined): HeldKey {
+  for (const key of keys.values()) if (isFor(key, within)) return key
+  throw new EdgeError('not_here', `This node holds no key for what stays within ${within?.join(', ')}.`)
 }
 
 function broken(why: string, cause?: unknown): EdgeError {
@@ -83,24 +128,53 @@ async function readIfThere(keyFile: string): Promise<string | undefined> {
 
 /** Whole or not at all, and never over a file that another process made meanwhile. */
 async function createKeyFile(keyFile: string): Promise<void> {
-  const key = { id: randomBytes(4).toString('hex'), key: randomBytes(keyBytes).toString('base64') }
-  const temporary = `${keyFile}.${randomUUID()}`
-  const handle = await open(temporary, 'wx', 0o600)
+  const temporary = await writeDraft(keyFile, [newKey()])
   try {
-    await handle.writeFile(`${JSON.stringify({ version: 1, keys: [key] } satisfies KeyFile)}\n`)
-    await handle.sync()
     await link(temporary, keyFile).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error
     })
   } finally {
-    await handle.close()
     await unlink(temporary)
   }
+  await syncFolderOf(keyFile)
+}
+
+async function writeKeys(keyFile: string, keys: readonly StoredKey[]): Promise<void> {
+  await rename(await writeDraft(keyFile, keys), keyFile)
+  await syncFolderOf(keyFile)
+}
+
+/** On disk when this resolves, with the name of the draft. */
+async function writeDraft(keyFile: string, keys: readonly StoredKey[]): Promise<string> {
+  const temporary = `${keyFile}.${randomUUID()}`
+  const handle = await open(temporary, 'wx', 0o600)
+  try {
+    await handle.writeFile(textOf(keys))
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  return temporary
+}
+
+async function syncFolderOf(keyFile: string): Promise<void> {
   const folder = await open(dirname(keyFile))
   await folder.sync().finally(() => folder.close())
 }
 
-function readKeys(keyFile: string, text: string): Map<string, Buffer> {
+function newKey(): StoredKey {
+  return { id: randomBytes(4).toString('hex'), key: randomBytes(keyBytes).toString('base64') }
+}
+
+function textOf(keys: readonly StoredKey[]): string {
+  const file: KeyFile = {
+    version: 1,
+    keys: keys.map(({ id, key, within }) => ({ id, key, ...(within && { within }) })),
+  }
+  return `${JSON.stringify(file)}\n`
+}
+
+function readKeys(keyFile: string, text: string): Map<string, HeldKey> {
   const wrong = (why: string) => new EdgeError('internal', `${keyFile} is not a key file of Rimward: ${why}.`)
   let file: Partial<KeyFile>
   try {
@@ -110,11 +184,13 @@ function readKeys(keyFile: string, text: string): Map<string, Buffer> {
   }
   if (file.version !== 1) throw wrong(`its version is ${file.version}, not 1`)
   if (!Array.isArray(file.keys) || file.keys.length === 0) throw wrong('it has no keys')
-  const keys = new Map<string, Buffer>()
-  for (const { id, key } of file.keys) {
+  const keys = new Map<string, HeldKey>()
+  for (const { id, key, within } of file.keys) {
     const bytes = Buffer.from(String(key), 'base64')
     if (!/^[0-9a-z]+$/.test(String(id)) || bytes.length !== keyBytes) throw wrong(`the key ${id} is not one`)
-    keys.set(id, bytes)
+    if (within !== undefined && !(Array.isArray(within) && within.every((code) => /^[A-Z]{2}$/.test(code))))
+      throw wrong(`the key ${id} is for no countries`)
+    keys.set(id, { id, key, bytes, ...(within && { within }) })
   }
   return keys
 }

@@ -34,10 +34,10 @@ export const computeArea: Area = {
     row('works', '`log-tail`', 'compute log-tail'),
     row('refused', '`products --enable`', 'compute products', 'fanout, image optimizer and the others, by name'),
     row(
-      'refused',
+      'works differently',
       '`stats historical`',
       'compute stats',
-      '`/metrics` has counters; `stats realtime` asks rt.fastly.com',
+      'since the node’s start; bytes of bodies; regions and usage are refused; `stats realtime` asks rt.fastly.com, whose call `/v1/channel/…` is here',
     ),
     row('works', '`service healthcheck` of a backend, `is_healthy`', 'compute health'),
     row(

@@ -147,7 +147,29 @@ export const computeStories: Record<string, Story> = {
   },
   async 'compute stats'(site) {
     const { id } = await service(site)
-    await refuses(site, /not kept by Rimward/, 'stats', 'historical', '--service-id', id)
+    await site.node.get('compat-compute.localhost', '/')
+    const asked = ['stats', 'historical', '--service-id', id, '--by', 'minute', '--format', 'json']
+    const { output } = await fastly(site.node, asked)
+    const rows = output
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, number>)
+    assert.ok(
+      rows.some((row) => row.requests! >= 1 && row.status_200! >= 1),
+      output,
+    )
+    const channel = (await (await site.node.api(`/v1/channel/${id}/ts/0`)).json()) as { Timestamp: number }
+    assert.ok(channel.Timestamp > 1_700_000_000)
+    await refuses(
+      site,
+      /region 'usa' of statistics is not supported/,
+      'stats',
+      'historical',
+      '--service-id',
+      id,
+      '--region',
+      'usa',
+    )
   },
   async 'compute health'(site) {
     const folder = await project(site, 'health')

@@ -193,6 +193,14 @@ const objects: Area = {
     works('Key-value storage, transactions, `deleteAll`', { check: 'object-key-value', cells: 'own' }),
     works('Alarms', { check: 'object-alarm', cells: 'own' }),
     works('Hibernating WebSockets, attachments, automatic response', { story: 'hibernating websockets' }),
+    differs('`locationHint`', 'chooses among the PoPs of this platform; on one node there is one place', {
+      story: 'objects where they are wanted',
+    }),
+    differs(
+      '`jurisdiction()`, `newUniqueId({ jurisdiction })`',
+      'with several PoPs: a country, `eu`, `eea`, `us`, `fedramp` (places in the US); on one node workerd refuses it',
+      { story: 'objects where they are wanted' },
+    ),
     works('Data outlives SIGKILL', { story: 'objects outlive SIGKILL' }),
   ],
 }

@@ -3,12 +3,12 @@
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { WebSocket } from 'ws'
-import { type RunningNode, rimward, root, until, wrangler } from '../support/node.ts'
+import { type RunningNode, rimward, root, startNode, until, wrangler } from '../support/node.ts'
 import { computeStories } from './compute-stories.ts'
 
 export interface Site {
@@ -217,6 +217,33 @@ const objects: Record<string, Story> = {
     const woken = JSON.parse(await said(socket, 'b'))
     assert.deepEqual(woken, { message: 'b', others: 1, attachment: { joined: true } })
     socket.close()
+  },
+  async 'objects where they are wanted'(site) {
+    const code = `import { DurableObject } from 'cloudflare:workers'
+      export class Place extends DurableObject {
+        async note() { await this.ctx.storage.put('here', 1); return this.ctx.id.toString() } }
+      export default { async fetch(_, env) {
+        const eu = env.PLACE.jurisdiction('eu')
+        return Response.json(await Promise.all([
+          env.PLACE.getByName('far', { locationHint: 'apac-ne' }).note(), eu.getByName('near').note(),
+          env.PLACE.get(env.PLACE.newUniqueId({ jurisdiction: 'eu' })).note()])) } }`
+    const path = small(site, 'places', code, {
+      durable_objects: { bindings: [{ name: 'PLACE', class_name: 'Place' }] },
+      migrations: [{ tag: 'v1', new_sqlite_classes: ['Place'] }],
+    })
+    const node = await startNode(undefined, { args: ['--pops', 'iad:US,fra:DE,nrt:JP'] })
+    try {
+      await wrangler(node, path, ['deploy'])
+      const ids = JSON.parse((await node.get('places.localhost', '/')).text) as string[]
+      const lies = (id: string) =>
+        ['iad', 'fra', 'nrt'].filter((pop) => {
+          const folder = join(node.data, 'pops', pop, 'engine/objects')
+          return readdirSync(folder, { recursive: true }).some((file) => String(file).endsWith(`${id}.sqlite`))
+        })
+      assert.deepEqual(ids.map(lies), [['nrt'], ['fra'], ['fra']])
+    } finally {
+      await node.stop()
+    }
   },
   async 'objects outlive SIGKILL'(site) {
     const code = `import { DurableObject } from 'cloudflare:workers'

@@ -283,7 +283,7 @@ test('what does not fit a store is refused, and changes nothing', async (t) => {
     ['DELETE', `/resources/stores/kv/${kv}/keys/a`, undefined, 404, /no key 'a'/],
     ['GET', `/resources/stores/kv/${kv}/keys?consistency=maybe`, undefined, 400, /strong or eventual/],
     ['PUT', '/enabled-products/v1/fanout/services/x', json({}), 400, /'fanout' is not supported/],
-    ['GET', '/stats/service/x', undefined, 400, /not kept/],
+    ['GET', '/stats/usage', undefined, 400, /not supported/],
   ]
   for (const [method, path, init, status, detail] of cases) {
     const answer = await platform.call(method, path, init)

@@ -67,6 +67,7 @@ export async function startComputePlatform(
     compute: { kv, items, secrets, accessLists: lists, clientKeys: createClientKeys({ limits, clock }), output },
     fabric,
     cache: { purge: async () => ({ id: 'local-1-1', at: 1, acknowledged: [], away: [] }) },
+    stats: [],
     token,
     accountId,
     limits,

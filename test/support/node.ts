@@ -17,6 +17,7 @@ export interface Addresses {
 }
 
 export interface RunningNode {
+  readonly pid: number
   readonly data: string
   readonly token: string
   readonly accountId: string
@@ -85,6 +86,7 @@ export async function startNode(
   }
   const token = options.env?.RIMWARD_TOKEN ?? (await readFile(join(data, 'token'), 'utf8')).trim()
   return {
+    pid: child.pid!,
     data,
     token,
     accountId,

@@ -2,6 +2,7 @@
 
 import { defaultLimits, type Limits } from '#/core/limits.ts'
 import { createMemoryMeshes, type MemoryMeshes } from '#/core/memory-mesh.ts'
+import type { Mesh } from '#/core/mesh.ts'
 import type { Place } from '#/core/pops.ts'
 import { openStage, type Stage, type StagedProgram } from '#/engines/workerd/engine-stage.ts'
 import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
@@ -28,17 +29,23 @@ export interface PopsStage {
 }
 
 /** `places`: `fra:DE`, `iad:US`. */
-export async function openPopsStage(places: readonly string[], limits: Partial<Limits> = {}): Promise<PopsStage> {
+export async function openPopsStage(
+  places: readonly string[],
+  limits: Partial<Limits> = {},
+  /** How a node joins; in memory without. */
+  joinMesh?: (place: Place) => Promise<Mesh>,
+): Promise<PopsStage> {
   const meshes = createMemoryMeshes()
   const fabric = createCutFabric(Date.now)
   const blobs = new Map<string, Uint8Array>()
   const all = { ...defaultLimits, cells: 1, spareCells: 0, ...limits }
   const nodes: Record<string, StagedNode> = {}
-  const joined = places.map((text) => {
+  const joined: { readonly place: Place; readonly mesh: Mesh }[] = []
+  for (const text of places) {
     const [pop = '', country = ''] = text.split(':')
     const place: Place = { node: pop, pop, country }
-    return { place, mesh: meshes.join(place) }
-  })
+    joined.push({ place, mesh: (await joinMesh?.(place)) ?? meshes.join(place) })
+  }
   for (const { place, mesh } of joined) {
     const own = { ahead: 0 }
     const view = fabric.view(place.node)

@@ -33,6 +33,7 @@ export interface NodeOptions {
   readonly monotonic?: () => number
   readonly folder?: string
   readonly withinOf?: (bucket: string) => Within | undefined
+  readonly blobOf?: typeof blobOf
   readonly log?: (message: string, facts?: object) => void
 }
 
@@ -77,7 +78,7 @@ export function createReplicaNodes(t: Pick<TestContext, 'after'>): ReplicaNodes 
         limits,
         log: options.log ?? (() => {}),
         withinOf: options.withinOf ?? (() => undefined),
-        blobOf,
+        blobOf: options.blobOf ?? blobOf,
         openGroupCommit,
         openReader,
       })

@@ -50,6 +50,7 @@ export const refusalTable = {
   misplaced: { status: 409, code: 10021 },
   referenced: { status: 409, code: 10066 },
   conflict: { status: 409, code: 10040 },
+  canary_failed: { status: 409, code: 10040 },
 } as const satisfies Record<RefusalCode, VendorRow>
 
 /** Numbers for trouble that only the door knows. */

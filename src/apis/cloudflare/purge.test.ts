@@ -64,7 +64,7 @@ test('each way to purge, for the sites of the zone and for what their programs f
   ]
   for (const [body, expected] of cases) {
     const { status, success, result, purged } = await purge(body)
-    assert.deepEqual([status, success, result], [200, true, { id: zone }], JSON.stringify(body))
+    assert.deepEqual([status, success, result], [200, true, { id: 'local-1-1' }], JSON.stringify(body))
     assert.deepEqual(purged, expected, JSON.stringify(body))
   }
 })

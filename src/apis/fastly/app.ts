@@ -16,12 +16,13 @@ import { refusedRoutes } from './refused-calls.ts'
 import { secretStoreRoutes } from './secret-stores.ts'
 import { serviceRoutes } from './services.ts'
 import { settingsRoutes } from './settings.ts'
+import { statsRoutes } from './stats.ts'
 import { tableRoutes } from './tables.ts'
 import { versionRoutes } from './versions.ts'
 
 /** Paths that are this door's; everything else at the root is nobody's. */
 const ours =
-  /^\/(service|purge|tokens|current_user|current_customer|verify|customer|user|resources|content|enabled-products|stats|metrics|domain-management|tls)(\/|$)/
+  /^\/(service|purge|tokens|current_user|current_customer|verify|customer|user|resources|content|enabled-products|stats|v1|metrics|domain-management|tls)(\/|$)/
 
 /** Mount it last at the root: it answers every path, unknown ones with 404 that names method and path. */
 export function createFastlyApi(deps: FastlyApiDeps): Hono {
@@ -66,6 +67,7 @@ export function createFastlyApi(deps: FastlyApiDeps): Hono {
   app.route('/', secretStoreRoutes(deps))
   app.route('/', accessListRoutes(deps))
   app.route('/', logTailRoutes(deps))
+  app.route('/', statsRoutes(deps))
   app.route('/', refusedRoutes())
   app.all('*', (c) => {
     throw unknownCall(c.req.method, c.req.path)

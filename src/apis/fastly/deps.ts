@@ -4,6 +4,7 @@ import type { ClientKeys, ItemStores, SecretVault } from '#/core/item-stores.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { AccessLists, Fabric, KvStores } from '#/core/ports.ts'
 import type { ProgramOutput } from '#/core/program-output.ts'
+import type { SiteStats } from '#/core/site-stats.ts'
 import type { TakePurge } from '#/core/tiers.ts'
 import type { Clock } from '#/core/units.ts'
 
@@ -24,6 +25,8 @@ export interface FastlyApiDeps {
   readonly fabric: Pick<Fabric, 'bucket'>
   /** The shared cache's: resolves once nothing fetched before can answer any more. */
   readonly cache: { readonly purge: TakePurge }
+  /** Of each point of presence of this process. */
+  readonly stats: readonly { readonly pop: string; readonly counts: SiteStats }[]
   readonly token: string
   /** Stands for the customer. */
   readonly accountId: string

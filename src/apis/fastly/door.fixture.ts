@@ -73,6 +73,7 @@ export async function openDoor(
         return { id: 'local-1-1', at: 1, acknowledged: [], away: [] }
       },
     },
+    stats: [],
     token,
     accountId,
     limits,

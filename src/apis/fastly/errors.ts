@@ -46,6 +46,7 @@ const statuses: Partial<Record<RefusalCode, number>> = {
   name_twice: 409,
   address_taken: 409,
   conflict: 409,
+  canary_failed: 409,
   version_locked: 422,
   bad_rule: 400,
   does_not_start: 400,

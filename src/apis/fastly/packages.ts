@@ -4,7 +4,7 @@ import type { ServicePart } from '#/control/services/service-records.ts'
 import type { FastlyApiDeps } from './deps.ts'
 import { badRequest, FastlyError, notFound } from './errors.ts'
 import { readBytes } from './read-body.ts'
-import { type Package, type PackageMetadata, readPackage } from './read-package.ts'
+import { badPackage, type Package, type PackageMetadata, readPackage } from './read-package.ts'
 import { textOf } from './translate-fields.ts'
 import { addressed } from './versions.ts'
 import { timeView } from './views.ts'
@@ -28,6 +28,7 @@ export function packageRoutes({ control, limits, clock }: FastlyApiDeps): Hono {
   async function store(c: Context): Promise<ServicePart> {
     const { service, version } = addressed(c)
     const read = await readPackage(await readArchive(c, limits.packageBytes), limits)
+    await checkValid(read.module)
     const stage = control.stage()
     try {
       const { hash, bytes } = await stage.put(read.module)
@@ -55,6 +56,17 @@ export function packageRoutes({ control, limits, clock }: FastlyApiDeps): Hono {
     return c.json(packageView(service, version, await inTurn(() => store(c))))
   })
   return routes
+}
+
+/** Compiles it off this thread and throws the code away: V8 names the function and the byte that are wrong. */
+async function checkValid(module: Uint8Array): Promise<void> {
+  try {
+    await WebAssembly.compile(module as Uint8Array<ArrayBuffer>)
+  } catch (thrown) {
+    if (!(thrown instanceof WebAssembly.CompileError)) throw thrown
+    const why = thrown.message.replace(/^WebAssembly\.compile\(\): /, '').slice(0, 500)
+    throw badPackage(`bin/main.wasm is not valid: ${why}`)
+  }
 }
 
 function partOf({ metadata }: Package, module: { hash: string; bytes: number }, now: number): ServicePart {

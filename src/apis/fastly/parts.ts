@@ -2,7 +2,7 @@
 import { type Context, Hono } from 'hono'
 import { checkShield } from '#/control/check-shield.ts'
 import type { ServicePart } from '#/control/services/service-records.ts'
-import type { Place } from '#/core/pops.ts'
+import type { Place, Within } from '#/core/pops.ts'
 import type { FastlyApiDeps } from './deps.ts'
 import { followMembers, membersOf } from './directors.ts'
 import { badRequest, FastlyError, notFound, unsupported } from './errors.ts'
@@ -64,11 +64,13 @@ const domainKind = partKinds.find(({ path }) => path === 'domain')!
 /** Whose DNS points here is not ours to know: a name answers as soon as it is asked here. */
 const checkView = (service: string, version: number, part: ServicePart) => [partView(service, version, part), '', true]
 
-function addRoutes(
-  routes: Hono,
-  kind: PartKind,
-  { control: { services, places }, limits, clock }: FastlyApiDeps,
-): void {
+function addRoutes(routes: Hono, kind: PartKind, { control, limits, clock }: FastlyApiDeps): void {
+  const { services } = control
+  /** Answers of a service do not pass through countries that it may not be in. */
+  const check = (service: string, part: ServicePart) => {
+    const site = services.siteName(service)
+    return checked(part, control.snapshot.sites.find(({ name }) => name === site)?.within, control.places())
+  }
   const path = `${base}/${kind.path}`
   const view = (service: string, version: number, part: ServicePart, parts: Parts) =>
     partView(service, version, part, kind.path === 'director' ? { backends: membersOf(parts, part.name) } : {})
@@ -83,7 +85,7 @@ function addRoutes(
   routes.post(path, async (c) => {
     const { service, version } = addressed(c)
     const form = await readForm(c, limits.fastlyApiBodyBytes)
-    const made = checked(newPart(kind, sealed(kind, form, services), clock()), places())
+    const made = check(service, newPart(kind, sealed(kind, form, services), clock()))
     const add = (part: ServicePart) =>
       services.editParts(service, version, (parts) => {
         if (parts.some(sameAs(kind, part.name))) throw duplicate(kind, part.name)
@@ -113,7 +115,7 @@ function addRoutes(
       if (name !== before.name && parts.some(sameAs(kind, name))) throw duplicate(kind, name)
       const fields = { ...before.fields, ...changedFields(kind, form) }
       const after = { ...before, name, fields, modifiedAt: clock() }
-      checked(after, places())
+      check(service, after)
       const others = followMembers(parts, kind.path, before.name, name)
       return { ...replaced(others, before, after), result: { part: after, parts: others } }
     })
@@ -139,9 +141,9 @@ function newPart(kind: PartKind, form: Readonly<Record<string, string>>, now: nu
 }
 
 /** Throws a `FastlyError` or `Refusal` that names the part, or the shield, and what is wrong with it. */
-function checked(part: ServicePart, places: readonly Place[]): ServicePart {
+function checked(part: ServicePart, within: Within | undefined, places: readonly Place[]): ServicePart {
   checkPart(part)
-  if (part.kind === 'backend') checkShield(textOf(part, 'shield'), undefined, places)
+  if (part.kind === 'backend') checkShield(textOf(part, 'shield'), within, places)
   return part
 }
 

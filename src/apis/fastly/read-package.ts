@@ -78,7 +78,7 @@ function rootOf(files: readonly TarFile[]): string {
   return root
 }
 
-/** https://webassembly.github.io/spec/core/binary/modules.html#binary-module; the engine looks inside when it is activated. */
+/** https://webassembly.github.io/spec/core/binary/modules.html#binary-module; `packages.ts` has its code checked. */
 function checkModule(module: Uint8Array): void {
   const head = Buffer.from(module.subarray(0, 8)).toString('hex')
   if (head === '0061736d0d000100')

@@ -12,7 +12,6 @@ export function refusedRoutes(): Hono {
     const product = /^\/enabled-products\/v1\/([a-z0-9_-]{1,60})/.exec(c.req.path)?.[1] ?? 'unknown'
     throw new FastlyError(400, 'Bad request', `The product '${product}' is not supported by Rimward.`)
   })
-  refuse('/stats/*', 'Historical statistics are not kept by Rimward; its /metrics has counters.')
   refuse('/metrics/domains/*', 'The domain inspector is not supported by Rimward.')
   refuse('/metrics/origins/*', 'The origin inspector is not supported by Rimward.')
   refuse('/domain-management/*', 'Domains without a service are not supported by Rimward.')

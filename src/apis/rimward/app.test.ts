@@ -78,6 +78,7 @@ function open(
       startedAt: 1_000,
       addresses: () => ({ http: 'http://127.0.0.1:8080', api: 'http://127.0.0.1:8081' }),
       pops: () => [],
+      rollout: { setting: async () => undefined, set: async () => {} },
       checks,
     },
     clock: () => 61_000,
@@ -153,6 +154,7 @@ test('the description names every route and every route answers', async () => {
     'get /rimward/v1/programs/{name}/logs',
     'get /rimward/v1/purges/{id}',
     'get /rimward/v1/residency',
+    'get /rimward/v1/rollout',
     'get /rimward/v1/sites',
     'get /rimward/v1/sites/{name}',
     'get /rimward/v1/sites/{name}/origins',
@@ -165,6 +167,7 @@ test('the description names every route and every route answers', async () => {
     'post /rimward/v1/sites',
     'put /rimward/v1/acme',
     'put /rimward/v1/residency',
+    'put /rimward/v1/rollout',
   ])
   assert.match(JSON.stringify(document.paths['/rimward/v1/sites']!.post!.requestBody), /"origin"/)
   for (const path of ['status', 'programs', 'sites', 'egress-rules', 'certificates', 'residency']) {

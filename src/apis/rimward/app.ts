@@ -7,6 +7,7 @@ import { Hono, type HonoRequest, type MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { HTTPException } from 'hono/http-exception'
 import type { z } from 'zod'
+import type { Rollout } from '#/control/canary.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { OriginState } from '#/core/origin.ts'
@@ -23,6 +24,7 @@ import {
   type originStateView,
   type PopView,
   type ProgramView,
+  rolloutBody,
   type SiteChangeBody,
   type SiteView,
   type Status,
@@ -53,6 +55,7 @@ export interface RimwardInfo {
   readonly startedAt: EpochMs
   readonly addresses: () => Addresses
   readonly pops: () => Awaitable<readonly PopView[]>
+  readonly rollout: Pick<Rollout, 'setting' | 'set'>
   /** What must hold before this node takes traffic; asked for by `/readyz`. */
   readonly checks: () => Awaitable<readonly Check[]>
 }
@@ -212,6 +215,12 @@ export function createRimwardApi(options: RimwardApiOptions): Hono {
   app.get('/rimward/v1/openapi.json', (c) => c.json(document))
   app.get('/rimward/v1/status', async (c) => c.json(await status(options)))
   app.get('/rimward/v1/pops', async (c) => c.json({ pops: await info.pops() }))
+  app.get('/rimward/v1/rollout', async (c) => c.json({ canary: (await info.rollout.setting()) ?? null }))
+  app.put('/rimward/v1/rollout', async (c) => {
+    const { canary } = await readBody(c.req, rolloutBody)
+    await info.rollout.set(canary ?? undefined)
+    return c.json({ canary })
+  })
   app.route('/rimward/v1/programs', programRoutes(options))
   app.route('/rimward/v1/sites', siteRoutes(options))
   app.route('/rimward/v1', options.egressRules)

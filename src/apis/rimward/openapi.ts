@@ -34,6 +34,21 @@ export const operations: readonly Operation[] = [
   },
   {
     method: 'get',
+    path: '/rollout',
+    summary: 'Which point of presence serves a change first.',
+    status: 200,
+    result: schemas.rolloutBody,
+  },
+  {
+    method: 'put',
+    path: '/rollout',
+    summary: 'Has a point of presence serve each change first; null: all at once.',
+    body: schemas.rolloutBody,
+    status: 200,
+    result: schemas.rolloutBody,
+  },
+  {
+    method: 'get',
     path: '/programs',
     summary: 'Programs that are deployed here.',
     status: 200,

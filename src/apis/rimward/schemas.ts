@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { answerPolicySchema } from '#/control/answer-policy.ts'
 import { cachePolicySchema } from '#/control/cache-policy.ts'
+import { canarySetting } from '#/control/canary.ts'
 import { errorPagesChange, errorPagesForm, originsForm, originUrl, originWish, poolForm } from '#/control/site-form.ts'
 
 const siteName = z
@@ -120,7 +121,15 @@ export const programView = z.object({
 })
 export type ProgramView = z.infer<typeof programView>
 
-export const checkView = z.object({ name: z.string(), ready: z.boolean(), reason: z.string().optional() })
+export const checkView = z.object({
+  name: z.string(),
+  ready: z.boolean(),
+  reason: z.string().optional(),
+  node: z.string().optional(),
+  revision: z.number().optional().describe('Of the configuration that the node serves.'),
+  ageMs: z.number().optional().describe('How long what it serves may have been out of date.'),
+  awaySince: z.iso.datetime().optional(),
+})
 export type Check = z.infer<typeof checkView>
 
 export const addressesView = z.object({ http: z.string(), https: z.string().optional(), api: z.string() })
@@ -139,15 +148,30 @@ export const statusView = z.object({
 })
 export type Status = z.infer<typeof statusView>
 
+const time = z.iso.datetime()
 export const popView = z.object({
   node: z.string().describe('Unique on the platform.'),
   pop: z.string(),
   country: z.string().describe('ISO 3166-1 alpha-2; XX where nobody said.'),
   http: z.string().optional(),
   https: z.string().optional(),
+  version: z.string(),
+  startedAt: time,
+  heardAt: time.describe('Its last word; a node that lives speaks each second.'),
+  state: z.enum(['up', 'behind', 'away', 'silent']).describe('`away`: it cannot reach what the nodes share.'),
   revision: z.number().describe('Of the configuration that it serves.'),
+  lag: z.number().describe('Revisions that it lacks.'),
+  lagMs: z.number().describe('For so long it has lacked them; 0 where it lacks none.'),
+  ageMs: z.number().describe('How long what it serves may have been out of date.'),
+  awaySince: time.optional(),
+  failure: z.string().optional().describe('Why it could not adopt the newest revision.'),
+  requests: z.number().describe('Answers since it started.'),
+  errors: z.number().describe('Those of them with a status of 500 and more.'),
+  requestsPerSecond: z.number(),
 })
 export type PopView = z.infer<typeof popView>
+
+export const rolloutBody = z.strictObject({ canary: canarySetting.nullable() })
 
 export const logLine = z
   .object({

@@ -3,16 +3,9 @@
  * meanwhile: requests wait for that a little, and the node does not call itself ready.
  */
 import type { Limits } from '#/core/limits.ts'
-import type { NodeId, Peer, PopId } from '#/core/pops.ts'
-import type { PurgeState } from '#/core/tiers.ts'
+import type { NodeId, Peer } from '#/core/pops.ts'
+import type { PurgeStanding } from '#/core/tiers.ts'
 import type { EpochMs, Milliseconds } from '#/core/units.ts'
-
-export interface PurgeStanding {
-  readonly state: PurgeState
-  /** Reachable, and asked for what was purged there. */
-  readonly behind: readonly NodeId[]
-  readonly away: readonly { readonly pop: PopId; readonly node: NodeId; readonly since: EpochMs }[]
-}
 
 export interface PurgeLinks {
   /** As the mesh tells them. */

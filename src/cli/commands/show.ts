@@ -1,4 +1,4 @@
-/** `rimward status`, `rimward pops` and `rimward programs`: what runs here. */
+/** `rimward status` and `rimward programs`: what runs here. */
 import type { Command } from 'commander'
 import { findNode, type NodeOptions } from '../find-node.ts'
 import { nodeFlags } from '../node-flags.ts'
@@ -28,10 +28,6 @@ interface Programs {
   }[]
 }
 
-interface Pops {
-  readonly pops: { node: string; pop: string; country: string; http?: string; https?: string; revision: number }[]
-}
-
 async function status(flags: ShowFlags, terminal: Terminal): Promise<void> {
   const state = await findNode(terminal, flags).json<Status>('GET', '/rimward/v1/status')
   if (flags.json) return terminal.out(JSON.stringify(state, null, 2))
@@ -49,19 +45,6 @@ async function status(flags: ShowFlags, terminal: Terminal): Promise<void> {
     ]),
   ]
   for (const line of table(rows)) terminal.out(line)
-}
-
-async function pops(flags: ShowFlags, terminal: Terminal): Promise<void> {
-  const list = await findNode(terminal, flags).json<Pops>('GET', '/rimward/v1/pops')
-  if (flags.json) return terminal.out(JSON.stringify(list.pops, null, 2))
-  const rows = list.pops.map((one) => [
-    one.pop,
-    one.country,
-    one.node,
-    String(one.revision),
-    [one.http, one.https].filter(Boolean).join(' ') || '-',
-  ])
-  for (const line of table([['POP', 'COUNTRY', 'NODE', 'SERVES', 'ANSWERS AT'], ...rows])) terminal.out(line)
 }
 
 async function programs(flags: ShowFlags, terminal: Terminal): Promise<void> {
@@ -82,9 +65,6 @@ async function programs(flags: ShowFlags, terminal: Terminal): Promise<void> {
 export function addShow(program: Command, terminal: Terminal): void {
   nodeFlags(program.command('status').description('show the state of the running node')).action((flags: ShowFlags) =>
     status(flags, terminal),
-  )
-  nodeFlags(program.command('pops').description('list the points of presence and what each serves')).action(
-    (flags: ShowFlags) => pops(flags, terminal),
   )
   nodeFlags(program.command('programs').description('list what is deployed')).action((flags: ShowFlags) =>
     programs(flags, terminal),

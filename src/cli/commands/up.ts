@@ -5,7 +5,7 @@ import { EdgeError } from '#/core/errors.ts'
 import type { startPlatform } from '#/platform.ts'
 import { Complaint } from '../complaint.ts'
 import { claimDataFolder, defaultDataFolder, makeDataFolder, obtainToken, writeNodeFile } from '../data-folder.ts'
-import { type Address, oneOf, parseAddress, parsePercent, parsePops } from '../parse-flags.ts'
+import { type Address, oneOf, parseAddress, parseJoin, parsePercent, parsePops } from '../parse-flags.ts'
 import { type Terminal, table } from '../terminal.ts'
 import { shellQuote } from './env.ts'
 
@@ -45,7 +45,6 @@ function apiBeside(http: Address, pops: number): Address {
 }
 
 function startOptions(flags: UpFlags, terminal: Terminal): Omit<StartOptions, 'token'> {
-  if (flags.join !== undefined) throw new Complaint('--join comes with the NATS fabric; this version runs one node.')
   const endpoint = terminal.env.OTEL_EXPORTER_OTLP_ENDPOINT
   const http = parseAddress('--http', flags.http)
   const pops = parsePops(flags.pops)
@@ -55,6 +54,7 @@ function startOptions(flags: UpFlags, terminal: Terminal): Omit<StartOptions, 't
     ...(flags.https !== undefined && { https: parseAddress('--https', flags.https) }),
     api: flags.api === undefined ? apiBeside(http, pops.length) : parseAddress('--api', flags.api),
     pops,
+    ...(flags.join !== undefined && { join: parseJoin(flags.join) }),
     debug: flags.debug ?? false,
     log: oneOf('--log', flags.log, ['file', 'stderr', 'off'] as const),
     logged: {
@@ -172,7 +172,10 @@ export function addUp(program: Command, dependencies: UpDependencies): void {
       'points of presence that run here, ID or ID:COUNTRY; the n-th listens on port + n - 1',
       'local',
     )
-    .option('--join <url>', 'join a platform (comes with the NATS fabric)')
+    .option(
+      '--join <url>',
+      'NATS of the platform that this becomes a part of, nats://HOST:PORT, several separated by commas',
+    )
     .option('--debug', 'add diagnostic response headers')
     .option('--log <where>', 'log lines go to "file" (in the data folder), "stderr" or "off"', 'file')
     .option('--log-sample <percent>', 'share of exchanges that leave a line; those with an error always do', '100')

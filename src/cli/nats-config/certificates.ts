@@ -1,8 +1,8 @@
 /** An authority for NATS servers and the certificates of its servers, each made once and again when it grows old. */
 import { randomBytes, webcrypto } from 'node:crypto'
 import { isIP } from 'node:net'
-import * as x509 from '#/control/certificates/x509.ts'
 import type { EpochMs } from '#/core/units.ts'
+import * as x509 from '#/core/x509.ts'
 
 export interface KeptFile {
   read(name: string): Promise<string | undefined>

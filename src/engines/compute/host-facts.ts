@@ -1,8 +1,9 @@
 /** What programs ask of the world around them: where an address is, what a device is, how often something happened. */
 import { EdgeError } from '#/core/errors.ts'
+import type { Place } from '#/core/place.ts'
 import type { HostCalls, HostRun } from './host-calls.ts'
 import { textOf, textReply } from './host-stores.ts'
-import { type Place, placeJson } from './place-json.ts'
+import { placeJson } from './place-json.ts'
 import type { RateCounters } from './rate-counters.ts'
 import type { Head, Reply } from './wire-messages.ts'
 

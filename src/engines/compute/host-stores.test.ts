@@ -306,6 +306,7 @@ test('secrets: opened by name, read from their handle, made of bytes', async (t)
 
 test('access lists: the entry of an address', async (t) => {
   const stage = await openHost(t)
+  const sixth = Buffer.from('20010db8000000000000000000000007', 'hex')
   const outcome = await callAll(
     stage,
     [
@@ -315,10 +316,14 @@ test('access lists: the entry of an address', async (t) => {
       read('one'),
       ['fastly_acl.lookup', load('list'), { bytes: Buffer.alloc(16, 1) }, out('two body'), out('none')],
       ['fastly_acl.lookup', load('list'), { bytes: Buffer.alloc(5) }, out('two body'), out('x')],
+      ['fastly_acl.lookup', load('list'), { bytes: sixth }, out('six body'), out('error')],
+      read('six'),
     ],
     { code: linked },
   )
-  assert.deepEqual(outcome.statuses, [none, ok, ok, ok, ok, invalidArgument])
+  assert.deepEqual(outcome.statuses, [none, ok, ok, ok, ok, invalidArgument, ok, ok])
+  const { prefix } = JSON.parse(outcome.text('six', 'six length'))
+  assert.equal(prefix, '2001:0db8:0000:0000:0000:0000:0000:0000/32')
   assert.deepEqual(JSON.parse(outcome.text('one', 'one length')), { prefix: '192.0.2.0/24', action: 'BLOCK' })
   assert.deepEqual([outcome.u32('error'), outcome.u32('none')], [1, 2])
 })

@@ -1,4 +1,5 @@
 /** What programs ask of their stores. Which store a name means is in this node's records of the deployment. */
+import ipaddr from 'ipaddr.js'
 import type { ComputeStore } from '#/core/compute.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
@@ -56,9 +57,17 @@ export function storeCalls(parts: StoreParts): HostCalls {
     }),
     'acl.lookup': async (run, head) => {
       const found = await accessLists.lookup(storeOf(run, 'access-list', head), textOf(head, 'address'))
-      return textReply(found && JSON.stringify(found))
+      return textReply(found && JSON.stringify({ ...found, prefix: wholePrefix(found.prefix) }))
     },
   }
+}
+
+/** Fastly spells networks of IPv6 with all their digits: `2001:0db8:0000:…:0000/32`. */
+function wholePrefix(prefix: string): string {
+  const [address = '', bits] = prefix.split('/')
+  if (!ipaddr.IPv6.isValid(address)) return prefix
+  const groups = ipaddr.IPv6.parse(address).parts.map((part) => part.toString(16).padStart(4, '0'))
+  return `${groups.join(':')}/${bits}`
 }
 
 function storeOf({ deployment }: HostRun, kind: ComputeStore['kind'], head: Head): string {

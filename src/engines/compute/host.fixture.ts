@@ -45,7 +45,12 @@ export async function openHost(
     ...memoryStores({
       config: { 'config-1': { greeting: 'good day', 'a long one': 'x'.repeat(200) } },
       secret: { 'secret-1': { token: 's3cret' } },
-      lists: { 'list-1': { '192.0.2.7': { prefix: '192.0.2.0/24', action: 'BLOCK' } } },
+      lists: {
+        'list-1': {
+          '192.0.2.7': { prefix: '192.0.2.0/24', action: 'BLOCK' },
+          '2001:db8:0:0:0:0:0:7': { prefix: '2001:db8::/32', action: 'ALLOW' },
+        },
+      },
     }),
     locate: (address) => (address === '8.8.8.8' ? { country: 'US', asn: 15169 } : undefined),
     devices: (userAgent) => (userAgent === 'Phone/1' ? '{"device":{"name":"Phone"}}' : undefined),

@@ -2,23 +2,8 @@
  * A place in the words of Fastly's geolocation. Names are lower case, texts that are not known are `?`, numbers have
  * Fastly's values for «nothing known». https://www.fastly.com/documentation/reference/vcl/variables/geolocation/
  */
+import type { Place } from '#/core/place.ts'
 import { continentOf, threeLetters } from './country-codes.ts'
-
-export interface Place {
-  /** ISO 3166-1 alpha-2. */
-  readonly country?: string
-  readonly asn?: number
-  readonly asOrganization?: string
-  readonly city?: string
-  /** ISO 3166-2, without the country. */
-  readonly region?: string
-  readonly postalCode?: string
-  readonly latitude?: number
-  readonly longitude?: number
-  readonly metroCode?: number
-  /** IANA name. */
-  readonly timezone?: string
-}
 
 const unknown = '?'
 const names = new Intl.DisplayNames('en', { type: 'region', fallback: 'none' })

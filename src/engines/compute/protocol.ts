@@ -40,20 +40,7 @@ export interface PrepareHead {
   readonly limits: { readonly computeMemoryPages: number; readonly computeTableEntries: number }
 }
 
-/** Node → cell: this code will be asked for. */
-export interface CompileHead {
-  readonly do: 'compile'
-  readonly code: string
-}
-
-export type CellHead =
-  | LoadHead
-  | PrepareHead
-  | CompileHead
-  | RunHead
-  | UnloadHead
-  | DictionariesHead
-  | { readonly do: 'ping' }
+export type CellHead = LoadHead | PrepareHead | RunHead | UnloadHead | DictionariesHead | { readonly do: 'ping' }
 
 /** Node → cell: no new request will come for this program. */
 export interface UnloadHead {

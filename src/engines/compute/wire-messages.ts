@@ -52,15 +52,9 @@ export class CallFailure extends Error {
 }
 
 export interface Line {
-  call(
-    head: Head,
-    body: SentBody,
-    options?: { readonly onNote?: (head: Head) => void; readonly onSent?: () => void },
-  ): OutCall
+  call(head: Head, body: SentBody, options?: { readonly onNote?: (head: Head) => void }): OutCall
   /** A word that nobody answers. */
   tell(head: Head): void
-  /** Calls in flight, started by this side. */
-  readonly pending: number
   /** Since when frames wait for the end of this round of the event loop, in `performance.now()`. */
   readonly waitsSince: number | undefined
   /** Lets them go now: for who is about to keep the thread busy. */

@@ -75,10 +75,6 @@ class SocketLine implements Line {
     socket.on('close', () => this.#end('closed'))
   }
 
-  get pending(): number {
-    return this.#own.size
-  }
-
   call(head: Head, body: SentBody, { onNote }: { onNote?: (head: Head) => void } = {}): OutCall {
     const id = this.#nextId
     this.#nextId = id === 0xffff_ffff ? 1 : id + 1

@@ -92,7 +92,7 @@ export function createPopsReach(options: PopsReachOptions): PopsReach {
 }
 
 function awayError(node: NodeId): EdgeError {
-  return new EdgeError('peer_away', `The Durable Object lives at ${node}, which cannot be reached now.`)
+  return new EdgeError('peer_away', `The Durable Object lives at ${node}, which cannot be reached now. (peer_away)`)
 }
 
 /** All that limits it: the program's countries, the class's, the id's own. */

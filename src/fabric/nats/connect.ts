@@ -1,6 +1,7 @@
 /** The connection: who we are, over what, and what it says when that does not work. */
+import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
-import { isIP } from 'node:net'
+import { connect as connectSocket, isIP, type Socket } from 'node:net'
 import { checkServerIdentity } from 'node:tls'
 import {
   type Authenticator,
@@ -25,6 +26,17 @@ export interface NatsServers {
   readonly tls?: { readonly caFile?: string; readonly certFile?: string; readonly keyFile?: string }
 }
 
+/**
+ * Reads what `--join` was given, several addresses separated by commas, and the environment: `RIMWARD_NATS_CREDENTIALS` and
+ * `RIMWARD_NATS_CA` name files.
+ */
+export function readJoin(join: string, environment: Readonly<Record<string, string | undefined>>): NatsServers {
+  const servers = join.split(',').map((address) => address.trim())
+  for (const server of servers) readAddress(server)
+  const { RIMWARD_NATS_CREDENTIALS: credentialsFile, RIMWARD_NATS_CA: caFile } = environment
+  return { servers, ...(credentialsFile && { credentialsFile }), ...(caFile && { tls: { caFile } }) }
+}
+
 /** The oldest release with what is asked for here: consumers whose filter stands in the subject of their making. */
 const oldest = [2, 9, 0]
 
@@ -46,8 +58,11 @@ export async function connectToNats(
   const named = addresses.map(({ shown }) => shown).join(', ')
   const identity = credentialsFile === undefined ? undefined : await readIdentity(credentialsFile)
   const wantsTls = tls !== undefined || addresses.some(({ secure }) => secure)
+  const greeting = await findGreeting(addresses, limits.natsConnectMs).catch((error: Error) => {
+    throw explainConnect(error, named, credentialsFile)
+  })
   const connection = await connect({
-    servers: addresses.map(({ host }) => host),
+    servers: greeting,
     name: 'rimward',
     timeout: limits.natsConnectMs,
     maxReconnectAttempts: -1,
@@ -66,10 +81,39 @@ export async function connectToNats(
   }).catch((error: Error) => {
     throw explainConnect(error, named, credentialsFile)
   })
+  holdLateErrors(connection)
   const complaint = complainAbout(connection)
   if (complaint === undefined) return { connection, named, ...(identity && { inboxPrefix: identity.inboxPrefix }) }
   await connection.close()
   throw new EdgeError('fabric_away', `NATS at ${named}: ${complaint}`)
+}
+
+/**
+ * Hosts that greet as NATS does. The client leaves a socket open when its first server is silent; those are not even tried.
+ * Rejects when there is none.
+ */
+async function findGreeting(addresses: readonly Address[], withinMs: number): Promise<string[]> {
+  const greetings = await Promise.allSettled(addresses.map((address) => greet(address, withinMs)))
+  const [first] = greetings
+  const found = addresses.filter((_, i) => greetings[i]?.status === 'fulfilled').map(({ host }) => host)
+  if (found.length === 0 && first?.status === 'rejected') throw first.reason
+  return found
+}
+
+async function greet({ host }: Address, withinMs: number): Promise<void> {
+  const colon = host.lastIndexOf(':')
+  const socket = connectSocket({
+    host: host.slice(0, colon).replace(/^\[|\]$/g, ''),
+    port: Number(host.slice(colon + 1)),
+  })
+  try {
+    const [said] = (await once(socket, 'data', { signal: AbortSignal.timeout(withinMs) })) as [Buffer]
+    if (!said.toString('latin1').startsWith('INFO ')) throw new Error('what answers there is not NATS')
+  } catch (error) {
+    throw (error as Error).name === 'AbortError' ? new Error(`nothing was heard for ${withinMs} ms`) : error
+  } finally {
+    socket.on('error', () => {}).destroy()
+  }
 }
 
 interface Address {
@@ -148,6 +192,18 @@ function complainAbout({ info }: NatsConnection): string | undefined {
   if (difference < 0) return `version ${info.version} is too old, ${oldest.join('.')} is the oldest that will do.`
   if (!info.headers) return 'the server has headers switched off.'
   return undefined
+}
+
+/**
+ * When the client closes a connection whose server has just gone, it writes once more and takes its listeners off the socket;
+ * the error of that write then has none and would end the process. To be called for each new connection.
+ */
+export function holdLateErrors(connection: NatsConnection): void {
+  const { protocol } = connection as { protocol?: { transport?: { socket?: Socket } } }
+  const socket = protocol?.transport?.socket
+  if (socket === undefined) return
+  const removeAll = socket.removeAllListeners.bind(socket)
+  socket.removeAllListeners = (name?: string) => removeAll(name).on('error', () => {})
 }
 
 /** Whether the server refused a subject to this user. */

@@ -7,7 +7,7 @@ import { headers as createHeaders, createInbox, type NatsConnection, NoResponder
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import { type Acknowledgement, type ApiAnswer, meaningOf } from './answers.ts'
-import { isRefusedSubject } from './connect.ts'
+import { holdLateErrors, isRefusedSubject } from './connect.ts'
 import { headerNames, readHeaders, type StoredMessage } from './message.ts'
 
 export interface WriteOptions {
@@ -84,6 +84,7 @@ export function createLine({ connection, inboxPrefix, api, id, sign, limits, rep
         tell('away')
       } else if (status.type === 'reconnect') {
         connected = true
+        holdLateErrors(connection)
         lost = Promise.withResolvers()
         for (const listener of reconnectListeners) listener()
         void prove()

@@ -96,7 +96,6 @@ function take(call: InCall): void {
   if (head.do === 'run') run(call, head)
   else if (head.do === 'load') answer(call, load(head))
   else if (head.do === 'prepare') answer(call, prepare(head, stop, watch))
-  else if (head.do === 'compile') answer(call, workshop.compile(head.code))
   else if (head.do === 'unload') {
     programs.get(head.program)?.then(
       (program) => program.rest(),

@@ -1,0 +1,162 @@
+/**
+ * One node's side of the configuration: it starts from what it served last, follows what is committed, keeps the last good
+ * revision when one cannot be adopted and tries the next, and writes to its own disk what it serves.
+ */
+
+import { onlyHere } from '#/core/keep-inside.ts'
+import type { Limits } from '#/core/limits.ts'
+import type { CountryCode } from '#/core/pops.ts'
+import type { Fabric } from '#/core/ports.ts'
+import type { BlobHash, Deployment, Snapshot } from '#/core/snapshot.ts'
+import type { Clock, EpochMs, Milliseconds } from '#/core/units.ts'
+import { checkSnapshot } from './check-snapshot.ts'
+import { openServedStore } from './served-store.ts'
+
+export interface FollowerStatus {
+  /** Of what it serves. */
+  readonly revision: number
+  /** Of the newest that it was given. */
+  readonly wanted: number
+  /** When it began to serve this revision. */
+  readonly servedSince: EpochMs
+  /** What is shared has been out of reach since then. */
+  readonly awaySince?: EpochMs
+  /** How long what it serves may have been out of date: 0 while what is shared is within reach. */
+  readonly ageMs: Milliseconds
+  /** The newest could not be adopted: what it serves is older. */
+  readonly failure?: { readonly revision: number; readonly reason: string; readonly at: EpochMs }
+}
+
+export interface Follower {
+  /** Serves what this node served last; false when it never did, or that cannot be adopted. */
+  start(): Promise<boolean>
+  /** For a change that is not committed yet. Rejects when it cannot be adopted, and serves the one before. */
+  adopt(snapshot: Snapshot): Promise<void>
+  /** For what is committed. Never rejects; `status` says when it could not be adopted. */
+  follow(snapshot: Snapshot): Promise<void>
+  status(): FollowerStatus
+  /** Resolves once what it serves is on disk. */
+  kept(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface FollowerOptions {
+  /** Gets the file `served.db`. */
+  readonly folder: string
+  readonly fabric: Pick<Fabric, 'state' | 'onState'>
+  /** Makes the node ready for a Snapshot and switches to it; rejects when it cannot, and serves the one before. */
+  readonly serve: (snapshot: Snapshot) => Promise<void>
+  /** Where the node stands: blobs of programs that may not be there are not brought. */
+  readonly country: CountryCode
+  /** Brings a blob to this node's disk; absent where all blobs are there. */
+  readonly bring?: (blob: BlobHash) => Promise<unknown>
+  /** Version of Rimward. */
+  readonly release: string
+  readonly limits: Limits
+  readonly clock: Clock
+  readonly log: (message: string, facts: object) => void
+}
+
+export function createFollower(options: FollowerOptions): Follower {
+  const { folder, fabric, serve, bring, limits, clock, log } = options
+  const store = openServedStore(folder, options.release)
+  let served: Snapshot | undefined
+  let servedSince = clock()
+  let wanted = 0
+  let failure: FollowerStatus['failure']
+  let awaySince = fabric.state === 'away' ? clock() : undefined
+  const stopState = fabric.onState((state) => {
+    awaySince = state === 'away' ? (awaySince ?? clock()) : undefined
+    log(state === 'away' ? 'what the nodes share is out of reach' : 'what the nodes share is within reach', {})
+  })
+
+  /** The newest waits while one is written; those between are skipped. */
+  let next: Snapshot | undefined
+  let keeping: Promise<void> | undefined
+  function keepNewest(snapshot: Snapshot): void {
+    next = snapshot
+    keeping ??= keepAll()
+  }
+  async function keepAll(): Promise<void> {
+    while (next !== undefined) {
+      const snapshot = next
+      next = undefined
+      try {
+        await store.keep(snapshot)
+        await bringBlobs(snapshot)
+      } catch (error) {
+        log('what this node serves was not kept', { error: (error as Error).message })
+      }
+    }
+    keeping = undefined
+  }
+
+  const brought = new WeakSet<Deployment>()
+  async function bringBlobs(snapshot: Snapshot): Promise<void> {
+    if (bring === undefined) return
+    for (const { rollout } of onlyHere(snapshot, options.country).programs.values())
+      for (const { deployment } of rollout) {
+        if (brought.has(deployment)) continue
+        for (const blob of blobsOf(deployment)) await bring(blob)
+        brought.add(deployment)
+      }
+  }
+
+  async function adopt(snapshot: Snapshot): Promise<void> {
+    checkSnapshot(snapshot, served, limits)
+    await serve(snapshot)
+    served = snapshot
+    servedSince = clock()
+  }
+
+  return {
+    adopt: (snapshot) => adopt(snapshot),
+    async start() {
+      const last = store.read()
+      if (last === undefined) return false
+      try {
+        await adopt(last)
+      } catch (error) {
+        log('what this node served last cannot be served', { error: (error as Error).message })
+        return false
+      }
+      wanted = last.revision
+      log('serving what this node served last', { revision: last.revision, sites: last.sites.length })
+      return true
+    },
+    async follow(snapshot) {
+      wanted = snapshot.revision
+      try {
+        if (served !== snapshot) await adopt(snapshot)
+        failure = undefined
+        keepNewest(snapshot)
+      } catch (error) {
+        const reason = (error as Error).message
+        failure = { revision: snapshot.revision, reason, at: clock() }
+        log('a revision was not adopted; the last good one is served', { revision: snapshot.revision, reason })
+      }
+    },
+    status: () => ({
+      revision: served?.revision ?? 0,
+      wanted,
+      servedSince,
+      ageMs: awaySince === undefined ? 0 : clock() - awaySince,
+      ...(awaySince !== undefined && { awaySince }),
+      ...(failure && { failure }),
+    }),
+    kept: async () => keeping,
+    async close() {
+      stopState()
+      await keeping
+      store.close()
+    },
+  }
+}
+
+/** What must be here for a program to start without the platform. Files are brought when they are asked for. */
+function* blobsOf({ code, compute, bindings, assets }: Deployment): Generator<BlobHash> {
+  for (const module of code?.modules ?? []) yield module.blob
+  for (const binding of bindings) if (binding.kind === 'blob') yield binding.blob
+  if (compute !== undefined) yield compute.module
+  if (assets !== undefined) yield assets.manifest
+}

@@ -1,0 +1,103 @@
+/** How the nodes of a process reach what they share with others: the fabric, or a copy of it, and their replicas. */
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { claimName } from '#/control/node-reports.ts'
+import type { createCloser } from '#/core/closer.ts'
+import { defaultLimits } from '#/core/limits.ts'
+import type { Mesh } from '#/core/mesh.ts'
+import type { CountryCode, Within } from '#/core/pops.ts'
+import type { Fabric } from '#/core/ports.ts'
+import { type CopiedFabric, openCopiedFabric } from '#/fabric/copied/fabric.ts'
+import { openLateFabric } from '#/fabric/copied/late-fabric.ts'
+import { openNatsFabric } from '#/fabric/nats/fabric.ts'
+import { openBlobs } from '#/fabric/sqlite/blobs.ts'
+import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
+import { openGroupCommit } from '#/fabric/sqlite/group-commit.ts'
+import { openReader } from '#/fabric/sqlite/reader.ts'
+import { openReplicas, type Replicas } from '#/replication/replicas.ts'
+import { blobOf } from '#/stores/kv.ts'
+
+type Closer = ReturnType<typeof createCloser>
+type ReplicasOptions = Parameters<typeof openReplicas>[0]
+
+export interface FabricOptions {
+  readonly data: string
+  /** Addresses of NATS; absent: the embedded fabric. */
+  readonly join?: readonly string[]
+  readonly pops: readonly { readonly id: string; readonly country?: CountryCode }[]
+}
+
+/** One for each node: the embedded one for all of them, or, where they joined a platform, a copy each of what is shared. */
+export async function openFabrics(options: FabricOptions, closer: Closer): Promise<readonly Fabric[]> {
+  const { data, join: servers, pops } = options
+  const clock = Date.now
+  const limits = defaultLimits
+  if (servers === undefined) {
+    const fabric = await openSqliteFabric({ folder: join(data, 'fabric'), clock, limits })
+    closer.add(() => fabric.close())
+    return pops.map(() => fabric)
+  }
+  const opened: CopiedFabric[] = []
+  for (const { id, country } of pops) {
+    const report = (error: unknown) => process.emitWarning(`Node ${id}: ${(error as Error).message}`)
+    const nats = { servers, clock, limits, report, ...(country !== undefined && { country }) }
+    const shared = await openLateFabric({ open: () => openNatsFabric(nats), retryMs: limits.fabricRetryMs, report })
+    closer.add(() => shared.close())
+    await claimNode(shared, id, closer)
+    // A value of the copy has its revision in front.
+    const larger = { ...limits, fabricValueBytes: limits.fabricValueBytes + 64 }
+    const copy = await openSqliteFabric({ folder: join(nodeFolder(options, id), 'copy'), clock, limits: larger })
+    const fabric = await openCopiedFabric({ shared, copy, report })
+    closer.add(() => fabric.close())
+    opened.push(fabric)
+  }
+  return opened
+}
+
+/** While what is shared is out of reach nobody can be asked: the node that is reached second then says so in its log. */
+async function claimNode(fabric: Fabric, node: string, closer: Closer): Promise<void> {
+  if (fabric.state === 'away') return
+  const claim = await claimName({ fabric, node, waitMs: defaultLimits.nodeHelloMs, pause })
+  closer.add(() => claim.release())
+}
+
+/** The data folder where the process runs one node, else one below it. */
+export function nodeFolder({ data, pops }: FabricOptions, id: string): string {
+  return pops.length === 1 ? data : join(data, 'pops', id)
+}
+
+export interface ReplicaParts extends Pick<ReplicasOptions, 'limits' | 'clock'> {
+  /** Of the node. */
+  readonly folder: string
+  readonly mesh: Mesh
+  /** The countries that may hold a bucket of the stores; absent: anywhere. */
+  readonly withinOf?: (bucket: string) => Within | undefined
+  readonly closer: Closer
+  readonly say: (message: string, facts?: object) => void
+}
+
+/** What a node merges with others lies in a folder of its own, its blobs too. */
+export async function openNodeReplicas({ withinOf, mesh, closer, say, ...parts }: ReplicaParts): Promise<Replicas> {
+  const { limits, clock } = parts
+  const folder = join(parts.folder, 'replicas')
+  const replicas = await openReplicas({
+    folder,
+    mesh,
+    blobs: await openBlobs({ folder: join(folder, 'blobs'), clock, limits }),
+    clock,
+    monotonic: () => performance.now(),
+    limits,
+    log: say,
+    withinOf: withinOf ?? (() => undefined),
+    placedLater: withinOf !== undefined,
+    blobOf,
+    openGroupCommit,
+    openReader,
+  })
+  closer.add(() => replicas.close())
+  const failed = (error: unknown) => say('sweeping replicated blobs failed', { err: error })
+  const sweeping = setInterval(() => replicas.sweepBlobs().catch(failed), limits.blobSweepMs)
+  sweeping.unref()
+  closer.add(() => clearInterval(sweeping))
+  return replicas
+}

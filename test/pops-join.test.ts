@@ -1,0 +1,103 @@
+// needs: nats-server
+/** Two machines on one platform over NATS: changes made at either, what is shared lost and found, names taken. */
+import assert from 'node:assert/strict'
+import { copyFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { freePorts, startServer } from '#/fabric/nats/server.fixture.ts'
+import { type RunningNode, startNode, temporaryFolder, until } from './support/node.ts'
+
+const token = 'the-token-of-the-platform'
+
+interface NodeView {
+  readonly node: string
+  readonly state: string
+  readonly revision: number
+  readonly lag: number
+}
+
+async function startNats(t: TestContext) {
+  const folder = await temporaryFolder(t, 'nats')
+  const [port] = await freePorts(1)
+  const configuration = `port: ${port}\nserver_name: one\njetstream { store_dir: "${join(folder, 'store')}" }\n`
+  const start = () => startServer(t, { configuration, folder })
+  return { url: `nats://127.0.0.1:${port}`, server: await start(), start }
+}
+
+async function startMember(t: TestContext, url: string, pop: string, data: string): Promise<RunningNode> {
+  return startNode(t, { data, args: ['--join', url, '--pops', pop], env: { RIMWARD_TOKEN: token } })
+}
+
+const addSite = (node: RunningNode, name: string) =>
+  node.api('/rimward/v1/sites', { method: 'POST', body: JSON.stringify({ name, origin: 'https://origin.test' }) })
+
+const sitesOf = async (node: RunningNode) =>
+  ((await (await node.api('/rimward/v1/sites')).json()) as { sites: { name: string }[] }).sites.map(({ name }) => name)
+
+const nodesOf = async (node: RunningNode) =>
+  ((await (await node.api('/rimward/v1/pops')).json()) as { pops: NodeView[] }).pops
+
+interface Check {
+  readonly ready: boolean
+  readonly revision: number
+  readonly ageMs: number
+  readonly awaySince?: string
+}
+
+const checkOf = async (node: RunningNode) => {
+  const answer = await node.api('/readyz')
+  const { checks } = (await answer.json()) as { checks: Check[] }
+  return { status: answer.status, ...checks[0]! }
+}
+
+test('two machines share a platform, lose what they share, start without it, and find it again', async (t) => {
+  const nats = await startNats(t)
+  const [one, two] = [await temporaryFolder(t, 'fra'), await temporaryFolder(t, 'iad')]
+  const fra = await startMember(t, nats.url, 'fra:DE', one)
+  await copyFile(join(one, 'secret.key'), join(two, 'secret.key'))
+  let iad = await startMember(t, nats.url, 'iad:US', two)
+  assert.equal(fra.accountId, iad.accountId)
+
+  // A change made at either is served at both.
+  assert.equal((await addSite(fra, 'first')).status, 201)
+  assert.equal((await addSite(iad, 'second')).status, 201)
+  for (const node of [fra, iad])
+    await until(async () => (await sitesOf(node)).join() === 'first,second', 'both sites are everywhere')
+  await until(
+    async () =>
+      (await nodesOf(fra)).map(({ node, state, lag }) => `${node} ${state} ${lag}`).join() === 'fra up 0,iad up 0',
+    'each node says what it serves',
+  )
+
+  // A name belongs to one node.
+  const third = await temporaryFolder(t, 'third')
+  await copyFile(join(one, 'secret.key'), join(third, 'secret.key'))
+  await assert.rejects(startMember(t, nats.url, 'fra:DE', third), /A node named "fra" runs already on this platform/)
+
+  // What is shared is lost: both go on, refuse changes, and say since when.
+  await nats.server.stop('SIGKILL')
+  await until(async () => (await checkOf(iad)).awaySince !== undefined, 'the node has noticed')
+  assert.deepEqual(await sitesOf(iad), ['first', 'second'])
+  const refused = await addSite(iad, 'third')
+  assert.equal(refused.status, 503)
+  assert.match(await refused.text(), /fabric_away/)
+  const away = await checkOf(iad)
+  assert.equal(away.status, 200)
+  assert.ok(away.ageMs > 0)
+
+  // A node starts and serves from its own disk.
+  await iad.stop('SIGKILL')
+  iad = await startMember(t, nats.url, 'iad:US', two)
+  assert.deepEqual(await sitesOf(iad), ['first', 'second'])
+  const answer = await iad.get('first.localhost', '/')
+  assert.equal(answer.headers['x-served-by'], 'iad')
+  assert.notEqual(answer.status, 404)
+  assert.ok((await checkOf(iad)).awaySince)
+  assert.equal((await nodesOf(iad)).find(({ node }) => node === 'iad')!.state, 'away')
+
+  await nats.start()
+  await until(async () => (await checkOf(iad)).awaySince === undefined, 'the node has found it again', 30_000)
+  await until(async () => (await addSite(fra, 'third')).status === 201, 'changes are taken again', 30_000)
+  for (const node of [fra, iad])
+    await until(async () => (await sitesOf(node)).includes('third'), 'the change is served everywhere', 30_000)
+})
