@@ -1,4 +1,6 @@
 /** How the nodes of a process reach what they share with others: the fabric, or a copy of it, and their replicas. */
+import { existsSync } from 'node:fs'
+import { mkdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { claimName } from '#/control/node-reports.ts'
@@ -25,11 +27,14 @@ export interface FabricOptions {
   /** Addresses of NATS; absent: the embedded fabric. */
   readonly join?: readonly string[]
   readonly pops: readonly { readonly id: string; readonly country?: CountryCode }[]
+  /** The PoP that was run alone on this folder before. */
+  readonly ranAs?: string
 }
 
 /** One for each node: the embedded one for all of them, or, where they joined a platform, a copy each of what is shared. */
 export async function openFabrics(options: FabricOptions, closer: Closer): Promise<readonly Fabric[]> {
   const { data, join: servers, pops } = options
+  await arrangeFolders(options, options.ranAs)
   const clock = Date.now
   const limits = defaultLimits
   if (servers === undefined) {
@@ -61,17 +66,35 @@ async function claimNode(fabric: Fabric, node: string, closer: Closer): Promise<
   closer.add(() => claim.release())
 }
 
-/** The data folder where the process runs one node, else one below it. */
-export function nodeFolder({ data, pops }: FabricOptions, id: string): string {
-  return pops.length === 1 ? data : join(data, 'pops', id)
+/** The data folder where the process runs one node and has never run several, else one below it. */
+export function nodeFolder({ data, pops }: Pick<FabricOptions, 'data' | 'pops'>, id: string): string {
+  const own = join(data, 'pops', id)
+  return pops.length === 1 && !existsSync(own) ? data : own
+}
+
+/** What belongs to a node, below its folder. */
+const ofNode = ['cache', 'copy', 'engine', 'log', 'mesh', 'purges', 'replicas', 'served']
+
+/**
+ * A data folder that was one node's becomes that of several: what the one had goes on as that of the PoP of the same name
+ * (`before`), else of the first. Durable Objects and stored values would be lost from sight otherwise.
+ */
+async function arrangeFolders({ data, pops }: FabricOptions, before: string | undefined): Promise<void> {
+  if (pops.length === 1 || !existsSync(join(data, 'engine'))) return
+  const heir = pops.find(({ id }) => id === before) ?? pops[0]!
+  const folder = join(data, 'pops', heir.id)
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  for (const name of ofNode)
+    if (existsSync(join(data, name)) && !existsSync(join(folder, name)))
+      await rename(join(data, name), join(folder, name))
 }
 
 export interface ReplicaParts extends Pick<ReplicasOptions, 'limits' | 'clock'> {
   /** Of the node. */
   readonly folder: string
   readonly mesh: Mesh
-  /** The countries that may hold a bucket of the stores; absent: anywhere. */
-  readonly withinOf?: (bucket: string) => Within | undefined
+  /** The countries that may hold a bucket of the stores; known once the control plane is. */
+  readonly withinOf: (bucket: string) => Within | undefined
   readonly closer: Closer
   readonly say: (message: string, facts?: object) => void
 }
@@ -88,8 +111,8 @@ export async function openNodeReplicas({ withinOf, mesh, closer, say, ...parts }
     monotonic: () => performance.now(),
     limits,
     log: say,
-    withinOf: withinOf ?? (() => undefined),
-    placedLater: withinOf !== undefined,
+    withinOf,
+    placedLater: true,
     blobOf,
     openGroupCommit,
     openReader,

@@ -48,6 +48,8 @@ export interface PlatformOptions extends NodeOptions {
   readonly api: Address
   /** Addresses of NATS; absent: the embedded fabric. */
   readonly join?: readonly string[]
+  /** The PoP that was run alone on this folder before. */
+  readonly ranAs?: string
   /** One or several, names differ. */
   readonly pops: readonly { readonly id: string; readonly country?: string }[]
   /** How a node of this process reaches the others; absent: all there are share this process and its fabric. */

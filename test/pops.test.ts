@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { get, type RunningNode, rimward, startNode, temporaryFolder, until } from './support/node.ts'
+import { get, type RunningNode, rimward, root, startNode, temporaryFolder, until } from './support/node.ts'
 
 async function deploy(node: RunningNode, folder: string, name: string, answer: string) {
   const settings = { name, main: 'index.js', compatibility_date: '2026-11-01' }
@@ -81,4 +81,19 @@ test('a canary serves a change first: one that fails there goes no further, one 
   for (const address of [fra, iad]) assert.equal(await ask(address), 'better')
   assert.match((await rimward(node, folder, ['rollout', '--canary', 'nowhere'])).output, /no point of presence/)
   assert.match((await rimward(node, folder, ['rollout', '--canary', 'off'])).output, /all points of presence at once/)
+})
+
+test('a folder of one point of presence becomes that of several, with its Durable Objects; and back', async (t) => {
+  const data = await temporaryFolder(t, 'grows')
+  const visit = async (args: readonly string[], wanted: string) => {
+    const node = await startNode(t, { data, args })
+    const { pops } = JSON.parse(await readFile(join(data, 'node.json'), 'utf8')) as NodeFile
+    if (wanted === 'visit 1 of home') assert.equal((await rimward(node, root, ['deploy', 'examples/visits'])).code, 0)
+    for (const { http } of pops.filter(({ id }) => id === 'iad'))
+      assert.equal((await get(http, 'visits.localhost', '/visit/home')).text.trim(), wanted)
+    await node.stop()
+  }
+  await visit(['--pops', 'iad:US'], 'visit 1 of home')
+  await visit(['--pops', 'fra:DE,iad:US'], 'visit 2 of home')
+  await visit(['--pops', 'iad:US'], 'visit 3 of home')
 })

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { cpSync, mkdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { root, startNode, temporaryFolder } from './support/node.ts'
 import { consoleBlocks, linePattern, missingLine, openShell } from './support/shell-session.ts'
 
@@ -18,27 +18,12 @@ test('every command of the README runs and shows what stands there', { timeout: 
   for (const command of ['wrangler', 'fastly', 'js-compute-runtime'])
     symlinkSync(realpathSync(join(root, 'node_modules/.bin', command)), join(folder, 'node_modules/.bin', command))
 
-  const [start, ...blocks] = consoleBlocks(readFileSync(join(root, 'README.md'), 'utf8'))
-  assert.match(start?.[0]?.command ?? '', /^npx rimward up --https 127\.0\.0\.1:8443$/)
-  const node = await startNode(t, { data: join(folder, '.rimward'), args: ['--https', '127.0.0.1:0'] })
-  const { http, https, api } = node.addresses
-  const ports: readonly [string, string][] = [
-    ['8080', new URL(http).port],
-    ['8443', new URL(https!).port],
-    ['8081', new URL(api).port],
-  ]
+  const ports: [string, string][] = []
   const here = (text: string) =>
     ports.reduce((changed, [shown, actual]) => changed.replaceAll(`:${shown}`, `:${actual}`), text)
-  const shows = start![0]!.shows.map((line) => here(line).replaceAll('./.rimward', node.data))
-  const envLine = /^ {2}eval /
-  assert.equal(
-    missingLine(
-      shows.filter((line) => !envLine.test(line)),
-      node.output(),
-    ),
-    undefined,
-    node.output(),
-  )
+  const [start, ...blocks] = consoleBlocks(readFileSync(join(root, 'README.md'), 'utf8'))
+  assert.match(start?.[0]?.command ?? '', /^npx rimward up --https 127\.0\.0\.1:8443$/)
+  await startShown(t, folder, start![0]!, ports, here)
 
   // On a terminal curl shows no progress; here it writes to a pipe.
   writeFileSync(join(folder, '.curlrc'), 'silent\nshow-error\n')
@@ -56,8 +41,43 @@ test('every command of the README runs and shows what stands there', { timeout: 
   })
   t.after(() => shell.end())
   for (const step of blocks.flat())
-    await shell.type({ command: here(step.command), shows: step.shows.map((line) => here(line)) })
+    if (step.command.startsWith('npx rimward up ')) await startShown(t, folder, step, ports, here)
+    else await shell.type({ command: here(step.command), shows: step.shows.map((line) => here(line)) })
 })
+
+interface Step {
+  readonly command: string
+  readonly shows: readonly string[]
+}
+
+/** Starts what the command starts, on ports of its own, which are noted; what it shows must come. */
+async function startShown(
+  t: TestContext,
+  folder: string,
+  step: Step,
+  ports: [string, string][],
+  here: (text: string) => string,
+): Promise<void> {
+  const flag = (name: string) => new RegExp(`--${name} (\\S+)`).exec(step.command)?.[1]
+  const portOf = (address: string) => Number(address.split(':').at(-1))
+  const [data, pops, https] = [flag('data') ?? './.rimward', flag('pops'), flag('https')]
+  const node = await startNode(t, {
+    data: join(folder, data),
+    args: [...(pops ? ['--pops', pops] : []), ...(https ? ['--https', '127.0.0.1:0'] : [])],
+  })
+  const file = JSON.parse(readFileSync(join(folder, data, 'node.json'), 'utf8')) as { pops: { http: string }[] }
+  const note = (shown: number, actual: string) => ports.push([String(shown), new URL(actual).port])
+  for (const [index, { http }] of file.pops.entries()) note(portOf(flag('http') ?? ':8080') + index, http)
+  if (https !== undefined) note(portOf(https), node.addresses.https!)
+  note(portOf(flag('api') ?? ':8081'), node.addresses.api)
+  const shows = step.shows.map((line) => here(line).replaceAll(`${data}/token`, `${node.data}/token`))
+  const envLine = /^ {2}eval /
+  const missing = missingLine(
+    shows.filter((line) => !envLine.test(line)),
+    node.output(),
+  )
+  assert.equal(missing, undefined, node.output())
+}
 
 test('lines are compared but for what differs from run to run', () => {
   const cases: readonly [shown: string, came: string, same: boolean][] = [

@@ -40,8 +40,8 @@ async function show() {
   byId('inside').hidden = !token
   byId('enter').hidden = Boolean(token)
   if (!token) return
-  const [status, programs, sites] = await Promise.all(
-    ['status', 'programs', 'sites'].map((name) => ask('/rimward/v1/' + name, token)))
+  const [status, programs, sites, pops] = await Promise.all(
+    ['status', 'programs', 'sites', 'pops'].map((name) => ask('/rimward/v1/' + name, token)))
   const port = new URL(status.addresses.http).port
   const open = (host) => 'http://' + host + (port ? ':' + port : '') + '/'
   fill('state', [
@@ -49,6 +49,14 @@ async function show() {
     [['account'], [status.accountId]],
     ...status.checks.map((check) => [[check.name], [check.ready ? 'ready' : check.reason ?? 'not ready']]),
   ])
+  fill('pops', pops.pops.map((pop) => [
+    [pop.pop + ' (' + pop.country + ')', pop.http],
+    [pop.node],
+    [pop.state + (pop.lag ? ', ' + pop.lag + ' behind' : '') + (pop.failure ? ': ' + pop.failure : '')],
+    [String(pop.revision)],
+    [String(pop.requestsPerSecond)],
+    [String(pop.errors)],
+  ]))
   fill('programs', programs.programs.map((program) => [
     [program.name, open(program.name + '.localhost')],
     [program.versions.map((one) => 'v' + one.number + (one.percent < 100 ? ' ' + one.percent + ' %' : '')).join(', ') || 'not deployed'],
@@ -80,6 +88,7 @@ const html = `<!doctype html>
 <input id="token" type="password" autocomplete="off" required><button>Show</button></form>
 <main id="inside" hidden>
 <h2>Node</h2><table><tbody id="state"></tbody></table>
+<h2>Points of presence</h2><table><thead><tr><th>PoP<th>Node<th>State<th>Serves revision<th>Requests/s<th>Errors</tr></thead><tbody id="pops"></tbody></table>
 <h2>Programs</h2><table><thead><tr><th>Name<th>Serving<th>Bindings<th>Answers at</tr></thead><tbody id="programs"></tbody></table>
 <h2>Sites</h2><table><thead><tr><th>Name<th>Hosts and routes<th>Goes to</tr></thead><tbody id="sites"></tbody></table>
 <p><button id="leave">Forget the token</button></p></main>

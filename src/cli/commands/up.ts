@@ -4,7 +4,14 @@ import type { Command } from 'commander'
 import { EdgeError } from '#/core/errors.ts'
 import type { startPlatform } from '#/platform.ts'
 import { Complaint } from '../complaint.ts'
-import { claimDataFolder, defaultDataFolder, makeDataFolder, obtainToken, writeNodeFile } from '../data-folder.ts'
+import {
+  claimDataFolder,
+  defaultDataFolder,
+  makeDataFolder,
+  obtainToken,
+  readNodeFile,
+  writeNodeFile,
+} from '../data-folder.ts'
 import { type Address, oneOf, parseAddress, parseJoin, parsePercent, parsePops } from '../parse-flags.ts'
 import { type Terminal, table } from '../terminal.ts'
 import { shellQuote } from './env.ts'
@@ -142,9 +149,13 @@ export async function up(flags: UpFlags, dependencies: UpDependencies): Promise<
   const release = claimDataFolder(options.data)
   const token = obtainToken(options.data, terminal.env.RIMWARD_TOKEN)
   const signalled = waitForSignal(dependencies)
-  const running = await dependencies.start({ ...options, token }).catch((error: unknown) => {
-    throw explainStart(error, flags) ?? error
-  })
+  const before = readNodeFile(options.data)?.pops
+  const ranAs = before?.length === 1 ? before[0]!.id : undefined
+  const running = await dependencies
+    .start({ ...options, token, ...(ranAs !== undefined && { ranAs }) })
+    .catch((error: unknown) => {
+      throw explainStart(error, flags) ?? error
+    })
   const stopped = signalled.then(() => running.stop())
   stopped.then(release).then(
     () => process.exit(0),
