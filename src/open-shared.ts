@@ -48,7 +48,7 @@ export async function openFabrics(options: FabricOptions, closer: Closer): Promi
     const nats = { servers, clock, limits, report, ...(country !== undefined && { country }) }
     const shared = await openLateFabric({ open: () => openNatsFabric(nats), retryMs: limits.fabricRetryMs, report })
     closer.add(() => shared.close())
-    await claimNode(shared, id, closer)
+    await claimNode(shared, id, closer, report)
     // A value of the copy has its revision in front.
     const larger = { ...limits, fabricValueBytes: limits.fabricValueBytes + 64 }
     const copy = await openSqliteFabric({ folder: join(nodeFolder(options, id), 'copy'), clock, limits: larger })
@@ -59,11 +59,24 @@ export async function openFabrics(options: FabricOptions, closer: Closer): Promi
   return opened
 }
 
-/** While what is shared is out of reach nobody can be asked: the node that is reached second then says so in its log. */
-async function claimNode(fabric: Fabric, node: string, closer: Closer): Promise<void> {
-  if (fabric.state === 'away') return
-  const claim = await claimName({ fabric, node, waitMs: defaultLimits.nodeHelloMs, pause })
-  closer.add(() => claim.release())
+/** Rejects when a node of this name runs. While nobody can be asked it is asked later, and reported. */
+async function claimNode(
+  fabric: Fabric,
+  node: string,
+  closer: Closer,
+  report: (error: unknown) => void,
+): Promise<void> {
+  const claim = async () => {
+    const claimed = await claimName({ fabric, node, waitMs: defaultLimits.nodeHelloMs, pause })
+    closer.add(() => claimed.release())
+  }
+  if (fabric.state === 'here') return claim()
+  const stop = fabric.onState((now) => {
+    if (now === 'away') return
+    stop()
+    claim().catch(report)
+  })
+  closer.add(stop)
 }
 
 /** The data folder where the process runs one node and has never run several, else one below it. */

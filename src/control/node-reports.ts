@@ -106,6 +106,8 @@ export async function claimName({ fabric, node, waitMs, pause }: ClaimParts): Pr
     if (!read.success || read.data.node !== node || read.data.id === id) return
     if (read.data.kind === 'taken') isTaken ||= !holds
     else if (holds || id < read.data.id) say('taken')
+    // Of two that ask at once the other goes on, which may not have heard this one.
+    else isTaken = true
   })
   say('hello')
   await pause(waitMs)
