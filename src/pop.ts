@@ -177,6 +177,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
     folder: join(folder, 'served'),
     serve,
     release: options.version,
+    country: place.country,
     ...(options.copies && { bring: (blob) => fabric.blobs.get(blob) }),
     log: say,
   })

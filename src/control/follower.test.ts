@@ -29,6 +29,7 @@ const snapshotOf = (revision: number, sites: readonly Site[]): Snapshot => ({ re
 function open(folder: string, more: Partial<FollowerOptions> = {}) {
   const served: number[] = []
   const follower = createFollower({
+    country: 'DE',
     folder,
     fabric: createMemoryFabric(Date.now),
     serve: async ({ revision }) => void served.push(revision),
@@ -132,4 +133,15 @@ test('a canary fails by more errors than the share of before explains', () => {
       worse,
       `${requests} ${errors} ${more} ${failed}`,
     )
+})
+
+test('a node that starts again knows what stays where', async (t) => {
+  const folder = await folderOf(t)
+  const snapshot: Snapshot = { ...snapshotOf(1, []), placements: new Map([['s1', ['DE']]]), logWithin: ['DE', 'FR'] }
+  const first = openServedStore(folder, '1')
+  await first.keep(snapshot)
+  first.close()
+  const second = openServedStore(folder, '1')
+  t.after(() => second.close())
+  assert.deepEqual(second.read(), snapshot)
 })

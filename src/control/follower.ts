@@ -2,7 +2,10 @@
  * One node's side of the configuration: it starts from what it served last, follows what is committed, keeps the last good
  * revision when one cannot be adopted and tries the next, and writes to its own disk what it serves.
  */
+
+import { onlyHere } from '#/core/keep-inside.ts'
 import type { Limits } from '#/core/limits.ts'
+import type { CountryCode } from '#/core/pops.ts'
 import type { Fabric } from '#/core/ports.ts'
 import type { BlobHash, Deployment, Snapshot } from '#/core/snapshot.ts'
 import type { Clock, EpochMs, Milliseconds } from '#/core/units.ts'
@@ -43,6 +46,8 @@ export interface FollowerOptions {
   readonly fabric: Pick<Fabric, 'state' | 'onState'>
   /** Makes the node ready for a Snapshot and switches to it; rejects when it cannot, and serves the one before. */
   readonly serve: (snapshot: Snapshot) => Promise<void>
+  /** Where the node stands: blobs of programs that may not be there are not brought. */
+  readonly country: CountryCode
   /** Brings a blob to this node's disk; absent where all blobs are there. */
   readonly bring?: (blob: BlobHash) => Promise<unknown>
   /** Version of Rimward. */
@@ -89,7 +94,7 @@ export function createFollower(options: FollowerOptions): Follower {
   const brought = new WeakSet<Deployment>()
   async function bringBlobs(snapshot: Snapshot): Promise<void> {
     if (bring === undefined) return
-    for (const { rollout } of snapshot.programs.values())
+    for (const { rollout } of onlyHere(snapshot, options.country).programs.values())
       for (const { deployment } of rollout) {
         if (brought.has(deployment)) continue
         for (const blob of blobsOf(deployment)) await bring(blob)

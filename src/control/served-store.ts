@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setImmediate } from 'node:timers/promises'
 import type { DomainCacheRules } from '#/core/cache-settings.ts'
+import type { Within } from '#/core/pops.ts'
 import type { Program, Site, Snapshot } from '#/core/snapshot.ts'
 
 export interface ServedStore {
@@ -30,6 +31,8 @@ interface Head {
   readonly revision: number
   readonly release: string
   readonly cacheRules?: readonly DomainCacheRules[]
+  readonly placements?: readonly (readonly [store: string, within: Within])[]
+  readonly logWithin?: Within
 }
 
 interface Row {
@@ -70,8 +73,14 @@ export function openServedStore(folder: string, release: string): ServedStore {
       await pause()
     }
     for (const name of kept?.programs.keys() ?? []) if (!snapshot.programs.has(name)) drop.run('program', name)
-    const { revision, cacheRules } = snapshot
-    put.run('head', '', 0, JSON.stringify({ revision, release, ...(cacheRules && { cacheRules }) }))
+    const { revision, cacheRules, placements, logWithin } = snapshot
+    const head: Head = {
+      ...{ revision, release },
+      ...(cacheRules && { cacheRules }),
+      ...(placements && { placements: [...placements] }),
+      ...(logWithin && { logWithin }),
+    }
+    put.run('head', '', 0, JSON.stringify(head))
   }
 
   return {
@@ -83,7 +92,7 @@ export function openServedStore(folder: string, release: string): ServedStore {
         const parsed = rows.map(({ kind, name, value }) => ({ kind, name, value: JSON.parse(value) as unknown }))
         const head = parsed.find(({ kind }) => kind === 'head')?.value
         if (head === undefined) return undefined
-        const { revision, cacheRules, ...made } = head as Head
+        const { revision, cacheRules, placements, logWithin, ...made } = head as Head
         keptBy = made.release
         const sites = parsed.filter(({ kind }) => kind === 'site').map(({ value }) => value as Site)
         const programs = parsed.filter(({ kind }) => kind === 'program')
@@ -92,6 +101,8 @@ export function openServedStore(folder: string, release: string): ServedStore {
           sites,
           programs: new Map(programs.map(({ name, value }) => [name, value as Program])),
           ...(cacheRules && { cacheRules }),
+          ...(placements && { placements: new Map(placements) }),
+          ...(logWithin && { logWithin }),
         }
         return kept
       } catch {

@@ -20,7 +20,7 @@ import { createPlatformClock } from './platform-clock.ts'
 import { createPuller, pullTopic } from './pull.ts'
 import { createPusher, createPushHandler, pushTopic } from './push.ts'
 import { openRowReader } from './read-rows.ts'
-import { type HeldBucket, heldBuckets, recheckAll } from './residency.ts'
+import { type HeldBucket, heldBuckets, recheckBuckets } from './residency.ts'
 import { createSeen } from './seen.ts'
 import type { BucketChange, Store } from './store.ts'
 import type { Answer, Operation, RowsData } from './write-rows.ts'
@@ -96,7 +96,7 @@ export async function openReplicas(options: ReplicasOptions): Promise<Replicas> 
   const seen = createSeen(reader.vector())
   const { withinOf, blobOf } = options
   const store: Store = { mesh, writer, reader, seen, clock, watchers, limits, log, withinOf, blobOf }
-  if (!options.placedLater) await recheckAll(store, blobs)
+  if (!options.placedLater) await recheckBuckets(store, blobs)
   return assemble(store, { entries, blobs, monotonic })
 }
 
@@ -135,7 +135,7 @@ function assemble(
     sweepBlobs: () => sweepBlobs(store, blobs),
     status: () => ({ ready: links.isReady(), clockCorrectionMs: clock.correction(), peers: links.status() }),
     caughtUp: links.whenReady,
-    recheck: () => recheckAll(store, blobs),
+    recheck: () => recheckBuckets(store, blobs),
     held: () => heldBuckets(store),
     close() {
       closing ??= close()

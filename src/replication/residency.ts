@@ -1,6 +1,5 @@
 /** What follows from a change of the countries that may hold a bucket; and what lies here. */
 import type { Blobs } from '#/core/ports.ts'
-import type { BlobHash } from '#/core/snapshot.ts'
 import { isHere, type Store, scopeNow } from './store.ts'
 
 /** Of one bucket on this node's disk. */
@@ -21,7 +20,10 @@ const rowsAtOnce = 500
  * Moves buckets whose countries changed into the order of operations that their new countries share, or removes them where
  * they may no longer lie. Resolves when that is on disk; says what was removed.
  */
-export async function recheckBuckets(store: Store): Promise<{ readonly moved: string[]; readonly removed: string[] }> {
+export async function recheckBuckets(
+  store: Store,
+  blobs: Blobs,
+): Promise<{ readonly moved: string[]; readonly removed: string[] }> {
   const { reader, writer } = store
   const moved: string[] = []
   const removed: string[] = []
@@ -29,33 +31,20 @@ export async function recheckBuckets(store: Store): Promise<{ readonly moved: st
     const now = scopeNow(store, bucket)
     const here = isHere(store, bucket)
     if (here && now === scope) continue
+    const named = here ? [] : reader.blobsOf(bucket)
     for (;;) {
       const { count } = await writer.submit(
         here ? { kind: 'move', bucket, scope: now, limit: rowsAtOnce } : { kind: 'remove', bucket, limit: rowsAtOnce },
       )
       if (count < rowsAtOnce) break
     }
+    for (const hash of named) if (reader.bucketsOfBlob(hash).length === 0) await blobs.delete(hash)
     if (here) moved.push(bucket)
     else removed.push(bucket)
   }
   // Operations of this node that the moves made.
   store.seen.raise(reader.vector())
   return { moved, removed }
-}
-
-/** As `recheckBuckets`; blobs that only removed buckets named go too, without the grace of those that are being written. */
-export async function recheckAll(store: Store, blobs: Blobs): ReturnType<typeof recheckBuckets> {
-  const { reader, clock } = store
-  const doomed: BlobHash[] = []
-  const storedBefore = clock.own()
-  if (reader.buckets().some(([bucket]) => !isHere(store, bucket)))
-    for await (const { hash } of blobs.list()) {
-      const names = reader.bucketsOfBlob(hash)
-      if (names.length > 0 && names.every((bucket) => !isHere(store, bucket))) doomed.push(hash)
-    }
-  const done = await recheckBuckets(store)
-  for (const hash of doomed) if (reader.bucketsOfBlob(hash).length === 0) await blobs.delete(hash, { storedBefore })
-  return done
 }
 
 /** Counts what lies on this node's disk, bucket by bucket, in steps that let others at the thread. */
