@@ -5,13 +5,14 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { claimName } from '#/control/node-reports.ts'
 import type { createCloser } from '#/core/closer.ts'
+import { EdgeError } from '#/core/errors.ts'
 import { defaultLimits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import type { CountryCode, Within } from '#/core/pops.ts'
 import type { Fabric } from '#/core/ports.ts'
 import { type CopiedFabric, openCopiedFabric } from '#/fabric/copied/fabric.ts'
 import { openLateFabric } from '#/fabric/copied/late-fabric.ts'
-import { openNatsFabric } from '#/fabric/nats/fabric.ts'
+import { type NatsFabric, openNatsFabric } from '#/fabric/nats/fabric.ts'
 import { openBlobs } from '#/fabric/sqlite/blobs.ts'
 import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
 import { openGroupCommit } from '#/fabric/sqlite/group-commit.ts'
@@ -46,7 +47,12 @@ export async function openFabrics(options: FabricOptions, closer: Closer): Promi
   for (const { id, country } of pops) {
     const report = (error: unknown) => process.emitWarning(`Node ${id}: ${(error as Error).message}`)
     const nats = { servers, clock, limits, report, ...(country !== undefined && { country }) }
-    const shared = await openLateFabric({ open: () => openNatsFabric(nats), retryMs: limits.fabricRetryMs, report })
+    let reached: NatsFabric | undefined
+    const open = async () => {
+      reached = await openNatsFabric(nats)
+      return reached
+    }
+    const shared = await openLateFabric({ open, retryMs: limits.fabricRetryMs, report })
     closer.add(() => shared.close())
     await claimNode(shared, id, closer, report)
     // A value of the copy has its revision in front.
@@ -54,9 +60,15 @@ export async function openFabrics(options: FabricOptions, closer: Closer): Promi
     const copy = await openSqliteFabric({ folder: join(nodeFolder(options, id), 'copy'), clock, limits: larger })
     const fabric = await openCopiedFabric({ shared, copy, report })
     closer.add(() => fabric.close())
-    opened.push(fabric)
+    opened.push(Object.assign(fabric, { streams: async () => streamsOf(reached) }))
   }
   return opened
+}
+
+/** For the audit. */
+function streamsOf(fabric: NatsFabric | undefined): ReturnType<NatsFabric['streams']> {
+  if (fabric !== undefined) return fabric.streams()
+  throw new EdgeError('fabric_away', 'What the nodes share has not been reached yet.')
 }
 
 /** Rejects when a node of this name runs. While nobody can be asked it is asked later, and reported. */

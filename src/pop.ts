@@ -92,6 +92,8 @@ export interface PopOptions extends NodeOptions {
 
 export interface Pop {
   readonly place: Place
+  /** Absent where this is the only node. */
+  readonly mesh: Mesh | undefined
   readonly log: Log
   readonly metrics: Metrics
   readonly stores: Stores
@@ -185,6 +187,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
 
   return {
     place,
+    mesh: options.mesh,
     log: diary,
     metrics,
     stores,
