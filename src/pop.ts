@@ -92,6 +92,7 @@ export interface PopOptions extends NodeOptions {
 
 export interface Pop {
   readonly place: Place
+  /** Absent where this is the only node. */
   readonly mesh: Mesh | undefined
   readonly log: Log
   readonly metrics: Metrics
