@@ -110,8 +110,7 @@ function parseTime(flag: string, text: string): number {
 
 export function addPops(program: Command, terminal: Terminal): void {
   const list = nodeFlags(program.command('pops').description('list the points of presence and what each serves'))
-  // What stands behind «remove» is its own.
-  list.enablePositionalOptions().action((flags: PopsFlags) => pops(flags, terminal))
+  list.action((flags: PopsFlags) => pops(flags, terminal))
   nodeFlags(list.command('remove <node>').description('remove a node that left the platform for good')).action(
     (name: string, flags: PopsFlags) => remove(name, flags, terminal),
   )
