@@ -15,6 +15,7 @@ import { openCopiedFabric } from '#/fabric/copied/fabric.ts'
 import { openLateFabric } from '#/fabric/copied/late-fabric.ts'
 import { isTrial } from '#/fabric/nats/connect.ts'
 import { type NatsFabric, openNatsFabric } from '#/fabric/nats/fabric.ts'
+import { createPlacedFabrics } from '#/fabric/placed/fabric.ts'
 import { openBlobs } from '#/fabric/sqlite/blobs.ts'
 import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
 import { openGroupCommit } from '#/fabric/sqlite/group-commit.ts'
@@ -54,7 +55,14 @@ export async function openFabrics(options: FabricOptions, closer: Closer): Promi
   if (joined === undefined) {
     const fabric = await openSqliteFabric({ folder: join(data, 'fabric'), clock, limits })
     closer.add(() => fabric.close())
-    return pops.map(() => ({ fabric, shared: fabric }))
+    const placed = createPlacedFabrics({
+      shared: fabric,
+      nodes: pops.map(({ id, country = 'XX' }) => ({ id, country, folder: nodeFolder(options, id) })),
+      open: (folder) => openSqliteFabric({ folder, clock, limits }),
+      report: (error) => process.emitWarning(`What stays in its countries: ${(error as Error).message}`),
+    })
+    closer.add(() => placed.close())
+    return placed.fabrics.map((one) => ({ fabric: one, shared: one }))
   }
   const opened: NodeFabric[] = []
   const countries = pops.flatMap(({ country }) => country ?? [])
@@ -112,7 +120,7 @@ export function nodeFolder({ data, pops }: Pick<FabricOptions, 'data' | 'pops'>,
 }
 
 /** What belongs to a node, below its folder. */
-const ofNode = ['cache', 'copy', 'engine', 'log', 'mesh', 'purges', 'replicas', 'served']
+const ofNode = ['cache', 'copy', 'engine', 'log', 'mesh', 'placed', 'purges', 'replicas', 'served']
 
 /**
  * A data folder that was one node's becomes that of several: what the one had goes on as that of the PoP of the same name

@@ -31,7 +31,9 @@ import type { CopiedFabric } from '#/fabric/copied/fabric.ts'
 import { isTrial } from '#/fabric/nats/connect.ts'
 import type { RunningMesh } from '#/mesh/mesh.ts'
 import { createClientKeys } from '#/stores/client-keys.ts'
+import { itemsByPlace } from '#/stores/items-by-place.ts'
 import { kvByPlace } from '#/stores/kv-by-place.ts'
+import { storesOver } from '#/stores/program-stores.ts'
 import { openSeal } from '#/stores/seal.ts'
 import { listen, nth, type PopAddresses, urlOf, urlsOf } from './node-addresses.ts'
 import { type JoinSetUp, joinNodes, membersOf, openNodeMesh } from './open-mesh.ts'
@@ -288,15 +290,15 @@ type Running = Shared &
 
 /** Returns the API's URL. */
 async function openApi(options: PlatformOptions, running: Running, closer: Closer): Promise<string> {
-  const { pops, control, limits, clock, output, listeners } = running
+  const { pops, control, limits, clock, output, listeners, seal } = running
   const [first] = pops as [Pop]
-  const { items, secrets, accessLists } = first.stores
+  const items = itemsByPlace(pops.map(({ stores }) => stores.items))
   const kv = kvOf(control, pops)
   let url = ''
   const api: Api = createApi({
     ...running,
     kv,
-    compute: { items, secrets, accessLists, clientKeys: createClientKeys({ limits, clock }), output },
+    compute: { ...storesOver({ items, seal }), clientKeys: createClientKeys({ limits, clock }), output },
     rules: first.rules,
     cache: first.cache,
     receipt: (id) => first.purges.receipt(id),
