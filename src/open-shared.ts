@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { claimName } from '#/control/node-reports.ts'
 import type { createCloser } from '#/core/closer.ts'
+import { EdgeError } from '#/core/errors.ts'
 import { defaultLimits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import type { CountryCode, Within } from '#/core/pops.ts'
@@ -13,7 +14,8 @@ import type { Fabric } from '#/core/ports.ts'
 import { openCopiedFabric } from '#/fabric/copied/fabric.ts'
 import { openLateFabric } from '#/fabric/copied/late-fabric.ts'
 import { isTrial } from '#/fabric/nats/connect.ts'
-import { openNatsFabric } from '#/fabric/nats/fabric.ts'
+import { type NatsFabric, openNatsFabric } from '#/fabric/nats/fabric.ts'
+import { createPlacedFabrics } from '#/fabric/placed/fabric.ts'
 import { openBlobs } from '#/fabric/sqlite/blobs.ts'
 import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
 import { openGroupCommit } from '#/fabric/sqlite/group-commit.ts'
@@ -40,6 +42,8 @@ export interface NodeFabric {
   readonly fabric: Fabric
   /** Where all nodes look, past every copy. */
   readonly shared: Fabric
+  /** What lies in which stream of NATS, where there is one. */
+  readonly streams?: NatsFabric['streams']
 }
 
 /** One for each node: the embedded one for all of them, or, where they joined a platform, a copy each of what is shared. */
@@ -51,7 +55,14 @@ export async function openFabrics(options: FabricOptions, closer: Closer): Promi
   if (joined === undefined) {
     const fabric = await openSqliteFabric({ folder: join(data, 'fabric'), clock, limits })
     closer.add(() => fabric.close())
-    return pops.map(() => ({ fabric, shared: fabric }))
+    const placed = createPlacedFabrics({
+      shared: fabric,
+      nodes: pops.map(({ id, country = 'XX' }) => ({ id, country, folder: nodeFolder(options, id) })),
+      open: (folder) => openSqliteFabric({ folder, clock, limits }),
+      report: (error) => process.emitWarning(`What stays in its countries: ${(error as Error).message}`),
+    })
+    closer.add(() => placed.close())
+    return placed.fabrics.map((one) => ({ fabric: one, shared: one }))
   }
   const opened: NodeFabric[] = []
   const countries = pops.flatMap(({ country }) => country ?? [])
@@ -63,16 +74,27 @@ export async function openFabrics(options: FabricOptions, closer: Closer): Promi
       // A server on this machine lies where its nodes do.
       ...(isTrial(joined.nats) && countries.length > 0 && { serversWithin: countries }),
     }
-    const shared = await openLateFabric({ open: () => openNatsFabric(nats), retryMs: limits.fabricRetryMs, report })
+    let reached: NatsFabric | undefined
+    const open = async () => {
+      reached = await openNatsFabric(nats)
+      return reached
+    }
+    const shared = await openLateFabric({ open, retryMs: limits.fabricRetryMs, report })
     closer.add(() => shared.close())
     // A value of the copy has its revision in front.
     const larger = { ...limits, fabricValueBytes: limits.fabricValueBytes + 64 }
     const copy = await openSqliteFabric({ folder: join(nodeFolder(options, id), 'copy'), clock, limits: larger })
     const fabric = await openCopiedFabric({ shared, copy, report })
     closer.add(() => fabric.close())
-    opened.push({ fabric, shared })
+    opened.push({ fabric, shared, streams: async () => streamsOf(reached) })
   }
   return opened
+}
+
+/** For the audit. */
+function streamsOf(fabric: NatsFabric | undefined): ReturnType<NatsFabric['streams']> {
+  if (fabric !== undefined) return fabric.streams()
+  throw new EdgeError('fabric_away', 'What the nodes share has not been reached yet.')
 }
 
 /** Rejects when a node of this name runs. While nobody can be asked it is asked later, and reported. */
@@ -98,7 +120,7 @@ export function nodeFolder({ data, pops }: Pick<FabricOptions, 'data' | 'pops'>,
 }
 
 /** What belongs to a node, below its folder. */
-const ofNode = ['cache', 'copy', 'engine', 'log', 'mesh', 'purges', 'replicas', 'served']
+const ofNode = ['cache', 'copy', 'engine', 'log', 'mesh', 'placed', 'purges', 'replicas', 'served']
 
 /**
  * A data folder that was one node's becomes that of several: what the one had goes on as that of the PoP of the same name

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Api, createApi } from '#/apis/api.ts'
 import type { Members } from '#/apis/rimward/members.ts'
-import { lookApart } from '#/audit/look-apart.ts'
+import { auditPlatform } from '#/audit/audit-platform.ts'
 import { createAssetUploads } from '#/control/assets-uploads.ts'
 import { createRollout } from '#/control/canary.ts'
 import { createCertificates } from '#/control/certificates/certificates.ts'
@@ -17,7 +17,6 @@ import { createProgramOutput } from '#/control/program-output.ts'
 import { createTraces } from '#/control/traces.ts'
 import { createCloser } from '#/core/closer.ts'
 import { EdgeError } from '#/core/errors.ts'
-import { judgeHoldings } from '#/core/holdings.ts'
 import { defaultLimits } from '#/core/limits.ts'
 import { createMemoryMeshes } from '#/core/memory-mesh.ts'
 import type { Mesh } from '#/core/mesh.ts'
@@ -32,7 +31,9 @@ import type { CopiedFabric } from '#/fabric/copied/fabric.ts'
 import { isTrial } from '#/fabric/nats/connect.ts'
 import type { RunningMesh } from '#/mesh/mesh.ts'
 import { createClientKeys } from '#/stores/client-keys.ts'
+import { itemsByPlace } from '#/stores/items-by-place.ts'
 import { kvByPlace } from '#/stores/kv-by-place.ts'
+import { storesOver } from '#/stores/program-stores.ts'
 import { openSeal } from '#/stores/seal.ts'
 import { listen, nth, type PopAddresses, urlOf, urlsOf } from './node-addresses.ts'
 import { type JoinSetUp, joinNodes, membersOf, openNodeMesh } from './open-mesh.ts'
@@ -169,6 +170,7 @@ async function startPops(options: PlatformOptions, shared: Shared, closer: Close
     const joined = options.join && (await joinMesh(options, shared, index, { closer, say }))
     const mesh: Mesh | undefined = joined ?? inMemory
     const withinOf = (bucket: string) => running?.served.placements?.get(bucket.slice(bucket.indexOf('/') + 1))
+    if (mesh !== undefined) shared.traces.join(mesh)
     const replicas = mesh && (await openNodeReplicas({ ...shared, withinOf, folder, mesh, closer, say }))
     const pop = await startPop({
       ...node,
@@ -288,15 +290,15 @@ type Running = Shared &
 
 /** Returns the API's URL. */
 async function openApi(options: PlatformOptions, running: Running, closer: Closer): Promise<string> {
-  const { pops, control, limits, clock, output, listeners } = running
+  const { pops, control, limits, clock, output, listeners, seal } = running
   const [first] = pops as [Pop]
-  const { items, secrets, accessLists } = first.stores
+  const items = itemsByPlace(pops.map(({ stores }) => stores.items))
   const kv = kvOf(control, pops)
   let url = ''
   const api: Api = createApi({
     ...running,
     kv,
-    compute: { items, secrets, accessLists, clientKeys: createClientKeys({ limits, clock }), output },
+    compute: { ...storesOver({ items, seal }), clientKeys: createClientKeys({ limits, clock }), output },
     rules: first.rules,
     cache: first.cache,
     receipt: (id) => first.purges.receipt(id),
@@ -311,7 +313,13 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
     ownNodes: () => pops.map(({ place, follower }) => ({ node: place.node, status: follower.status() })),
     dataPlane: { http: first.addresses!.http, https: first.addresses!.https },
     members: running.membership.members,
-    audit: () => audit(options, running),
+    audit: () =>
+      auditPlatform({
+        ...running,
+        fabric: running.fabrics[0]!,
+        folder: options.data,
+        snapshot: running.control.snapshot,
+      }),
     log: (message, error) => first.log.logger.error({ err: error }, message),
   })
   closer.add(() => api.close())
@@ -336,24 +344,6 @@ function openReports({ fabric, pops, limits, clock, version }: Running, closer: 
   const reports = createNodeReports({ fabric, own, limits, clock })
   closer.add(() => reports.close())
   return reports
-}
-
-/** Every node looks at its own folder; what several of this process share is looked at once. */
-async function audit({ data }: PlatformOptions, running: Running) {
-  const { pops, control } = running
-  const here = await Promise.all(pops.map((pop) => pop.audit()))
-  const folders = pops.length === 1 ? [] : [await auditShared(data, running)]
-  return judgeHoldings(control.snapshot, [...here, ...folders], [])
-}
-
-async function auditShared(data: string, { pops, limits }: Running) {
-  const countries = [...new Set(pops.map(({ place }) => place.country))]
-  return {
-    node: 'shared',
-    pop: 'shared',
-    countries,
-    ...(await lookApart(data, { except: [join(data, 'pops')], limits })),
-  }
 }
 
 function startSweeping({ control, pops, uploads, fabrics, limits, clock }: Running, closer: Closer): void {

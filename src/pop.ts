@@ -50,7 +50,7 @@ import { createPoolEgress } from '#/origin/pool-egress.ts'
 import type { Replicas } from '#/replication/replicas.ts'
 import { openItemStores } from '#/stores/item-stores.ts'
 import { createKvStores } from '#/stores/kv.ts'
-import { createAccessLists, createSecretVault } from '#/stores/program-stores.ts'
+import { storesOver } from '#/stores/program-stores.ts'
 import { openEngines, popOf } from './open-engines.ts'
 
 /** What the node was started with. */
@@ -93,6 +93,7 @@ export interface PopOptions extends NodeOptions {
 
 export interface Pop {
   readonly place: Place
+  /** Absent where this is the only node. */
   readonly mesh: Mesh | undefined
   readonly log: Log
   readonly metrics: Metrics
@@ -173,7 +174,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
     live.snapshot = snapshot
     const { sites, programs } = onlyHere(snapshot, place.country)
     ways.health.adopt([...sites, ...backendSites(programs)])
-    await residency.follow(snapshot)
+    await Promise.all([residency.follow(snapshot), stores.placeItems(snapshot.placements)])
   }
   const follower = createFollower({
     ...options,
@@ -218,15 +219,17 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
 }
 
 /** What programs keep. Keys and values are merged between nodes; stores of items have one order, the fabric's. */
-async function openStores({ fabric, replicas, seal, limits, clock, closer }: Parts) {
+async function openStores({ fabric, replicas, seal, limits, clock, closer, place, say }: Parts) {
   const kv = createKvStores({ fabric: replicas ?? fabric, sweepsItself: replicas !== undefined, limits, clock })
-  const items = await openItemStores({ fabric, limits, clock })
+  const report = (error: unknown) =>
+    say('config, secret and access-list stores are not all where they stay', { err: error })
+  const items = await openItemStores({ fabric, limits, clock, country: place.country, report })
   closer.add(() => items.close())
   return {
     kv,
-    items,
-    secrets: createSecretVault({ stores: items, seal }),
-    accessLists: createAccessLists({ stores: items }),
+    ...storesOver({ items, seal }),
+    /** Never rejects: what cannot be moved now is reported, and moved with a later Snapshot. */
+    placeItems: (placements: Snapshot['placements']) => items.place(placements).catch(report),
   }
 }
 

@@ -264,6 +264,19 @@ export const auditView = z.object({
     }),
   ),
   nodes: z.array(z.object({ node: z.string(), pop: z.string(), countries: z.array(z.string()) })),
+  streams: z
+    .array(
+      z.object({
+        stream: z.string(),
+        within: z.array(z.string()).optional(),
+        tags: z.array(z.string()),
+        servers: z.array(z.object({ name: z.string() })),
+        bytes: z.number(),
+        buckets: z.array(z.object({ name: z.string(), records: z.number(), bytes: z.number() })),
+      }),
+    )
+    .optional()
+    .describe('Of NATS, where nodes share it.'),
   unread: z.array(z.string()),
   clean: z.boolean(),
 })
