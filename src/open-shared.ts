@@ -5,7 +5,7 @@ import { mkdir, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { claimName } from '#/control/node-reports.ts'
-import type { createCloser } from '#/core/closer.ts'
+import type { Closer } from '#/core/closer.ts'
 import { EdgeError } from '#/core/errors.ts'
 import { defaultLimits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
@@ -25,7 +25,6 @@ import { blobOf } from '#/stores/kv.ts'
 
 import type { JoinSetUp } from './open-mesh.ts'
 
-type Closer = ReturnType<typeof createCloser>
 type ReplicasOptions = Parameters<typeof openReplicas>[0]
 
 export interface FabricOptions {
