@@ -19,6 +19,7 @@ import { deliveryTimes } from './rows/delivery-times.ts'
 import { deploy } from './rows/deploy.ts'
 import { h2Rows } from './rows/h2-hit.ts'
 import { hitRows } from './rows/hits.ts'
+import { popsRow } from './rows/pops.ts'
 import { workersCold, workersColdTls } from './rows/workers-cold.ts'
 import { workersIdle } from './rows/workers-idle.ts'
 import { workersWarm } from './rows/workers-warm.ts'
@@ -35,6 +36,7 @@ const allRows: readonly BenchRow[] = [
   ...computeRows,
   deliveryTimes,
   cacheStore,
+  popsRow,
 ]
 
 const { values, positionals } = parseArgs({

@@ -16,12 +16,12 @@ test('keys', () => {
     ['é'.repeat(257), 'UTF-8 encoded length of 514 exceeds key length limit of 512.', 414],
   ]
   for (const [key, message, status] of cases) {
-    const refusal = refuseKey(key, defaultLimits)
+    const refusal = refuseKey(key, 512)
     assert.equal(refusal?.message, message, key.slice(0, 9))
     assert.equal(refusal?.row.status, status)
   }
-  assert.equal(refusePrefix('', defaultLimits), undefined)
-  assert.equal(refusePrefix('k'.repeat(513), defaultLimits)?.row.status, 414)
+  assert.equal(refusePrefix('', 512), undefined)
+  assert.equal(refusePrefix('k'.repeat(513), 512)?.row.status, 414)
 })
 
 test('values and metadata', () => {

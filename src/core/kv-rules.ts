@@ -4,21 +4,22 @@
  */
 import { EdgeError } from './errors.ts'
 import type { Limits } from './limits.ts'
+import type { Bytes } from './units.ts'
 
-/** The refusal of a key, if there is one: `bad_request` (400) or `url_too_long` (414). */
-export function refuseKey(key: string, limits: Pick<Limits, 'kvKeyBytes'>): EdgeError | undefined {
+/** The refusal of a key above the door's limit or malformed: `bad_request` (400) or `url_too_long` (414). */
+export function refuseKey(key: string, limitBytes: Bytes): EdgeError | undefined {
   if (key === '') return new EdgeError('bad_request', 'Key names must not be empty')
   if (key === '.' || key === '..')
     return new EdgeError('bad_request', `Illegal key name "${key}". Please use a different name.`)
   if (!key.isWellFormed()) return new EdgeError('bad_request', 'Key names must be well-formed Unicode')
-  return refusePrefix(key, limits)
+  return refusePrefix(key, limitBytes)
 }
 
 /** The refusal of a list's prefix: one that is longer than any key, `url_too_long` (414). */
-export function refusePrefix(prefix: string, limits: Pick<Limits, 'kvKeyBytes'>): EdgeError | undefined {
+export function refusePrefix(prefix: string, limitBytes: Bytes): EdgeError | undefined {
   const bytes = Buffer.byteLength(prefix)
-  if (bytes <= limits.kvKeyBytes) return undefined
-  const detail = `UTF-8 encoded length of ${bytes} exceeds key length limit of ${limits.kvKeyBytes}.`
+  if (bytes <= limitBytes) return undefined
+  const detail = `UTF-8 encoded length of ${bytes} exceeds key length limit of ${limitBytes}.`
   return new EdgeError('url_too_long', detail)
 }
 

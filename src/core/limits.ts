@@ -292,7 +292,8 @@ export const limitTable = {
     why: 'purges remembered until what they match is gone, about 150 bytes each',
   },
   // Stores.
-  kvKeyBytes: { unit: 'bytes', default: 512, why: 'Workers KV' },
+  kvKeyBytes: { unit: 'bytes', default: 1024, why: "Fastly's KV stores" },
+  workersKvKeyBytes: { unit: 'bytes', default: 512, why: "Workers KV: for Workers' bindings and Cloudflare's API" },
   kvMetadataBytes: { unit: 'bytes', default: 1024, why: 'Workers KV' },
   kvValueBytes: { unit: 'bytes', default: 25 * MiB, why: 'Workers KV' },
   kvInlineBytes: { unit: 'bytes', default: 64 * KiB, why: 'up to here a row is cheaper than a file with two fsyncs' },
@@ -355,7 +356,11 @@ export const limitTable = {
   purgeOperations: { unit: 'count', default: 100, why: 'Cloudflare accepts 100 operations a call (Enterprise)' },
   fastlyApiBodyBytes: { unit: 'bytes', default: 2 * MiB, why: 'one version part; the largest is a response body' },
   // Fabric.
-  fabricKeyBytes: { unit: 'bytes', default: 1024, why: 'the longest KV key with its namespace and room to spare' },
+  fabricKeyBytes: {
+    unit: 'bytes',
+    default: 1152,
+    why: "the longest KV key with its namespace and its blob's hash; above, NATS refuses the line",
+  },
   fabricValueBytes: {
     unit: 'bytes',
     default: 8 * MiB,

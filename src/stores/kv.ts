@@ -58,7 +58,7 @@ export function createKvStores({ fabric, sweepsItself = false, limits, clock }: 
 
   return {
     async get(store, key) {
-      throwIf(refuseKey(key, limits))
+      throwIf(refuseKey(key, limits.kvKeyBytes))
       for (let attempt = 0; attempt < readAttempts; attempt++) {
         const entry = await keysOf(store).get(key)
         if (entry === undefined) return undefined
@@ -70,19 +70,19 @@ export function createKvStores({ fabric, sweepsItself = false, limits, clock }: 
     },
 
     async put(store, key, value, options = {}) {
-      throwIf(refuseKey(key, limits) ?? refuseValue(value.value.byteLength, value.metadata, limits))
+      throwIf(refuseKey(key, limits.kvKeyBytes) ?? refuseValue(value.value.byteLength, value.metadata, limits))
       const record = encodeRecord(await storeValue(store, key, value))
       const expires = value.expiresAt === undefined ? {} : { expiresAt: value.expiresAt }
       return keysOf(store).put(key, record, { ...options, ...expires })
     },
 
     async delete(store, key, options) {
-      throwIf(refuseKey(key, limits))
+      throwIf(refuseKey(key, limits.kvKeyBytes))
       return keysOf(store).delete(key, options)
     },
 
     async list(store, { prefix = '', cursor, limit }) {
-      throwIf(refusePrefix(prefix, limits))
+      throwIf(refusePrefix(prefix, limits.kvKeyBytes))
       if (!Number.isInteger(limit) || limit < 1 || limit > limits.kvListKeys)
         throw new EdgeError('bad_request', `Invalid limit of ${limit}: it must be from 1 to ${limits.kvListKeys}.`)
       const after = cursor === undefined ? undefined : openCursor(cursor)

@@ -16,7 +16,7 @@ export const computeArea: Area = {
     row('works', '`compute update`, `service version activate` (and back)', 'compute versions'),
     row('works', 'a package that cannot be used changes nothing', 'compute bad package'),
     row('works', '`config-store`, `config-store-entry`', 'compute config stores'),
-    row('works differently', '`kv-store`, `kv-store-entry`', 'compute kv stores', 'keys of 512 bytes; one location'),
+    row('works differently', '`kv-store`, `kv-store-entry`', 'compute kv stores', 'one location'),
     row(
       'works differently',
       '`secret-store`, `secret-store-entry`',

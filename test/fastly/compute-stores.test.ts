@@ -168,6 +168,15 @@ test('KV stores: keys with metadata, modes, batches and generations', async (t) 
   assert.match(await cli('kv-store-entry', 'list', ...on), /p3/)
   const page = JSON.parse((await platform.call('GET', `/resources/stores/kv/${id}/keys?prefix=p&limit=2`)).body)
   assert.deepEqual([page.data, page.meta.limit], [['p1', 'p2'], '2'])
+
+  // A large value lies in a blob, whose mark holds the key too.
+  const longest = 'k'.repeat(1024)
+  const large = Buffer.alloc(100_000, 'v')
+  const keys = `/resources/stores/kv/${id}/keys`
+  assert.equal((await platform.call('PUT', `${keys}/${longest}`, { body: large })).status, 200)
+  assert.equal((await platform.kv.get(id, longest))?.value.length, large.length)
+  assert.match(await cli('kv-store-entry', 'describe', ...on, '--key', longest), /k{1024}/)
+  assert.equal((await platform.call('GET', `${keys}?prefix=${longest}k`)).status, 414)
   const next = `/resources/stores/kv/${id}/keys?prefix=p&limit=2&cursor=${page.meta.next_cursor}`
   assert.deepEqual(JSON.parse((await platform.call('GET', next)).body).data, ['p3'])
 
@@ -276,7 +285,7 @@ test('what does not fit a store is refused, and changes nothing', async (t) => {
     ['GET', `/resources/acls/${list}/entries?limit=0`, undefined, 400, /limit is a number/],
     ['PUT', `/resources/stores/kv/${kv}/keys/a?add=true&append=true`, { body: 'x' }, 400, /exclude each other/],
     ['PUT', `/resources/stores/kv/${kv}/keys/a`, { body: 'x', headers: { time_to_live_sec: 'soon' } }, 400, /seconds/],
-    ['PUT', `/resources/stores/kv/${kv}/keys/${'k'.repeat(600)}`, { body: 'x' }, 414, /exceeds key length/],
+    ['PUT', `/resources/stores/kv/${kv}/keys/${'k'.repeat(1025)}`, { body: 'x' }, 414, /exceeds key length/],
     ['PUT', `/resources/stores/kv/${kv}/batch`, { body: '{"key":"a","value":"?"}' }, 400, /Line 1/],
     ['PUT', `/resources/stores/kv/${kv}/batch`, { body: '{}\n{}\n{}' }, 400, /at most 2 lines/],
     ['GET', `/resources/stores/kv/${kv}/keys/a`, undefined, 404, /no key 'a'/],

@@ -1,11 +1,20 @@
 /** Cloudflare's calls for many KV keys at once. All of a call is checked before any of it is written. */
 import type { Context, Hono } from 'hono'
 import { z } from 'zod'
-import { refuseKey, refuseValue } from '#/core/kv-rules.ts'
+import { refuseValue } from '#/core/kv-rules.ts'
 import type { KvValue } from '#/core/ports.ts'
 import { ok, VendorError } from './envelope.ts'
 import { readExpiration } from './kv-expiration.ts'
-import { act, type KvRoutesParts, keepsMetadata, kvPath, readJson, requireNamespace, toVendor } from './kv-request.ts'
+import {
+  act,
+  type KvRoutesParts,
+  keepsMetadata,
+  kvPath,
+  readJson,
+  requireKey,
+  requireNamespace,
+  toVendor,
+} from './kv-request.ts'
 
 const pairSchema = z.strictObject({
   key: z.string(),
@@ -36,7 +45,8 @@ export function bulkRoutes(app: Hono, parts: KvRoutesParts): void {
     requireCount(pairs.length, limits.kvBulkKeys, 'bulk put keys')
     const writes = pairs.map((pair) => [pair.key, toValue(pair, parts)] as const)
     for (const [key, { value, metadata }] of writes) {
-      const refusal = refuseKey(key, limits) ?? refuseValue(value.byteLength, metadata, limits)
+      requireKey('bulk put keys', key, limits)
+      const refusal = refuseValue(value.byteLength, metadata, limits)
       if (refusal !== undefined) throw toVendor('bulk put keys', refusal)
     }
     await inGroups(writes, ([key, value]) => act('bulk put keys', () => kv.put(id, key, value)))
@@ -47,10 +57,7 @@ export function bulkRoutes(app: Hono, parts: KvRoutesParts): void {
     const { id } = await requireNamespace(c, parts, 'bulk remove keys')
     const keys = read(keysSchema, await readJson(c, limits.kvBulkBytes, 'bulk remove keys'), 'bulk remove keys')
     requireCount(keys.length, limits.kvBulkKeys, 'bulk remove keys')
-    for (const key of keys) {
-      const refusal = refuseKey(key, limits)
-      if (refusal !== undefined) throw toVendor('bulk remove keys', refusal)
-    }
+    for (const key of keys) requireKey('bulk remove keys', key, limits)
     await inGroups(keys, (key) => act('bulk remove keys', () => kv.delete(id, key)))
     return ok(c, { successful_key_count: keys.length, unsuccessful_keys: [] })
   }
@@ -64,6 +71,7 @@ export function bulkRoutes(app: Hono, parts: KvRoutesParts): void {
     const values: [string, unknown][] = []
     let bytes = 0
     for (const key of wanted.keys) {
+      requireKey('bulk get keys', key, limits)
       const found = await act('bulk get keys', () => kv.get(id, key))
       bytes += found?.value.byteLength ?? 0
       if (bytes > limits.kvValueBytes)

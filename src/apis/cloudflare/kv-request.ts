@@ -2,6 +2,7 @@
 import type { Context } from 'hono'
 import { findKvNamespace, type KvNamespace } from '#/control/kv-namespaces.ts'
 import { EdgeError, type ErrorCode } from '#/core/errors.ts'
+import { refuseKey } from '#/core/kv-rules.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Fabric, KvStores } from '#/core/ports.ts'
 import type { Clock } from '#/core/units.ts'
@@ -59,6 +60,12 @@ export async function act<Result>(verb: string, work: () => Promise<Result>): Pr
     if (!(error instanceof EdgeError)) throw error
     throw toVendor(verb, error)
   }
+}
+
+/** Throws for a key that Workers KV refuses; the store itself takes Fastly's longer ones. */
+export function requireKey(verb: string, key: string, { workersKvKeyBytes }: Limits): void {
+  const refusal = refuseKey(key, workersKvKeyBytes)
+  if (refusal !== undefined) throw toVendor(verb, refusal)
 }
 
 /** A refusal of the store, as Cloudflare's API says it. */

@@ -12,7 +12,7 @@ import {
   removeKvNamespace,
   renameKvNamespace,
 } from '#/control/kv-namespaces.ts'
-import { refuseKey } from '#/core/kv-rules.ts'
+import { refusePrefix } from '#/core/kv-rules.ts'
 import type { Limits } from '#/core/limits.ts'
 import { ok, VendorError } from './envelope.ts'
 import { readKvBody } from './kv-body.ts'
@@ -25,6 +25,7 @@ import {
   kvPath,
   noNamespace,
   readJson,
+  requireKey,
   requireNamespace,
   toVendor,
 } from './kv-request.ts'
@@ -79,6 +80,8 @@ function keyRoutes(app: Hono, parts: KvRoutesParts): void {
   app.get(`${kvPath}/:id/keys`, async (c) => {
     const { id } = await requireNamespace(c, parts, 'list keys')
     const { limit = limits.kvListKeys, prefix, cursor } = readQuery(c, keysQuery)
+    const refusal = refusePrefix(prefix ?? '', limits.workersKvKeyBytes)
+    if (refusal !== undefined) throw toVendor('list keys', refusal)
     const options = { limit, ...(prefix && { prefix }), ...(cursor && { cursor }) }
     const page = await act('list keys', () => kv.list(id, options))
     const keys = page.keys.map(({ name, metadata, expiresAt }) => ({
@@ -92,8 +95,7 @@ function keyRoutes(app: Hono, parts: KvRoutesParts): void {
   app.put(`${kvPath}/:id/values/*`, async (c) => {
     const { id } = await requireNamespace(c, parts, 'put')
     const key = keyOf(c, 'values')
-    const refusal = refuseKey(key, limits)
-    if (refusal !== undefined) throw toVendor('put', refusal)
+    requireKey('put', key, limits)
     const query = { expiration: c.req.query('expiration'), ttl: c.req.query('expiration_ttl') }
     const expiration = readExpiration(query, clock(), limits.kvMinimumTtlS)
     if (!expiration.ok) throw new VendorError(400, 10033, `put: '${expiration.message}'`)
@@ -106,7 +108,9 @@ function keyRoutes(app: Hono, parts: KvRoutesParts): void {
 
   app.get(`${kvPath}/:id/values/*`, async (c) => {
     const { id } = await requireNamespace(c, parts, 'get')
-    const found = await act('get', () => kv.get(id, keyOf(c, 'values')))
+    const key = keyOf(c, 'values')
+    requireKey('get', key, limits)
+    const found = await act('get', () => kv.get(id, key))
     if (found === undefined) throw noKey()
     const end = found.expiresAt === undefined ? {} : { expiration: `${found.expiresAt / 1000}` }
     const body = found.value as Uint8Array<ArrayBuffer>
@@ -115,14 +119,18 @@ function keyRoutes(app: Hono, parts: KvRoutesParts): void {
 
   app.get(`${kvPath}/:id/metadata/*`, async (c) => {
     const { id } = await requireNamespace(c, parts, 'get')
-    const found = await act('get', () => kv.get(id, keyOf(c, 'metadata')))
+    const key = keyOf(c, 'metadata')
+    requireKey('get', key, limits)
+    const found = await act('get', () => kv.get(id, key))
     if (found === undefined) throw noKey()
     return ok(c, found.metadata === undefined ? null : JSON.parse(found.metadata))
   })
 
   app.delete(`${kvPath}/:id/values/*`, async (c) => {
     const { id } = await requireNamespace(c, parts, 'remove')
-    await act('remove', () => kv.delete(id, keyOf(c, 'values')))
+    const key = keyOf(c, 'values')
+    requireKey('remove', key, limits)
+    await act('remove', () => kv.delete(id, key))
     return ok(c, null)
   })
 }

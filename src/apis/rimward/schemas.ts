@@ -171,6 +171,26 @@ export const popView = z.object({
 })
 export type PopView = z.infer<typeof popView>
 
+export const inviteBody = z.strictObject({
+  pop: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,30}$/, 'a name such as fra')
+    .optional()
+    .describe('The only point of presence that the newcomer may belong to.'),
+  country: z
+    .string()
+    .regex(/^[A-Z]{2}$/, 'two capital letters, such as DE')
+    .optional()
+    .describe('ISO 3166-1 alpha-2: the only country.'),
+  lifeSeconds: z
+    .int()
+    .min(1)
+    .max(7 * 86_400)
+    .optional()
+    .describe('An hour unless it is said.'),
+})
+export const invitation = z.object({ token: z.string().describe('Shown once; works once.'), expiresAt: time })
+
 export const rolloutBody = z.strictObject({ canary: canarySetting.nullable() })
 
 export const logLine = z

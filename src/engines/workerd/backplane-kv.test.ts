@@ -62,6 +62,13 @@ test('put keeps value, metadata and expiry; get gives them back', async () => {
 })
 
 const refusals: [string, string, Init, number, string][] = [
+  [
+    'a long prefix',
+    `/?prefix=${'k'.repeat(513)}`,
+    {},
+    414,
+    'UTF-8 encoded length of 513 exceeds key length limit of 512.',
+  ],
   ['a long key', `/${'k'.repeat(513)}`, {}, 414, 'UTF-8 encoded length of 513 exceeds key length limit of 512.'],
   [
     'a key long in bytes',

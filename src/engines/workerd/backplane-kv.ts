@@ -12,7 +12,7 @@ import type { BackplaneHandler, BackplaneRequest } from './backplane.ts'
 interface KvDependencies {
   readonly kv: KvStores
   readonly clock: Clock
-  readonly limits: Pick<Limits, 'kvKeyBytes' | 'kvValueBytes' | 'kvMetadataBytes' | 'kvListKeys'>
+  readonly limits: Pick<Limits, 'workersKvKeyBytes' | 'kvValueBytes' | 'kvMetadataBytes' | 'kvListKeys'>
 }
 
 const bulkKeys = 100
@@ -70,6 +70,7 @@ export function kvHandler({ kv, clock, limits }: KvDependencies): BackplaneHandl
         `Invalid key_count_limit of ${limit}. Please specify an integer between 1 and ${limits.kvListKeys}.`,
       )
     const prefix = query.get('prefix')
+    if (prefix !== null) checkKey(prefix, limits.workersKvKeyBytes)
     const cursor = query.get('cursor')
     const page = await kv.list(store, { limit, ...(prefix ? { prefix } : {}), ...(cursor ? { cursor } : {}) })
     const keys = page.keys.map(({ name, metadata, expiresAt }) => ({
@@ -97,7 +98,7 @@ export function kvHandler({ kv, clock, limits }: KvDependencies): BackplaneHandl
     if (keys.length < 1) throw new KvRefusal(400, 'You must request a minimum of 1 key')
     if (keys.length > bulkKeys) throw new KvRefusal(400, `You can request a maximum of ${bulkKeys} keys`)
     checkCacheTtl(asked.cacheTtl === undefined ? null : String(asked.cacheTtl))
-    for (const key of keys) checkKey(key, limits.kvKeyBytes)
+    for (const key of keys) checkKey(key, limits.workersKvKeyBytes)
     const entries: [string, unknown][] = []
     let bytes = 0
     for (const key of keys) {
@@ -119,7 +120,7 @@ export function kvHandler({ kv, clock, limits }: KvDependencies): BackplaneHandl
     // The raw path: a key may hold `..` and other segments that the URL parser would resolve.
     const rawPath = request.url.slice(1).split('?', 1)[0]!
     const key = query.get('urlencoded') === 'true' ? decodeURIComponent(rawPath) : rawPath
-    checkKey(key, limits.kvKeyBytes)
+    checkKey(key, limits.workersKvKeyBytes)
     if (request.method === 'GET') return get(request.id, key, query)
     if (request.method === 'PUT') return put(request, key, query)
     if (request.method !== 'DELETE') throw new KvRefusal(405, `Method ${request.method} Not Allowed`)
