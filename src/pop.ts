@@ -30,6 +30,7 @@ import type { Traces } from '#/core/traces.ts'
 import type { Clock } from '#/core/units.ts'
 import { type Address, createEdge, type Edge } from '#/edge/edge.ts'
 import { originAnswers } from '#/edge/fetch-again.ts'
+import { prepareSites } from '#/edge/find-site.ts'
 import type { Locate } from '#/edge/locate.ts'
 import type { Log, LogOptions } from '#/edge/log.ts'
 import { createMetrics, type Metrics } from '#/edge/metrics.ts'
@@ -162,6 +163,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   closer.add(() => residency.close())
   async function serve(snapshot: Snapshot): Promise<void> {
     await engine.adopt(snapshot)
+    prepareSites(snapshot, live.snapshot)
     live.snapshot = snapshot
     const { sites, programs } = onlyHere(snapshot, place.country)
     ways.health.adopt([...sites, ...backendSites(programs)])
