@@ -61,11 +61,7 @@ export async function openFabrics(options: FabricOptions, closer: Closer): Promi
       report: (error) => process.emitWarning(`What stays in its countries: ${(error as Error).message}`),
     })
     closer.add(() => placed.close())
-<<<<<<< HEAD
     return placed.fabrics.map((one) => ({ fabric: one, shared: fabric }))
-=======
-    return placed.fabrics.map((one) => ({ fabric: one, shared: one }))
->>>>>>> main
   }
   const opened: NodeFabric[] = []
   const countries = pops.flatMap(({ country }) => country ?? [])
