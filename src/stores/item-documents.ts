@@ -20,6 +20,8 @@ export interface HeldDocument {
   readonly revision: Revision
   /** Of the document, where it lies elsewhere than there. */
   readonly placedRevision: Revision
+  /** Somebody is moving it: it is not changed until it is where it goes. */
+  readonly isMoving: boolean
   /** Grows with each change that this node learns of. */
   readonly serial: number
 }
@@ -49,6 +51,7 @@ interface Read {
   readonly store: ItemStore
   readonly items: Items | undefined
   readonly within: Within | undefined
+  readonly isMoving: boolean
   readonly revision: Revision
 }
 
@@ -123,7 +126,9 @@ export async function openItemDocuments({ fabric, country, onMoved }: DocumentPa
     const items = placed?.items ?? (mayHold(within) ? before?.items : undefined)
     const modifiedAt = placed?.store.modifiedAt ?? root.store.modifiedAt
     const placedRevision = placed?.revision ?? 0
-    held.set(key, { store: { ...root.store, modifiedAt }, items, within, revision, placedRevision, serial })
+    const isMoving = placed?.isMoving ?? false
+    const store = { ...root.store, modifiedAt }
+    held.set(key, { store, items, within, revision, placedRevision, isMoving, serial })
     if (mayHold(within)) open(within).catch(() => {})
     if (before !== undefined && placedName(before.within) !== placedName(within)) onMoved?.()
   }
@@ -143,10 +148,12 @@ export async function openItemDocuments({ fabric, country, onMoved }: DocumentPa
 }
 
 /** A document where `items` are there, else a reference to one. */
-export function encode(store: ItemStore, items: Items | undefined, within?: Within): Buffer {
-  return Buffer.from(
-    JSON.stringify({ ...store, ...(within && { within }), ...(items && { items: [...items.values()] }) }),
-  )
+export function encode(
+  store: ItemStore,
+  items: Items | undefined,
+  how: { readonly within?: Within | undefined; readonly isMoving?: true } = {},
+): Buffer {
+  return Buffer.from(JSON.stringify({ ...store, ...how, ...(items && { items: [...items.values()] }) }))
 }
 
 function decode({ key, value, revision }: Entry): Read {
@@ -154,9 +161,10 @@ function decode({ key, value, revision }: Entry): Read {
     const parsed = JSON.parse(Buffer.from(value).toString('utf8')) as ItemStore & {
       items?: StoreItem[]
       within?: Within
+      isMoving?: true
     }
-    const { items, within, ...store } = parsed
-    return { store, items: items && new Map(items.map((item) => [item.key, item])), within, revision }
+    const { items, within, isMoving = false, ...store } = parsed
+    return { store, items: items && new Map(items.map((item) => [item.key, item])), within, isMoving, revision }
   } catch (error) {
     throw new EdgeError('internal', `The store '${key}' cannot be read.`, { cause: error })
   }

@@ -3,6 +3,7 @@
  * costs a look into a map. Changes of other points of presence arrive by watching the bucket.
  */
 import { randomInt } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 import { EdgeError } from '#/core/errors.ts'
 import type {
   ItemChange,
@@ -16,7 +17,7 @@ import type { Limits } from '#/core/limits.ts'
 import type { CountryCode, Within } from '#/core/pops.ts'
 import type { Fabric } from '#/core/ports.ts'
 import { describeWithin } from '#/core/residency.ts'
-import type { Clock } from '#/core/units.ts'
+import type { Clock, Milliseconds } from '#/core/units.ts'
 import { encode, type HeldDocument, type Items, openItemDocuments } from './item-documents.ts'
 import { moveItems } from './move-items.ts'
 
@@ -47,6 +48,7 @@ interface Parts {
 
 /** Each attempt fails only when another point of presence got in between. */
 const attempts = 20
+const movingMs: Milliseconds = 25
 
 /** Reads every store. Rejects when one cannot be read: a store that is silently missing would change what programs do. */
 export async function openItemStores({ fabric, limits, clock, country, report }: Parts): Promise<HeldItemStores> {
@@ -106,7 +108,7 @@ export async function openItemStores({ fabric, limits, clock, country, report }:
   /** Of what lies elsewhere the reference has the name. */
   async function writeName(store: ItemStore, { within, revision: expect }: HeldDocument) {
     const key = keyOf(store.kind, store.id)
-    const value = encode(store, undefined, within)
+    const value = encode(store, undefined, { within })
     const revision = await root.put(key, value, { expect })
     if (revision === undefined) return undefined
     documents.keep(undefined, key, { key, value, revision })
@@ -121,6 +123,13 @@ export async function openItemStores({ fabric, limits, clock, country, report }:
       documents.keep(within, key, await (await documents.open(within)).get(key))
   }
 
+  /** Who can finishes it: who began may be gone. */
+  async function waitUntilMoved(key: string, id: string): Promise<void> {
+    if (await moveItems(documents, key, placements?.get(id))) return
+    await pause(movingMs)
+    await readAgain(key)
+  }
+
   /** `decide` is asked anew when somebody else was faster. */
   function change(
     kind: ItemStoreKind,
@@ -131,6 +140,10 @@ export async function openItemStores({ fabric, limits, clock, country, report }:
       for (let attempt = 0; attempt < attempts; attempt++) {
         const before = here(kind, id)
         if (before === undefined) return { ok: false, why: 'no_store' }
+        if (before.isMoving) {
+          await waitUntilMoved(keyOf(kind, id), id)
+          continue
+        }
         const decided = decide(before)
         if (!decided.ok) return decided
         const { store, items } = decided.result

@@ -1,6 +1,5 @@
 /** Moves the document of an item store to where its placement says, by whichever node may hold it in both places. */
 import type { Within } from '#/core/pops.ts'
-import type { Entry } from '#/core/ports.ts'
 import { intersect, sameWithin } from '#/core/residency.ts'
 import { encode, type HeldDocument, type ItemDocuments } from './item-documents.ts'
 
@@ -34,6 +33,10 @@ function nextPlace(
 const placesAreSame = (one: Within | undefined, other: Within | undefined) =>
   one === undefined || other === undefined ? one === other : sameWithin(one, other)
 
+/**
+ * The order keeps changes from being lost: what stands in the new place is read before the reference, so that nobody has
+ * written there since it counts; a placed document is marked before it is copied, and whoever changes it then waits.
+ */
 async function moveOnce(
   documents: ItemDocuments,
   key: string,
@@ -41,48 +44,45 @@ async function moveOnce(
   to: Within | undefined,
 ): Promise<boolean> {
   const { root } = documents
-  const source = await documents.open(before.within)
-  const [rootEntry, entry] = [await root.get(key), await source.get(key)]
-  documents.keep(undefined, key, rootEntry)
-  if (before.within !== undefined) documents.keep(before.within, key, entry)
-  const now = documents.held.get(key)
-  if (now?.items === undefined || rootEntry === undefined || entry === undefined) return false
-  if (!placesAreSame(now.within, before.within)) return false
-  if (to !== undefined && !(await putInto(documents, key, to, now))) return false
-  const value = to === undefined ? encode(now.store, now.items) : encode(now.store, undefined, to)
-  const revision = await root.put(key, value, { expect: rootEntry.revision })
+  const target = to && (await documents.open(to))
+  const stands = (await target?.get(key))?.revision ?? 0
+  const now = await readNow(documents, key, before.within)
+  if (now?.items === undefined) return false
+  const copied = encode(now.store, now.items)
+  if (before.within !== undefined && !(await mark(documents, key, before.within, now))) return false
+  if (target !== undefined) {
+    const revision = await target.put(key, copied, { expect: stands })
+    if (revision === undefined) return false
+    documents.keep(to, key, { key, value: copied, revision })
+  }
+  const value = to === undefined ? copied : encode(now.store, undefined, { within: to })
+  const revision = await root.put(key, value, { expect: now.revision })
   if (revision === undefined) return false
   documents.keep(undefined, key, { key, value, revision })
-  if (before.within !== undefined) await removeFrom(documents, key, before.within, entry, to)
+  if (before.within === undefined) return true
+  await (await documents.open(before.within)).delete(key)
+  documents.keep(before.within, key, undefined)
   return true
 }
 
-/** Written over what an attempt before left there; not over what another node put there meanwhile. */
-async function putInto(documents: ItemDocuments, key: string, to: Within, now: HeldDocument): Promise<boolean> {
-  const target = await documents.open(to)
-  const value = encode(now.store, now.items)
-  const revision = await target.put(key, value, { expect: (await target.get(key))?.revision ?? 0 })
-  if (revision !== undefined) documents.keep(to, key, { key, value, revision })
-  return revision !== undefined
-}
-
-/** What was written to the old place until the reference said otherwise comes along. */
-async function removeFrom(
+/** As it stands on disk; undefined where it lies there no more. */
+async function readNow(
   documents: ItemDocuments,
   key: string,
-  from: Within,
-  copied: Entry,
-  to: Within | undefined,
-): Promise<void> {
-  const source = await documents.open(from)
-  for (let known: Entry | undefined = copied; known !== undefined; known = await source.get(key)) {
-    if (await source.delete(key, { expect: known.revision })) return documents.keep(from, key, undefined)
-    const late = await source.get(key)
-    if (late === undefined) return
-    const target = await documents.open(to)
-    const there = await target.get(key)
-    if (there === undefined) return
-    await target.put(key, late.value, { expect: there.revision })
-    known = late
-  }
+  within: Within | undefined,
+): Promise<HeldDocument | undefined> {
+  documents.keep(undefined, key, await documents.root.get(key))
+  const now = documents.held.get(key)
+  if (now === undefined || !placesAreSame(now.within, within)) return undefined
+  if (within === undefined) return now
+  documents.keep(within, key, await (await documents.open(within)).get(key))
+  return documents.held.get(key)
+}
+
+async function mark(documents: ItemDocuments, key: string, within: Within, now: HeldDocument): Promise<boolean> {
+  const value = encode(now.store, now.items, { isMoving: true })
+  const source = await documents.open(within)
+  const revision = await source.put(key, value, { expect: now.placedRevision })
+  if (revision !== undefined) documents.keep(within, key, { key, value, revision })
+  return revision !== undefined
 }
