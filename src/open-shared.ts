@@ -62,7 +62,7 @@ export async function openFabrics(options: FabricOptions, closer: Closer): Promi
       report: (error) => process.emitWarning(`What stays in its countries: ${(error as Error).message}`),
     })
     closer.add(() => placed.close())
-    return placed.fabrics.map((one) => ({ fabric: one, shared: fabric }))
+    return placed.fabrics.map((one) => ({ fabric: one, shared: one }))
   }
   const opened: NodeFabric[] = []
   const countries = pops.flatMap(({ country }) => country ?? [])

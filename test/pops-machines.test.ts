@@ -74,12 +74,16 @@ test('three machines are one platform', { timeout: 180_000 }, async (t) => {
 
   // Served everywhere; the object is one, wherever it is asked from.
   for (const [index, node] of [...all(), ...all()].entries()) {
-    await until(async () => (await get(node.addresses.http, 'counter.localhost', '/get')).status === 200, 'it is served')
+    await until(
+      async () => (await get(node.addresses.http, 'counter.localhost', '/get')).status === 200,
+      'it is served',
+    )
     assert.equal((await ask(node, '/add')).text, String(index + 1))
   }
   // Keys are written anywhere and read everywhere.
   await ask(iad, '/put?from-iad')
-  for (const node of all()) await until(async () => (await ask(node, '/get')).text === '?from-iad', 'the key has travelled')
+  for (const node of all())
+    await until(async () => (await ask(node, '/get')).text === '?from-iad', 'the key has travelled')
 
   // A purge with a receipt.
   const purged = await rimward(iad, data, ['purge', '--all', '--json'])

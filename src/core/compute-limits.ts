@@ -7,7 +7,7 @@ const MiB = 1024 * 1024
 export const computeLimits = {
   computeWarmUpMs: {
     unit: 'ms',
-    default: 250,
+    default: 100,
     why: "more for each of a program's first 32 requests in a cell, while its functions are compiled",
   },
   computeCpuMs: { unit: 'ms', default: 50, why: 'processor time of one request, as Fastly grants it' },

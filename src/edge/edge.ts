@@ -225,7 +225,9 @@ function warm(options: EdgeOptions, serverName: string): void {
   if (site?.target.kind !== 'program' || isAway(site, options.pop.country)) return
   const program = snapshot.programs.get(site.target.program)
   const picked = program && pickDeployment(program, [], Math.random())
-  if (program !== undefined && picked?.deployment.code !== undefined) options.engine.warm(program, picked.deployment)
+  if (program === undefined || picked === undefined) return
+  const { code, compute } = picked.deployment
+  if ((code ?? compute) !== undefined) options.engine.warm(program, picked.deployment)
 }
 
 async function start(server: Server, { host, port }: Address): Promise<Address> {

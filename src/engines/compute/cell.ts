@@ -16,7 +16,7 @@ export interface ComputeCell {
   readonly pid: number
   readonly line: Line
   /** Ids of the deployments it has loaded, or is loading. */
-  readonly loaded: Map<string, { readonly ready: Promise<void>; lookups: Program['lookups'] }>
+  readonly loaded: Map<string, { readonly ready: Promise<void>; readonly program: string; lookups: Program['lookups'] }>
   /** Requests in it. */
   inFlight: number
   /** A ping is on its way. */

@@ -10,7 +10,7 @@ import type { HostCalls, HostRun } from './host-calls.ts'
 import { createSheets } from './prepare-sheets.ts'
 import { programFacts } from './program-facts.ts'
 import { asHead, type HostHead } from './protocol.ts'
-import { CallFailure, type Head, type InCall, type Reply } from './wire-messages.ts'
+import { CallFailure, type Head, type InCall, type Reply, silentCall } from './wire-messages.ts'
 
 export type ComputeDeployment = Deployment & { readonly compute: ComputeCode }
 
@@ -20,14 +20,16 @@ export interface Cells {
   pick(deployment: string): Promise<ComputeCell>
   /** Resolves when the program can run there. Rejects with `program_start_failed`. */
   load(cell: ComputeCell, program: Program, deployment: ComputeDeployment): Promise<void>
+  /** As `load`, ahead of the first request: its code is compiled too. */
+  warm(program: Program, deployment: ComputeDeployment): Promise<void>
   /** A number for a request, under which its cell calls back until it says that the program has ended. */
   hold(cell: ComputeCell, run: Omit<HostRun, 'signal'>): number
   /** The program has ended. */
   release(run: number): void
   /** A cell for one proof; the caller kills it. */
   spare(): Promise<ComputeCell>
-  /** Unloads what no longer serves, and tells cells of changed dictionaries. */
-  adopt(snapshot: Snapshot): void
+  /** Warms what takes the place of loaded programs, unloads what no longer serves, tells cells of changed dictionaries. */
+  adopt(snapshot: Snapshot): Promise<void>
   close(): Promise<void>
 }
 
@@ -120,27 +122,57 @@ export function createCells(options: ComputeEngineOptions): Cells {
   }, limits.computePingMs)
   pinging.unref()
 
+  function pick(deployment: string): Promise<ComputeCell> {
+    // The same program in the same cell, so that its instances are used again; a busy one shares with the others.
+    const home = Number.parseInt(deployment.slice(0, 8), 16) % seats.length || 0
+    let best = home
+    const busy = (index: number) => seats[index]?.cell?.inFlight ?? 0
+    if (busy(home) >= limits.computeSpread)
+      for (let index = 0; index < seats.length; index++) if (busy(index) < busy(best)) best = index
+    return seats[best]?.starting ?? seat(best)
+  }
+
+  function load(
+    cell: ComputeCell,
+    program: Program,
+    deployment: ComputeDeployment,
+    ahead: { readonly rehearse: boolean } = { rehearse: false },
+  ): Promise<void> {
+    const held = cell.loaded.get(deployment.id)
+    if (held !== undefined) return held.ready
+    const ready = loadInto(cell, options, program, deployment, { sheetOf, ...ahead })
+    cell.loaded.set(deployment.id, { ready, program: program.name, lookups: program.lookups })
+    ready.catch(() => cell.loaded.delete(deployment.id))
+    return ready
+  }
+
+  async function warm(program: Program, deployment: ComputeDeployment): Promise<void> {
+    const cell = await pick(deployment.id)
+    await load(cell, program, deployment, { rehearse: true })
+  }
+
+  /** Deployments that take the place of loaded ones. What fails here fails again, and is told, when it is asked for. */
+  async function warmSuccessors(snapshot: Snapshot): Promise<void> {
+    const held = new Set([...cells].flatMap((cell) => [...cell.loaded.values()].map(({ program }) => program)))
+    const warming = [...held].flatMap((name) => {
+      const program = snapshot.programs.get(name)
+      const next = program?.rollout.filter(({ deployment }) => deployment.compute !== undefined) ?? []
+      return next.map(({ deployment }) => warm(program!, deployment as ComputeDeployment))
+    })
+    if (warming.length === 0) return
+    const enough = Promise.withResolvers<void>()
+    const timer = setTimeout(enough.resolve, limits.computeStartMs)
+    await Promise.race([Promise.allSettled(warming), enough.promise])
+    clearTimeout(timer)
+  }
+
   return {
     get open() {
       return [...cells]
     },
-    pick(deployment) {
-      // The same program in the same cell, so that its instances are used again; a busy one shares with the others.
-      const home = Number.parseInt(deployment.slice(0, 8), 16) % seats.length || 0
-      let best = home
-      const busy = (index: number) => seats[index]?.cell?.inFlight ?? 0
-      if (busy(home) >= limits.computeSpread)
-        for (let index = 0; index < seats.length; index++) if (busy(index) < busy(best)) best = index
-      return seats[best]?.starting ?? seat(best)
-    },
-    load(cell, program, deployment) {
-      const held = cell.loaded.get(deployment.id)
-      if (held !== undefined) return held.ready
-      const ready = loadInto(cell, options, program, deployment, sheetOf)
-      cell.loaded.set(deployment.id, { ready, lookups: program.lookups })
-      ready.catch(() => cell.loaded.delete(deployment.id))
-      return ready
-    },
+    pick,
+    load: (cell, program, deployment) => load(cell, program, deployment),
+    warm,
     hold(cell, run) {
       const number = nextRun++
       runs.set(number, new HeldRun(cell, run))
@@ -149,7 +181,8 @@ export function createCells(options: ComputeEngineOptions): Cells {
     },
     release: (run) => endRun(runs, run),
     spare: () => open(),
-    adopt(snapshot) {
+    async adopt(snapshot) {
+      await warmSuccessors(snapshot)
       for (const cell of cells) refresh(cell, snapshot)
     },
     async close() {
@@ -201,12 +234,12 @@ async function loadInto(
   options: ComputeEngineOptions,
   program: Program,
   deployment: ComputeDeployment,
-  sheetOf: (code: ComputeCode) => Promise<string>,
+  { sheetOf, rehearse }: { readonly sheetOf: (code: ComputeCode) => Promise<string>; readonly rehearse: boolean },
 ): Promise<void> {
   const sheet = await sheetOf(deployment.compute)
   const facts = programFacts(program, deployment, options)
   try {
-    await cell.line.call(asHead({ do: 'load', program: deployment.id, sheet, facts }), null).reply
+    await cell.line.call(asHead({ do: 'load', program: deployment.id, sheet, facts, rehearse }), null).reply
   } catch (failure) {
     throw toFailure(failure, program.name)
   }
@@ -235,24 +268,7 @@ function hear(head: Head, runs: Runs, { hostCalls, onCalled }: ComputeEngineOpti
   if (what === 'over') endRun(runs, number)
   else if (what === 'called') onCalled?.(String(head.name))
   const run = runs.get(number)
-  if (run !== undefined && what === 'print') hostCalls.print?.(run, head, silent(head))
-}
-
-/** A call whose answer nobody hears. */
-function silent(head: Head): InCall {
-  return {
-    head,
-    body: null,
-    get out(): never {
-      throw new Error('a word has no reply')
-    },
-    note() {},
-    onNote: undefined,
-    cancelled: false,
-    onCancel: undefined,
-    reply() {},
-    fail() {},
-  }
+  if (run !== undefined && what === 'print') hostCalls.print?.(run, head, silentCall(head))
 }
 
 function answerCell(call: InCall, runs: Runs, hostCalls: HostCalls): void {

@@ -48,15 +48,10 @@ export async function createComputeEngine(options: ComputeEngineOptions): Promis
     cells: () => cells.open,
     run: (program, deployment, request) => run(cells, options.limits, program, needCompute(deployment), request),
     warm(program, deployment) {
-      cells
-        .pick(deployment.id)
-        .then((cell) => cells.load(cell, program, needCompute(deployment)))
-        .catch(() => {})
+      cells.warm(program, needCompute(deployment)).catch(() => {})
     },
     prove: (program, deployment) => prove(cells, { ...program, rollout: [] }, needCompute(deployment)),
-    async adopt(snapshot) {
-      cells.adopt(snapshot)
-    },
+    adopt: (snapshot) => cells.adopt(snapshot),
     async forget() {},
     close: () => cells.close(),
   }

@@ -25,6 +25,8 @@ export interface LoadHead {
   /** Path of its sheet; see `prepared-files.ts`. */
   readonly sheet: string
   readonly facts: ProgramFacts
+  /** Its code is called once before the reply, so that it is compiled when a client asks. */
+  readonly rehearse: boolean
 }
 
 /** Node → a cell of its own: makes the files of a module. The reply comes when they are on disk. */

@@ -61,3 +61,20 @@ export interface Line {
   flush(): void
   close(): void
 }
+
+/** A call whose answer nobody hears. */
+export function silentCall(head: object): InCall {
+  return {
+    head: head as Head,
+    body: null,
+    get out(): never {
+      throw new Error('nobody hears a reply')
+    },
+    note() {},
+    onNote: undefined,
+    cancelled: false,
+    onCancel: undefined,
+    reply() {},
+    fail() {},
+  }
+}

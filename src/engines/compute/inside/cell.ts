@@ -14,6 +14,7 @@ import { hostcallModules } from './hostcalls/table.ts'
 import { linkImports } from './link-imports.ts'
 import { prepare } from './prepare.ts'
 import { type CellLimits, type LoadedProgram, loadProgram, type Workshop } from './program.ts'
+import { rehearse } from './rehearse.ts'
 import { runRequest } from './run-request.ts'
 import { Sandbox } from './sandbox.ts'
 import { createTurns } from './scheduler.ts'
@@ -94,7 +95,7 @@ function tellCalls(): (name: string) => void {
 function take(call: InCall): void {
   const head = call.head as unknown as CellHead
   if (head.do === 'run') run(call, head)
-  else if (head.do === 'load') answer(call, load(head))
+  else if (head.do === 'load') answer(call, head.rehearse ? loadAndRehearse(head) : load(head))
   else if (head.do === 'prepare') answer(call, prepare(head, stop, watch))
   else if (head.do === 'unload') {
     programs.get(head.program)?.then(
@@ -127,6 +128,10 @@ function load({ program, sheet, facts }: LoadHead): Promise<LoadedProgram> {
   programs.set(program, loading)
   loading.catch(() => programs.delete(program))
   return loading
+}
+
+async function loadAndRehearse(head: LoadHead): Promise<void> {
+  await rehearse(await load(head), turns, limits)
 }
 
 function run(call: InCall, head: RunHead): void {

@@ -24,7 +24,7 @@ export async function runRequest(sandbox: Sandbox, turns: Turns): Promise<void> 
 }
 
 /** From its first turn to its last; in an instance that waits for another request, where there is one. */
-function runProgram(sandbox: Sandbox, turns: Turns): Promise<void> {
+export function runProgram(sandbox: Sandbox, turns: Turns): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const settle: Settle = { resolve, reject }
   const otherwise = () => turns.take(sandbox, () => begin(sandbox, turns, settle))
