@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Members } from '#/apis/rimward/members.ts'
-import type { createCloser } from '#/core/closer.ts'
+import type { Closer } from '#/core/closer.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Place } from '#/core/pops.ts'
 import type { Fabric } from '#/core/ports.ts'
@@ -75,7 +75,7 @@ export interface MeshParts extends Common {
   readonly token: string
   /** Whoever reaches NATS is let in. */
   readonly open: boolean
-  readonly closer: ReturnType<typeof createCloser>
+  readonly closer: Closer
   readonly say: (message: string, facts?: object) => void
 }
 

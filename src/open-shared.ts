@@ -5,7 +5,7 @@ import { mkdir, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { claimName } from '#/control/node-reports.ts'
-import type { createCloser } from '#/core/closer.ts'
+import type { Closer } from '#/core/closer.ts'
 import { EdgeError } from '#/core/errors.ts'
 import { defaultLimits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
@@ -25,7 +25,6 @@ import { blobOf } from '#/stores/kv.ts'
 
 import type { JoinSetUp } from './open-mesh.ts'
 
-type Closer = ReturnType<typeof createCloser>
 type ReplicasOptions = Parameters<typeof openReplicas>[0]
 
 export interface FabricOptions {
@@ -62,7 +61,7 @@ export async function openFabrics(options: FabricOptions, closer: Closer): Promi
       report: (error) => process.emitWarning(`What stays in its countries: ${(error as Error).message}`),
     })
     closer.add(() => placed.close())
-    return placed.fabrics.map((one) => ({ fabric: one, shared: one }))
+    return placed.fabrics.map((one) => ({ fabric: one, shared: fabric }))
   }
   const opened: NodeFabric[] = []
   const countries = pops.flatMap(({ country }) => country ?? [])

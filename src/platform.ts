@@ -15,7 +15,7 @@ import { findKvNamespace, finishKvRemovals } from '#/control/kv-namespaces.ts'
 import { createNodeReports, type NodeReports } from '#/control/node-reports.ts'
 import { createProgramOutput } from '#/control/program-output.ts'
 import { createTraces } from '#/control/traces.ts'
-import { createCloser } from '#/core/closer.ts'
+import { type Closer, startWhole } from '#/core/closer.ts'
 import { EdgeError } from '#/core/errors.ts'
 import { defaultLimits } from '#/core/limits.ts'
 import { createMemoryMeshes } from '#/core/memory-mesh.ts'
@@ -69,17 +69,9 @@ export interface RunningPlatform {
 }
 
 /** Rejects when a part cannot start; what had started by then is closed again. */
-export async function startPlatform(options: PlatformOptions): Promise<RunningPlatform> {
-  const closer = createCloser()
-  try {
-    return await start(options, closer)
-  } catch (error) {
-    await closer.close().catch(() => {})
-    throw error
-  }
+export function startPlatform(options: PlatformOptions): Promise<RunningPlatform> {
+  return startWhole((closer) => start(options, closer))
 }
-
-type Closer = ReturnType<typeof createCloser>
 
 async function start(options: PlatformOptions, closer: Closer): Promise<RunningPlatform> {
   const shared = await openShared(options, closer)

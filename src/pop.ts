@@ -15,7 +15,7 @@ import { createEgressRules, type EgressRuleBook } from '#/control/egress-rules.t
 import { createFollower, type Follower } from '#/control/follower.ts'
 import { programFirst } from '#/core/asset-routing.ts'
 import { backendSites } from '#/core/backend-sites.ts'
-import { createCloser } from '#/core/closer.ts'
+import { type Closer, startWhole } from '#/core/closer.ts'
 import { isHere } from '#/core/holdings.ts'
 import { keepEgressInside, onlyHere } from '#/core/keep-inside.ts'
 import type { Limits } from '#/core/limits.ts'
@@ -30,6 +30,7 @@ import type { Traces } from '#/core/traces.ts'
 import type { Clock } from '#/core/units.ts'
 import { type Address, createEdge, type Edge } from '#/edge/edge.ts'
 import { originAnswers } from '#/edge/fetch-again.ts'
+import { prepareSites } from '#/edge/find-site.ts'
 import type { Locate } from '#/edge/locate.ts'
 import type { Log, LogOptions } from '#/edge/log.ts'
 import { createMetrics, type Metrics } from '#/edge/metrics.ts'
@@ -120,7 +121,6 @@ export interface Pop {
   close(): Promise<void>
 }
 
-type Closer = ReturnType<typeof createCloser>
 export type Stores = Awaited<ReturnType<typeof openStores>>
 /** What changes while the node runs. */
 export interface Live {
@@ -137,14 +137,8 @@ export interface Parts extends PopOptions {
 }
 
 /** Rejects when a part cannot start; what had started by then is closed again. It does not listen yet. */
-export async function startPop(options: PopOptions): Promise<Pop> {
-  const closer = createCloser()
-  try {
-    return await start(options, closer)
-  } catch (error) {
-    await closer.close().catch(() => {})
-    throw error
-  }
+export function startPop(options: PopOptions): Promise<Pop> {
+  return startWhole((closer) => start(options, closer))
 }
 
 async function start(options: PopOptions, closer: Closer): Promise<Pop> {
@@ -169,6 +163,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   closer.add(() => residency.close())
   async function serve(snapshot: Snapshot): Promise<void> {
     await engine.adopt(snapshot)
+    prepareSites(snapshot, live.snapshot)
     live.snapshot = snapshot
     const { sites, programs } = onlyHere(snapshot, place.country)
     ways.health.adopt([...sites, ...backendSites(programs)])
