@@ -19,6 +19,8 @@ import { deliveryTimes } from './rows/delivery-times.ts'
 import { deploy } from './rows/deploy.ts'
 import { h2Rows } from './rows/h2-hit.ts'
 import { hitRows } from './rows/hits.ts'
+import { popsRow } from './rows/pops.ts'
+import { popsScale } from './rows/pops-scale.ts'
 import { workersCold, workersColdTls } from './rows/workers-cold.ts'
 import { workersIdle } from './rows/workers-idle.ts'
 import { workersWarm } from './rows/workers-warm.ts'
@@ -35,6 +37,8 @@ const allRows: readonly BenchRow[] = [
   ...computeRows,
   deliveryTimes,
   cacheStore,
+  popsRow,
+  popsScale,
 ]
 
 const { values, positionals } = parseArgs({

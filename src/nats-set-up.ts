@@ -1,4 +1,5 @@
-/** What `rimward nats-config` needs of the fabric, without the rest of the platform. */
+/** What the commands need of the fabric on NATS, without the rest of the platform. */
+export { isTrial, type NatsServers, readJoin } from '#/fabric/nats/connect.ts'
 export { openNatsFabric } from '#/fabric/nats/fabric.ts'
 export {
   createUserKey,

@@ -1,17 +1,21 @@
 /** How the nodes of a process reach what they share with others: the fabric, or a copy of it, and their replicas. */
+import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, rename } from 'node:fs/promises'
+import { mkdir, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { claimName } from '#/control/node-reports.ts'
-import type { createCloser } from '#/core/closer.ts'
+import type { Closer } from '#/core/closer.ts'
+import { EdgeError } from '#/core/errors.ts'
 import { defaultLimits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import type { CountryCode, Within } from '#/core/pops.ts'
 import type { Fabric } from '#/core/ports.ts'
-import { type CopiedFabric, openCopiedFabric } from '#/fabric/copied/fabric.ts'
+import { openCopiedFabric } from '#/fabric/copied/fabric.ts'
 import { openLateFabric } from '#/fabric/copied/late-fabric.ts'
-import { openNatsFabric } from '#/fabric/nats/fabric.ts'
+import { isTrial } from '#/fabric/nats/connect.ts'
+import { type NatsFabric, openNatsFabric } from '#/fabric/nats/fabric.ts'
+import { createPlacedFabrics } from '#/fabric/placed/fabric.ts'
 import { openBlobs } from '#/fabric/sqlite/blobs.ts'
 import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
 import { openGroupCommit } from '#/fabric/sqlite/group-commit.ts'
@@ -19,53 +23,82 @@ import { openReader } from '#/fabric/sqlite/reader.ts'
 import { openReplicas, type Replicas } from '#/replication/replicas.ts'
 import { blobOf } from '#/stores/kv.ts'
 
-type Closer = ReturnType<typeof createCloser>
+import type { JoinSetUp } from './open-mesh.ts'
+
 type ReplicasOptions = Parameters<typeof openReplicas>[0]
 
 export interface FabricOptions {
   readonly data: string
-  /** Addresses of NATS; absent: the embedded fabric. */
-  readonly join?: readonly string[]
+  /** Absent: the embedded fabric. */
+  readonly join?: JoinSetUp
   readonly pops: readonly { readonly id: string; readonly country?: CountryCode }[]
   /** The PoP that was run alone on this folder before. */
   readonly ranAs?: string
 }
 
+export interface NodeFabric {
+  /** What the node works on: the embedded one, or its copy of what is shared. */
+  readonly fabric: Fabric
+  /** Where all nodes look, past every copy. */
+  readonly shared: Fabric
+  /** What lies in which stream of NATS, where there is one. */
+  readonly streams?: NatsFabric['streams']
+}
+
 /** One for each node: the embedded one for all of them, or, where they joined a platform, a copy each of what is shared. */
-export async function openFabrics(options: FabricOptions, closer: Closer): Promise<readonly Fabric[]> {
-  const { data, join: servers, pops } = options
+export async function openFabrics(options: FabricOptions, closer: Closer): Promise<readonly NodeFabric[]> {
+  const { data, join: joined, pops } = options
   await arrangeFolders(options, options.ranAs)
   const clock = Date.now
   const limits = defaultLimits
-  if (servers === undefined) {
+  if (joined === undefined) {
     const fabric = await openSqliteFabric({ folder: join(data, 'fabric'), clock, limits })
     closer.add(() => fabric.close())
-    return pops.map(() => fabric)
+    const placed = createPlacedFabrics({
+      shared: fabric,
+      nodes: pops.map(({ id, country = 'XX' }) => ({ id, country, folder: nodeFolder(options, id) })),
+      open: (folder) => openSqliteFabric({ folder, clock, limits }),
+      report: (error) => process.emitWarning(`What stays in its countries: ${(error as Error).message}`),
+    })
+    closer.add(() => placed.close())
+    return placed.fabrics.map((one) => ({ fabric: one, shared: fabric }))
   }
-  const opened: CopiedFabric[] = []
+  const opened: NodeFabric[] = []
+  const countries = pops.flatMap(({ country }) => country ?? [])
   for (const { id, country } of pops) {
     const report = (error: unknown) => process.emitWarning(`Node ${id}: ${(error as Error).message}`)
-    const nats = { servers, clock, limits, report, ...(country !== undefined && { country }) }
-    const shared = await openLateFabric({ open: () => openNatsFabric(nats), retryMs: limits.fabricRetryMs, report })
+    const nats = {
+      ...{ ...joined.nats, clock, limits, report },
+      ...(country !== undefined && { country }),
+      // A server on this machine lies where its nodes do.
+      ...(isTrial(joined.nats) && countries.length > 0 && { serversWithin: countries }),
+    }
+    let reached: NatsFabric | undefined
+    const open = async () => {
+      reached = await openNatsFabric(nats)
+      return reached
+    }
+    const shared = await openLateFabric({ open, retryMs: limits.fabricRetryMs, report })
     closer.add(() => shared.close())
-    await claimNode(shared, id, closer, report)
     // A value of the copy has its revision in front.
     const larger = { ...limits, fabricValueBytes: limits.fabricValueBytes + 64 }
     const copy = await openSqliteFabric({ folder: join(nodeFolder(options, id), 'copy'), clock, limits: larger })
     const fabric = await openCopiedFabric({ shared, copy, report })
     closer.add(() => fabric.close())
-    opened.push(fabric)
+    opened.push({ fabric, shared, streams: async () => streamsOf(reached) })
   }
   return opened
 }
 
+/** For the audit. */
+function streamsOf(fabric: NatsFabric | undefined): ReturnType<NatsFabric['streams']> {
+  if (fabric !== undefined) return fabric.streams()
+  throw new EdgeError('fabric_away', 'What the nodes share has not been reached yet.')
+}
+
 /** Rejects when a node of this name runs. While nobody can be asked it is asked later, and reported. */
-async function claimNode(
-  fabric: Fabric,
-  node: string,
-  closer: Closer,
-  report: (error: unknown) => void,
-): Promise<void> {
+export async function claimNode(fabric: Fabric, node: string, closer: Closer): Promise<void> {
+  const report = (error: unknown) => process.emitWarning(`Node ${node}: ${(error as Error).message}`)
   const claim = async () => {
     const claimed = await claimName({ fabric, node, waitMs: defaultLimits.nodeHelloMs, pause })
     closer.add(() => claimed.release())
@@ -86,7 +119,7 @@ export function nodeFolder({ data, pops }: Pick<FabricOptions, 'data' | 'pops'>,
 }
 
 /** What belongs to a node, below its folder. */
-const ofNode = ['cache', 'copy', 'engine', 'log', 'mesh', 'purges', 'replicas', 'served']
+const ofNode = ['cache', 'copy', 'engine', 'log', 'mesh', 'placed', 'purges', 'replicas', 'served']
 
 /**
  * A data folder that was one node's becomes that of several: what the one had goes on as that of the PoP of the same name
@@ -136,4 +169,17 @@ export async function openNodeReplicas({ withinOf, mesh, closer, say, ...parts }
   sweeping.unref()
   closer.add(() => clearInterval(sweeping))
   return replicas
+}
+
+/** Of Rimward. */
+export async function readVersion(): Promise<string> {
+  const file = await readFile(new URL('../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(file) as { version: string }).version
+}
+
+/** The platform's own id, which wrangler calls the account: made once, 32 hex digits. */
+export async function platformId(fabric: Fabric): Promise<string> {
+  const bucket = fabric.bucket('platform')
+  if ((await bucket.get('id')) === undefined) await bucket.put('id', randomBytes(16), { expect: 0 })
+  return Buffer.from((await bucket.get('id'))!.value).toString('hex')
 }

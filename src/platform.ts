@@ -2,14 +2,11 @@
  * One running process: its nodes' data planes (`pop.ts`), the control plane and its API. These two, `open-shared.ts` and
  * `open-engines.ts` are the only files that wire rooms together.
  */
-import { randomBytes } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Api, createApi } from '#/apis/api.ts'
-import { lookApart } from '#/audit/look-apart.ts'
+import type { Members } from '#/apis/rimward/members.ts'
+import { auditPlatform } from '#/audit/audit-platform.ts'
 import { createAssetUploads } from '#/control/assets-uploads.ts'
 import { createRollout } from '#/control/canary.ts'
 import { createCertificates } from '#/control/certificates/certificates.ts'
@@ -18,14 +15,12 @@ import { findKvNamespace, finishKvRemovals } from '#/control/kv-namespaces.ts'
 import { createNodeReports, type NodeReports } from '#/control/node-reports.ts'
 import { createProgramOutput } from '#/control/program-output.ts'
 import { createTraces } from '#/control/traces.ts'
-import { createCloser } from '#/core/closer.ts'
+import { type Closer, startWhole } from '#/core/closer.ts'
 import { EdgeError } from '#/core/errors.ts'
-import { judgeHoldings } from '#/core/holdings.ts'
 import { defaultLimits } from '#/core/limits.ts'
 import { createMemoryMeshes } from '#/core/memory-mesh.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import { allows, type Place, type Within } from '#/core/pops.ts'
-import type { Fabric } from '#/core/ports.ts'
 import { describeWithin } from '#/core/residency.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import type { Address } from '#/edge/edge.ts'
@@ -33,10 +28,16 @@ import { joinRegistries } from '#/edge/join-registries.ts'
 import { createLocate } from '#/edge/locate.ts'
 import { readDevices } from '#/engines/compute/devices.ts'
 import type { CopiedFabric } from '#/fabric/copied/fabric.ts'
+import { isTrial } from '#/fabric/nats/connect.ts'
+import type { RunningMesh } from '#/mesh/mesh.ts'
 import { createClientKeys } from '#/stores/client-keys.ts'
+import { itemsByPlace } from '#/stores/items-by-place.ts'
 import { kvByPlace } from '#/stores/kv-by-place.ts'
+import { storesOver } from '#/stores/program-stores.ts'
 import { openSeal } from '#/stores/seal.ts'
-import { nodeFolder, openFabrics, openNodeReplicas } from './open-shared.ts'
+import { listen, nth, type PopAddresses, urlOf, urlsOf } from './node-addresses.ts'
+import { type JoinSetUp, joinNodes, membersOf, openNodeMesh } from './open-mesh.ts'
+import { claimNode, nodeFolder, openFabrics, openNodeReplicas, platformId, readVersion } from './open-shared.ts'
 import { type NodeOptions, type Pop, startPop } from './pop.ts'
 
 export interface PlatformOptions extends NodeOptions {
@@ -46,20 +47,14 @@ export interface PlatformOptions extends NodeOptions {
   readonly http: Address
   readonly https?: Address
   readonly api: Address
-  /** Addresses of NATS; absent: the embedded fabric. */
-  readonly join?: readonly string[]
+  /** Other machines to share a platform with; absent: the embedded fabric. */
+  readonly join?: JoinSetUp
   /** The PoP that was run alone on this folder before. */
   readonly ranAs?: string
   /** One or several, names differ. */
   readonly pops: readonly { readonly id: string; readonly country?: string }[]
   /** How a node of this process reaches the others; absent: all there are share this process and its fabric. */
   readonly meshOf?: (place: Place) => Mesh
-}
-
-/** URLs, without a slash at the end. */
-export interface PopAddresses {
-  readonly http: string
-  readonly https?: string
 }
 
 export interface RunningPlatform {
@@ -74,17 +69,9 @@ export interface RunningPlatform {
 }
 
 /** Rejects when a part cannot start; what had started by then is closed again. */
-export async function startPlatform(options: PlatformOptions): Promise<RunningPlatform> {
-  const closer = createCloser()
-  try {
-    return await start(options, closer)
-  } catch (error) {
-    await closer.close().catch(() => {})
-    throw error
-  }
+export function startPlatform(options: PlatformOptions): Promise<RunningPlatform> {
+  return startWhole((closer) => start(options, closer))
 }
-
-type Closer = ReturnType<typeof createCloser>
 
 async function start(options: PlatformOptions, closer: Closer): Promise<RunningPlatform> {
   const shared = await openShared(options, closer)
@@ -121,7 +108,17 @@ async function openShared(options: PlatformOptions, closer: Closer) {
   const limits = defaultLimits
   const clock = Date.now
   const fabrics = await openFabrics(options, closer)
-  const fabric = fabrics[0]!
+  const { fabric } = fabrics[0]!
+  const keyFile = join(data, 'secret.key')
+  const wishes = options.pops.map(({ id, country = 'XX' }, index) => {
+    return { folder: nodeFolder(options, id), pop: id, country, shared: fabrics[index]!.shared }
+  })
+  const places: readonly Place[] =
+    options.join === undefined
+      ? wishes.map(({ pop, country }) => ({ node: pop, pop, country }))
+      : await joinNodes(wishes, options.join, { keyFile, limits, clock })
+  if (options.join !== undefined)
+    for (const [index, { node }] of places.entries()) await claimNode(fabrics[index]!.shared, node, closer)
   /** Where programs may run, once the control plane knows. */
   const placed: { withinOf: (program: string) => Within | undefined } = { withinOf: () => undefined }
   const countries = options.pops.map(({ country = 'XX' }) => country)
@@ -139,7 +136,10 @@ async function openShared(options: PlatformOptions, closer: Closer) {
     placed,
     listeners,
     version: await readVersion(),
-    seal: await openSeal({ keyFile: join(data, 'secret.key') }),
+    places,
+    /** Where machines can join. */
+    membership: { members: undefined as Members | undefined },
+    seal: await openSeal({ keyFile }),
     accountId: await platformId(fabric),
     output: createProgramOutput({ limits }),
     locate: await createLocate({ limit: limits.locatedAddresses, folder: join(data, 'geo') }),
@@ -154,19 +154,21 @@ async function startPops(options: PlatformOptions, shared: Shared, closer: Close
   // Nodes of one process reach each other without a network.
   const meshes = createMemoryMeshes()
   const alone = options.pops.length === 1
-  const starting = options.pops.map(async ({ id, country = 'XX' }, index) => {
-    const place: Place = { node: id, pop: id, country }
-    const folder = nodeFolder(options, id)
-    const mesh = options.meshOf?.(place) ?? (alone || options.join ? undefined : meshes.join(place))
+  const starting = shared.places.map(async (place, index) => {
+    const folder = nodeFolder(options, place.pop)
     let running: Pop | undefined
     const say = (message: string, facts: object = {}) => running?.log.logger.info(facts, message)
+    const inMemory = options.meshOf?.(place) ?? (alone ? undefined : meshes.join(place))
+    const joined = options.join && (await joinMesh(options, shared, index, { closer, say }))
+    const mesh: Mesh | undefined = joined ?? inMemory
     const withinOf = (bucket: string) => running?.served.placements?.get(bucket.slice(bucket.indexOf('/') + 1))
+    if (mesh !== undefined) shared.traces.join(mesh)
     const replicas = mesh && (await openNodeReplicas({ ...shared, withinOf, folder, mesh, closer, say }))
     const pop = await startPop({
       ...node,
       ...shared,
       place,
-      fabric: shared.fabrics[index]!,
+      fabric: shared.fabrics[index]!.fabric,
       copies: options.join !== undefined,
       folder,
       ...(mesh && { mesh }),
@@ -184,6 +186,28 @@ async function startPops(options: PlatformOptions, shared: Shared, closer: Close
   const started = await Promise.allSettled(starting)
   for (const one of started) if (one.status === 'rejected') throw one.reason
   return Promise.all(starting)
+}
+
+type Say = (message: string, facts?: object) => void
+
+/** The n-th node's, beside the others of its process. */
+async function joinMesh(
+  options: PlatformOptions,
+  common: Shared,
+  index: number,
+  given: { readonly closer: Closer; readonly say: Say },
+): Promise<RunningMesh> {
+  const { nats, mesh: listen } = options.join!
+  const place = common.places[index]!
+  const { shared } = common.fabrics[index]!
+  const mesh = await openNodeMesh({
+    ...{ ...common, ...given, shared, place, token: options.token },
+    folder: nodeFolder(options, place.pop),
+    listen: nth(listen, index),
+    open: isTrial(nats),
+  })
+  if (index === 0) common.membership.members = membersOf(mesh, shared, common)
+  return mesh
 }
 
 /** A change in, a new Snapshot out: the nodes serve what they served last, then what the control plane knows. */
@@ -210,7 +234,7 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
     hasStore: async (store) => (await findKvNamespace(fabric, store)) !== undefined,
     adopt: rollout.adopt,
     follow,
-    places: () => pops.map(({ place }) => place),
+    places: () => [...pops.map(({ place }) => place), ...(pops[0]!.mesh?.peers() ?? [])],
     by: pops.map(({ place }) => place.node).join(','),
     log: (message, error) => first.log.logger.error({ err: error }, message),
   })
@@ -258,15 +282,15 @@ type Running = Shared &
 
 /** Returns the API's URL. */
 async function openApi(options: PlatformOptions, running: Running, closer: Closer): Promise<string> {
-  const { pops, control, limits, clock, output, listeners } = running
+  const { pops, control, limits, clock, output, listeners, seal } = running
   const [first] = pops as [Pop]
-  const { items, secrets, accessLists } = first.stores
+  const items = itemsByPlace(pops.map(({ stores }) => stores.items))
   const kv = kvOf(control, pops)
   let url = ''
   const api: Api = createApi({
     ...running,
     kv,
-    compute: { items, secrets, accessLists, clientKeys: createClientKeys({ limits, clock }), output },
+    compute: { ...storesOver({ items, seal }), clientKeys: createClientKeys({ limits, clock }), output },
     rules: first.rules,
     cache: first.cache,
     receipt: (id) => first.purges.receipt(id),
@@ -280,7 +304,14 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
     nodes: openReports(running, closer),
     ownNodes: () => pops.map(({ place, follower }) => ({ node: place.node, status: follower.status() })),
     dataPlane: { http: first.addresses!.http, https: first.addresses!.https },
-    audit: () => audit(options, running),
+    members: running.membership.members,
+    audit: () =>
+      auditPlatform({
+        ...running,
+        fabric: running.fabrics[0]!,
+        folder: options.data,
+        snapshot: running.control.snapshot,
+      }),
     log: (message, error) => first.log.logger.error({ err: error }, message),
   })
   closer.add(() => api.close())
@@ -307,28 +338,10 @@ function openReports({ fabric, pops, limits, clock, version }: Running, closer: 
   return reports
 }
 
-/** Every node looks at its own folder; what several of this process share is looked at once. */
-async function audit({ data }: PlatformOptions, running: Running) {
-  const { pops, control } = running
-  const here = await Promise.all(pops.map((pop) => pop.audit()))
-  const folders = pops.length === 1 ? [] : [await auditShared(data, running)]
-  return judgeHoldings(control.snapshot, [...here, ...folders], [])
-}
-
-async function auditShared(data: string, { pops, limits }: Running) {
-  const countries = [...new Set(pops.map(({ place }) => place.country))]
-  return {
-    node: 'shared',
-    pop: 'shared',
-    countries,
-    ...(await lookApart(data, { except: [join(data, 'pops')], limits })),
-  }
-}
-
 function startSweeping({ control, pops, uploads, fabrics, limits, clock }: Running, closer: Closer): void {
   const [first] = pops as [Pop]
   const sweeping = setInterval(() => {
-    for (const fabric of fabrics)
+    for (const { fabric } of fabrics)
       if ('sweepCopy' in fabric)
         (fabric as CopiedFabric)
           .sweepCopy(clock() - limits.blobGraceMs)
@@ -347,39 +360,4 @@ function startSweeping({ control, pops, uploads, fabrics, limits, clock }: Runni
 /** Rejects once all are done, with what the first failure was. */
 async function eachPop(pops: readonly Pop[], work: (pop: Pop) => Promise<unknown>): Promise<void> {
   for (const done of await Promise.allSettled(pops.map(work))) if (done.status === 'rejected') throw done.reason
-}
-
-async function readVersion(): Promise<string> {
-  const file = await readFile(new URL('../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(file) as { version: string }).version
-}
-
-/** The platform's own id, which wrangler calls the account: made once, 32 hex digits. */
-async function platformId(fabric: Fabric): Promise<string> {
-  const bucket = fabric.bucket('platform')
-  if ((await bucket.get('id')) === undefined) await bucket.put('id', randomBytes(16), { expect: 0 })
-  return Buffer.from((await bucket.get('id'))!.value).toString('hex')
-}
-
-function nth({ host, port }: Address, index: number): Address {
-  return { host, port: port === 0 ? 0 : port + index }
-}
-
-function urlsOf({ addresses }: Pop): PopAddresses {
-  const { http, https } = addresses!
-  return { http: urlOf('http', http), ...(https && { https: urlOf('https', https) }) }
-}
-
-function urlOf(scheme: 'http' | 'https', { host, port }: Address): string {
-  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`
-}
-
-async function listen(server: Server, { host, port }: Address): Promise<Address> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  server.once('error', reject)
-  server.listen(port, host, resolve)
-  await promise
-  server.off('error', reject)
-  const bound = server.address() as AddressInfo
-  return { host: bound.address, port: bound.port }
 }

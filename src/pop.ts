@@ -15,7 +15,7 @@ import { createEgressRules, type EgressRuleBook } from '#/control/egress-rules.t
 import { createFollower, type Follower } from '#/control/follower.ts'
 import { programFirst } from '#/core/asset-routing.ts'
 import { backendSites } from '#/core/backend-sites.ts'
-import { createCloser } from '#/core/closer.ts'
+import { type Closer, startWhole } from '#/core/closer.ts'
 import { isHere } from '#/core/holdings.ts'
 import { keepEgressInside, onlyHere } from '#/core/keep-inside.ts'
 import type { Limits } from '#/core/limits.ts'
@@ -30,6 +30,7 @@ import type { Traces } from '#/core/traces.ts'
 import type { Clock } from '#/core/units.ts'
 import { type Address, createEdge, type Edge } from '#/edge/edge.ts'
 import { originAnswers } from '#/edge/fetch-again.ts'
+import { prepareSites } from '#/edge/find-site.ts'
 import type { Locate } from '#/edge/locate.ts'
 import type { Log, LogOptions } from '#/edge/log.ts'
 import { createMetrics, type Metrics } from '#/edge/metrics.ts'
@@ -49,7 +50,7 @@ import { createPoolEgress } from '#/origin/pool-egress.ts'
 import type { Replicas } from '#/replication/replicas.ts'
 import { openItemStores } from '#/stores/item-stores.ts'
 import { createKvStores } from '#/stores/kv.ts'
-import { createAccessLists, createSecretVault } from '#/stores/program-stores.ts'
+import { storesOver } from '#/stores/program-stores.ts'
 import { openEngines, popOf } from './open-engines.ts'
 
 /** What the node was started with. */
@@ -92,6 +93,8 @@ export interface PopOptions extends NodeOptions {
 
 export interface Pop {
   readonly place: Place
+  /** Absent where this is the only node. */
+  readonly mesh: Mesh | undefined
   readonly log: Log
   readonly metrics: Metrics
   readonly stores: Stores
@@ -118,7 +121,6 @@ export interface Pop {
   close(): Promise<void>
 }
 
-type Closer = ReturnType<typeof createCloser>
 export type Stores = Awaited<ReturnType<typeof openStores>>
 /** What changes while the node runs. */
 export interface Live {
@@ -135,14 +137,8 @@ export interface Parts extends PopOptions {
 }
 
 /** Rejects when a part cannot start; what had started by then is closed again. It does not listen yet. */
-export async function startPop(options: PopOptions): Promise<Pop> {
-  const closer = createCloser()
-  try {
-    return await start(options, closer)
-  } catch (error) {
-    await closer.close().catch(() => {})
-    throw error
-  }
+export function startPop(options: PopOptions): Promise<Pop> {
+  return startWhole((closer) => start(options, closer))
 }
 
 async function start(options: PopOptions, closer: Closer): Promise<Pop> {
@@ -167,10 +163,11 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   closer.add(() => residency.close())
   async function serve(snapshot: Snapshot): Promise<void> {
     await engine.adopt(snapshot)
+    prepareSites(snapshot, live.snapshot)
     live.snapshot = snapshot
     const { sites, programs } = onlyHere(snapshot, place.country)
     ways.health.adopt([...sites, ...backendSites(programs)])
-    await residency.follow(snapshot)
+    await Promise.all([residency.follow(snapshot), stores.placeItems(snapshot.placements)])
   }
   const follower = createFollower({
     ...options,
@@ -185,6 +182,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
 
   return {
     place,
+    mesh: options.mesh,
     log: diary,
     metrics,
     stores,
@@ -214,15 +212,17 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
 }
 
 /** What programs keep. Keys and values are merged between nodes; stores of items have one order, the fabric's. */
-async function openStores({ fabric, replicas, seal, limits, clock, closer }: Parts) {
+async function openStores({ fabric, replicas, seal, limits, clock, closer, place, say }: Parts) {
   const kv = createKvStores({ fabric: replicas ?? fabric, sweepsItself: replicas !== undefined, limits, clock })
-  const items = await openItemStores({ fabric, limits, clock })
+  const report = (error: unknown) =>
+    say('config, secret and access-list stores are not all where they stay', { err: error })
+  const items = await openItemStores({ fabric, limits, clock, country: place.country, report })
   closer.add(() => items.close())
   return {
     kv,
-    items,
-    secrets: createSecretVault({ stores: items, seal }),
-    accessLists: createAccessLists({ stores: items }),
+    ...storesOver({ items, seal }),
+    /** Never rejects: what cannot be moved now is reported, and moved with a later Snapshot. */
+    placeItems: (placements: Snapshot['placements']) => items.place(placements).catch(report),
   }
 }
 

@@ -55,6 +55,7 @@ async function openNode(context: { after(run: () => void): void }) {
     egressRules: new Hono(),
     certificates: new Hono(),
     purge: new Hono(),
+    members: new Hono(),
     residency: new Hono(),
     metrics: { contentType: 'text/plain', metrics: async () => '' },
     token: 'secret',

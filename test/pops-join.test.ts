@@ -1,7 +1,7 @@
 // needs: nats-server
 /** Two machines on one platform over NATS: changes made at either, what is shared lost and found, names taken. */
 import assert from 'node:assert/strict'
-import { copyFile } from 'node:fs/promises'
+import { copyFile, cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { freePorts, startServer } from '#/fabric/nats/server.fixture.ts'
@@ -54,7 +54,6 @@ test('two machines share a platform, lose what they share, start without it, and
   const nats = await startNats(t)
   const [one, two] = [await temporaryFolder(t, 'fra'), await temporaryFolder(t, 'iad')]
   const fra = await startMember(t, nats.url, 'fra:DE', one)
-  await copyFile(join(one, 'secret.key'), join(two, 'secret.key'))
   let iad = await startMember(t, nats.url, 'iad:US', two)
   assert.equal(fra.accountId, iad.accountId)
 
@@ -69,10 +68,23 @@ test('two machines share a platform, lose what they share, start without it, and
     'each node says what it serves',
   )
 
-  // A name belongs to one node.
-  const third = await temporaryFolder(t, 'third')
-  await copyFile(join(one, 'secret.key'), join(third, 'secret.key'))
-  await assert.rejects(startMember(t, nats.url, 'fra:DE', third), /A node named "fra" runs already on this platform/)
+  // A purge is acknowledged by both, over the mesh.
+  const purged = await fra.api('/rimward/v1/purge', { method: 'POST', body: JSON.stringify({ everything: true }) })
+  const receipt = (await purged.json()) as { acknowledged: { node: string }[]; away: unknown[] }
+  assert.deepEqual(receipt.acknowledged.map(({ node }) => node).sort(), ['fra', 'iad'])
+  assert.deepEqual(receipt.away, [])
+
+  // A name belongs to one node: another machine in the same place gets one of its own, a copy of a folder none.
+  const third = await startMember(t, nats.url, 'fra:DE', await temporaryFolder(t, 'third'))
+  await until(
+    async () => (await nodesOf(fra)).filter(({ node }) => /^fra-[0-9a-f]{6}$/.test(node)).length === 1,
+    'the third machine has a name',
+  )
+  const twin = await temporaryFolder(t, 'twin')
+  await cp(join(one, 'mesh'), join(twin, 'mesh'), { recursive: true })
+  await copyFile(join(one, 'secret.key'), join(twin, 'secret.key'))
+  await assert.rejects(startMember(t, nats.url, 'fra:DE', twin), /runs? .*already/)
+  await third.stop()
 
   // What is shared is lost: both go on, refuse changes, and say since when.
   await nats.server.stop('SIGKILL')

@@ -1,54 +1,14 @@
 /** Data that stays in its country: three points of presence, and a search of all their files for what must not be there. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { appendFile, readdir, readFile, writeFile } from 'node:fs/promises'
+import { appendFile, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { type TestContext, test } from 'node:test'
-import { get, type RunningNode, rimward, startNode, temporaryFolder, until } from './support/node.ts'
-
-interface Platform {
-  readonly node: RunningNode
-  /** URLs by name of the point of presence. */
-  readonly at: Readonly<Record<'fra' | 'iad' | 'nrt', string>>
-  readonly folder: string
-  run(...words: string[]): Promise<{ readonly code: number | null; readonly output: string }>
-}
-
-async function startPlatform(t: TestContext, data?: string): Promise<Platform> {
-  const node = await startNode(t, {
-    ...(data && { data }),
-    args: ['--pops', 'fra:DE,iad:US,nrt:JP', '--log-query', 'full'],
-  })
-  const { pops } = JSON.parse(await readFile(join(node.data, 'node.json'), 'utf8')) as {
-    pops: { id: 'fra' | 'iad' | 'nrt'; http: string }[]
-  }
-  const folder = await temporaryFolder(t, 'residency')
-  const at = Object.fromEntries(pops.map(({ id, http }) => [id, http])) as Platform['at']
-  return { node, at, folder, run: (...words) => rimward(node, folder, words) }
-}
-
-async function ok({ run }: Platform, ...words: string[]): Promise<string> {
-  const { code, output } = await run(...words)
-  assert.equal(code, 0, output)
-  return output
-}
-
-/** Files below a folder that hold these bytes, by their names in it. */
-async function filesWith(folder: string, marker: string): Promise<string[]> {
-  const found: string[] = []
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue
-    const path = join(entry.parentPath, entry.name)
-    const bytes = await readFile(path).catch(() => Buffer.alloc(0))
-    if (bytes.includes(marker)) found.push(path.slice(folder.length + 1))
-  }
-  return found
-}
-
-const pop = ({ node }: Platform, name: string) => join(node.data, 'pops', name)
+import { test } from 'node:test'
+import { get, temporaryFolder, until } from './support/node.ts'
+import { filesWith, ok, type Platform, pop, startPlatform } from './support/three-countries.ts'
 
 /** Logs are written behind the requests. */
 async function logged(platform: Platform, name: string, text: string): Promise<void> {

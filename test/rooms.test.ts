@@ -58,9 +58,11 @@ const law: Record<string, readonly string[]> = {
   cli: ['control', 'core', 'http', 'nats-set-up.ts', 'platform.ts'],
   'open-engines.ts': [...rooms, 'pop.ts'],
   'pop.ts': [...rooms, 'open-engines.ts'],
-  'open-shared.ts': rooms,
+  'open-mesh.ts': [...rooms, 'apis/rimward'],
+  'node-addresses.ts': [...rooms, 'pop.ts'],
+  'open-shared.ts': [...rooms, 'open-mesh.ts'],
   'nats-set-up.ts': ['core', 'fabric'],
-  'platform.ts': [...rooms, 'pop.ts', 'open-shared.ts'],
+  'platform.ts': [...rooms, 'pop.ts', 'open-shared.ts', 'open-mesh.ts', 'node-addresses.ts'],
 }
 
 /** `http/` and `core/` decide; they never touch the world. Types of I/O modules are fine, values are not. */

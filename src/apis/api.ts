@@ -13,6 +13,7 @@ import { createRimwardApi } from '#/apis/rimward/app.ts'
 import { certificateRoutes } from '#/apis/rimward/certificates.ts'
 import { viewControl } from '#/apis/rimward/control-view.ts'
 import { egressRoutes } from '#/apis/rimward/egress.ts'
+import { type Members, memberRoutes } from '#/apis/rimward/members.ts'
 import { nodeChecks, viewNodes } from '#/apis/rimward/node-views.ts'
 import { withOutput } from '#/apis/rimward/output-traces.ts'
 import { ownPurgeRoutes } from '#/apis/rimward/purge.ts'
@@ -48,6 +49,8 @@ export interface ApiOptions {
   /** Of each node of this process: does it know what was purged elsewhere? */
   readonly standings: () => readonly (PurgeStanding & { readonly node: NodeId })[]
   readonly certificates: CertificateBook
+  /** Absent where all nodes are in this process. */
+  readonly members?: Members | undefined
   /** Looks at what every reachable node holds. */
   readonly audit: () => Promise<AuditReport>
   readonly metrics: { readonly registry: { readonly contentType: string; metrics(): Promise<string> } }
@@ -118,6 +121,7 @@ export function createApi(options: ApiOptions): Api {
     egressRules: egressRoutes({ rules: options.rules }),
     certificates: certificateRoutes({ certificates: options.certificates, limits }),
     purge: ownPurgeRoutes({ control, cache, receipt: options.receipt, limits }),
+    members: memberRoutes(options.members),
     residency: residencyRoutes({ control, stores: () => knownStores(options), audit: options.audit }),
     metrics: options.metrics.registry,
     token,

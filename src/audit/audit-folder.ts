@@ -8,6 +8,7 @@ import { DatabaseSync } from 'node:sqlite'
 import type { Holding } from '#/core/holdings.ts'
 import { readBuckets, readRows, tableOf } from './read-buckets.ts'
 import { readLog } from './read-log.ts'
+import { readPurges } from './read-purges.ts'
 import { readSegment } from './read-segments.ts'
 import { createTally, type Tally } from './tally.ts'
 
@@ -74,6 +75,12 @@ const log: Reader = async (path, place, tally) => {
   return true
 }
 
+const purges: Reader = async (path, place, tally) => {
+  if (!/(?:^|\/)purge(?:s|-log)\/[^/]+\.jsonl$/.test(place)) return false
+  for await (const { owner, bytes } of readPurges(path)) tally.add(owner, place.slice(0, place.lastIndexOf('/')), bytes)
+  return true
+}
+
 const databases: Reader = async (path, place, tally) => {
   // The cache's index is locked by its node, and holds numbers only.
   if (place.endsWith('cache/index.db') || !(await isDatabase(path))) return false
@@ -88,7 +95,7 @@ const databases: Reader = async (path, place, tally) => {
   return true
 }
 
-const readers: readonly Reader[] = [objects, segments, log, databases]
+const readers: readonly Reader[] = [objects, segments, log, purges, databases]
 
 async function isDatabase(path: string): Promise<boolean> {
   const handle = await open(path)

@@ -1,6 +1,7 @@
 /** Asks every node what lies on its disk. Each looks at its own; who is away is named. */
 import type { NodeHoldings } from '#/core/holdings.ts'
 import type { Mesh } from '#/core/mesh.ts'
+import type { NodeId } from '#/core/pops.ts'
 import type { Milliseconds } from '#/core/units.ts'
 
 export const auditTopic = 'audit'
@@ -18,12 +19,13 @@ export interface AskedNodes {
 
 export async function askNodes(
   mesh: Pick<Mesh, 'peers' | 'ask'>,
-  { timeoutMs }: { readonly timeoutMs: Milliseconds },
+  { timeoutMs, except = [] }: { readonly timeoutMs: Milliseconds; readonly except?: readonly NodeId[] },
 ): Promise<AskedNodes> {
   const nodes: NodeHoldings[] = []
   const away: string[] = []
   await Promise.all(
     mesh.peers().map(async ({ node }) => {
+      if (except.includes(node)) return
       try {
         const { body } = await mesh.ask(node, auditTopic, { signal: AbortSignal.timeout(timeoutMs) })
         nodes.push(JSON.parse(Buffer.concat(await body.toArray()).toString('utf8')) as NodeHoldings)

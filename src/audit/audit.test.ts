@@ -11,6 +11,7 @@ import { createMemoryMeshes } from '#/core/memory-mesh.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import { auditFolder } from './audit-folder.ts'
 import { askNodes, serveAudit } from './audit-nodes.ts'
+import { auditPlatform } from './audit-platform.ts'
 import { eraseLines, eraseSegments } from './erase-away.ts'
 import { lookApart } from './look-apart.ts'
 
@@ -35,7 +36,15 @@ function segmentRecord(scope: string, body: string, file = 0): Buffer {
 }
 
 async function fill(folder: string): Promise<void> {
-  for (const name of ['fabric/blobs/ab', 'cache/segments', 'cache/bodies', 'log', 'engine/objects/k1', 'pops/iad/log'])
+  for (const name of [
+    'fabric/blobs/ab',
+    'cache/segments',
+    'cache/bodies',
+    'log',
+    'engine/objects/k1',
+    'pops/iad/log',
+    'purges',
+  ])
     await mkdir(join(folder, name), { recursive: true })
   const database = new DatabaseSync(join(folder, 'fabric/fabric.db'))
   database.exec('CREATE TABLE entries (bucket TEXT, key BLOB, value BLOB)')
@@ -69,6 +78,10 @@ async function fill(folder: string): Promise<void> {
   ]
   await writeFile(join(folder, 'log/rimward.jsonl'), `${lines.join('\n')}\n`)
   await writeFile(join(folder, 'pops/iad/log/rimward.jsonl'), lines[0]!)
+  const url = { scope: 'shop', what: { kind: 'url', url: 'https://shop.example/ö' }, soft: false }
+  const all = { scope: 'shop', what: { kind: 'everything' }, soft: false }
+  const purges = [{ self: 'fra~1', applied: {} }, url, ['fra~1', 1, 5, [url, all]]]
+  await writeFile(join(folder, 'purges/1.jsonl'), `\n${purges.map((one) => JSON.stringify(one)).join('\n')}\n[torn`)
 }
 
 test('every byte is found where it lies', async (t) => {
@@ -85,6 +98,7 @@ test('every byte is found where it lies', async (t) => {
     'site shop cache/bodies 1 500',
     'site shop fabric/fabric.db#sites 1 6',
     'site shop log/rimward.jsonl 1 50',
+    'site shop purges 2 166',
     'store s1 fabric/fabric.db#kv 2 16',
     'store s2 fabric/blobs 1 1000',
     'store s2 fabric/fabric.db#kv-blobs 1 74',
@@ -172,4 +186,48 @@ test('nodes are asked over the mesh, and those that are away are named', async (
   const { nodes, away } = await askNodes(fra, { timeoutMs: 5000 })
   assert.deepEqual(nodes, [own])
   assert.match(away.join(), /^nrt: /)
+})
+
+test('the audit of a platform has each node once, also those of this process, and tells of streams', async (t) => {
+  const folder = await aFolder(t)
+  const meshes = createMemoryMeshes()
+  const places = ['fra DE', 'iad US', 'nrt JP'].map((text) => {
+    const [node = '', country = ''] = text.split(' ')
+    return { node, pop: node, country }
+  })
+  const pops = places.map((place) => {
+    const mesh = meshes.join(place)
+    const { node, pop, country } = place
+    const audit = async () => ({ node, pop, countries: [country], holdings: [], unread: [] })
+    t.after(serveAudit(mesh, audit))
+    return { place, mesh, audit }
+  })
+  const limits = { auditMs: 60_000, auditBytes: 1_000_000 }
+  const snapshot: Snapshot = { revision: 1, sites: [], programs: new Map() }
+  const told = { stream: 'rimward', tags: ['country:de'], servers: [{ name: 'a' }], bytes: 1, buckets: [] }
+  const fabric = {
+    streams: async () => [
+      { ...told, readable: true },
+      { ...told, stream: 'rimward-in-us', readable: false },
+    ],
+  }
+  meshes.cut('fra', 'nrt')
+  const own = pops.slice(0, 2)
+  const report = await auditPlatform({ folder, pops: own, fabric, snapshot, limits })
+  assert.deepEqual(
+    report.nodes.map(({ node }) => node),
+    ['fra', 'iad', 'shared'],
+  )
+  assert.deepEqual(
+    report.streams?.map(({ stream }) => stream),
+    ['rimward'],
+  )
+  assert.match(report.unread.join('\n'), /^nrt: .*\nThe stream rimward-in-us of NATS/)
+  meshes.heal('fra', 'nrt')
+  const whole = await auditPlatform({ folder, pops: own, fabric: {}, snapshot, limits })
+  assert.deepEqual(
+    whole.nodes.map(({ node }) => node),
+    ['fra', 'iad', 'nrt', 'shared'],
+  )
+  assert.deepEqual([whole.streams, whole.unread], [undefined, []])
 })

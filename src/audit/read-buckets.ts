@@ -18,7 +18,8 @@ interface Row {
 export function ownerOfRecord(bucket: string, key: string): Owner | undefined {
   if (bucket.startsWith('kv/')) return { kind: 'store', id: bucket.slice('kv/'.length) }
   const [first = '', second = ''] = key.split('/')
-  switch (bucket) {
+  // What stays in some countries bears them in its bucket's name.
+  switch (bucket.split('@', 1)[0]) {
     // HASH/STORE/KEY: the key is the program's own word.
     case 'kv-blobs':
       return { kind: 'store', id: second }
@@ -58,8 +59,14 @@ export function readRows(database: DatabaseSync, file: string, place: string, ta
 
 /** `file` is the database's path, `place` how it is shown; blobs lie in the folder `blobs` beside it. */
 export function readBuckets(database: DatabaseSync, file: string, place: string, tally: Tally): void {
-  const rows = database.prepare('SELECT bucket, key, length(key) + length(value) AS bytes FROM entries').iterate()
-  for (const { bucket, key, bytes } of rows as Iterable<Row>) {
+  const rows = database
+    .prepare(
+      `SELECT bucket, key, length(key) + length(value) AS bytes,
+       CASE WHEN bucket = 'item-stores' THEN CAST(value AS BLOB) END AS value FROM entries`,
+    )
+    .iterate()
+  for (const { bucket, key, bytes, value } of rows as Iterable<Row & { readonly value: Uint8Array | null }>) {
+    if (value !== null && isReference(Buffer.from(value))) continue
     const text = typeof key === 'string' ? key : Buffer.from(key).toString('utf8')
     const owner = ownerOfRecord(bucket, text)
     if (owner === undefined) continue
@@ -67,6 +74,18 @@ export function readBuckets(database: DatabaseSync, file: string, place: string,
     if (bucket === 'kv-blobs') addBlob(owner, text.slice(0, 64), file, place, tally)
   }
   addCode(database, file, place, tally)
+}
+
+/** The name and countries of a store that lies elsewhere. In a copy a revision of 8 bytes stands in front. */
+function isReference(value: Buffer): boolean {
+  for (const text of [value, value.subarray(8)])
+    try {
+      const { within, items } = JSON.parse(text.toString('utf8')) as { within?: unknown; items?: unknown }
+      return within !== undefined && items === undefined
+    } catch {
+      // Not where its text begins.
+    }
+  return false
 }
 
 /** Modules and files of programs, which their versions name by hash. */

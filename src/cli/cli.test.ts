@@ -24,7 +24,7 @@ test('what cannot be understood is one clear sentence and exit code 1', async (t
     [['up', '--api', '127.0.0.1:99999'], /^rimward: --api takes HOST:PORT/],
     [['up', '--pops', 'fra:DE,fra:US'], /^rimward: --pops names "fra" twice/],
     [['up', '--pops', 'fra:Germany'], /^rimward: --pops takes ID or ID:COUNTRY/],
-    [['up', '--join', 'localhost'], /^rimward: --join takes nats:/],
+    [['up', '--join', 'http://a'], /^rimward: --join: «http:\/\/a» is no address of a NATS server/],
     [['up', '--log', 'syslog'], /^rimward: --log takes file, stderr or off/],
     [['env'], /^rimward: There is no data folder/],
     [['status'], /^rimward: No rimward runs on the data folder/],

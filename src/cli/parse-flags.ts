@@ -43,15 +43,6 @@ export function parsePops(text: string): readonly PopName[] {
   return pops
 }
 
-/** `--join`: addresses of NATS servers, separated by commas. */
-export function parseJoin(text: string): readonly string[] {
-  const servers = text.split(',').map((one) => one.trim())
-  const wrong = servers.find((one) => !/^(nats|tls):\/\/[^/\s]+$/.test(one))
-  if (wrong !== undefined)
-    throw new Complaint(`--join takes nats://HOST:PORT or tls://HOST:PORT, several separated by commas; got "${text}".`)
-  return servers
-}
-
 /** A number from 0 to 100, with or without `%`. */
 export function parsePercent(flag: string, text: string): number {
   const percent = /^\d+(\.\d+)?%?$/.test(text) ? Number.parseFloat(text) : Number.NaN

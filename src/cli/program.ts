@@ -23,6 +23,8 @@ export function createProgram(options: ProgramOptions): Command {
   const program = new Command('rimward')
     .description('An open edge platform for servers you own.')
     .version(options.version)
+    // Flags behind a command's own command are that one's.
+    .enablePositionalOptions()
     .showHelpAfterError('Try "rimward --help", or --help after a command.')
     .configureOutput({
       outputError: (text, write) => write(text.replace(/^error: /, 'rimward: ')),

@@ -1,4 +1,5 @@
 /** Is a Snapshot fit to be served? Asked before a change is committed, and again by each node before it adopts one. */
+import { changedSites } from '#/core/changed-sites.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Program, Site, Snapshot } from '#/core/snapshot.ts'
 import { Refusal } from './refusal.ts'
@@ -12,6 +13,9 @@ function bytesOf(part: Site | Program): number {
   return known
 }
 
+/** Bytes of all parts of a Snapshot that was found fit: the next one is compared with it. */
+const fit = new WeakMap<Snapshot, number>()
+
 /**
  * Throws a `Refusal` (`too_many`) for one that is too large, or where two sites have one name: a generated configuration may
  * be wrong though each change of it was right. What is larger already may shrink.
@@ -21,22 +25,51 @@ export function checkSnapshot(
   before: Snapshot | undefined,
   limits: Pick<Limits, 'snapshotSites' | 'snapshotBytes'>,
 ): void {
-  const { sites, programs } = snapshot
+  const { sites } = snapshot
   if (sites.length > limits.snapshotSites && sites.length > (before?.sites.length ?? 0))
     throw new Refusal('too_many', `${sites.length} sites are more than the ${limits.snapshotSites} allowed.`)
+  const bytesBefore = before && (fit.get(before) ?? weigh(before))
+  const isKnown = before !== undefined && fit.has(before) && hasNewContent(before, snapshot)
+  if (!isKnown) checkNames(sites)
+  const bytes = isKnown ? bytesBefore! + weighChange(before, snapshot) : weigh(snapshot)
+  if (bytes > limits.snapshotBytes && (bytesBefore === undefined || bytes > bytesBefore))
+    throw new Refusal('too_many', `All configuration together has ${bytes} bytes, more than ${limits.snapshotBytes}.`)
+  fit.set(snapshot, bytes)
+}
+
+/** Do the sites that came have the names of those that went, and no other? Then no name is there twice. */
+function hasNewContent(before: Snapshot, { sites }: Snapshot): boolean {
+  const { gone, come } = changedSites(before.sites, sites)
+  const names = new Set(gone.map(({ name }) => name))
+  return come.every(({ name }) => names.delete(name))
+}
+
+function checkNames(sites: readonly Site[]): void {
   const names = new Set<string>()
   for (const { name } of sites) {
     if (names.has(name)) throw new Refusal('too_many', `There would be two sites of the name '${name}'.`)
     names.add(name)
   }
-  const bytes = weigh({ sites, programs })
-  if (bytes > limits.snapshotBytes && (before === undefined || bytes > weigh(before)))
-    throw new Refusal('too_many', `All configuration together has ${bytes} bytes, more than ${limits.snapshotBytes}.`)
 }
 
-function weigh({ sites, programs }: Pick<Snapshot, 'sites' | 'programs'>): number {
+function weighChange(before: Snapshot, { sites, programs }: Snapshot): number {
+  const { gone, come } = changedSites(before.sites, sites)
+  const others = programs === before.programs ? 0 : weighPrograms(programs) - weighPrograms(before.programs)
+  return weighSites(come) - weighSites(gone) + others
+}
+
+function weigh({ sites, programs }: Snapshot): number {
+  return weighSites(sites) + weighPrograms(programs)
+}
+
+function weighSites(sites: readonly Site[]): number {
   let bytes = 0
   for (const site of sites) bytes += bytesOf(site)
+  return bytes
+}
+
+function weighPrograms(programs: Snapshot['programs']): number {
+  let bytes = 0
   for (const program of programs.values()) bytes += bytesOf(program)
   return bytes
 }

@@ -58,6 +58,7 @@ export interface Fold {
 
 export function createFold(hostnameSuffix: string): Fold {
   const withRules = createRuled()
+  const programsOf = createProgramTable()
   const withPlacements = createPlaced()
 
   const hold: Fold['hold'] = (record, revision, serving) => ({
@@ -95,21 +96,30 @@ export function createFold(hostnameSuffix: string): Fold {
       return { programs, sites, services, domains, placements }
     },
     build(revision, state) {
-      const programs = new Map<ProgramName, Program>()
+      const programs = programsOf(state)
       const sites: Site[] = []
-      for (const held of state.programs.values()) {
-        programs.set(held.record.name, held.program)
-        if (held.site !== undefined) sites.push(held.site)
-      }
+      for (const held of state.programs.values()) if (held.site !== undefined) sites.push(held.site)
       const { cacheRules, ruled } = withRules(state.domains)
       for (const held of state.sites.values()) sites.push(ruled(held.site))
-      for (const { site, program } of state.services.values()) {
-        if (site !== undefined) sites.push(site)
-        if (program !== undefined) programs.set(program.name, program)
-      }
+      for (const { site } of state.services.values()) if (site !== undefined) sites.push(site)
       const unplaced = { revision, programs, sites, ...(cacheRules !== undefined && { cacheRules }) }
       return withPlacements(unplaced, state.placements, state.services)
     },
+  }
+}
+
+/** The same table as long as neither programs nor services change. */
+function createProgramTable() {
+  let of: Pick<State, 'programs' | 'services'> | undefined
+  let table: ReadonlyMap<ProgramName, Program> = new Map()
+  return ({ programs, services }: State) => {
+    if (of?.programs === programs && of.services === services) return table
+    const made = new Map<ProgramName, Program>()
+    for (const { record, program } of programs.values()) made.set(record.name, program)
+    for (const { program } of services.values()) if (program !== undefined) made.set(program.name, program)
+    of = { programs, services }
+    table = made
+    return table
   }
 }
 

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setImmediate } from 'node:timers/promises'
 import type { DomainCacheRules } from '#/core/cache-settings.ts'
+import { changedSites } from '#/core/changed-sites.ts'
 import type { Within } from '#/core/pops.ts'
 import type { Program, Site, Snapshot } from '#/core/snapshot.ts'
 
@@ -58,21 +59,17 @@ export function openServedStore(folder: string, release: string): ServedStore {
   async function write(snapshot: Snapshot): Promise<void> {
     let written = 0
     const pause = async () => void (++written % rowsAtOnce === 0 && (await setImmediate()))
-    const before = new Map(kept?.sites.map((site) => [site.name, site]))
-    for (const [place, site] of snapshot.sites.entries()) {
+    const { gone, come, at } = changedSites(kept?.sites ?? [], snapshot.sites)
+    const before = new Map(gone.map((site) => [site.name, site]))
+    for (const [index, site] of come.entries()) {
       if (before.get(site.name) !== site) {
-        put.run('site', site.name, place, JSON.stringify(site))
+        put.run('site', site.name, at + index, JSON.stringify(site))
         await pause()
       }
       before.delete(site.name)
     }
     for (const name of before.keys()) drop.run('site', name)
-    for (const [name, program] of snapshot.programs) {
-      if (kept?.programs.get(name) === program) continue
-      put.run('program', name, 0, JSON.stringify(program))
-      await pause()
-    }
-    for (const name of kept?.programs.keys() ?? []) if (!snapshot.programs.has(name)) drop.run('program', name)
+    if (kept?.programs !== snapshot.programs) await writePrograms(snapshot, pause)
     const { revision, cacheRules, placements, logWithin } = snapshot
     const head: Head = {
       ...{ revision, release },
@@ -81,6 +78,15 @@ export function openServedStore(folder: string, release: string): ServedStore {
       ...(logWithin && { logWithin }),
     }
     put.run('head', '', 0, JSON.stringify(head))
+  }
+
+  async function writePrograms({ programs }: Snapshot, pause: () => Promise<void>): Promise<void> {
+    for (const [name, program] of programs) {
+      if (kept?.programs.get(name) === program) continue
+      put.run('program', name, 0, JSON.stringify(program))
+      await pause()
+    }
+    for (const name of kept?.programs.keys() ?? []) if (!programs.has(name)) drop.run('program', name)
   }
 
   return {

@@ -18,8 +18,12 @@ export interface TraceSharing {
   receive(program: ProgramName, listener: (message: Uint8Array) => void): () => void
   /** Why traces of this program may not be shown here; undefined: they may. */
   refusal(program: ProgramName): EdgeError | undefined
+  /** A node of this process reaches nodes of others this way. */
+  join(mesh: TraceMesh): void
   close(): void
 }
+
+export type TraceMesh = Pick<Mesh, 'self' | 'peers' | 'ask' | 'serve'>
 
 export interface TraceSharingOptions {
   readonly fabric: Pick<Fabric, 'publish' | 'subscribe'>
@@ -28,31 +32,37 @@ export interface TraceSharingOptions {
     readonly within: (program: ProgramName) => Within | undefined
     /** Where the nodes of this process stand. */
     readonly countries: readonly CountryCode[]
-    /** Absent: all nodes are in this process. */
-    readonly mesh?: Pick<Mesh, 'peers' | 'ask' | 'serve'>
   }
 }
 
 export function createTraceSharing({ fabric, residency }: TraceSharingOptions): TraceSharing {
   const listeners = new Map<ProgramName, Set<(message: Uint8Array) => void>>()
-  const mesh = residency?.mesh
+  const meshes: TraceMesh[] = []
+  const stops: (() => void)[] = []
   const withinOf = (program: ProgramName) => residency?.within(program)
   const mayShow = (within: Within | undefined) => residency?.countries.some((one) => allows(within, one)) ?? true
 
-  const stop = mesh?.serve(topic, async ({ head, body }) => {
-    const program = String(head.program)
-    const message = Buffer.concat(await body.toArray())
-    if (mayShow(withinOf(program))) for (const listener of listeners.get(program) ?? []) listener(message)
-    return {}
-  })
+  /** Of several nodes of this process one sends and one listens. */
+  const meshFor = (within: Within | undefined) => meshes.find(({ self }) => allows(within, self.country))
+
+  function serveOn(mesh: TraceMesh): () => void {
+    return mesh.serve(topic, async ({ head, body }) => {
+      const program = String(head.program)
+      const message = Buffer.concat(await body.toArray())
+      if (meshFor(withinOf(program)) === mesh) for (const listener of listeners.get(program) ?? []) listener(message)
+      return {}
+    })
+  }
 
   return {
     send(program, message) {
       const within = withinOf(program)
       if (within === undefined) return fabric.publish(`trace/${program}`, message)
-      for (const { node, country, reachable } of mesh?.peers() ?? []) {
+      const mesh = meshFor(within)
+      if (mesh === undefined) return
+      for (const { node, country, reachable } of mesh.peers()) {
         if (!reachable || !allows(within, country)) continue
-        mesh!.ask(node, topic, { head: { program }, body: message }).then(
+        mesh.ask(node, topic, { head: { program }, body: message }).then(
           ({ body }) => body.resume(),
           () => {},
         )
@@ -77,6 +87,12 @@ export function createTraceSharing({ fabric, residency }: TraceSharingOptions): 
         `What ${program} logs stays in ${where}: follow it at a point of presence there.`,
       )
     },
-    close: () => stop?.(),
+    join(mesh) {
+      meshes.push(mesh)
+      stops.push(serveOn(mesh))
+    },
+    close() {
+      for (const stop of stops) stop()
+    },
   }
 }

@@ -132,8 +132,8 @@ test('traces of a program that stays in its countries go to nodes there, and nev
   const published: string[] = []
   const watched = { ...fabric, publish: (topic: string) => void published.push(topic) }
   const meshes = createMemoryMeshes()
-  const at = (node: string, country: string) =>
-    createTraces({
+  const at = (node: string, country: string) => {
+    const traces = createTraces({
       fabric: watched,
       clock: () => 1_000_000,
       limits: defaultLimits,
@@ -141,9 +141,11 @@ test('traces of a program that stays in its countries go to nodes there, and nev
       residency: {
         within: (program) => (program === 'vault' ? ['DE', 'FR'] : undefined),
         countries: [country],
-        mesh: meshes.join({ node, pop: node, country }),
       },
     })
+    traces.join(meshes.join({ node, pop: node, country }))
+    return traces
+  }
   const [fra, par, iad] = [at('fra', 'DE'), at('par', 'FR'), at('iad', 'US')]
   assert.throws(() => iad.listen('vault', () => {}), { code: 'not_here', message: /vault logs stays in DE,FR/ })
   const heard = Promise.withResolvers<Trace>()

@@ -10,7 +10,7 @@ import type { ProgramName } from '#/core/snapshot.ts'
 import type { Trace, Traces } from '#/core/traces.ts'
 import type { Clock, EpochMs, Milliseconds } from '#/core/units.ts'
 import { boundTrace } from './bound-trace.ts'
-import { createTraceSharing, type TraceSharingOptions } from './share-traces.ts'
+import { createTraceSharing, type TraceMesh, type TraceSharingOptions } from './share-traces.ts'
 
 export interface LiveTraces extends Traces {
   /** Throws the `refusal`, where there is one. `onDropped` is told how many traces this listener missed since it was told last. */
@@ -21,6 +21,8 @@ export interface LiveTraces extends Traces {
   ): () => void
   /** Why traces of this program may not be shown here; undefined: they may. */
   refusal(program: ProgramName): EdgeError | undefined
+  /** A node of this process reaches nodes of others this way; without it traces of restricted programs stay in the process. */
+  join(mesh: TraceMesh): void
   /** Traces dropped since the start, for the counters. */
   readonly dropped: number
   close(): void
@@ -192,6 +194,7 @@ export function createTraces(dependencies: Dependencies): LiveTraces {
         sharing.send(trace.scriptName, Buffer.from(JSON.stringify({ from: self, trace: bounded })))
     },
     refusal: sharing.refusal,
+    join: sharing.join,
     listen(program, listener, { onDropped = () => {} } = {}) {
       const refusal = sharing.refusal(program)
       if (refusal !== undefined) throw refusal

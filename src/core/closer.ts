@@ -16,3 +16,16 @@ export function createCloser() {
     },
   }
 }
+
+export type Closer = ReturnType<typeof createCloser>
+
+/** Starts something in several steps: when one of them fails, what was opened by then is closed again. */
+export async function startWhole<Started>(start: (closer: Closer) => Promise<Started>): Promise<Started> {
+  const closer = createCloser()
+  try {
+    return await start(closer)
+  } catch (error) {
+    await closer.close().catch(() => {})
+    throw error
+  }
+}

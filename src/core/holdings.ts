@@ -39,9 +39,25 @@ export interface AuditedHolding extends Holding {
   readonly allowed: boolean
 }
 
+/** A stream of what nodes share, as its servers tell of it: in which countries they stand, its tags say. */
+export interface SharedStream {
+  readonly stream: string
+  /** Countries that may hold it; absent: anywhere. */
+  readonly within?: readonly string[]
+  /** Tags that each of its servers has. */
+  readonly tags: readonly string[]
+  /** Names of the servers that hold a copy. */
+  readonly servers: readonly { readonly name: string }[]
+  readonly bytes: Bytes
+  /** What stands in it now. */
+  readonly buckets: readonly { readonly name: string; readonly records: number; readonly bytes: Bytes }[]
+}
+
 export interface AuditReport {
   readonly holdings: readonly AuditedHolding[]
   readonly nodes: readonly Omit<NodeHoldings, 'holdings' | 'unread'>[]
+  /** Absent where nothing is shared but the folder of one process. */
+  readonly streams?: readonly SharedStream[]
   /** Nodes that could not be asked, and places that could not be read, a sentence each. */
   readonly unread: readonly string[]
   /** Nothing lies where it may not. Says nothing of `unread`. */

@@ -72,6 +72,7 @@ export const platformLimits = {
     why: 'without a byte for so long a link is cut; far above a round trip of the world (300 ms)',
   },
   meshConnectMs: { unit: 'ms', default: 1_500, why: 'TCP and TLS over the longest way, with one lost packet (1 s)' },
+  meshLinkMs: { unit: 'ms', default: 2_000, why: 'a node that starts waits so long for links to all others' },
   meshRetryMs: { unit: 'ms', default: 500, why: 'longest pause between attempts, so that a healed link is up in 2 s' },
   meshStreamBytes: {
     unit: 'bytes',

@@ -92,6 +92,11 @@ export interface Fabric {
    */
   readonly state: 'here' | 'away'
   onState(listener: (state: 'here' | 'away') => void): () => void
+  /**
+   * Resolves when what was deleted and replaced is overwritten on this machine's disk. Rewrites all there is: for what must
+   * not be there any more. Absent: nothing of it is on this machine's disk.
+   */
+  clean?(): Promise<void>
   close(): Promise<void>
 }
 

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { Site } from '#/core/snapshot.ts'
 import { parseAuthority } from '#/http/authority.ts'
 import { aSite, aSnapshot } from './edge.fixture.ts'
-import { findSite } from './find-site.ts'
+import { findSite, prepareSites } from './find-site.ts'
 
 const site = (name: string, hostnames: string[], routes: string[] = []): Site => aSite({ name, hostnames, routes })
 
@@ -73,4 +73,37 @@ test('authorities that two readers could take for different hosts are none', () 
     '[::1]x',
   ])
     assert.equal(parseAuthority(text), undefined, text)
+})
+
+test('tables made from those before are those made anew, over two thousand changes', () => {
+  let state = 7
+  const below = (most: number): number => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return Math.floor((state / 2 ** 32) * most)
+  }
+  const hosts = [...Array.from({ length: 40 }, (_, index) => `h${index}.test`), '*.wild.test', 'a.wild.test']
+  // Now and then a route, a wildcard, or a name that another site has too.
+  const random = (name: string): Site =>
+    site(
+      name,
+      Array.from({ length: below(3) }, () => hosts[below(hosts.length)]!),
+      below(50) === 0 ? [`h${below(40)}.test/app/*`] : [],
+    )
+  let before = aSnapshot(Array.from({ length: 12 }, (_, index) => random(`s${index}`)))
+  for (let change = 0; change < 2_000; change++) {
+    const sites = [...before.sites]
+    const at = below(sites.length)
+    const kind = below(4)
+    if (kind === 0) sites.splice(at, 0, random(`n${change}`))
+    else if (kind === 1 && sites.length > 5) sites.splice(at, 1)
+    else sites.splice(at, 1, random(sites[at]!.name))
+    const after = aSnapshot(sites)
+    prepareSites(after, before)
+    const anew = aSnapshot(sites)
+    for (const host of hosts) {
+      const request = { scheme: 'http', host: host.replace('*', 'x'), path: '/app/x' } as const
+      assert.equal(findSite(after, request), findSite(anew, request), `${host} after change ${change}`)
+    }
+    before = after
+  }
 })

@@ -1,7 +1,8 @@
 /**
  * Which site a request is for. A Snapshot is compiled once into tables; a request then costs a few look-ups however
- * many sites there are.
+ * many sites there are. The table of hosts is shared with the Snapshots before: a change costs what it changes.
  */
+import { changedSites } from '#/core/changed-sites.ts'
 import type { Site, Snapshot } from '#/core/snapshot.ts'
 
 export interface Route {
@@ -17,11 +18,18 @@ interface Matcher {
   readonly routes: ReadonlyMap<string, readonly Route[]>
   /** Routes whose host starts with `*`, by the rest of the host; with `.` for `*.example.com`, without for `*example.com`. */
   readonly openRoutes: readonly { readonly suffix: string; readonly routes: readonly Route[] }[]
+  /** Of this Snapshot's sites or of one's before; then `moved` says what is otherwise. */
   readonly hosts: ReadonlyMap<string, Site>
+  /** Undefined where nobody lives any more. */
+  readonly moved: ReadonlyMap<string, Site | undefined>
+  /** Names that several sites have; the last one answers. */
+  readonly doubled: ReadonlySet<string>
   readonly openHosts: ReadonlyMap<string, Site>
 }
 
 const matchers = new WeakMap<Snapshot, Matcher>()
+/** More hosts than this have moved: the table is made anew. */
+const movedAtMost = 500
 
 /**
  * The site for a host (lower case, no port) and a path with query; undefined when nobody lives there. Routes come
@@ -56,10 +64,42 @@ function matcherOf(snapshot: Snapshot): Matcher {
   return matcher
 }
 
+/** Makes the tables of a Snapshot before its first request, out of those of the one that was served before. */
+export function prepareSites(snapshot: Snapshot, before: Snapshot): void {
+  if (matchers.has(snapshot)) return
+  const known = matchers.get(before)
+  matchers.set(snapshot, (known && compileAfter(before, known, snapshot)) ?? compile(snapshot))
+}
+
+const isPlain = (site: Site): boolean =>
+  site.routes.length === 0 && !site.hostnames.some((name) => name.startsWith('*.'))
+
+/** From the tables of another Snapshot, where little but hosts changed; undefined where it is better compiled. */
+function compileAfter(before: Snapshot, known: Matcher, snapshot: Snapshot): Matcher | undefined {
+  const { gone, come } = changedSites(before.sites, snapshot.sites)
+  const many = known.moved.size + gone.length + come.length > movedAtMost
+  if (many || !gone.every(isPlain) || !come.every(isPlain)) return undefined
+  const moved = new Map(known.moved)
+  const lives = (name: string) => (moved.has(name) ? moved.get(name) : known.hosts.get(name))
+  for (const site of gone)
+    for (const name of site.hostnames) {
+      // Which site has it now, the whole list says.
+      if (known.doubled.has(name) || lives(name) !== site) return undefined
+      moved.set(name, undefined)
+    }
+  for (const site of come)
+    for (const name of site.hostnames) {
+      if (lives(name) !== undefined) return undefined
+      moved.set(name, site)
+    }
+  return moved.size > movedAtMost ? undefined : { ...known, moved }
+}
+
 function compile(snapshot: Snapshot): Matcher {
   const routes = new Map<string, Route[]>()
   const open = new Map<string, Route[]>()
   const hosts = new Map<string, Site>()
+  const doubled = new Set<string>()
   const openHosts = new Map<string, Site>()
   for (const site of snapshot.sites) {
     for (const pattern of site.routes) {
@@ -71,14 +111,17 @@ function compile(snapshot: Snapshot): Matcher {
     }
     for (const name of site.hostnames) {
       if (name.startsWith('*.')) openHosts.set(name.slice(1), site)
-      else hosts.set(name, site)
+      else {
+        if (hosts.has(name)) doubled.add(name)
+        hosts.set(name, site)
+      }
     }
   }
   for (const list of [...routes.values(), ...open.values()]) list.sort(mostSpecificFirst)
   const openRoutes = [...open]
     .map(([suffix, list]) => ({ suffix, routes: list }))
     .sort((one, other) => other.suffix.length - one.suffix.length)
-  return { routes, openRoutes, hosts, openHosts }
+  return { routes, openRoutes, hosts, moved: new Map(), doubled, openHosts }
 }
 
 /** `[scheme://]host[/path][*]`; the wildcard stands only in front of the host and at the end of the path. */
@@ -134,7 +177,8 @@ function firstMatch(routes: readonly Route[] | undefined, request: Request): Sit
 }
 
 function findHost(matcher: Matcher, host: string): Site | undefined {
-  const exact = matcher.hosts.get(host)
+  const isMoved = matcher.moved.size > 0 && matcher.moved.has(host)
+  const exact = isMoved ? matcher.moved.get(host) : matcher.hosts.get(host)
   if (exact !== undefined || matcher.openHosts.size === 0) return exact
   for (let dot = host.indexOf('.'); dot !== -1; dot = host.indexOf('.', dot + 1)) {
     const site = matcher.openHosts.get(host.slice(dot))

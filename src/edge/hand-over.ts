@@ -3,7 +3,7 @@
  * of them is kept here: no body, no cache, no path in the log.
  */
 import { EdgeError } from '#/core/errors.ts'
-import type { Answer, Client, HeaderList } from '#/core/exchange.ts'
+import type { Answer, Client, Exchange } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import { allows, type NodeId, nearestPeers, type Within } from '#/core/pops.ts'
@@ -18,15 +18,11 @@ import type { Reply } from './reply.ts'
 export const handOverTopics = { request: 'edge/request', upgrade: 'edge/upgrade' } as const
 
 /** All that the node which answers learns of a request besides its body. */
-export interface HandedRequest {
-  readonly id: string
-  readonly method: string
-  readonly scheme: 'http' | 'https'
-  readonly httpVersion: '1.0' | '1.1' | '2'
-  readonly host: string
-  readonly authority: string
-  readonly path: string
-  readonly headers: HeaderList
+export interface HandedRequest
+  extends Pick<
+    Exchange,
+    'id' | 'method' | 'scheme' | 'httpVersion' | 'host' | 'authority' | 'path' | 'headers' | 'wantsUpgrade'
+  > {
   readonly client: Omit<Client, 'prints'>
   /** What its connection began with: the ClientHello in base64, and how HTTP/2 began. */
   readonly hello?: string
@@ -38,7 +34,6 @@ export interface HandedRequest {
   readonly hasBody: boolean
   /** Bytes of the body, where the client said. */
   readonly declaredBytes?: number
-  readonly wantsUpgrade: boolean
 }
 
 /** First line of an answer to `request`: the whole head, or word that all of it comes in frames. */

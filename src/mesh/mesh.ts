@@ -1,6 +1,6 @@
 /** The mesh of one node: a listener, a link to every other node, and the certificate that both show. */
 import { randomUUID } from 'node:crypto'
-import { createCloser } from '#/core/closer.ts'
+import { type Closer, startWhole } from '#/core/closer.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import type { NodeId, Place } from '#/core/pops.ts'
@@ -51,17 +51,11 @@ export interface RunningMesh extends Mesh {
  * Rejects when another process runs under this name, when this node was removed from the platform, or when it cannot
  * listen. Does not wait for others: links come up by themselves, also while the fabric is away.
  */
-export async function openMesh(options: MeshOptions): Promise<RunningMesh> {
-  const closer = createCloser()
-  try {
-    return await start(options, closer)
-  } catch (error) {
-    await closer.close()
-    throw error
-  }
+export function openMesh(options: MeshOptions): Promise<RunningMesh> {
+  return startWhole((closer) => start(options, closer))
 }
 
-async function start(options: MeshOptions, closer: ReturnType<typeof createCloser>): Promise<RunningMesh> {
+async function start(options: MeshOptions, closer: Closer): Promise<RunningMesh> {
   const { folder, place, fabric, version, limits, clock, log, random = Math.random, dial = dialTcp } = options
   const identity = createIdentity(options, await obtainIdentity(options))
   const instance = randomUUID()

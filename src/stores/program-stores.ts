@@ -7,6 +7,15 @@ import type { HeldItemStores } from './item-stores.ts'
 
 type Reading = Pick<HeldItemStores, 'items' | 'revision'>
 
+/** Item stores with what is made of them. */
+export function storesOver({ items, seal }: { readonly items: HeldItemStores; readonly seal: Seal }) {
+  return {
+    items,
+    secrets: createSecretVault({ stores: items, seal }),
+    accessLists: createAccessLists({ stores: items }),
+  }
+}
+
 export function createConfigStores({ stores }: { readonly stores: Reading }): ConfigStores {
   return { get: async (store, key) => stores.items('config', store)?.get(key)?.value }
 }

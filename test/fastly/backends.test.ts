@@ -93,7 +93,7 @@ test('a backend that asks for a client certificate', { timeout: 60_000 }, async 
     [{ ssl_client_key: 'no key' }, /not one in PEM/],
     [{ ssl_ciphers: 'NO-SUCH-CIPHER' }, /ciphers: must be a list of cipher suites/],
     [{ ssl_client_cert: 'no certificate' }, /certificate/],
-    [{ shield: 'iad-va-us' }, /shield 'iad-va-us' is not supported/],
+    [{ shield: 'iad-va-us' }, /no point of presence 'iad-va-us' to be a shield; there are local/],
   ]
   const draft = `/service/${id}/version/2`
   assert.equal((await api(again, 'PUT', `/service/${id}/version/1/clone`)).status, 200)

@@ -3,7 +3,7 @@
  * beside it on the same port.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { Hono, type HonoRequest, type MiddlewareHandler } from 'hono'
+import { Hono, type MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { HTTPException } from 'hono/http-exception'
 import type { z } from 'zod'
@@ -16,6 +16,7 @@ import type { Clock, EpochMs } from '#/core/units.ts'
 import { openapiDocument } from './openapi.ts'
 import { pageRoutes } from './page.ts'
 import { Problem, problemResponse } from './problem.ts'
+import { readBody } from './read-body.ts'
 import {
   type Addresses,
   type Check,
@@ -71,6 +72,8 @@ export interface RimwardApiOptions {
   readonly certificates: Hono
   /** `/purge`, mounted at `/rimward/v1`. */
   readonly purge: Hono
+  /** `/invites` and `/pops/NODE`, mounted at `/rimward/v1`. */
+  readonly members: Hono
   /** `/residency` and `/audit`, mounted at `/rimward/v1`. */
   readonly residency: Hono
   /** The shape of prom-client's `Registry`. */
@@ -116,16 +119,6 @@ async function status(options: RimwardApiOptions): Promise<Status> {
     ready: checks.every((check) => check.ready),
     checks,
   }
-}
-
-async function readBody<Schema extends z.ZodType>(request: HonoRequest, schema: Schema): Promise<z.infer<Schema>> {
-  const body = await request.json().catch(() => {
-    throw new Problem('bad_request', 'The body is not JSON.')
-  })
-  const parsed = schema.safeParse(body)
-  if (parsed.success) return parsed.data
-  const issue = parsed.error.issues[0]!
-  throw new Problem('bad_request', `${issue.path.length > 0 ? issue.path.join('.') : 'The body'}: ${issue.message}`)
 }
 
 function siteRoutes({ control, origins }: RimwardApiOptions): Hono {
@@ -226,6 +219,7 @@ export function createRimwardApi(options: RimwardApiOptions): Hono {
   app.route('/rimward/v1', options.egressRules)
   app.route('/rimward/v1', options.certificates)
   app.route('/rimward/v1', options.purge)
+  app.route('/rimward/v1', options.members)
   app.route('/rimward/v1', options.residency)
   app.all('/rimward/*', (c) =>
     problemResponse(c, 'not_found', `There is no ${c.req.method} ${c.req.path}; see /rimward/v1/openapi.json.`),

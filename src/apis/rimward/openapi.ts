@@ -33,6 +33,20 @@ export const operations: readonly Operation[] = [
     result: z.object({ pops: z.array(schemas.popView) }),
   },
   {
+    method: 'delete',
+    path: '/pops/{node}',
+    summary: 'Removes a node that left for good: its links are cut, its certificate is of no use any more.',
+    status: 204,
+  },
+  {
+    method: 'post',
+    path: '/invites',
+    summary: 'An invitation for one machine to join the platform.',
+    body: schemas.inviteBody,
+    status: 201,
+    result: schemas.invitation,
+  },
+  {
     method: 'get',
     path: '/rollout',
     summary: 'Which point of presence serves a change first.',

@@ -171,6 +171,26 @@ export const popView = z.object({
 })
 export type PopView = z.infer<typeof popView>
 
+export const inviteBody = z.strictObject({
+  pop: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,30}$/, 'a name such as fra')
+    .optional()
+    .describe('The only point of presence that the newcomer may belong to.'),
+  country: z
+    .string()
+    .regex(/^[A-Z]{2}$/, 'two capital letters, such as DE')
+    .optional()
+    .describe('ISO 3166-1 alpha-2: the only country.'),
+  lifeSeconds: z
+    .int()
+    .min(1)
+    .max(7 * 86_400)
+    .optional()
+    .describe('An hour unless it is said.'),
+})
+export const invitation = z.object({ token: z.string().describe('Shown once; works once.'), expiresAt: time })
+
 export const rolloutBody = z.strictObject({ canary: canarySetting.nullable() })
 
 export const logLine = z
@@ -244,6 +264,19 @@ export const auditView = z.object({
     }),
   ),
   nodes: z.array(z.object({ node: z.string(), pop: z.string(), countries: z.array(z.string()) })),
+  streams: z
+    .array(
+      z.object({
+        stream: z.string(),
+        within: z.array(z.string()).optional(),
+        tags: z.array(z.string()),
+        servers: z.array(z.object({ name: z.string() })),
+        bytes: z.number(),
+        buckets: z.array(z.object({ name: z.string(), records: z.number(), bytes: z.number() })),
+      }),
+    )
+    .optional()
+    .describe('Of NATS, where nodes share it.'),
   unread: z.array(z.string()),
   clean: z.boolean(),
 })

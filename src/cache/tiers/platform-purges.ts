@@ -50,6 +50,10 @@ export async function createPlatformPurges(options: PlatformPurgesOptions): Prom
   const { mesh, folder, clock, limits } = options
   const log = await openPurgeLog({ folder, node: mesh.self.node, clock, limits })
   if (log.isNew) await options.cache.purge([everything])
+  else if (log.unfinished.length > 0) {
+    const journaled = options.cache.purge(log.unfinished)
+    await Promise.all([journaled, log.write([], journaled)])
+  }
   const receipts = createPurgeReceipts(mesh.self.node, limits.purgeReceipts)
   const known = createKnown(log)
   const teller = createTeller(log, options, known)
@@ -234,12 +238,17 @@ function createIntake(log: PurgeLog, { mesh, cache, limits }: PlatformPurgesOpti
   const comparing = new Map<NodeId, Promise<void>>()
 
   /**
-   * These are in the vector already, so that no request leaves without them once the cache has let go. On disk they count as
-   * applied only after the cache's own journal has them.
+   * These are in the vector already, so that no request leaves without them once the cache has let go. The log and the cache's
+   * own journal are written together: what a restart finds in the log alone it purges again.
    */
   function commit(purges: readonly Pick<KeptPurge, 'line'>[], wishes: readonly PurgeWish[]): Promise<void> {
     known.grew()
-    const done = cache.purge(wishes).then(() => log.write(purges.map(({ line }) => line)))
+    const journaled = cache.purge(wishes)
+    const logged = log.write(
+      purges.map(({ line }) => line),
+      journaled,
+    )
+    const done = Promise.all([journaled, logged]).then(() => {})
     pending.add(done)
     const over = () => void pending.delete(done)
     done.then(over, over)

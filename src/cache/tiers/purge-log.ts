@@ -1,6 +1,7 @@
 /**
  * Which purges this node has applied, of its own and of others, on disk: each bears its origin and a number that grows by
- * one there. Kept for a while for nodes that were away; what is older can only be made up for by purging everything.
+ * one there. Kept for a while for nodes that were away; what is older can only be made up for by purging everything. The
+ * cache's own journal is written at the same time; marks in the log say how far it is known to have come.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises'
@@ -10,6 +11,7 @@ import type { Limits } from '#/core/limits.ts'
 import type { NodeId } from '#/core/pops.ts'
 import type { PurgeOrigin, PurgeVector } from '#/core/tiers.ts'
 import type { Clock, EpochMs } from '#/core/units.ts'
+import { createMarks, markLine } from './purge-marks.ts'
 
 export interface PurgeEntry {
   readonly origin: PurgeOrigin
@@ -38,6 +40,8 @@ export interface PurgeLog {
   readonly self: PurgeOrigin
   /** It was made just now: what the node's cache holds may be older than purges nobody remembers. */
   readonly isNew: boolean
+  /** Logged, and perhaps not in the cache's journal when the process before ended. */
+  readonly unfinished: readonly PurgeWish[]
   /** What was taken up, on disk or not yet. */
   readonly vector: PurgeVector
   last(origin: PurgeOrigin): number
@@ -48,8 +52,11 @@ export interface PurgeLog {
   /** Everything up to here counts as applied. Returns what is to be written about it. */
   jump(to: PurgeVector): string
   missing(from: PurgeVector, bytes: number): Missing
-  /** Lines of purges that were applied. Resolves when they are on disk; what comes meanwhile goes with the next write. */
-  write(lines: readonly string[]): Promise<void>
+  /**
+   * Lines of purges that the cache has let go of. Resolves when they are on disk; what comes meanwhile goes with the next
+   * write. `journaled` resolves when the cache's journal has them: until then a restart finds them in `unfinished`.
+   */
+  write(lines: readonly string[], journaled: Promise<unknown>): Promise<void>
   close(): Promise<void>
 }
 
@@ -67,6 +74,8 @@ interface State {
   order: KeptPurge[]
   orderGone: number
   bytes: number
+  /** Wishes of each line that no mark has covered. */
+  open: (readonly PurgeWish[])[]
 }
 
 const fileName = /^(\d+)\.jsonl$/
@@ -82,21 +91,28 @@ export async function openPurgeLog(options: {
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const numbers = (await readdir(folder)).flatMap((name) => fileName.exec(name)?.[1] ?? []).map(Number)
   numbers.sort((a, b) => a - b)
-  const state: State = { origins: new Map(), order: [], orderGone: 0, bytes: 0 }
+  const state: State = { origins: new Map(), order: [], orderGone: 0, bytes: 0, open: [] }
   let self: PurgeOrigin | undefined
   for (const number of numbers) self = readInto(state, await readFile(pathOf(number), 'utf8'), self)
   const isNew = self === undefined
   const own = self ?? `${node}~${randomBytes(4).toString('hex')}`
   trim()
-  /** Files but the last, each with how many purges had come when it ended. */
-  const older: { readonly number: number; readonly until: number }[] = []
+  const unfinished = state.open.flat()
+  /** Files but the last, each with how many purges had come, and lines been written, when it ended. */
+  const older: { readonly number: number; readonly until: number; readonly lines: number }[] = []
   let current = (numbers.at(-1) ?? 0) + 1
   let file = await open(pathOf(current), 'ax', 0o600)
   let fileBytes = 0
   let waiting: string[] = []
   let turn: Promise<void> = Promise.resolve()
   let next: Promise<void> | undefined
-  await write([header(beforeKept()), ...state.order.map(({ line }) => line)])
+  const marks = createMarks(unfinished.length > 0 ? 1 : 0, () => {
+    turn = turn.then(() => append('')).catch(() => {})
+  })
+  const kept = state.order.map(({ line }) => line).join('')
+  await append(`${header(beforeKept())}${kept}${markLine(0)}`)
+  if (unfinished.length > 0) await append(`${JSON.stringify({ unfinished })}\n`, 1)
+  await file.datasync()
   for (const number of numbers) await rm(pathOf(number), { force: true })
 
   function pathOf(number: number): string {
@@ -134,33 +150,40 @@ export async function openPurgeLog(options: {
     if (drop > 0) letGo(state, Math.max(drop, Math.ceil(state.order.length / 16)))
   }
 
+  /** With a mark behind it, where there is news. */
+  async function append(lines: string, count = 0): Promise<void> {
+    marks.written += count
+    const text = lines + marks.take()
+    await file.appendFile(text)
+    fileBytes += text.length
+  }
+
   async function flush(): Promise<void> {
     next = undefined
-    const text = waiting.join('')
+    const lines = waiting
     waiting = []
-    await file.appendFile(text)
+    await append(lines.join(''), lines.length)
     await file.datasync()
-    fileBytes += text.length
     if (fileBytes > limits.purgeLogBytes / 4) await rotate()
   }
 
   async function rotate(): Promise<void> {
     await file.close()
-    older.push({ number: current, until: state.orderGone + state.order.length })
+    older.push({ number: current, until: state.orderGone + state.order.length, lines: marks.written })
     current++
     file = await open(pathOf(current), 'ax', 0o600)
     fileBytes = 0
-    const text = header(vectorOf())
-    await file.appendFile(text)
+    await append(header(vectorOf()))
     await file.datasync()
-    while (older.length > 0 && older[0]!.until <= state.orderGone) {
+    while (older.length > 0 && older[0]!.until <= state.orderGone && older[0]!.lines <= marks.covered) {
       await rm(pathOf(older[0]!.number), { force: true })
       older.shift()
     }
   }
 
-  function write(lines: readonly string[]): Promise<void> {
+  function write(lines: readonly string[], journaled: Promise<unknown>): Promise<void> {
     for (const line of lines) waiting.push(line)
+    marks.cover(lines.length, journaled)
     if (next === undefined) {
       next = turn.then(flush)
       turn = next.catch(() => {})
@@ -171,6 +194,7 @@ export async function openPurgeLog(options: {
   return {
     self: own,
     isNew,
+    unfinished,
     get vector() {
       return vectorOf()
     },
@@ -195,6 +219,8 @@ export async function openPurgeLog(options: {
     write,
     async close() {
       await turn
+      marks.close()
+      await append('')
       await file.close()
     },
   }
@@ -268,26 +294,43 @@ function readInto(state: State, text: string, known: PurgeOrigin | undefined): P
   let self = known
   for (const line of text.split('\n')) {
     if (line.startsWith('{')) {
-      const said = readHeader(line)
+      const said = readNote(line)
       if (said?.self !== undefined) self = said.self
-      if (said !== undefined) jumpTo(state, said.applied)
+      if (said?.applied !== undefined) jumpTo(state, said.applied)
+      noteOpen(state, said ?? {})
       continue
     }
     const entry = line === '' ? undefined : readPurge(line)
     if (entry === undefined) continue
-    const { origin, number, at } = entry
+    const { origin, number, at, wishes } = entry
+    state.open.push(wishes)
     if (origin === self && number > originOf(state, origin).last + 1) jumpTo(state, { [origin]: number - 1 })
     if (number === originOf(state, origin).last + 1) remember(state, { origin, number, at, line: `${line}\n` })
   }
   return self
 }
 
-function readHeader(line: string): { readonly self?: PurgeOrigin; readonly applied: PurgeVector } | undefined {
+/** Who writes here, what was jumped to, what an earlier process left open, a mark. */
+interface Note {
+  readonly self?: PurgeOrigin
+  readonly applied?: PurgeVector
+  readonly unfinished?: readonly PurgeWish[]
+  readonly open?: number
+}
+
+function readNote(line: string): Note | undefined {
   try {
     return JSON.parse(line)
   } catch {
     return undefined
   }
+}
+
+function noteOpen(state: State, { self, applied, unfinished, open }: Note): void {
+  if (open !== undefined) state.open = open === 0 ? [] : state.open.slice(-open)
+  if (unfinished !== undefined) state.open.push(unfinished)
+  // Who jumps purges everything.
+  if (applied !== undefined && self === undefined) state.open.push([{ soft: false, what: { kind: 'everything' } }])
 }
 
 function missingFrom(state: State, from: PurgeVector, bytes: number): Missing {

@@ -1,4 +1,4 @@
-/** `rimward pops`: the nodes of the platform; `rimward rollout`: which of them serves a change first. */
+/** `rimward pops` and `rimward invite`: the nodes of the platform; `rimward rollout`: which of them serves a change first. */
 import type { Command } from 'commander'
 import { Complaint } from '../complaint.ts'
 import { findNode, type NodeOptions } from '../find-node.ts'
@@ -55,6 +55,27 @@ async function pops(flags: PopsFlags, terminal: Terminal): Promise<void> {
   for (const line of table([head, ...rows])) terminal.out(line)
 }
 
+interface InviteFlags extends PopsFlags {
+  readonly pop?: string
+  readonly country?: string
+  readonly expires: string
+}
+
+async function invite({ pop, country, expires, ...flags }: InviteFlags, terminal: Terminal): Promise<void> {
+  const lifeSeconds = Math.round(parseTime('--expires', expires) / 1000)
+  const wish = { lifeSeconds, ...(pop !== undefined && { pop }), ...(country !== undefined && { country }) }
+  const path = '/rimward/v1/invites'
+  const made = await findNode(terminal, flags).json<{ token: string; expiresAt: string }>('POST', path, wish)
+  if (flags.json) return terminal.out(JSON.stringify(made, null, 2))
+  terminal.out(made.token)
+  terminal.err(`It lets one machine in, until ${made.expiresAt}: rimward up --join URL --invite TOKEN`)
+}
+
+async function remove(name: string, flags: PopsFlags, terminal: Terminal): Promise<void> {
+  await findNode(terminal, flags).json<unknown>('DELETE', `/rimward/v1/pops/${encodeURIComponent(name)}`)
+  terminal.out(flags.json ? JSON.stringify({ removed: name }) : `The node ${name} is no longer part of the platform.`)
+}
+
 interface RolloutFlags extends PopsFlags {
   readonly canary?: string
   readonly window: string
@@ -71,7 +92,7 @@ async function rollout(flags: RolloutFlags, terminal: Terminal): Promise<void> {
     flags.canary === undefined
       ? await node.json<Rollout>('GET', path)
       : await node.json<Rollout>('PUT', path, {
-          canary: flags.canary === 'off' ? null : { pop: flags.canary, windowMs: parseWindow(flags.window) },
+          canary: flags.canary === 'off' ? null : { pop: flags.canary, windowMs: parseTime('--window', flags.window) },
         })
   if (flags.json) return terminal.out(JSON.stringify({ canary }, null, 2))
   if (canary === null) return terminal.out('A change goes to all points of presence at once.')
@@ -80,16 +101,24 @@ async function rollout(flags: RolloutFlags, terminal: Terminal): Promise<void> {
   )
 }
 
-function parseWindow(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m)?$/.exec(text)
-  if (match === null) throw new Complaint(`--window takes a time such as 10s; got "${text}".`)
-  return Number(match[1]) * { ms: 1, s: 1000, m: 60_000 }[(match[2] ?? 's') as 'ms' | 's' | 'm']
+/** Milliseconds. */
+function parseTime(flag: string, text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text)
+  if (match === null) throw new Complaint(`${flag} takes a time such as 10s; got "${text}".`)
+  return Number(match[1]) * { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[(match[2] ?? 's') as 'ms' | 's' | 'm' | 'h']
 }
 
 export function addPops(program: Command, terminal: Terminal): void {
-  nodeFlags(program.command('pops').description('list the points of presence and what each serves')).action(
-    (flags: PopsFlags) => pops(flags, terminal),
+  const list = nodeFlags(program.command('pops').description('list the points of presence and what each serves'))
+  list.action((flags: PopsFlags) => pops(flags, terminal))
+  nodeFlags(list.command('remove <node>').description('remove a node that left the platform for good')).action(
+    (name: string, flags: PopsFlags) => remove(name, flags, terminal),
   )
+  nodeFlags(program.command('invite').description('make an invitation for one machine to join the platform'))
+    .option('--pop <id>', 'the only point of presence that it may belong to')
+    .option('--country <code>', 'the only country that it may be in')
+    .option('--expires <time>', 'how long it is good', '1h')
+    .action((flags: InviteFlags) => invite(flags, terminal))
   nodeFlags(program.command('rollout').description('show or set which point of presence serves a change first'))
     .option('--canary <pop>', 'serves each change before the others do; "off": all at once')
     .option('--window <time>', 'for so long', '10s')

@@ -29,6 +29,14 @@ interface Report {
     readonly within?: readonly string[]
     readonly allowed: boolean
   }[]
+  readonly streams?: readonly {
+    readonly stream: string
+    readonly within?: readonly string[]
+    readonly tags: readonly string[]
+    readonly servers: readonly { readonly name: string }[]
+    readonly bytes: number
+    readonly buckets: readonly { readonly records: number }[]
+  }[]
   readonly unread: readonly string[]
   readonly clean: boolean
 }
@@ -75,6 +83,7 @@ async function audit(flags: Flags, terminal: Terminal): Promise<void> {
       one.allowed ? '' : 'MUST NOT BE THERE',
     ])
     for (const line of table([['WHAT', 'NODE', 'PLACE', 'ITEMS', 'BYTES', 'STAYS IN', ''], ...rows])) terminal.out(line)
+    for (const line of streamLines(report.streams ?? [])) terminal.out(line)
     for (const line of report.unread) terminal.out(`Not looked at: ${line}`)
     if (wrong.length === 0) terminal.out('Nothing lies where it may not.')
   }
@@ -82,6 +91,19 @@ async function audit(flags: Flags, terminal: Terminal): Promise<void> {
     const places = wrong.map((one) => `${one.kind} ${one.id} in ${one.place} at ${one.node}`)
     throw new Complaint(`${wrong.length} of these must not be where they are: ${places.join('; ')}.`)
   }
+}
+
+function streamLines(streams: NonNullable<Report['streams']>): readonly string[] {
+  if (streams.length === 0) return []
+  const rows = streams.map(({ stream, servers, tags, buckets, bytes, within }) => [
+    stream,
+    servers.map(({ name }) => name).join(',') || 'unknown',
+    tags.join(',') || 'none',
+    `${buckets.reduce((sum, { records }) => sum + records, 0)}`,
+    `${bytes}`,
+    within?.join(',') ?? 'anywhere',
+  ])
+  return ['', ...table([['STREAM OF NATS', 'SERVERS', 'TAGS', 'RECORDS', 'BYTES', 'STAYS IN'], ...rows]), '']
 }
 
 export function addResidency(program: Command, terminal: Terminal): void {

@@ -12,7 +12,7 @@ import {
   readNodeFile,
   writeNodeFile,
 } from '../data-folder.ts'
-import { type Address, oneOf, parseAddress, parseJoin, parsePercent, parsePops } from '../parse-flags.ts'
+import { type Address, oneOf, parseAddress, parsePercent, parsePops } from '../parse-flags.ts'
 import { type Terminal, table } from '../terminal.ts'
 import { shellQuote } from './env.ts'
 
@@ -23,6 +23,8 @@ export interface UpFlags {
   readonly api?: string
   readonly pops: string
   readonly join?: string
+  readonly invite?: string
+  readonly mesh?: string
   readonly debug?: boolean
   readonly log: string
   readonly logSample: string
@@ -51,7 +53,29 @@ function apiBeside(http: Address, pops: number): Address {
   return { host: '127.0.0.1', port: covered ? http.port + pops : 8081 }
 }
 
-function startOptions(flags: UpFlags, terminal: Terminal): Omit<StartOptions, 'token'> {
+type JoinSetUp = NonNullable<StartOptions['join']>
+
+/** Where NATS is on this machine, all nodes are taken to be; elsewhere only the operator knows how they reach each other. */
+async function joinSetUp(servers: string, { invite, mesh }: UpFlags, { env }: Terminal): Promise<JoinSetUp> {
+  const { isTrial, readJoin } = await import('#/nats-set-up.ts')
+  let nats: JoinSetUp['nats']
+  try {
+    nats = readJoin(servers, env)
+  } catch (error) {
+    throw error instanceof EdgeError ? new Complaint(`--join: ${error.message}`) : error
+  }
+  if (mesh === undefined && !isTrial(nats))
+    throw new Complaint('--join also needs --mesh HOST:PORT: where nodes of other machines reach this one.')
+  const invitation = invite ?? env.RIMWARD_INVITE
+  return {
+    nats,
+    mesh: mesh === undefined ? { host: '127.0.0.1', port: 0 } : parseAddress('--mesh', mesh),
+    ...(invitation !== undefined && invitation !== '' && { invite: invitation }),
+    ...(env.RIMWARD_TOKEN !== undefined && env.RIMWARD_TOKEN !== '' && { token: env.RIMWARD_TOKEN }),
+  }
+}
+
+async function startOptions(flags: UpFlags, terminal: Terminal): Promise<Omit<StartOptions, 'token'>> {
   const endpoint = terminal.env.OTEL_EXPORTER_OTLP_ENDPOINT
   const http = parseAddress('--http', flags.http)
   const pops = parsePops(flags.pops)
@@ -61,7 +85,7 @@ function startOptions(flags: UpFlags, terminal: Terminal): Omit<StartOptions, 't
     ...(flags.https !== undefined && { https: parseAddress('--https', flags.https) }),
     api: flags.api === undefined ? apiBeside(http, pops.length) : parseAddress('--api', flags.api),
     pops,
-    ...(flags.join !== undefined && { join: parseJoin(flags.join) }),
+    ...(flags.join !== undefined && { join: await joinSetUp(flags.join, flags, terminal) }),
     debug: flags.debug ?? false,
     log: oneOf('--log', flags.log, ['file', 'stderr', 'off'] as const),
     logged: {
@@ -144,7 +168,7 @@ export function waitForSignal({ process, now }: Pick<UpDependencies, 'process' |
 /** Starts the node and returns when it is ready; ends the process with 0 after a signal. */
 export async function up(flags: UpFlags, dependencies: UpDependencies): Promise<void> {
   const { terminal, process } = dependencies
-  const options = startOptions(flags, terminal)
+  const options = await startOptions(flags, terminal)
   makeDataFolder(options.data)
   const release = claimDataFolder(options.data)
   const token = obtainToken(options.data, terminal.env.RIMWARD_TOKEN)
@@ -187,6 +211,8 @@ export function addUp(program: Command, dependencies: UpDependencies): void {
       '--join <url>',
       'NATS of the platform that this becomes a part of, nats://HOST:PORT, several separated by commas',
     )
+    .option('--invite <token>', 'lets this machine in; as "rimward invite" printed it (or RIMWARD_INVITE)')
+    .option('--mesh <host:port>', 'where nodes of other machines reach this one; with --join')
     .option('--debug', 'add diagnostic response headers')
     .option('--log <where>', 'log lines go to "file" (in the data folder), "stderr" or "off"', 'file')
     .option('--log-sample <percent>', 'share of exchanges that leave a line; those with an error always do', '100')

@@ -4,6 +4,7 @@ import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
 import { EdgeError } from '#/core/errors.ts'
 import { defaultLimits } from '#/core/limits.ts'
 import { createMemoryFabric } from '#/core/memory-fabric.ts'
@@ -254,4 +255,27 @@ test('every bucket of the sources is in one of the two tables', () => {
     Object.keys(copiedBuckets).filter((name) => Object.hasOwn(sharedBuckets, name)),
     [],
   )
+})
+
+test('a bucket that stays in its countries is copied too, and asked for with them', async (t) => {
+  const root = await folder(t)
+  const inner = createMemoryFabric(() => start)
+  const asked: unknown[] = []
+  const shared = {
+    ...inner,
+    bucket(name: string, placement?: Parameters<Fabric['bucket']>[1]) {
+      asked.push([name, placement])
+      return inner.bucket(name)
+    },
+  }
+  const copy = await openSqliteFabric({ folder: join(root, 'copy'), clock: () => start, limits: defaultLimits })
+  const fabric = await openCopiedFabric({ shared, copy })
+  t.after(() => fabric.close())
+  const placed = fabric.bucket('item-stores@DE', { within: ['DE'] })
+  await placed.put('k', bytes('v'))
+  assert.deepEqual(asked.at(-1), ['item-stores@DE', { within: ['DE'] }])
+  assert.ok(await copy.bucket('item-stores@DE').get('k'))
+  await inner.bucket('item-stores@DE').delete('k')
+  while ((await copy.bucket('item-stores@DE').get('k')) !== undefined) await turn()
+  await fabric.clean!()
 })

@@ -25,6 +25,8 @@ export interface CopiedFabric extends Fabric {
   sweepCopy(storedBefore: number): Promise<number>
 }
 
+type Placement = Parameters<Fabric['bucket']>[1]
+
 const identity = { bucket: 'platform', key: 'id' }
 
 export async function openCopiedFabric(options: CopiedFabricOptions): Promise<CopiedFabric> {
@@ -82,11 +84,11 @@ export async function openCopiedFabric(options: CopiedFabricOptions): Promise<Co
     if (now === 'here') syncAll()
   })
 
-  function open(name: string): CopiedBucket {
+  function open(name: string, placement?: Placement): CopiedBucket {
     const known = buckets.get(name)
     if (known !== undefined) return known
     const bucket = createCopiedBucket({
-      shared: guarded(name),
+      shared: guarded(name, placement),
       copy: copy.bucket(name),
       ready: () => firsts.get(name)!,
       onTrouble(error) {
@@ -100,8 +102,8 @@ export async function openCopiedFabric(options: CopiedFabricOptions): Promise<Co
   }
 
   /** Nothing is written to a stranger. */
-  function guarded(name: string): ReturnType<Fabric['bucket']> {
-    const bucket = shared.bucket(name)
+  function guarded(name: string, placement: Placement): ReturnType<Fabric['bucket']> {
+    const bucket = shared.bucket(name, placement)
     const refuse = () => {
       if (stranger !== undefined)
         throw new EdgeError('fabric_away', `What is shared is not what this node has a copy of: ${stranger}.`)
@@ -135,10 +137,9 @@ export async function openCopiedFabric(options: CopiedFabricOptions): Promise<Co
   }
 
   return {
-    bucket: (name, placement) => {
-      if (placement?.within !== undefined || !copies(name)) return shared.bucket(name, placement)
-      return open(name)
-    },
+    // What stays in some countries bears them in its name: `NAME@COUNTRIES`.
+    bucket: (name, placement) =>
+      copies(name.split('@', 1)[0]!) ? open(name, placement) : shared.bucket(name, placement),
     blobs,
     publish: (topic, message) => shared.publish(topic, message),
     subscribe: (topic, listener) => shared.subscribe(topic, listener),
@@ -147,6 +148,7 @@ export async function openCopiedFabric(options: CopiedFabricOptions): Promise<Co
       return state
     },
     onState: (listener) => listeners.add('', listener),
+    clean: async () => copy.clean?.(),
     sweepCopy: (storedBefore) => blobs.sweep(storedBefore),
     close() {
       closing ??= close()

@@ -37,6 +37,16 @@ export function readJoin(join: string, environment: Readonly<Record<string, stri
   return { servers, ...(credentialsFile && { credentialsFile }), ...(caFile && { tls: { caFile } }) }
 }
 
+/** NATS on this machine, open to whoever is on it: then so is the platform. */
+export function isTrial({ servers, credentialsFile }: NatsServers): boolean {
+  return credentialsFile === undefined && servers.map(readAddress).every(isLocal)
+}
+
+function isLocal({ host: address, user }: Address): boolean {
+  const host = address.replace(/:\d+$/, '').replace(/^\[|\]$/g, '')
+  return user === undefined && (host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.')))
+}
+
 /** The oldest release with what is asked for here: consumers whose filter stands in the subject of their making. */
 const oldest = [2, 9, 0]
 

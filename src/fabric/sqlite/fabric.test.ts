@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, open, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -144,4 +144,23 @@ test('more writes than may wait are refused as overloaded', async (t) => {
   for (const { reason } of refused) assert.equal(reason.code, 'overloaded')
   assert.ok(await fabric.bucket('b').put('later', new Uint8Array(2000)))
   await fabric.close()
+})
+
+test('what was deleted and replaced is in no file once that is cleaned', async (t) => {
+  const folder = await temporaryFolder(t)
+  const fabric = await openSqliteFabric({ folder, clock, limits })
+  t.after(() => fabric.close())
+  const bucket = fabric.bucket('b')
+  for (let n = 0; n < 50; n++) await bucket.put(`k${n}`, bytes(`marker ${'x'.repeat(n * 100)}`))
+  await bucket.put('k1', bytes('other'))
+  for (let n = 2; n < 50; n++) await bucket.delete(`k${n}`)
+  const files = async () => {
+    const names = (await readdir(folder)).filter((name) => name.startsWith('fabric.db'))
+    return Promise.all(names.map((name) => readFile(join(folder, name), 'latin1')))
+  }
+  assert.ok((await files()).some((text) => text.includes('marker xxx')))
+  await bucket.delete('k0')
+  await fabric.clean!()
+  assert.ok(!(await files()).some((text) => text.includes('marker')))
+  assert.equal(Buffer.from((await bucket.get('k1'))!.value).toString(), 'other')
 })

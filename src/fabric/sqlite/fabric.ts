@@ -5,6 +5,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { checkEntry } from '#/core/check-entry.ts'
+import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import { createListeners } from '#/core/listeners.ts'
 import type { Bucket, Change, Entry, Fabric, Lease } from '#/core/ports.ts'
@@ -78,6 +79,11 @@ function assemble({ writer, reader, blobs, unlock, clock, limits, report }: Part
     },
     state: 'here',
     onState: () => () => {},
+    async clean() {
+      await writer.submit({ kind: 'clean' })
+      if ((await writer.submit({ kind: 'cleaned' })) === 1) return
+      throw new EdgeError('storage_full', 'What was deleted could not be overwritten: the disk is full, or busy.')
+    },
     close() {
       closing ??= close()
       return closing

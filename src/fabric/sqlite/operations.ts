@@ -21,6 +21,9 @@ export type Operation =
   | { readonly kind: 'acquire'; readonly name: string; readonly ttl: Milliseconds }
   | { readonly kind: 'renew'; readonly name: string; readonly epoch: number; readonly ttl: Milliseconds }
   | { readonly kind: 'release'; readonly name: string; readonly epoch: number }
+  /** Overwrites what was deleted, once it is committed; `cleaned` answers 1 when the last one could. */
+  | { readonly kind: 'clean' }
+  | { readonly kind: 'cleaned' }
 
 /** A revision, an epoch, or 1; 0 says that the condition did not hold. */
 export type Answer = number
@@ -42,15 +45,40 @@ export function open({ file, limitBytes }: WriterData): CommitTarget<Operation, 
     `DELETE FROM entries WHERE rowid IN (SELECT rowid FROM entries WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)`,
   )
   const apply = createApply(database)
+  const cleaning = createCleaning(database)
   return {
     database,
+    committed: cleaning.committed,
     apply(batch, now) {
       const before = Number(readRevision.get()!.value)
       let revision = before
-      const answers = batch.map((operation) => apply(operation, now, () => ++revision))
+      const answers = batch.map((operation) => cleaning.apply(operation) ?? apply(operation, now, () => ++revision))
       if (revision !== before) saveRevision.run(revision)
       expire.run(now, batch.length * expiredPerWrite)
       return answers
+    },
+  }
+}
+
+/** A database is rewritten outside of a transaction, so it waits for the COMMIT. */
+function createCleaning(database: DatabaseSync) {
+  let wanted = false
+  let done = 0
+  return {
+    apply({ kind }: Operation): Answer | undefined {
+      if (kind === 'clean') wanted = true
+      return kind === 'clean' ? 1 : kind === 'cleaned' ? done : undefined
+    },
+    committed() {
+      if (!wanted) return
+      wanted = false
+      try {
+        database.exec('PRAGMA busy_timeout = 2000; VACUUM')
+        // The log holds what was removed until it is emptied.
+        done = database.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()!.busy === 0 ? 1 : 0
+      } catch {
+        done = 0
+      }
     },
   }
 }
@@ -97,6 +125,8 @@ function createApply(database: DatabaseSync) {
         return Number(renew.run(now + operation.ttl, operation.name, operation.epoch, now).changes)
       case 'release':
         return Number(release.run(operation.name, operation.epoch).changes)
+      default:
+        return 0
     }
   }
 }
