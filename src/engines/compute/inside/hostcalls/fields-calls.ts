@@ -1,11 +1,31 @@
-/** The calls that requests and responses share: their header fields. */
+/** The calls that requests and responses share: their lives, versions and header fields. */
 import type { Hostcall } from '../hostcall.ts'
-import type { Fields } from '../messages.ts'
+import type { Fields, GuestRequest, GuestResponse } from '../messages.ts'
 import type { Sandbox } from '../sandbox.ts'
-import { status } from '../status.ts'
+import { refuse, status } from '../status.ts'
+
+/** Of `fastly_http_req` and `fastly_http_resp` alike. */
+export function messageCalls(Kind: new () => GuestRequest | GuestResponse): Record<string, Hostcall> {
+  return {
+    ...fieldCalls((sandbox, handle) => sandbox.handles.get(handle, Kind).headers),
+    new(sandbox, out: number) {
+      sandbox.memory.u32(out, sandbox.handles.add(new Kind()))
+    },
+    close(sandbox, handle: number) {
+      sandbox.handles.take(handle, Kind)
+    },
+    version_get(sandbox, handle: number, out: number) {
+      sandbox.memory.u32(out, sandbox.handles.get(handle, Kind).version)
+    },
+    version_set(sandbox, handle: number, version: number) {
+      if (version < 0 || version > 4) refuse(status.invalidArgument)
+      sandbox.handles.get(handle, Kind).version = version
+    },
+  }
+}
 
 /** `fieldsOf` finds the fields of a handle, or throws `bad handle`. */
-export function fieldCalls(fieldsOf: (sandbox: Sandbox, handle: number) => Fields): Record<string, Hostcall> {
+function fieldCalls(fieldsOf: (sandbox: Sandbox, handle: number) => Fields): Record<string, Hostcall> {
   return {
     header_names_get(sandbox, handle, buffer, capacity, cursor, endingCursor, written) {
       sandbox.memory.giveMany(fieldsOf(sandbox, handle).names(), buffer, capacity, cursor, endingCursor, written)

@@ -6,7 +6,7 @@ import { refuse, status } from '../status.ts'
 import { waitingFacts } from './downstream-facts.ts'
 import { downstream } from './downstream-request.ts'
 import { registerDynamicBackend } from './dynamic-backend.ts'
-import { fieldCalls } from './fields-calls.ts'
+import { messageCalls } from './fields-calls.ts'
 import { handOverCalls, handOverWaits } from './hand-over.ts'
 import { olderDownstreamCalls } from './http-downstream.ts'
 import { requestSettings } from './request-settings.ts'
@@ -26,17 +26,11 @@ export const httpReq: HostcallModule = {
     ...olderDownstreamCalls,
     ...handOverCalls,
     register_dynamic_backend: registerDynamicBackend,
-    ...fieldCalls((sandbox, handle) => requestOf(sandbox, handle).headers),
+    ...messageCalls(GuestRequest),
     body_downstream_get(sandbox, requestOut: number, bodyOut: number) {
       const { request, body } = downstream(sandbox)
       sandbox.memory.u32(requestOut, request)
       sandbox.memory.u32(bodyOut, body)
-    },
-    new(sandbox, out: number) {
-      sandbox.memory.u32(out, sandbox.handles.add(new GuestRequest()))
-    },
-    close(sandbox, handle: number) {
-      sandbox.handles.take(handle, GuestRequest)
     },
     method_get(sandbox, handle: number, buffer: number, capacity: number, written: number) {
       sandbox.memory.give(requestOf(sandbox, handle).method, buffer, capacity, written)
@@ -54,13 +48,6 @@ export const httpReq: HostcallModule = {
       const uri = sandbox.memory.text(pointer, length)
       if (!URL.canParse(uri) && !uri.startsWith('/')) refuse(status.httpInvalid, 'not a URL')
       requestOf(sandbox, handle).uri = uri
-    },
-    version_get(sandbox, handle: number, out: number) {
-      sandbox.memory.u32(out, requestOf(sandbox, handle).version)
-    },
-    version_set(sandbox, handle: number, version: number) {
-      if (version < 0 || version > 4) refuse(status.invalidArgument)
-      requestOf(sandbox, handle).version = version
     },
   },
 }

@@ -8,33 +8,20 @@ import { PendingRequest } from '../pending-request.ts'
 import type { Sandbox } from '../sandbox.ts'
 import { refuse, status } from '../status.ts'
 import { giveAddress } from './downstream-facts.ts'
-import { fieldCalls } from './fields-calls.ts'
+import { messageCalls } from './fields-calls.ts'
 
 const responseOf = (sandbox: Sandbox, handle: number) => sandbox.handles.get(handle, GuestResponse)
 
 export const httpResp: HostcallModule = {
   name: 'fastly_http_resp',
   calls: {
-    ...fieldCalls((sandbox, handle) => responseOf(sandbox, handle).headers),
-    new(sandbox, out: number) {
-      sandbox.memory.u32(out, sandbox.handles.add(new GuestResponse()))
-    },
-    close(sandbox, handle: number) {
-      sandbox.handles.take(handle, GuestResponse)
-    },
+    ...messageCalls(GuestResponse),
     status_get(sandbox, handle: number, out: number) {
       sandbox.memory.u16(out, responseOf(sandbox, handle).status)
     },
     status_set(sandbox, handle: number, code: number) {
       if (code < 100 || code > 999) refuse(status.httpInvalidStatus)
       responseOf(sandbox, handle).status = code
-    },
-    version_get(sandbox, handle: number, out: number) {
-      sandbox.memory.u32(out, responseOf(sandbox, handle).version)
-    },
-    version_set(sandbox, handle: number, version: number) {
-      if (version < 0 || version > 4) refuse(status.invalidArgument)
-      responseOf(sandbox, handle).version = version
     },
     framing_headers_mode_set(sandbox, handle: number, mode: number) {
       if (mode !== 0 && mode !== 1) refuse(status.invalidArgument)

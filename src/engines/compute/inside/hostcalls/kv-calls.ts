@@ -33,11 +33,12 @@ export class KvInsert extends Pending<Message> {}
 export class KvDelete extends Pending<Message> {}
 export class KvList extends Pending<Message> {}
 
-/** A handle, or `invalid argument` where the service has no such store. */
-export function openKv(sandbox: Sandbox, name: string): number {
+/** `open` of both modules: a handle, or `invalid argument` where the service has no such store. */
+export function openKv(sandbox: Sandbox, pointer: number, length: number, out: number): void {
+  const name = sandbox.memory.text(pointer, length)
   if (!sandbox.program.facts.stores.some((store) => store.kind === 'kv' && store.name === name))
     refuse(status.invalidArgument, `there is no KV store ${name}`)
-  return sandbox.handles.add(new KvStoreHandle(name))
+  sandbox.memory.u32(out, sandbox.handles.add(new KvStoreHandle(name)))
 }
 
 const forbidden = /[\r\n#;?^|]/

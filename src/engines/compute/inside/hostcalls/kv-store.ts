@@ -116,9 +116,7 @@ export const kvStore: HostcallModule = {
   name: 'fastly_kv_store',
   waits: new Set(['lookup_wait', 'lookup_wait_v2', 'insert_wait', 'delete_wait', 'list_wait']),
   calls: {
-    open(sandbox, name: number, length: number, out: number) {
-      sandbox.memory.u32(out, openKv(sandbox, sandbox.memory.text(name, length)))
-    },
+    open: openKv,
     lookup(sandbox, store: number, key: number, length: number, _mask: number, _config: number, out: number) {
       const pending = lookup(sandbox, storeOf(sandbox, store), kvKey(sandbox, key, length))
       sandbox.memory.u32(out, sandbox.handles.add(pending))

@@ -29,9 +29,7 @@ export const objectStore: HostcallModule = {
   name: 'fastly_object_store',
   waits: new Set(['lookup', 'pending_lookup_wait', 'insert', 'pending_insert_wait', 'pending_delete_wait']),
   calls: {
-    open(sandbox, name: number, length: number, out: number) {
-      sandbox.memory.u32(out, openKv(sandbox, sandbox.memory.text(name, length)))
-    },
+    open: openKv,
     async lookup(sandbox, store: number, key: number, length: number, bodyOut: number) {
       const found = await lookup(sandbox, storeOf(sandbox, store), kvKey(sandbox, key, length)).settled
       give(sandbox, found, bodyOut)
