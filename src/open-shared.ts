@@ -119,7 +119,7 @@ export function nodeFolder({ data, pops }: Pick<FabricOptions, 'data' | 'pops'>,
 }
 
 /** What belongs to a node, below its folder. */
-const ofNode = ['cache', 'copy', 'engine', 'log', 'mesh', 'placed', 'purges', 'replicas', 'served']
+const ofNode = ['cache', 'copy', 'engine', 'log', 'mesh', 'placed', 'purge-log', 'purges', 'replicas', 'served']
 
 /**
  * A data folder that was one node's becomes that of several: what the one had goes on as that of the PoP of the same name

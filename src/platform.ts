@@ -1,6 +1,6 @@
 /**
- * One running process: its nodes' data planes (`pop.ts`), the control plane and its API. These two, `open-shared.ts` and
- * `open-engines.ts` are the only files that wire rooms together.
+ * One running process: its nodes' data planes (`pop.ts`), the control plane and its API. Only the files of this folder wire
+ * rooms together.
  */
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
