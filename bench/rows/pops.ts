@@ -153,15 +153,17 @@ async function measurePurgeRate(pops: Pops, seconds: number): Promise<Finding[]>
 
 /** Hits, so that both ends do the least; the round trip itself is measured between them. */
 async function measureHandedOver(pops: Pops, origin: Origin, times: number): Promise<Finding[]> {
-  const api = await pops.openApi()
   const findings: Finding[] = []
   for (const [name, country] of [
     ['iad', 'US'],
     ['nrt', 'JP'],
   ] as const) {
     const site = `kept-${name}`
+    // Node closes a connection that was idle for five seconds.
+    const api = await pops.openApi()
     await pops.call(api, 'POST', '/rimward/v1/sites', { name: site, origin: origin.url })
     await pops.call(api, 'PUT', '/rimward/v1/residency', { name: `site:${site}`, within: country })
+    api.close()
     const [direct, handed] = await Promise.all([
       pops.open(name, `${site}.localhost`),
       pops.open('fra', `${site}.localhost`),
@@ -184,7 +186,6 @@ async function measureHandedOver(pops: Pops, origin: Origin, times: number): Pro
       holds: added <= 2,
     })
   }
-  api.close()
   return findings
 }
 
