@@ -1,7 +1,7 @@
 /** Where other nodes arrive: TLS with a certificate of the platform's authority, from a node that is in the directory. */
 import { X509Certificate } from 'node:crypto'
 import { constants, createSecureServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
@@ -89,6 +89,12 @@ export async function listenForNodes(options: ListenOptions): Promise<MeshListen
     session.on('stream', (stream, fields) => takeStream(stream, fields[':path'] ?? '', guest, options))
   })
 
+  // Those of strangers, too, and of nodes in the middle of their handshake: closing must not wait for these.
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   server.once('error', reject)
   server.listen(address.port, address.host, resolve)
@@ -105,6 +111,7 @@ export async function listenForNodes(options: ListenOptions): Promise<MeshListen
     async close() {
       const done = new Promise<void>((settle) => server.close(() => settle()))
       for (const guest of guests) guest.session.destroy(undefined, constants.NGHTTP2_CANCEL)
+      for (const socket of sockets) socket.destroy()
       await done
     },
   }
