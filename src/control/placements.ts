@@ -8,7 +8,20 @@ import { Refusal } from './refusal.ts'
 import { type HeldServices, siteNameOf } from './services/held-services.ts'
 
 /** `log`: lines of exchanges; there is one, called `log`. */
-export const placedKinds = ['site', 'program', 'service', 'kv', 'config', 'secret', 'access-list', 'log'] as const
+export const placedKinds = [
+  'site',
+  'program',
+  'service',
+  'kv',
+  'config',
+  'secret',
+  'access-list',
+  'sql',
+  'bucket',
+  'queue',
+  'workflow',
+  'log',
+] as const
 export type PlacedKind = (typeof placedKinds)[number]
 
 /** Sites and programs by name, the others by id. */

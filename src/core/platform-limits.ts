@@ -227,5 +227,6 @@ export const platformLimits = {
     default: 60_000,
     why: 'a node reads its disk for so long before an audit says that it did not',
   },
+  resourcesPerKind: { unit: 'count', default: 10_000, why: 'databases, buckets or queues; each is in every Snapshot' },
   placements: { unit: 'count', default: 10_000, why: 'settings of where things may be; each is in every Snapshot' },
 } as const satisfies Record<string, LimitRow>

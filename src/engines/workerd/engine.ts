@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { PurgeWish } from '#/core/cache-policy.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { Answer } from '#/core/exchange.ts'
+import type { HomedStores } from '#/core/homed-stores.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import type { ObjectHomes } from '#/core/object-homes.ts'
@@ -43,6 +44,8 @@ export interface WorkerdEngineOptions {
   readonly runFolder: string
   readonly blobs: Blobs
   readonly kv: KvStores
+  /** Databases, buckets and the like. */
+  readonly homed: HomedStores
   readonly seal: Seal
   readonly assets: Assets
   readonly egress: Egress
