@@ -228,5 +228,10 @@ export const platformLimits = {
     why: 'a node reads its disk for so long before an audit says that it did not',
   },
   resourcesPerKind: { unit: 'count', default: 10_000, why: 'databases, buckets or queues; each is in every Snapshot' },
+  resourceKnownMs: {
+    unit: 'ms',
+    default: 10_000,
+    why: 'the home of a new database or bucket waits so long to hear of it: changes reach all nodes sooner',
+  },
   placements: { unit: 'count', default: 10_000, why: 'settings of where things may be; each is in every Snapshot' },
 } as const satisfies Record<string, LimitRow>
