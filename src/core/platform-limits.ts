@@ -234,5 +234,10 @@ export const platformLimits = {
   },
   rateLimitKeyBytes: { unit: 'bytes', default: 1024, why: 'a key of a rate limit binding; each is held in memory' },
   resourcesPerKind: { unit: 'count', default: 10_000, why: 'databases, buckets or queues; each is in every Snapshot' },
+  resourceKnownMs: {
+    unit: 'ms',
+    default: 10_000,
+    why: 'the home of a new database or bucket waits so long to hear of it: changes reach all nodes sooner',
+  },
   placements: { unit: 'count', default: 10_000, why: 'settings of where things may be; each is in every Snapshot' },
 } as const satisfies Record<string, LimitRow>
