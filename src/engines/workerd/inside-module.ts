@@ -19,6 +19,7 @@ export function insideModule(name: InsideModule): string {
 
 export type InsideModule =
   | 'describe'
+  | 'events'
   | 'everywhere'
   | 'front'
   | 'object-forward'

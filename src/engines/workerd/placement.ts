@@ -11,7 +11,7 @@ export type Placement =
   | { readonly kind: 'own'; readonly why: 'objects' | 'script' | 'native' | 'cpu-limit' | 'slow-start' | 'hot' }
 
 /** The engine of programs that have a cell of their own. */
-export type OwnCells = Pick<Engine, 'run' | 'warm' | 'prove' | 'adopt' | 'close'> & {
+export type OwnCells = Pick<Engine, 'run' | 'deliver' | 'warm' | 'prove' | 'adopt' | 'close'> & {
   forget(objects: readonly ObjectNamespace[]): Promise<void>
   /** A cell that runs all these programs, which need nothing that only one cell may have. */
   startGroup(members: readonly Deployment[]): Promise<OwnCell>
