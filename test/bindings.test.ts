@@ -55,22 +55,33 @@ before(async () => {
   store = /ID: (\S+?)\)?$/m.exec(made.output)![1]!
   await keep('API_KEY', 'first value')
   for (const name of ['small', 'other']) {
-    writeFileSync(join(folder, 'wrangler.json'), JSON.stringify({
+    writeFileSync(
+      join(folder, 'wrangler.json'),
+      JSON.stringify({
         ...config,
         name,
         secrets_store_secrets: [{ binding: 'SHARED', store_id: store, secret_name: 'API_KEY' }],
-      }))
+      }),
+    )
     await wrangler(node, folder, ['deploy'])
   }
 })
 after(() => node?.stop('SIGKILL'))
 
 const keep = (name: string, value: string) =>
-  wrangler(
-    node,
-    folder,
-    ['secrets-store', 'secret', 'create', store, '--name', name, '--scopes', 'workers', '--remote', '--value', value],
-  )
+  wrangler(node, folder, [
+    'secrets-store',
+    'secret',
+    'create',
+    store,
+    '--name',
+    name,
+    '--scopes',
+    'workers',
+    '--remote',
+    '--value',
+    value,
+  ])
 
 const limited = async (options: object, host = 'small') => {
   const answer = await node.get(`${host}.localhost`, `/limited?options=${encodeURIComponent(JSON.stringify(options))}`)
@@ -110,7 +121,17 @@ test('programs share the secrets of a store, and read a new value without a new 
   assert.doesNotMatch(listed.output, /first value/)
   const id = /[0-9a-f]{32}/.exec(listed.output)![0]
   const at = ['--secret-id', id, '--remote']
-  await wrangler(node, folder, ['secrets-store', 'secret', 'update', store, ...at, '--value', 'second', '--scopes', 'workers'])
+  await wrangler(node, folder, [
+    'secrets-store',
+    'secret',
+    'update',
+    store,
+    ...at,
+    '--value',
+    'second',
+    '--scopes',
+    'workers',
+  ])
   assert.deepEqual([await read('small'), await read('other')], ['second', 'second'])
   assert.match((await wrangler(node, folder, ['secrets-store', 'secret', 'get', store, ...at])).output, /API_KEY/)
   await wrangler(node, folder, ['secrets-store', 'secret', 'delete', store, ...at])
