@@ -55,6 +55,7 @@ import { openItemStores } from '#/stores/item-stores.ts'
 import { createKvStores } from '#/stores/kv.ts'
 import { storesOver } from '#/stores/program-stores.ts'
 import { openEngines, popOf } from './open-engines.ts'
+import { openHomedStores } from './open-stores.ts'
 
 /** What the node was started with. */
 export interface NodeOptions {
@@ -161,6 +162,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   closer.add(() => rules.close())
   const pops = openObjects({ ...parts, log: say })
   const homed = createHomedStores({ self: place.node, ...(pops && { pops }), snapshot: () => live.snapshot })
+  const homedHere = await openHomedStores(parts, homed)
   const ways = await openEgress(parts, rules)
   const assets = createAssets({ blobs: fabric.blobs, limits })
   const { engine, lacks } = await openEngines(parts, { ...stores, homed }, ways, assets, pops)
@@ -174,7 +176,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
     live.snapshot = snapshot
     const { sites, programs } = onlyHere(snapshot, place.country)
     ways.health.adopt([...sites, ...backendSites(programs)])
-    await Promise.all([residency.follow(snapshot), stores.placeItems(snapshot.placements)])
+    await Promise.all([residency.follow(snapshot), stores.placeItems(snapshot.placements), homedHere.follow(snapshot)])
   }
   const follower = createFollower({
     ...options,

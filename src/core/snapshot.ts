@@ -151,6 +151,16 @@ export type Binding =
       readonly type: 'wasm' | 'data' | 'text'
       readonly blob: BlobHash
     }
+  /** Counts calls by key; those of one `namespace` count together, whichever program asks. */
+  | {
+      readonly kind: 'rate-limit'
+      readonly name: string
+      readonly namespace: string
+      readonly limit: number
+      readonly periodS: 10 | 60
+    }
+  /** Starts programs from code that the program brings. */
+  | { readonly kind: 'loader'; readonly name: string }
 
 /** Ciphertext of a secret (base64); only a `Seal` opens it. */
 export type Sealed = string & { readonly unit?: 'sealed' }

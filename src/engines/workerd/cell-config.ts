@@ -8,7 +8,7 @@ import { type CapnpValue, capnpText } from './capnp.ts'
 import { bindingsOf } from './cell-bindings.ts'
 import { addHost, hasObjectsEnv, objectsEnvBindings, objectsEnvModules } from './cell-objects.ts'
 import { flagsFor } from './code-bundle.ts'
-import { insideModule } from './inside-module.ts'
+import { type InsideModule, insideModule } from './inside-module.ts'
 
 /** What `cellConfig` needs to know. */
 export interface CellPlan {
@@ -60,6 +60,7 @@ const ownDate = '2026-01-01'
 export function cellConfig(plan: CellPlan): CellConfig {
   const files = new Map<string, CellFile>()
   const services = new Map<string, CapnpValue>()
+  const extensions = new Map<string, CapnpValue>()
   const builder: CellBuilder = {
     plan,
     file: (name, file) => {
@@ -68,6 +69,12 @@ export function cellConfig(plan: CellPlan): CellConfig {
     },
     service: (name, value) => {
       services.set(name, { name, ...value })
+      return name
+    },
+    extension: (module) => {
+      const name = `rimward-internal:${module}`
+      const esModule = builder.file(`${module}.js`, { text: insideModule(module) })
+      extensions.set(name, { modules: [{ name, esModule, internal: true }] })
       return name
     },
   }
@@ -79,7 +86,12 @@ export function cellConfig(plan: CellPlan): CellConfig {
   if (plan.pops !== undefined) addHost(builder)
   const sockets = plan.deployments.map((deployment) => socket(plan, socketOf(deployment), serviceOf(deployment)))
   if (plan.purpose === 'serve') sockets.push(socket(plan, 'pulse', 'tail'), socket(plan, 'events', 'events'))
-  const text = capnpText({ services: [...services.values()], sockets, v8Flags: ['--max-semi-space-size=1'] })
+  const text = capnpText({
+    services: [...services.values()],
+    sockets,
+    ...(extensions.size > 0 && { extensions: [...extensions.values()] }),
+    v8Flags: ['--max-semi-space-size=1'],
+  })
   return {
     config: `using Workerd = import "/workerd/workerd.capnp";\nconst config :Workerd.Config = ${text};\n`,
     files,
@@ -91,6 +103,8 @@ export interface CellBuilder {
   readonly plan: CellPlan
   file(name: string, file: CellFile): { readonly embed: string }
   service(name: string, value: Readonly<Record<string, CapnpValue>>): string
+  /** Name of a module of ours that wraps bindings and that no program can import. */
+  extension(module: InsideModule): string
 }
 
 function socket(plan: CellPlan, name: string, service: string): CapnpValue {

@@ -14,6 +14,7 @@ import { cacheHandler } from './backplane-cache.ts'
 import { callHandler } from './backplane-call.ts'
 import { kvHandler } from './backplane-kv.ts'
 import { purgeHandler } from './backplane-purge.ts'
+import { rateLimitHandler } from './backplane-rate-limit.ts'
 import { readCacheOptions } from './cache-options.ts'
 import type { Bundles } from './code-bundle.ts'
 import type { WorkerdEngineOptions } from './engine.ts'
@@ -44,6 +45,7 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
     cache: cacheHandler(parts),
     call: callHandler(parts),
     purge: purgeHandler(parts),
+    'rate-limit': rateLimitHandler(parts),
     async code({ id }) {
       const deployment = known.get(deploymentOf(id))
       if (deployment === undefined) return textAnswer(404, `There is no deployment ${id}.`)

@@ -27,6 +27,7 @@ export type InsideModule =
   | 'objects-env'
   | 'own-everywhere'
   | 'own-host'
+  | 'rate-limit'
   | 'service-forward'
   | 'rimward-sha256'
   | 'tail'
