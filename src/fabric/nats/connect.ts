@@ -80,6 +80,7 @@ export async function connectToNats(
     reconnectJitter: 100,
     reconnectJitterTLS: 100,
     ignoreAuthErrorAbort: true,
+    reconnectToServer: triedLongestAgo,
     // A paused server keeps its connection: two of these unanswered, and the next server is tried.
     pingInterval: 1500,
     maxPingOut: 2,
@@ -124,6 +125,12 @@ async function greet({ host }: Address, withinMs: number): Promise<void> {
   } finally {
     socket.on('error', () => {}).destroy()
   }
+}
+
+/** The client itself tries first the one that it has just lost: one that is paused costs `natsConnectMs` then. */
+function triedLongestAgo<Server extends { readonly lastConnect: number }>(servers: readonly Server[]): Server | null {
+  const [first = null] = servers.toSorted((one, other) => one.lastConnect - other.lastConnect)
+  return first
 }
 
 interface Address {

@@ -58,7 +58,8 @@ export function createLine({ connection, inboxPrefix, api, id, sign, limits, rep
   let state: 'here' | 'away' = 'here'
   let connected = true
   let closed = false
-  let lost = Promise.withResolvers<'lost'>()
+  /** Of tries that wait for an answer. */
+  const givingUp = new Set<() => void>()
   let proving: Promise<void> | undefined
   let lastAnswered = performance.now()
   let counter = 0
@@ -67,6 +68,8 @@ export function createLine({ connection, inboxPrefix, api, id, sign, limits, rep
   function tell(next: 'here' | 'away'): void {
     if (state === next || closed) return
     state = next
+    // What was asked while nobody led was not heard; what was heard is known again.
+    if (next === 'here') giveUpAll()
     for (const listener of stateListeners) {
       try {
         listener(next)
@@ -76,16 +79,19 @@ export function createLine({ connection, inboxPrefix, api, id, sign, limits, rep
     }
   }
 
+  function giveUpAll(): void {
+    for (const giveUp of [...givingUp]) giveUp()
+  }
+
   async function followConnection(): Promise<void> {
     for await (const status of connection.status()) {
       if (status.type === 'disconnect') {
         connected = false
-        lost.resolve('lost')
+        giveUpAll()
         tell('away')
       } else if (status.type === 'reconnect') {
         connected = true
         holdLateErrors(connection)
-        lost = Promise.withResolvers()
         for (const listener of reconnectListeners) listener()
         void prove()
       }
@@ -98,18 +104,21 @@ export function createLine({ connection, inboxPrefix, api, id, sign, limits, rep
     const headers = createHeaders()
     for (const [name, value] of Object.entries(fields)) headers.set(name, value)
     const asked = connection.request(subject, data, { timeout: limits.natsAttemptMs, headers })
+    const givenUp = Promise.withResolvers<undefined>()
+    const giveUp = () => givenUp.resolve(undefined)
+    givingUp.add(giveUp)
     try {
-      const message = await Promise.race([asked, lost.promise])
-      if (message === 'lost') {
-        asked.catch(() => {})
-        return { kind: 'silence' }
-      }
-      return { kind: 'answer', answer: message.json<ApiAnswer>() }
+      const message = await Promise.race([asked, givenUp.promise])
+      if (message !== undefined) return { kind: 'answer', answer: message.json<ApiAnswer>() }
+      asked.catch(() => {})
+      return { kind: 'silence' }
     } catch (error) {
       if (isRefusedSubject(error)) throw refusedRights(subject, error)
       if (error instanceof NoRespondersError || (error as Error).cause instanceof NoRespondersError)
         return { kind: 'none' }
       return { kind: 'silence' }
+    } finally {
+      givingUp.delete(giveUp)
     }
   }
 
@@ -121,27 +130,42 @@ export function createLine({ connection, inboxPrefix, api, id, sign, limits, rep
     return proving
   }
 
+  /** One sign follows another without waiting: the first that a new leader hears is answered at once. */
   async function proveNow(): Promise<void> {
-    let moved = performance.now()
-    for (let pause = 100; !closed; pause = Math.min(pause * 1.5, 500)) {
-      const reply = await ask(sign.subject, '', {}).catch((error: Error) => ({
-        kind: 'answer' as const,
-        answer: {},
-        error,
-      }))
-      if (reply.kind === 'answer' && meaningOf(reply.answer).kind !== 'unavailable') {
-        // A full disk or missing rights answer too: writes then say so themselves.
-        answered(sign.stream, reply.answer)
-        return tell('here')
-      }
-      tell('away')
-      // The server may be the one that is cut off from the others: the next one may know better.
-      if (connected && performance.now() - moved > limits.natsAwayMoveMs) {
-        moved = performance.now()
-        await connection.reconnect().catch(report)
-      }
-      await wait(pause, undefined, { ref: false })
+    const proven = Promise.withResolvers<void>()
+    let isProven = false
+    async function sendSign(): Promise<void> {
+      const works = await isWritten()
+      if (isProven) return
+      isProven = works
+      if (works) proven.resolve()
+      else tell('away')
     }
+    let arrived = performance.now()
+    let patience = limits.natsAwayMoveMs
+    for (let pause = 250; !closed; pause = Math.min(pause * 1.5, 500)) {
+      void sendSign()
+      await Promise.race([proven.promise, wait(pause, undefined, { ref: false })])
+      if (isProven) return tell('here')
+      if (!connected) arrived = performance.now()
+      if (performance.now() - arrived <= patience) continue
+      // The server may be the one that is cut off from the others: the next one knows better, or will when a leader is elected.
+      arrived = performance.now()
+      patience *= 2
+      await connection.reconnect().catch(report)
+    }
+  }
+
+  /** A full disk or missing rights answer too: writes then say so themselves. */
+  async function isWritten(): Promise<boolean> {
+    try {
+      const reply = await ask(sign.subject, '', {})
+      if (reply.kind !== 'answer' || meaningOf(reply.answer).kind === 'unavailable') return false
+      answered(sign.stream, reply.answer)
+    } catch {
+      // Refused.
+    }
+    return true
   }
 
   function answered(stream: string, answer: Acknowledgement): void {
