@@ -8,6 +8,7 @@ import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import { type Acknowledgement, type ApiAnswer, meaningOf } from './answers.ts'
 import { holdLateErrors, isRefusedSubject } from './connect.ts'
+import { type Elsewhere, lookElsewhere } from './look-elsewhere.ts'
 import { headerNames, readHeaders, type StoredMessage } from './message.ts'
 
 export interface WriteOptions {
@@ -38,6 +39,7 @@ export interface Line {
 
 export interface LineOptions {
   readonly connection: NatsConnection
+  readonly elsewhere: Elsewhere
   readonly inboxPrefix?: string | undefined
   /** `$JS.API`, or `$JS.DOMAIN.API` through a leaf node. */
   readonly api: string
@@ -51,7 +53,12 @@ export interface LineOptions {
 
 type Reply = { readonly kind: 'answer'; readonly answer: ApiAnswer } | { readonly kind: 'none' | 'silence' }
 
-export function createLine({ connection, inboxPrefix, api, id, sign, limits, report }: LineOptions): Line {
+/** Between signs while nothing is answered. */
+const signPauseMs = 250
+/** Far above what the ways to two servers differ by. */
+const moveGraceMs = 500
+
+export function createLine({ connection, elsewhere, inboxPrefix, api, id, sign, limits, report }: LineOptions): Line {
   const seen = new Map<string, number>()
   const stateListeners = new Set<(state: 'here' | 'away') => void>()
   const reconnectListeners = new Set<() => void>()
@@ -141,18 +148,38 @@ export function createLine({ connection, inboxPrefix, api, id, sign, limits, rep
       if (works) proven.resolve()
       else tell('away')
     }
-    let arrived = performance.now()
-    let patience = limits.natsAwayMoveMs
-    for (let pause = 250; !closed; pause = Math.min(pause * 1.5, 500)) {
+    const began = performance.now()
+    let isLooking = false
+    while (!closed) {
       void sendSign()
-      await Promise.race([proven.promise, wait(pause, undefined, { ref: false })])
+      await Promise.race([proven.promise, wait(signPauseMs, undefined, { ref: false })])
       if (isProven) return tell('here')
-      if (!connected) arrived = performance.now()
-      if (performance.now() - arrived <= patience) continue
-      // The server may be the one that is cut off from the others: the next one knows better, or will when a leader is elected.
-      arrived = performance.now()
-      patience *= 2
-      await connection.reconnect().catch(report)
+      if (isLooking || !connected || performance.now() - began < limits.natsAwayMoveMs) continue
+      isLooking = true
+      void moveWhere(() => !isProven)
+        .catch(report)
+        .finally(() => {
+          isLooking = false
+        })
+    }
+  }
+
+  /** The server may be cut off from the others, which then know better. */
+  async function moveWhere(isWanted: () => boolean): Promise<void> {
+    const goesOn = () => isWanted() && connected && !closed
+    const found = await lookElsewhere(elsewhere, takesSigns, goesOn)
+    if (found === undefined) return
+    // A leader that was just elected answers here too.
+    await wait(moveGraceMs, undefined, { ref: false })
+    if (goesOn()) await elsewhere.moveTo(found)
+  }
+
+  async function takesSigns(other: NatsConnection): Promise<boolean> {
+    try {
+      const message = await other.request(sign.subject, '', { timeout: limits.natsAttemptMs })
+      return meaningOf(message.json<ApiAnswer>()).kind !== 'unavailable'
+    } catch {
+      return false
     }
   }
 
@@ -218,7 +245,8 @@ export function createLine({ connection, inboxPrefix, api, id, sign, limits, rep
         if (meaning.kind === 'full') throw new EdgeError('storage_full', `NATS has no room: ${meaning.why}.`)
         if (meaning.kind !== 'unavailable') throw new Error(`NATS refused a write to ${subject}: ${describe(meaning)}`)
       }
-      doubtful ||= reply.kind === 'silence'
+      // A leader that steps down refuses what its successor may have in its log already.
+      doubtful ||= reply.kind !== 'none'
       void prove()
       if (performance.now() >= until || closed) throw awayError(outcomeOf(doubtful))
       await wait(pause)
