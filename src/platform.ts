@@ -233,6 +233,10 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
       forget: (objects) => eachPop(pops, (pop) => pop.engine.forget(objects)),
     },
     hasStore: async (store) => (await findKvNamespace(fabric, store)) !== undefined,
+    hasSecret: (store, secret) =>
+      itemsByPlace(pops.map(({ stores }) => stores.items))
+        .items('secret', store)
+        ?.has(secret) === true,
     adopt: rollout.adopt,
     follow,
     places: () => [...pops.map(({ place }) => place), ...(pops[0]!.mesh?.peers() ?? [])],

@@ -227,5 +227,17 @@ export const platformLimits = {
     default: 60_000,
     why: 'a node reads its disk for so long before an audit says that it did not',
   },
+  rateLimitKeys: {
+    unit: 'count',
+    default: 100_000,
+    why: 'keys of rate limit bindings that a node counts; the longest unused go first',
+  },
+  rateLimitKeyBytes: { unit: 'bytes', default: 1024, why: 'a key of a rate limit binding; each is held in memory' },
+  resourcesPerKind: { unit: 'count', default: 10_000, why: 'databases, buckets or queues; each is in every Snapshot' },
+  resourceKnownMs: {
+    unit: 'ms',
+    default: 10_000,
+    why: 'the home of a new database or bucket waits so long to hear of it: changes reach all nodes sooner',
+  },
   placements: { unit: 'count', default: 10_000, why: 'settings of where things may be; each is in every Snapshot' },
 } as const satisfies Record<string, LimitRow>
