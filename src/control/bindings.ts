@@ -1,6 +1,8 @@
 /** What a new version is bound to: its own bindings, plus those taken over from the version before. */
+import { boundResource } from '#/core/bound-stores.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Seal } from '#/core/ports.ts'
+import type { Resource } from '#/core/resources.ts'
 import type { Binding, ObjectNamespace, ProgramName } from '#/core/snapshot.ts'
 import { Refusal } from './refusal.ts'
 
@@ -79,6 +81,7 @@ export interface BindingWorld {
   readonly isCompute: (program: ProgramName) => boolean
   readonly hasStore: (store: string) => Promise<boolean>
   readonly hasSecret: (store: string, secret: string) => boolean
+  readonly hasResource: (resource: Pick<Resource, 'kind' | 'id'>) => boolean
   readonly hasAssets: boolean
 }
 
@@ -89,6 +92,9 @@ export async function checkTargets(bindings: readonly Binding[], world: BindingW
     if (binding.kind === 'objects') checkObjects(binding, world)
     if (binding.kind === 'kv' && !(await world.hasStore(binding.store)))
       throw new Refusal('store_unknown', `KV namespace '${binding.store}' not found (binding '${binding.name}').`)
+    const resource = boundResource(binding)
+    if (resource !== undefined && !world.hasResource(resource))
+      throw new Refusal('store_unknown', `${resource.called} '${resource.id}' not found (binding '${binding.name}').`)
     if (binding.kind === 'stored-secret' && !world.hasSecret(binding.store, binding.secret))
       throw new Refusal(
         'store_unknown',

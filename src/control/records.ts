@@ -44,6 +44,8 @@ const binding = z.discriminatedUnion('kind', [
     periodS: z.union([z.literal(10), z.literal(60)]),
   }),
   z.object({ kind: z.literal('stored-secret'), name, store: z.string(), secret: z.string() }),
+  z.object({ kind: z.literal('server'), name, server: z.string() }),
+  z.object({ kind: z.literal('certificate'), name, certificate: z.string() }),
   z.object({ kind: z.literal('loader'), name }),
   z.object({ kind: z.literal('blob'), name, type: z.enum(['wasm', 'data', 'text']), blob: z.string() }),
 ]) satisfies z.ZodType<Binding>
@@ -87,6 +89,7 @@ const version = z.object({
   bindings: z.array(binding),
   assets: z.exactOptional(assets),
   limits: z.object({ cpuMs: z.exactOptional(z.number()) }),
+  usesSockets: z.exactOptional(z.literal(true)),
   frontCache: z.exactOptional(z.object({ acrossVersions: z.boolean() })),
   declaredObjects: z.exactOptional(z.record(z.string(), declaredObject)),
   /** Names that the code exports, found by starting it. */
@@ -162,7 +165,8 @@ export function parseRecord<Kind extends keyof typeof kinds>(
 
 /** The part of a version that the data plane sees. */
 export function toDeployment(record: VersionRecord): Deployment {
-  const { id, program, number, createdAt, tag, code, bindings, assets, limits, startupMs, frontCache } = record
+  const { id, program, number, createdAt, tag, code, bindings, assets, limits, startupMs, frontCache, usesSockets } =
+    record
   return {
     id,
     program,
@@ -175,5 +179,6 @@ export function toDeployment(record: VersionRecord): Deployment {
     ...(code !== undefined && { code }),
     ...(assets !== undefined && { assets }),
     ...(frontCache !== undefined && { frontCache }),
+    ...(usesSockets && { usesSockets }),
   }
 }
