@@ -4,7 +4,9 @@ import { createAdaptorServer } from '@hono/node-server'
 import { Hono } from 'hono'
 import { createCloudflareApi } from '#/apis/cloudflare/app.ts'
 import { assetRoutes, resolveAssetsWith } from '#/apis/cloudflare/assets.ts'
+import { hyperdriveRoutes } from '#/apis/cloudflare/hyperdrive.ts'
 import { kvRoutes } from '#/apis/cloudflare/kv.ts'
+import { mtlsCertificateRoutes } from '#/apis/cloudflare/mtls-certificates.ts'
 import { purgeRoutes } from '#/apis/cloudflare/purge.ts'
 import { secretsStoreRoutes } from '#/apis/cloudflare/secrets-store.ts'
 import { createTails } from '#/apis/cloudflare/tails.ts'
@@ -33,7 +35,7 @@ import type { AuditReport } from '#/core/holdings.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { OriginState } from '#/core/origin.ts'
 import type { NodeId } from '#/core/pops.ts'
-import type { Fabric, KvStores } from '#/core/ports.ts'
+import type { Fabric, KvStores, Seal } from '#/core/ports.ts'
 import type { PurgeReceipt, PurgeStanding, TakePurge } from '#/core/tiers.ts'
 import type { Clock } from '#/core/units.ts'
 
@@ -58,6 +60,7 @@ export interface ApiOptions {
   readonly stats: FastlyApiDeps['stats']
   /** What is known here of a site's origins. */
   readonly origins: (site: string) => readonly OriginState[]
+  readonly seal: Seal
   readonly token: string
   readonly accountId: string
   readonly version: string
@@ -104,7 +107,11 @@ export function createApi(options: ApiOptions): Api {
   const cloudflare = createCloudflareApi({
     control,
     kvRoutes: kvRoutes({ kv: options.kv, fabric, limits, clock }),
-    vaultRoutes: secretsStoreRoutes({ ...options.compute, limits, accountId }),
+    bindingRoutes: [
+      secretsStoreRoutes({ ...options.compute, limits, accountId }),
+      hyperdriveRoutes({ control, seal: options.seal, limits }),
+      mtlsCertificateRoutes({ control, seal: options.seal, limits }),
+    ],
     assetsRoutes: assetRoutes({ uploads: options.uploads, limits }),
     tailsRoutes: tails.routes,
     purgeRoutes: purgeRoutes({ control, cache, limits }),

@@ -70,9 +70,13 @@ function serverBinding(
   const { scheme, database, user, password } = known ?? unknownServer
   const path = door?.('server', deployment.program, server) ?? builder.plan.backplane
   const designator = builder.service(`server:${name}`, { external: { address: `unix:${path}`, tcp: {} } })
-  return {
-    hyperdrive: { designator, database, user, password: password === undefined ? '' : open(password), scheme },
+  // The runtime writes them into `connectionString` as they are, and programs read that above all.
+  const encoded = {
+    database: encodeURIComponent(database),
+    user: encodeURIComponent(user),
+    password: password === undefined ? '' : encodeURIComponent(open(password)),
   }
+  return { hyperdrive: { designator, ...encoded, scheme } }
 }
 
 const unknownServer = { scheme: 'postgresql', database: 'unknown', user: 'unknown', password: undefined }

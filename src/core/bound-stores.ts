@@ -1,0 +1,23 @@
+/** What bindings lead to, for whoever checks that it is there and where it may be. */
+import type { ResourceKind } from './resources.ts'
+import type { Binding } from './snapshot.ts'
+
+/** The resource that a binding names; `undefined` for bindings to anything else. */
+export function boundResource(
+  binding: Binding,
+): { readonly kind: ResourceKind; readonly id: string; readonly called: string } | undefined {
+  switch (binding.kind) {
+    case 'server':
+      return { kind: 'server', id: binding.server, called: 'Hyperdrive config' }
+    case 'certificate':
+      return { kind: 'certificate', id: binding.certificate, called: 'mTLS certificate' }
+    default:
+      return undefined
+  }
+}
+
+/** Id of the store that a binding reads or writes, as placements know it. */
+export function boundStore(binding: Binding): string | undefined {
+  if (binding.kind === 'kv' || binding.kind === 'stored-secret') return binding.store
+  return boundResource(binding)?.id
+}
