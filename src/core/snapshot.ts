@@ -12,7 +12,7 @@ import type { ErrorPages, OriginPool } from './origin.ts'
 import type { PopId, Within } from './pops.ts'
 import type { EpochMs } from './units.ts'
 
-/** Hex SHA-256 of the bytes: the name of a blob in the fabric. */
+/** The name of a blob in the fabric: hex SHA-256 of the bytes, or as `blob-names.ts` writes it where it stays in countries. */
 export type BlobHash = string
 /** Unique on the platform; lower-case letters, digits, `-` and `_`. Also the first label of `NAME.localhost`. */
 export type ProgramName = string
@@ -30,6 +30,8 @@ export interface Snapshot {
   readonly placements?: ReadonlyMap<string, Within>
   /** Countries where lines about exchanges may be written. Absent: anywhere. */
   readonly logWithin?: Within
+  /** Grows when something was removed that may lie on nodes' disks still, though it may not be there: they rewrite these then. */
+  readonly erased?: EpochMs
 }
 
 /** Where requests are let in: names and routes, and what answers there. */
@@ -148,6 +150,8 @@ export type Binding =
       readonly type: 'wasm' | 'data' | 'text'
       readonly blob: BlobHash
     }
+  /** The value of one that stays in its program's countries lies in a blob there. */
+  | { readonly kind: 'held'; readonly name: string; readonly as: 'text' | 'json' | 'secret'; readonly blob: BlobHash }
 
 /** Ciphertext of a secret (base64); only a `Seal` opens it. */
 export type Sealed = string & { readonly unit?: 'sealed' }

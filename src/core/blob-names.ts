@@ -1,0 +1,19 @@
+/** Names of blobs: of one that stays in its countries the name says which, so that whoever reads it knows where to ask. */
+import type { Within } from './pops.ts'
+import type { BlobHash } from './snapshot.ts'
+
+/** `digest` is keyed where it stays in countries: what is not there cannot try what it may be. */
+export function placedBlobName(digest: string, within: Within): BlobHash {
+  return `${digest}@${[...within].sort().join(',')}`
+}
+
+/** Countries that may hold it; undefined: anywhere. */
+export function withinOfBlob(name: BlobHash): Within | undefined {
+  const at = name.indexOf('@')
+  return at === -1 ? undefined : name.slice(at + 1).split(',')
+}
+
+/** The name of something for these countries, e.g. of a bucket. */
+export function nameWithin(name: string, within: Within): string {
+  return `${name}@${[...within].sort().join(',')}`
+}
