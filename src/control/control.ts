@@ -5,6 +5,7 @@
 import type { Limits } from '#/core/limits.ts'
 import type { Place, Within } from '#/core/pops.ts'
 import type { Engine, Fabric, Seal } from '#/core/ports.ts'
+import type { Resource, ResourceKind } from '#/core/resources.ts'
 import type { BlobHash, ProgramName, Snapshot } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
 import { changeProgram, findReferences, type ProgramChange, type References, removeProgram } from './change-program.ts'
@@ -19,6 +20,7 @@ import { heldProgram, heldVersion, type Office } from './office.ts'
 import { blobsOfVersion, openForPeople } from './place-versions.ts'
 import { keyOf, type Placed, type PlacementRecord, programWithin } from './placements.ts'
 import type { ProgramRecord, RolloutRecord, SiteRecord, VersionRecord } from './records.ts'
+import { changeResource, createResource, type ResourceWish, removeResource, resourcesOf } from './resources.ts'
 import { createServices, type Services } from './services/services.ts'
 import { finishPlacements, type PlacementOffice, setPlacement } from './set-placement.ts'
 import { type RolloutWish, setRollout } from './set-rollout.ts'
@@ -42,6 +44,8 @@ export interface ControlDeps {
   readonly hasStore?: (store: string) => Promise<boolean>
   /** Blobs of the same fabric that other rooms' records name. */
   readonly alsoInUse?: () => AsyncIterable<BlobHash>
+  /** Does a shared store hold this secret? Absent: bindings to these are not checked. */
+  readonly hasSecret?: (store: string, secret: string) => boolean
   /** All nodes of the platform; absent: no site can name a shield. */
   readonly places?: () => readonly Place[]
   /** Domain below which programs have names of their own. */
@@ -97,6 +101,14 @@ export interface Control {
   withinOf(program: ProgramName): Within | undefined
   /** Undefined: anywhere. What does not exist yet will be there once it does. */
   setPlacement(placed: Placed, within: Within | undefined): Promise<void>
+  /** In the order of their making. */
+  resources(kind: ResourceKind): readonly Resource[]
+  createResource(wish: ResourceWish): Promise<Resource>
+  changeResource(
+    resource: Pick<Resource, 'kind' | 'id'>,
+    change: (now: Resource) => Partial<Pick<Resource, 'name' | 'settings'>>,
+  ): Promise<Resource>
+  removeResource(resource: Pick<Resource, 'kind' | 'id'>): Promise<void>
   domainRules(): readonly DomainRulesRecord[]
   /** Undefined removes them. */
   setDomainRules(domain: string, wish: DomainRulesWish | undefined): Promise<void>
@@ -116,7 +128,7 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     deps.follow ?? ((snapshot) => adopt(snapshot).catch((error) => log('a Snapshot was not adopted', error)))
   const ledger = await openLedger({ fabric, hostnameSuffix, limits, clock, by: deps.by ?? 'local', adopt, follow, log })
   const pins = createPins()
-  const { hasStore = async () => true, places = () => [] } = deps
+  const { hasStore = async () => true, hasSecret = () => true, places = () => [] } = deps
   const office: Office = {
     ledger,
     fabric,
@@ -127,6 +139,7 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     pins,
     hostnameSuffix,
     hasStore,
+    hasSecret,
     places,
   }
   const forgetting = createForgetting(fabric, engine)
@@ -180,6 +193,10 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
       await isPlaced
       await setPlacement(placing, placed, within)
     },
+    resources: (kind) => resourcesOf(office, kind),
+    createResource: (wish) => createResource(office, wish),
+    changeResource: (resource, change) => changeResource(office, resource, change),
+    removeResource: (resource) => removeResource(office, resource),
     domainRules: () => [...ledger.state.domains.values()].map((held) => held.record),
     setDomainRules: (domain, wish) => setDomainRules(office, domain, wish),
     blobsInUse: inUse,

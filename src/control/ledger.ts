@@ -10,7 +10,6 @@ import type { Fabric } from '#/core/ports.ts'
 import type { BlobHash, ProgramName, Snapshot } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
 import { type LogEntry, openChangeLog } from './change-log.ts'
-import { differs, keysOf } from './changed-keys.ts'
 import { checkSnapshot } from './check-snapshot.ts'
 import { type Change, type ChangeNumber, createFold, type State } from './fold.ts'
 import { checkPlaced } from './placements.ts'
@@ -19,6 +18,7 @@ import { openRecordBooks } from './record-books.ts'
 import type { ProgramRecord, VersionRecord } from './records.ts'
 import { Refusal } from './refusal.ts'
 import { sameSites } from './services/held-services.ts'
+import { differs, keysOf } from './touched.ts'
 
 export interface Ledger {
   readonly state: State
@@ -241,8 +241,9 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
     const change = complete(given)
     const revision = head.revision + 1
     const next = fold.apply(state, change, revision)
-    const { programs, sites, domains, placements } = change
-    const quiet = !programs && !sites && !domains && !placements && sameSites(state.services, next.services)
+    const { programs, sites, domains, placements, resources } = change
+    const quiet =
+      !programs && !sites && !domains && !placements && !resources && sameSites(state.services, next.services)
     const proposed = quiet ? snapshot : fold.build(revision, next)
     if (!quiet) {
       checkSnapshot(proposed, snapshot, limits)

@@ -3,10 +3,12 @@
  * suite that every implementation runs. `pop.ts` and `platform.ts` hand them over.
  */
 import type { Readable } from 'node:stream'
+import type { BlobPlacement, StoredBlob } from './blob-names.ts'
 import type { CacheWish, PurgeWish } from './cache-policy.ts'
 import type { Answer, Client, Exchange, HeaderList } from './exchange.ts'
 import type { OriginConnection, OriginPool } from './origin.ts'
 import type { Within } from './pops.ts'
+import type { EventOutcome, ProgramEvent } from './program-events.ts'
 import type { BlobHash, Deployment, ObjectNamespace, Program, ProgramName, Sealed, Snapshot } from './snapshot.ts'
 import type { ShieldWish, TierAnswer } from './tiers.ts'
 import type { EpochMs, Milliseconds } from './units.ts'
@@ -60,10 +62,7 @@ export interface Bucket {
  */
 export interface Blobs {
   /** `within`: only nodes of these countries hold it and its key; its name says so. Refused with `not_here` elsewhere. */
-  put(
-    bytes: Uint8Array | AsyncIterable<Uint8Array>,
-    placement?: { readonly within?: Within | undefined },
-  ): Promise<{ readonly hash: BlobHash; readonly bytes: number }>
+  put(bytes: Uint8Array | AsyncIterable<Uint8Array>, placement?: BlobPlacement): Promise<StoredBlob>
   /** Rejects with `undefined` result when unknown; a flipped bit on disk is reported as an error, never served. */
   get(hash: BlobHash): Promise<Uint8Array | undefined>
   /** For large blobs: `range` is inclusive. `undefined` when unknown. */
@@ -231,6 +230,8 @@ export interface Engine {
   adopt(snapshot: Snapshot): Promise<void>
   /** Rejects with an `EdgeError` (`program_*`, `client_gone`, `overloaded`). */
   run(program: Program, deployment: Deployment, request: ProgramRequest): Promise<ProgramAnswer>
+  /** What is no request, to its end. Rejects like `run` where the program may not have heard of it, or not to its end. */
+  deliver(program: Program, deployment: Deployment, event: ProgramEvent): Promise<EventOutcome>
   /** A hint that a request is coming (TLS ClientHello): loads the program if it is not. Never rejects. */
   warm(program: Program, deployment: Deployment): void
   /** Removes the stored data of object namespaces that no program has any more. */

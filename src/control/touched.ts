@@ -1,9 +1,17 @@
-/** What a change of the configuration touches. Pure. */
+/** What a change touches, for whoever compares states. Pure. */
+import { resourceKey } from '#/core/resources.ts'
 import type { Change, ChangeNumber, State } from './fold.ts'
 import { keyOf } from './placements.ts'
 
 /** What a change touches, by kind and key. */
-export function keysOf({ programs = [], sites = [], services = [], domains = [], placements = [] }: Change): string[] {
+export function keysOf({
+  programs = [],
+  sites = [],
+  services = [],
+  domains = [],
+  placements = [],
+  resources = [],
+}: Change): string[] {
   return [
     ...programs.map(({ name }) => `program ${name}`),
     ...sites.map(({ name }) => `site ${name}`),
@@ -13,12 +21,13 @@ export function keysOf({ programs = [], sites = [], services = [], domains = [],
     ]),
     ...domains.map(({ domain }) => `rules of domain ${domain}`),
     ...placements.map((one) => `placement ${keyOf(one)}`),
+    ...resources.map(({ kind, id }) => `resource ${resourceKey(kind, id)}`),
   ]
 }
 
 /** Was anything that the change touched another before? */
 export function differs(
-  { programs, sites, services, domains, placements }: Change,
+  { programs, sites, services, domains, placements, resources }: Change,
   before: State,
   after: State,
 ): boolean {
@@ -45,7 +54,12 @@ export function differs(
       before.domains,
       after.domains,
     ) ||
-    other((placements ?? []).map(keyOf), before.placements, after.placements)
+    other((placements ?? []).map(keyOf), before.placements, after.placements) ||
+    other(
+      (resources ?? []).map(({ kind, id }) => resourceKey(kind, id)),
+      before.resources,
+      after.resources,
+    )
   )
 }
 
