@@ -17,6 +17,7 @@ import { programFirst } from '#/core/asset-routing.ts'
 import { backendSites } from '#/core/backend-sites.ts'
 import { type Closer, startWhole } from '#/core/closer.ts'
 import { isHere } from '#/core/holdings.ts'
+import type { HomedStores } from '#/core/homed-stores.ts'
 import { keepEgressInside, onlyHere } from '#/core/keep-inside.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
@@ -40,6 +41,8 @@ import { createPurgeByUrl } from '#/edge/purge-by-url.ts'
 import { createRequestTraces } from '#/edge/request-traces.ts'
 import type { readDevices } from '#/engines/compute/devices.ts'
 import { secretCheck } from '#/http/same-secret.ts'
+import { createHomedStores } from '#/objects/homed-stores.ts'
+import { openObjects } from '#/objects/open-objects.ts'
 import { withAnswerRules } from '#/origin/answer-rules.ts'
 import { createDialer } from '#/origin/dialer.ts'
 import { createEgress } from '#/origin/egress.ts'
@@ -52,6 +55,7 @@ import { openItemStores } from '#/stores/item-stores.ts'
 import { createKvStores } from '#/stores/kv.ts'
 import { storesOver } from '#/stores/program-stores.ts'
 import { openEngines, popOf } from './open-engines.ts'
+import { openHomedStores } from './open-stores.ts'
 
 /** What the node was started with. */
 export interface NodeOptions {
@@ -98,6 +102,8 @@ export interface Pop {
   readonly log: Log
   readonly metrics: Metrics
   readonly stores: Stores
+  /** Databases, buckets and the like, wherever they live. */
+  readonly homed: HomedStores
   /** What programs may reach besides public addresses. */
   readonly rules: EgressRuleBook
   readonly engine: Engine
@@ -154,9 +160,12 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   const stores = await openStores(parts)
   const rules = await createEgressRules({ fabric, limits, clock })
   closer.add(() => rules.close())
+  const pops = openObjects({ ...parts, log: say })
+  const homed = createHomedStores({ self: place.node, ...(pops && { pops }), snapshot: () => live.snapshot })
+  const homedHere = await openHomedStores(parts, homed)
   const ways = await openEgress(parts, rules)
   const assets = createAssets({ blobs: fabric.blobs, limits })
-  const { engine, lacks } = await openEngines(parts, stores, ways, assets)
+  const { engine, lacks } = await openEngines(parts, { ...stores, homed }, ways, assets, pops)
   live.engine = engine
 
   const residency = createNodeAudit({ ...options, store: ways.store, flushLog: () => diary.flush() })
@@ -167,7 +176,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
     live.snapshot = snapshot
     const { sites, programs } = onlyHere(snapshot, place.country)
     ways.health.adopt([...sites, ...backendSites(programs)])
-    await Promise.all([residency.follow(snapshot), stores.placeItems(snapshot.placements)])
+    await Promise.all([residency.follow(snapshot), stores.placeItems(snapshot.placements), homedHere.follow(snapshot)])
   }
   const follower = createFollower({
     ...options,
@@ -186,6 +195,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
     log: diary,
     metrics,
     stores,
+    homed,
     rules,
     engine,
     cache: createPurgeByUrl({ cache: ways.purges, snapshot: () => live.snapshot, pop: popOf(place) }),

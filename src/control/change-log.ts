@@ -7,12 +7,14 @@ import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import type { Limits } from '#/core/limits.ts'
 import type { Entry, Fabric } from '#/core/ports.ts'
+import { resourceKinds } from '#/core/resources.ts'
 import type { BlobHash } from '#/core/snapshot.ts'
 import type { EpochMs } from '#/core/units.ts'
 import { parseDomainRules } from './domain-rules.ts'
 import type { Change, ChangeNumber } from './fold.ts'
 import { parsePlacement, placedKinds } from './placements.ts'
 import { parseRecord, type VersionRecord } from './records.ts'
+import { parseResource } from './resources.ts'
 import { parseService } from './services/service-records.ts'
 
 export interface LogEntry {
@@ -179,7 +181,7 @@ export function openChangeLog({ fabric, limits }: Parts): ChangeLog {
 }
 
 /** As JSON holds it: `null` in place of a record that is removed. */
-export function writeChange({ programs, sites, services, domains, placements }: Change): object {
+export function writeChange({ programs, sites, services, domains, placements, resources }: Change): object {
   return {
     programs: programs?.map(({ name, record, serving }) => ({
       name,
@@ -193,6 +195,7 @@ export function writeChange({ programs, sites, services, domains, placements }: 
     })),
     domains: domains?.map(({ domain, record }) => ({ domain, record: record ?? null })),
     placements: placements?.map(({ kind, id, record }) => ({ kind, id, record: record ?? null })),
+    resources: resources?.map(({ kind, id, record }) => ({ kind, id, record: record ?? null })),
   }
 }
 
@@ -212,11 +215,12 @@ const changes = z.object({
   ),
   domains: z.exactOptional(z.array(z.object({ domain: z.string(), record: z.unknown() }))),
   placements: z.exactOptional(z.array(z.object({ kind: z.enum(placedKinds), id: z.string(), record: z.unknown() }))),
+  resources: z.exactOptional(z.array(z.object({ kind: z.enum(resourceKinds), id: z.string(), record: z.unknown() }))),
 })
 
 /** Throws an Error that says what does not fit. */
 export function readChange(value: unknown): Change {
-  const { programs, sites, services, domains, placements } = changes.parse(value)
+  const { programs, sites, services, domains, placements, resources } = changes.parse(value)
   return {
     ...(programs && {
       programs: programs.map(({ name, record, serving }) => ({
@@ -260,6 +264,13 @@ export function readChange(value: unknown): Change {
         kind,
         id,
         record: record === null ? undefined : parsePlacement(record),
+      })),
+    }),
+    ...(resources && {
+      resources: resources.map(({ kind, id, record }) => ({
+        kind,
+        id,
+        record: record === null ? undefined : parseResource(record),
       })),
     }),
   }

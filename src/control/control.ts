@@ -5,6 +5,7 @@
 import type { Limits } from '#/core/limits.ts'
 import type { Place, Within } from '#/core/pops.ts'
 import type { Engine, Fabric, Seal } from '#/core/ports.ts'
+import type { Resource, ResourceKind } from '#/core/resources.ts'
 import type { BlobHash, ProgramName, Snapshot } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
 import { changeProgram, findReferences, type ProgramChange, type References, removeProgram } from './change-program.ts'
@@ -17,6 +18,7 @@ import { openLedger } from './ledger.ts'
 import { heldProgram, heldVersion, type Office } from './office.ts'
 import { type Placed, type PlacementRecord, programWithin, setPlacement } from './placements.ts'
 import type { ProgramRecord, RolloutRecord, SiteRecord, VersionRecord } from './records.ts'
+import { changeResource, createResource, type ResourceWish, removeResource, resourcesOf } from './resources.ts'
 import { createServices, type Services } from './services/services.ts'
 import { type RolloutWish, setRollout } from './set-rollout.ts'
 import { createPins, sweepBlobs } from './sweep-blobs.ts'
@@ -37,6 +39,8 @@ export interface ControlDeps {
   readonly log?: (message: string, error: unknown) => void
   /** Does a key-value namespace of this id exist? Absent: bindings to namespaces are not checked. */
   readonly hasStore?: (store: string) => Promise<boolean>
+  /** Does a shared store hold this secret? Absent: bindings to these are not checked. */
+  readonly hasSecret?: (store: string, secret: string) => boolean
   /** All nodes of the platform; absent: no site can name a shield. */
   readonly places?: () => readonly Place[]
   /** Domain below which programs have names of their own. */
@@ -91,6 +95,14 @@ export interface Control {
   withinOf(program: ProgramName): Within | undefined
   /** Undefined: anywhere. What does not exist yet will be there once it does. */
   setPlacement(placed: Placed, within: Within | undefined): Promise<void>
+  /** In the order of their making. */
+  resources(kind: ResourceKind): readonly Resource[]
+  createResource(wish: ResourceWish): Promise<Resource>
+  changeResource(
+    resource: Pick<Resource, 'kind' | 'id'>,
+    change: (now: Resource) => Partial<Pick<Resource, 'name' | 'settings'>>,
+  ): Promise<Resource>
+  removeResource(resource: Pick<Resource, 'kind' | 'id'>): Promise<void>
   domainRules(): readonly DomainRulesRecord[]
   /** Undefined removes them. */
   setDomainRules(domain: string, wish: DomainRulesWish | undefined): Promise<void>
@@ -110,7 +122,7 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     deps.follow ?? ((snapshot) => adopt(snapshot).catch((error) => log('a Snapshot was not adopted', error)))
   const ledger = await openLedger({ fabric, hostnameSuffix, limits, clock, by: deps.by ?? 'local', adopt, follow, log })
   const pins = createPins()
-  const { hasStore = async () => true, places = () => [] } = deps
+  const { hasStore = async () => true, hasSecret = () => true, places = () => [] } = deps
   const office: Office = {
     ledger,
     fabric,
@@ -121,6 +133,7 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     pins,
     hostnameSuffix,
     hasStore,
+    hasSecret,
     places,
   }
   const forgetting = createForgetting(fabric, engine)
@@ -163,6 +176,10 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     placements: () => [...ledger.state.placements.values()].map((held) => held.record),
     withinOf: (program) => programWithin(ledger.state, program),
     setPlacement: (placed, within) => setPlacement(office, placed, within),
+    resources: (kind) => resourcesOf(office, kind),
+    createResource: (wish) => createResource(office, wish),
+    changeResource: (resource, change) => changeResource(office, resource, change),
+    removeResource: (resource) => removeResource(office, resource),
     domainRules: () => [...ledger.state.domains.values()].map((held) => held.record),
     setDomainRules: (domain, wish) => setDomainRules(office, domain, wish),
     blobsInUse: inUse,

@@ -8,7 +8,20 @@ import { Refusal } from './refusal.ts'
 import { type HeldServices, siteNameOf } from './services/held-services.ts'
 
 /** `log`: lines of exchanges; there is one, called `log`. */
-export const placedKinds = ['site', 'program', 'service', 'kv', 'config', 'secret', 'access-list', 'log'] as const
+export const placedKinds = [
+  'site',
+  'program',
+  'service',
+  'kv',
+  'config',
+  'secret',
+  'access-list',
+  'sql',
+  'bucket',
+  'queue',
+  'workflow',
+  'log',
+] as const
 export type PlacedKind = (typeof placedKinds)[number]
 
 /** Sites and programs by name, the others by id. */
@@ -162,6 +175,8 @@ export function findMisplaced(snapshot: Snapshot): Misplaced | undefined {
       const bound = [
         ...deployment.bindings.flatMap((one) => {
           if (one.kind === 'kv')
+            return [{ binding: one.name, target: `store '${one.store}'`, to: placements.get(one.store) }]
+          if (one.kind === 'stored-secret')
             return [{ binding: one.name, target: `store '${one.store}'`, to: placements.get(one.store) }]
           if (one.kind !== 'program') return []
           return [{ binding: one.name, target: `program '${one.program}'`, to: programs.get(one.program)?.within }]

@@ -10,6 +10,7 @@ import type { DeliveryRules, Lookups } from './delivery-rules.ts'
 import type { FrontCache } from './front-cache.ts'
 import type { ErrorPages, OriginPool } from './origin.ts'
 import type { PopId, Within } from './pops.ts'
+import type { Resource } from './resources.ts'
 import type { EpochMs } from './units.ts'
 
 /** Hex SHA-256 of the bytes: the name of a blob in the fabric. */
@@ -28,6 +29,8 @@ export interface Snapshot {
   readonly cacheRules?: readonly DomainCacheRules[]
   /** Countries that may hold a store, by its id; stores that are not here may be anywhere. */
   readonly placements?: ReadonlyMap<string, Within>
+  /** Databases, buckets, queues and the like, by `resourceKey`. Absent: there are none. */
+  readonly resources?: ReadonlyMap<string, Resource>
   /** Countries where lines about exchanges may be written. Absent: anywhere. */
   readonly logWithin?: Within
 }
@@ -148,6 +151,18 @@ export type Binding =
       readonly type: 'wasm' | 'data' | 'text'
       readonly blob: BlobHash
     }
+  /** Counts calls by key; those of one `namespace` count together, whichever program asks. */
+  | {
+      readonly kind: 'rate-limit'
+      readonly name: string
+      readonly namespace: string
+      readonly limit: number
+      readonly periodS: 10 | 60
+    }
+  /** A secret of a store that several programs share, read each time it is asked for. */
+  | { readonly kind: 'stored-secret'; readonly name: string; readonly store: string; readonly secret: string }
+  /** Starts programs from code that the program brings. */
+  | { readonly kind: 'loader'; readonly name: string }
 
 /** Ciphertext of a secret (base64); only a `Seal` opens it. */
 export type Sealed = string & { readonly unit?: 'sealed' }

@@ -14,6 +14,7 @@ export const copiedBuckets: Readonly<Record<string, string>> = {
   services: 'configuration that is served',
   'service-tables': 'tables and lists that rules look into',
   'domain-rules': 'cache rules that are served',
+  resources: 'databases, buckets, queues and the like that programs are bound to',
   placements: 'where sites, programs and stores may be',
   nodes: 'addresses of the other nodes, which are talked to also while this is away',
   'kv-namespaces': 'one document; a deploy asks whether a namespace exists',
