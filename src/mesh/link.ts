@@ -114,7 +114,10 @@ export function openLink(options: LinkOptions): Link {
 
   function adopt(opened: OpenedSession): void {
     const { session, place, expiresAt } = opened
-    if (closed) return session.destroy()
+    if (closed) {
+      session.destroy()
+      return
+    }
     const standing: Standing = { session, replaceAt: (clock() + expiresAt) / 2, streams: 0, running: 0 }
     const old = current
     current = standing
