@@ -2,9 +2,11 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect as connectHttp2 } from 'node:http2'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { connect as connectTls } from 'node:tls'
+import type { EdgeError } from '#/core/errors.ts'
 import { defaultLimits } from '#/core/limits.ts'
 import { until } from './contract.fixture.ts'
 import type { DialSocket } from './dial-node.ts'
@@ -79,6 +81,43 @@ test('no call fails while sessions are replaced under it, again and again', asyn
   }
   done = true
   await all
+})
+
+test('a node that closes is away, not overloaded, also for calls that meet its word for closing', async (t) => {
+  const { open } = await createPlatform(t)
+  const one = await open(fra)
+  for (let round = 0; round < 5; round++) {
+    const two = await open(iad)
+    await until(() => one.peers()[0]?.reachable === true)
+    two.serve('who', async () => ({}))
+    let answered = 0
+    const failures = Array.from({ length: 4 }, async () => {
+      for (;;) {
+        try {
+          const { body } = await one.ask('iad', 'who')
+          body.resume()
+          answered++
+        } catch (error) {
+          return (error as EdgeError).code
+        }
+      }
+    })
+    await until(() => answered > 50)
+    await two.close()
+    assert.deepEqual(await Promise.all(failures), Array(4).fill('peer_away'))
+  }
+})
+
+test('a body that was given up before it was handed over fails at the other side', async (t) => {
+  const { open } = await createPlatform(t)
+  const one = await open(fra)
+  const two = await open(iad)
+  await until(() => one.peers()[0]?.reachable === true)
+  const gone = new Readable({ read() {} })
+  gone.destroy()
+  await once(gone, 'close')
+  two.serve('gone', async () => ({ body: gone }))
+  await assert.rejects(text((await one.ask('iad', 'gone')).body), { code: 'internal', message: /given up/ })
 })
 
 const day = 86_400_000
