@@ -49,7 +49,10 @@ export async function createComputeEngine(options: ComputeEngineOptions): Promis
     run: (program, deployment, request) => run(cells, options.limits, program, needCompute(deployment), request),
     deliver: ({ name }, _deployment, { kind }) =>
       Promise.reject(
-        new EdgeError('program_start_failed', `${name} is a Compute program: it answers requests, and has no ${kind}().`),
+        new EdgeError(
+          'program_start_failed',
+          `${name} is a Compute program: it answers requests, and has no ${kind}().`,
+        ),
       ),
     warm(program, deployment) {
       cells.warm(program, needCompute(deployment)).catch(() => {})
