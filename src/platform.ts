@@ -199,7 +199,7 @@ async function joinMesh(
   index: number,
   given: { readonly closer: Closer; readonly say: Say },
 ): Promise<RunningMesh> {
-  const { nats, mesh: listen } = options.join!
+  const { nats, mesh: listen, dial } = options.join!
   const place = common.places[index]!
   const { shared } = common.fabrics[index]!
   const mesh = await openNodeMesh({
@@ -207,6 +207,7 @@ async function joinMesh(
     folder: nodeFolder(options, place.pop),
     listen: nth(listen, index),
     open: isTrial(nats),
+    ...(dial && { dial }),
   })
   if (index === 0) common.membership.members = membersOf(mesh, shared, common)
   return mesh
@@ -234,6 +235,10 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
       forget: (objects) => eachPop(pops, (pop) => pop.engine.forget(objects)),
     },
     hasStore: async (store) => (await findKvNamespace(fabric, store)) !== undefined,
+    hasSecret: (store, secret) =>
+      itemsByPlace(pops.map(({ stores }) => stores.items))
+        .items('secret', store)
+        ?.has(secret) === true,
     adopt: rollout.adopt,
     follow,
     places: () => [...pops.map(({ place }) => place), ...(pops[0]!.mesh?.peers() ?? [])],

@@ -150,7 +150,7 @@ export const platformLimits = {
     default: 2_000,
     why: 'without other writes, one sign this often shows that writing works',
   },
-  natsAwayMoveMs: { unit: 'ms', default: 3_000, why: 'a server without a majority for so long is left for the next' },
+  natsAwayMoveMs: { unit: 'ms', default: 1_500, why: 'a server that writes nothing for so long: others are asked' },
   natsPartBytes: {
     unit: 'bytes',
     default: 128 * KiB,

@@ -275,6 +275,8 @@ export interface EgressRequest {
   readonly onInformational?: (status: number, headers: HeaderList) => void
   /** Misses go to the cache of this PoP. */
   readonly shield?: ShieldWish
+  /** A program reads the answer: a 304 is its own affair, whatever it asked. */
+  readonly toProgram?: true
   /** Asked by the cache of another PoP: gets what is said to caches alone, and nothing that is stale by a purge. */
   readonly forTier?: true
 }

@@ -30,6 +30,7 @@ const supported = {
     namespace_id: text.min(1),
     simple: z.strictObject({ limit: z.int().positive(), period: z.union([z.literal(10), z.literal(60)]) }),
   }),
+  secrets_store_secret: z.strictObject({ store_id: text.min(1), secret_name: text.min(1) }),
   worker_loader: z.strictObject({}),
   inherit: z.strictObject({ old_name: maybe }),
 }
@@ -51,7 +52,6 @@ const unsupported: Record<string, string> = {
   hyperdrive: 'connections to databases are not pooled here; use connect() from the program',
   browser: 'browsers do not run here; fetch() the API of a browser service',
   dispatch_namespace: 'programs of users are deployed as ordinary programs here; bind them as services',
-  secrets_store_secret: "secrets belong to a program here: use 'wrangler secret put'",
   mtls_certificate: 'client certificates for fetch() are not there yet',
   tail_consumer: "logs are read with 'wrangler tail'",
 }
@@ -119,6 +119,8 @@ function toRequest(name: string, binding: Supported, partBlob: PartFinder): Bind
       const { namespace_id: namespace, simple } = binding
       return { kind: 'rate-limit', name, namespace, limit: simple.limit, periodS: simple.period }
     }
+    case 'secrets_store_secret':
+      return { kind: 'stored-secret', name, store: binding.store_id, secret: binding.secret_name }
     case 'worker_loader':
       return { kind: 'loader', name }
     case 'inherit':
@@ -158,6 +160,8 @@ export function writeBinding(binding: VersionRecord['bindings'][number]): Record
       const { namespace, limit, periodS: period } = binding
       return { name, type: 'ratelimit', namespace_id: namespace, simple: { limit, period } }
     }
+    case 'stored-secret':
+      return { name, type: 'secrets_store_secret', store_id: binding.store, secret_name: binding.secret }
     case 'loader':
       return { name, type: 'worker_loader' }
     case 'blob':
@@ -181,6 +185,7 @@ export const keptKinds: Record<string, BindingRequest['kind'] | undefined> = {
   assets: 'assets',
   ratelimit: 'rate-limit',
   worker_loader: 'loader',
+  secrets_store_secret: 'stored-secret',
 }
 
 /** A path and a sentence, e.g. `text: Invalid input: expected string, received number`. */

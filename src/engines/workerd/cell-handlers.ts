@@ -3,7 +3,7 @@
 import type { PurgeWish } from '#/core/cache-policy.ts'
 import type { Answer } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
-import type { Assets, Egress, EgressAnswer, KvStores, ProgramCache, Seal } from '#/core/ports.ts'
+import type { Assets, Egress, EgressAnswer, KvStores, ProgramCache, Seal, SecretStores } from '#/core/ports.ts'
 import type { Deployment, DeploymentId, Program, Snapshot } from '#/core/snapshot.ts'
 import type { Trace, Traces } from '#/core/traces.ts'
 import type { Clock } from '#/core/units.ts'
@@ -22,6 +22,7 @@ import { placeProgram } from './placement.ts'
 
 export interface HandlerDependencies {
   readonly kv: KvStores
+  readonly secrets: SecretStores
   readonly seal: Seal
   readonly assets: Assets
   readonly egress: Egress
@@ -46,6 +47,12 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
     call: callHandler(parts),
     purge: purgeHandler(parts),
     'rate-limit': rateLimitHandler(parts),
+    async secret({ id }) {
+      const [store = '', name = ''] = id.split('/')
+      const secret = await parts.secrets.get(store, name)
+      if (secret === undefined) return textAnswer(404, `Secret "${name}" not found`)
+      return { status: 200, headers: ['content-length', String(secret.length)], body: secret }
+    },
     async code({ id }) {
       const deployment = known.get(deploymentOf(id))
       if (deployment === undefined) return textAnswer(404, `There is no deployment ${id}.`)

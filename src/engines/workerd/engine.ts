@@ -18,6 +18,7 @@ import type {
   ProgramCall,
   ProgramRequest,
   Seal,
+  SecretStores,
 } from '#/core/ports.ts'
 import type { EventOutcome, ProgramEvent } from '#/core/program-events.ts'
 import type { Deployment, DeploymentId, Program, ProgramName, Snapshot } from '#/core/snapshot.ts'
@@ -46,6 +47,8 @@ export interface WorkerdEngineOptions {
   readonly runFolder: string
   readonly blobs: Blobs
   readonly kv: KvStores
+  /** Of the stores whose secrets programs share. */
+  readonly secrets: SecretStores
   /** Databases, buckets and the like. */
   readonly homed: HomedStores
   readonly seal: Seal

@@ -29,5 +29,6 @@ export type InsideModule =
   | 'own-host'
   | 'rate-limit'
   | 'service-forward'
+  | 'stored-secret'
   | 'rimward-sha256'
   | 'tail'
