@@ -45,6 +45,7 @@ export async function openEngines(
     blobs: fabric.blobs,
     kv: stores.kv,
     homed: stores.homed,
+    secrets: stores.secrets,
     seal,
     assets,
     egress: createProgramEgress({ egress: ways.egress, snapshot, pop: popOf(place), limits, clock }),

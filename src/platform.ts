@@ -197,7 +197,7 @@ async function joinMesh(
   index: number,
   given: { readonly closer: Closer; readonly say: Say },
 ): Promise<RunningMesh> {
-  const { nats, mesh: listen } = options.join!
+  const { nats, mesh: listen, dial } = options.join!
   const place = common.places[index]!
   const { shared } = common.fabrics[index]!
   const mesh = await openNodeMesh({
@@ -205,6 +205,7 @@ async function joinMesh(
     folder: nodeFolder(options, place.pop),
     listen: nth(listen, index),
     open: isTrial(nats),
+    ...(dial && { dial }),
   })
   if (index === 0) common.membership.members = membersOf(mesh, shared, common)
   return mesh
@@ -232,6 +233,10 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
       forget: (objects) => eachPop(pops, (pop) => pop.engine.forget(objects)),
     },
     hasStore: async (store) => (await findKvNamespace(fabric, store)) !== undefined,
+    hasSecret: (store, secret) =>
+      itemsByPlace(pops.map(({ stores }) => stores.items))
+        .items('secret', store)
+        ?.has(secret) === true,
     adopt: rollout.adopt,
     follow,
     places: () => [...pops.map(({ place }) => place), ...(pops[0]!.mesh?.peers() ?? [])],
@@ -291,6 +296,7 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
     ...running,
     kv,
     compute: { ...storesOver({ items, seal }), clientKeys: createClientKeys({ limits, clock }), output },
+    homed: first.homed,
     rules: first.rules,
     cache: first.cache,
     receipt: (id) => first.purges.receipt(id),

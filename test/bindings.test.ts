@@ -1,4 +1,4 @@
-/** Small bindings, each bound by the real wrangler and used by a real Worker: rate limits, code that is loaded at run time. */
+/** Small bindings, each bound by the real wrangler and used by a real Worker: rate limits, shared secrets, loaded code. */
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,6 +10,9 @@ const limits = {
   async limited(url, env) {
     const { success } = await env.LIMITER.limit(JSON.parse(url.searchParams.get('options')))
     return Response.json({ success })
+  },
+  async secret(url, env) {
+    return new Response(await env.SHARED.get())
   },
   async loaded(url, env) {
     const worker = env.LOADER.get(url.searchParams.get('id'), () => ({
@@ -42,16 +45,43 @@ const config = {
 }
 
 let node: RunningNode
+let folder: string
+let store: string
 before(async () => {
   node = await startNode(undefined)
-  const folder = await temporaryFolder(undefined, 'bindings')
+  folder = await temporaryFolder(undefined, 'bindings')
   writeFileSync(join(folder, 'index.js'), worker)
+  const made = await wrangler(node, folder, ['secrets-store', 'store', 'create', 'common', '--remote'])
+  store = /ID: (\S+?)\)?$/m.exec(made.output)![1]!
+  await keep('API_KEY', 'first value')
   for (const name of ['small', 'other']) {
-    writeFileSync(join(folder, 'wrangler.json'), JSON.stringify({ ...config, name }))
+    writeFileSync(
+      join(folder, 'wrangler.json'),
+      JSON.stringify({
+        ...config,
+        name,
+        secrets_store_secrets: [{ binding: 'SHARED', store_id: store, secret_name: 'API_KEY' }],
+      }),
+    )
     await wrangler(node, folder, ['deploy'])
   }
 })
 after(() => node?.stop('SIGKILL'))
+
+const keep = (name: string, value: string) =>
+  wrangler(node, folder, [
+    'secrets-store',
+    'secret',
+    'create',
+    store,
+    '--name',
+    name,
+    '--scopes',
+    'workers',
+    '--remote',
+    '--value',
+    value,
+  ])
 
 const limited = async (options: object, host = 'small') => {
   const answer = await node.get(`${host}.localhost`, `/limited?options=${encodeURIComponent(JSON.stringify(options))}`)
@@ -81,4 +111,37 @@ for (const [options, says] of [
 test('a program runs code that it brings, and the code reaches nothing but what it is given', async () => {
   const { status, text } = await node.get('small.localhost', '/loaded?id=one')
   assert.deepEqual([status, text], [200, 'loaded /path'])
+})
+
+test('programs share the secrets of a store, and read a new value without a new deploy', async () => {
+  const read = async (program: string) => (await node.get(`${program}.localhost`, '/secret')).text
+  assert.deepEqual([await read('small'), await read('other')], ['first value', 'first value'])
+  const listed = await wrangler(node, folder, ['secrets-store', 'secret', 'list', store, '--remote'])
+  assert.match(listed.output, /API_KEY/)
+  assert.doesNotMatch(listed.output, /first value/)
+  const id = /[0-9a-f]{32}/.exec(listed.output)![0]
+  const at = ['--secret-id', id, '--remote']
+  await wrangler(node, folder, [
+    'secrets-store',
+    'secret',
+    'update',
+    store,
+    ...at,
+    '--value',
+    'second',
+    '--scopes',
+    'workers',
+  ])
+  assert.deepEqual([await read('small'), await read('other')], ['second', 'second'])
+  assert.match((await wrangler(node, folder, ['secrets-store', 'secret', 'get', store, ...at])).output, /API_KEY/)
+  await wrangler(node, folder, ['secrets-store', 'secret', 'delete', store, ...at])
+  assert.equal(await read('small'), 'Error: Secret "API_KEY" not found')
+})
+
+test('a secret that is not there is refused at the deploy, by name', async () => {
+  const secrets_store_secrets = [{ binding: 'SHARED', store_id: store, secret_name: 'MISSING' }]
+  writeFileSync(join(folder, 'wrangler.json'), JSON.stringify({ ...config, secrets_store_secrets }))
+  const ran = await wrangler(node, folder, ['deploy'], { mayFail: true })
+  assert.notEqual(ran.code, 0)
+  assert.match(ran.output, /Secret 'MISSING' of the store '.*' not found \(binding 'SHARED'\)/)
 })

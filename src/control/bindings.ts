@@ -78,6 +78,7 @@ export interface BindingWorld {
   /** Is there a Compute program of that name? */
   readonly isCompute: (program: ProgramName) => boolean
   readonly hasStore: (store: string) => Promise<boolean>
+  readonly hasSecret: (store: string, secret: string) => boolean
   readonly hasAssets: boolean
 }
 
@@ -88,6 +89,11 @@ export async function checkTargets(bindings: readonly Binding[], world: BindingW
     if (binding.kind === 'objects') checkObjects(binding, world)
     if (binding.kind === 'kv' && !(await world.hasStore(binding.store)))
       throw new Refusal('store_unknown', `KV namespace '${binding.store}' not found (binding '${binding.name}').`)
+    if (binding.kind === 'stored-secret' && !world.hasSecret(binding.store, binding.secret))
+      throw new Refusal(
+        'store_unknown',
+        `Secret '${binding.secret}' of the store '${binding.store}' not found (binding '${binding.name}').`,
+      )
     if (binding.kind === 'assets' && !world.hasAssets)
       throw new Refusal('bad_binding', `Binding '${binding.name}' is to assets, but this version has none.`)
   }

@@ -39,6 +39,8 @@ export interface ControlDeps {
   readonly log?: (message: string, error: unknown) => void
   /** Does a key-value namespace of this id exist? Absent: bindings to namespaces are not checked. */
   readonly hasStore?: (store: string) => Promise<boolean>
+  /** Does a shared store hold this secret? Absent: bindings to these are not checked. */
+  readonly hasSecret?: (store: string, secret: string) => boolean
   /** All nodes of the platform; absent: no site can name a shield. */
   readonly places?: () => readonly Place[]
   /** Domain below which programs have names of their own. */
@@ -120,7 +122,7 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     deps.follow ?? ((snapshot) => adopt(snapshot).catch((error) => log('a Snapshot was not adopted', error)))
   const ledger = await openLedger({ fabric, hostnameSuffix, limits, clock, by: deps.by ?? 'local', adopt, follow, log })
   const pins = createPins()
-  const { hasStore = async () => true, places = () => [] } = deps
+  const { hasStore = async () => true, hasSecret = () => true, places = () => [] } = deps
   const office: Office = {
     ledger,
     fabric,
@@ -131,6 +133,7 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     pins,
     hostnameSuffix,
     hasStore,
+    hasSecret,
     places,
   }
   const forgetting = createForgetting(fabric, engine)

@@ -25,6 +25,7 @@ export interface Office {
   /** Domain below which programs have names of their own, e.g. `localhost`. */
   readonly hostnameSuffix: string
   readonly hasStore: (store: string) => Promise<boolean>
+  readonly hasSecret: (store: string, secret: string) => boolean
   /** All nodes of the platform, reachable or not. */
   readonly places: () => readonly Place[]
 }
@@ -85,6 +86,7 @@ export function checkBound(
     objectsOf: (other) => office.ledger.state.programs.get(other)?.record.objects,
     isCompute: (other) => hasProgram(office.ledger.state.services, other),
     hasStore: office.hasStore,
+    hasSecret: office.hasSecret,
     hasAssets: version.assets !== undefined,
   })
 }

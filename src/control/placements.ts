@@ -176,6 +176,8 @@ export function findMisplaced(snapshot: Snapshot): Misplaced | undefined {
         ...deployment.bindings.flatMap((one) => {
           if (one.kind === 'kv')
             return [{ binding: one.name, target: `store '${one.store}'`, to: placements.get(one.store) }]
+          if (one.kind === 'stored-secret')
+            return [{ binding: one.name, target: `store '${one.store}'`, to: placements.get(one.store) }]
           if (one.kind !== 'program') return []
           return [{ binding: one.name, target: `program '${one.program}'`, to: programs.get(one.program)?.within }]
         }),

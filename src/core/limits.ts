@@ -247,6 +247,7 @@ export const limitTable = {
     default: 2_000,
     why: 'requests of a program that wait for its start or its new version',
   },
+  eventWallMs: { unit: 'ms', default: 900_000, why: 'Cloudflare gives schedules and batches of messages 15 minutes' },
   programCpuMs: { unit: 'ms', default: 30_000, why: 'Workers allow 30 s of CPU a request by default' },
   // The shared cache.
   cacheMemoryBytes: { unit: 'bytes', default: 256 * MiB, why: 'answers held in memory; about 100,000 of 1 KiB' },

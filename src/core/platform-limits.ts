@@ -150,7 +150,7 @@ export const platformLimits = {
     default: 2_000,
     why: 'without other writes, one sign this often shows that writing works',
   },
-  natsAwayMoveMs: { unit: 'ms', default: 3_000, why: 'a server without a majority for so long is left for the next' },
+  natsAwayMoveMs: { unit: 'ms', default: 1_500, why: 'a server that writes nothing for so long: others are asked' },
   natsPartBytes: {
     unit: 'bytes',
     default: 128 * KiB,
@@ -253,6 +253,11 @@ export const platformLimits = {
     why: 'up to here a row is cheaper than a file with two fsyncs',
   },
   bucketDeleteKeys: { unit: 'count', default: 1_000, why: 'R2: keys deleted in one call' },
+  bucketRequestBytes: {
+    unit: 'bytes',
+    default: 4 * MiB,
+    why: 'what is asked, without bodies: 1,000 keys or 10,000 parts by name',
+  },
   bucketListKeys: { unit: 'count', default: 1_000, why: 'R2: keys and prefixes on a page' },
   bucketListBytes: { unit: 'bytes', default: 512 * KiB, why: 'of a page; the runtime takes 1 MiB at most' },
   bucketUploads: { unit: 'count', default: 10_000, why: 'unfinished uploads of one bucket' },

@@ -7,6 +7,7 @@ import type { CacheWish, PurgeWish } from './cache-policy.ts'
 import type { Answer, Client, Exchange, HeaderList } from './exchange.ts'
 import type { OriginConnection, OriginPool } from './origin.ts'
 import type { Within } from './pops.ts'
+import type { EventOutcome, ProgramEvent } from './program-events.ts'
 import type { BlobHash, Deployment, ObjectNamespace, Program, ProgramName, Sealed, Snapshot } from './snapshot.ts'
 import type { ShieldWish, TierAnswer } from './tiers.ts'
 import type { EpochMs, Milliseconds } from './units.ts'
@@ -226,6 +227,8 @@ export interface Engine {
   adopt(snapshot: Snapshot): Promise<void>
   /** Rejects with an `EdgeError` (`program_*`, `client_gone`, `overloaded`). */
   run(program: Program, deployment: Deployment, request: ProgramRequest): Promise<ProgramAnswer>
+  /** What is no request, to its end. Rejects like `run` where the program may not have heard of it, or not to its end. */
+  deliver(program: Program, deployment: Deployment, event: ProgramEvent): Promise<EventOutcome>
   /** A hint that a request is coming (TLS ClientHello): loads the program if it is not. Never rejects. */
   warm(program: Program, deployment: Deployment): void
   /** Removes the stored data of object namespaces that no program has any more. */

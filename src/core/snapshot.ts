@@ -161,6 +161,8 @@ export type Binding =
       readonly limit: number
       readonly periodS: 10 | 60
     }
+  /** A secret of a store that several programs share, read each time it is asked for. */
+  | { readonly kind: 'stored-secret'; readonly name: string; readonly store: string; readonly secret: string }
   /** Starts programs from code that the program brings. */
   | { readonly kind: 'loader'; readonly name: string }
 

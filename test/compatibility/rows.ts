@@ -177,6 +177,10 @@ const bindings: Area = {
       file: 'bindings.test.ts',
       title: 'a rate limit counts by key, over all programs of its namespace',
     }),
+    works('Secrets Store: `get()`', {
+      file: 'bindings.test.ts',
+      title: 'programs share the secrets of a store, and read a new value without a new deploy',
+    }),
     works('Worker loaders: `get(id, callback)`, `env`, `globalOutbound`', {
       file: 'bindings.test.ts',
       title: 'a program runs code that it brings, and the code reaches nothing but what it is given',

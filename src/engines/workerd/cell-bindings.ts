@@ -41,6 +41,10 @@ function memberOf(builder: CellBuilder, deployment: Deployment, binding: Binding
       return blobBinding(builder, deployment, binding)
     case 'rate-limit':
       return rateLimitBinding(builder, binding)
+    case 'stored-secret': {
+      const service = backplane(builder, 'secret', `${binding.store}/${binding.secret}`)
+      return wrapped(builder, 'stored-secret', [{ name: 'wire', service }])
+    }
     case 'loader':
       // Without other cells the runtime has no loader; nothing is loaded for a proof.
       return builder.plan.purpose === 'prove' ? { service: nobody(builder) } : { workerLoader: {} }

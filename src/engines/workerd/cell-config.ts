@@ -79,10 +79,13 @@ export function cellConfig(plan: CellPlan): CellConfig {
     },
   }
   for (const deployment of plan.deployments) addProgram(builder, deployment)
-  if (plan.purpose === 'serve') addTail(builder)
+  if (plan.purpose === 'serve') {
+    addTail(builder)
+    addEvents(builder)
+  }
   if (plan.pops !== undefined) addHost(builder)
   const sockets = plan.deployments.map((deployment) => socket(plan, socketOf(deployment), serviceOf(deployment)))
-  if (plan.purpose === 'serve') sockets.push(socket(plan, 'pulse', 'tail'))
+  if (plan.purpose === 'serve') sockets.push(socket(plan, 'pulse', 'tail'), socket(plan, 'events', 'events'))
   const text = capnpText({
     services: [...services.values()],
     sockets,
@@ -251,6 +254,21 @@ function addTail(builder: CellBuilder): void {
       modules: [{ name: 'tail.js', esModule: builder.file('tail.js', { text: insideModule('tail') }) }],
       compatibilityDate: ownDate,
       bindings: [...plan.deployments.map(({ id }) => ({ name: id, service: backplane(builder, 'trace', id) }))],
+    },
+  })
+}
+
+/** What tells the versions of what is no request; no program is bound to it. */
+function addEvents(builder: CellBuilder): void {
+  builder.service('events', {
+    worker: {
+      modules: [{ name: 'events.js', esModule: builder.file('events.js', { text: insideModule('events') }) }],
+      compatibilityDate: ownDate,
+      compatibilityFlags: ['experimental', 'service_binding_extra_handlers'],
+      bindings: builder.plan.deployments.map((deployment) => ({
+        name: deployment.id,
+        service: { name: serviceOf(deployment) },
+      })),
     },
   })
 }

@@ -2,14 +2,16 @@
 
 import type { PurgeWish } from '#/core/cache-policy.ts'
 import type { Answer } from '#/core/exchange.ts'
+import type { HomedStores } from '#/core/homed-stores.ts'
 import type { Limits } from '#/core/limits.ts'
-import type { Assets, Egress, EgressAnswer, KvStores, ProgramCache, Seal } from '#/core/ports.ts'
+import type { Assets, Egress, EgressAnswer, KvStores, ProgramCache, Seal, SecretStores } from '#/core/ports.ts'
 import type { Deployment, DeploymentId, Program, Snapshot } from '#/core/snapshot.ts'
 import type { Trace, Traces } from '#/core/traces.ts'
 import type { Clock } from '#/core/units.ts'
 import { headerValue } from '#/http/header-list.ts'
 import { deploymentOf, type Isolates } from './ask-cell.ts'
 import { type BackplaneHandler, textAnswer } from './backplane.ts'
+import { bucketHandler } from './backplane-bucket.ts'
 import { cacheHandler } from './backplane-cache.ts'
 import { callHandler } from './backplane-call.ts'
 import { kvHandler } from './backplane-kv.ts'
@@ -22,6 +24,8 @@ import { placeProgram } from './placement.ts'
 
 export interface HandlerDependencies {
   readonly kv: KvStores
+  readonly homed: HomedStores
+  readonly secrets: SecretStores
   readonly seal: Seal
   readonly assets: Assets
   readonly egress: Egress
@@ -42,10 +46,17 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
   const { assets, egress, traces, known } = parts
   return {
     kv: kvHandler(parts),
+    bucket: bucketHandler(parts),
     cache: cacheHandler(parts),
     call: callHandler(parts),
     purge: purgeHandler(parts),
     'rate-limit': rateLimitHandler(parts),
+    async secret({ id }) {
+      const [store = '', name = ''] = id.split('/')
+      const secret = await parts.secrets.get(store, name)
+      if (secret === undefined) return textAnswer(404, `Secret "${name}" not found`)
+      return { status: 200, headers: ['content-length', String(secret.length)], body: secret }
+    },
     async code({ id }) {
       const deployment = known.get(deploymentOf(id))
       if (deployment === undefined) return textAnswer(404, `There is no deployment ${id}.`)

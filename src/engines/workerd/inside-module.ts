@@ -19,6 +19,7 @@ export function insideModule(name: InsideModule): string {
 
 export type InsideModule =
   | 'describe'
+  | 'events'
   | 'everywhere'
   | 'front'
   | 'object-forward'
@@ -28,5 +29,6 @@ export type InsideModule =
   | 'own-host'
   | 'rate-limit'
   | 'service-forward'
+  | 'stored-secret'
   | 'rimward-sha256'
   | 'tail'

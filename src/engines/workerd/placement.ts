@@ -11,7 +11,7 @@ export type Placement =
   | { readonly kind: 'own'; readonly why: 'objects' | 'script' | 'native' | 'cpu-limit' | 'slow-start' | 'hot' }
 
 /** The engine of programs that have a cell of their own. */
-export type OwnCells = Pick<Engine, 'run' | 'warm' | 'prove' | 'adopt' | 'close'> & {
+export type OwnCells = Pick<Engine, 'run' | 'deliver' | 'warm' | 'prove' | 'adopt' | 'close'> & {
   forget(objects: readonly ObjectNamespace[]): Promise<void>
   /** A cell that runs all these programs, which need nothing that only one cell may have. */
   startGroup(members: readonly Deployment[]): Promise<OwnCell>
@@ -20,7 +20,7 @@ export type OwnCells = Pick<Engine, 'run' | 'warm' | 'prove' | 'adopt' | 'close'
 }
 
 /** The runtime has these itself, but makes them from its configuration alone: the loader of shared cells hands over fetchers. */
-const nativeKinds: ReadonlySet<Binding['kind']> = new Set(['bucket', 'loader', 'rate-limit'])
+const nativeKinds: ReadonlySet<Binding['kind']> = new Set(['bucket', 'loader', 'rate-limit', 'stored-secret'])
 
 /** A shared cell runs modules whose bindings need no configuration of their own; all else needs an own cell. */
 export function placeProgram(
