@@ -45,6 +45,7 @@ export async function openEngines(
     blobs: fabric.blobs,
     kv: stores.kv,
     homed: stores.homed,
+    secrets: stores.secrets,
     seal,
     assets,
     egress: createProgramEgress({ egress: ways.egress, snapshot, pop: popOf(place), limits, clock }),
@@ -93,6 +94,7 @@ function openHostCalls(parts: Parts, { kv, items, secrets, accessLists }: Stores
     seal,
     limits,
     backendStates: (program) => health.states(program),
+    lentHealth: health.lent,
     mayPurge: secretCheck(token),
     data: {
       kv,

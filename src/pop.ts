@@ -172,11 +172,14 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   closer.add(() => residency.close())
   async function serve(snapshot: Snapshot): Promise<void> {
     await engine.adopt(snapshot)
-    prepareSites(snapshot, live.snapshot)
+    const before = live.snapshot
+    prepareSites(snapshot, before)
     live.snapshot = snapshot
     const { sites, programs } = onlyHere(snapshot, place.country)
     ways.health.adopt([...sites, ...backendSites(programs)])
     await Promise.all([residency.follow(snapshot), stores.placeItems(snapshot.placements), homedHere.follow(snapshot)])
+    // What this node served last it served with what it had.
+    if (before.revision > 0 && (snapshot.erased ?? 0) > (before.erased ?? 0)) await fabric.clean?.()
   }
   const follower = createFollower({
     ...options,

@@ -86,6 +86,7 @@ export async function openStage(
       runFolder: join(folder, 'run'),
       blobs: { get: async (hash: string) => blobs.get(hash) } as WorkerdEngineOptions['blobs'],
       kv: memoryKv(),
+      secrets: { get: async () => undefined },
       homed: {
         self: 'local',
         home: async () => 'local',
