@@ -4,6 +4,7 @@ import { createAdaptorServer } from '@hono/node-server'
 import { Hono } from 'hono'
 import { createCloudflareApi } from '#/apis/cloudflare/app.ts'
 import { assetRoutes, resolveAssetsWith } from '#/apis/cloudflare/assets.ts'
+import { d1Routes } from '#/apis/cloudflare/d1.ts'
 import { kvRoutes } from '#/apis/cloudflare/kv.ts'
 import { purgeRoutes } from '#/apis/cloudflare/purge.ts'
 import { secretsStoreRoutes } from '#/apis/cloudflare/secrets-store.ts'
@@ -30,6 +31,7 @@ import { listKvNamespaces } from '#/control/kv-namespaces.ts'
 import type { NodeReports } from '#/control/node-reports.ts'
 import type { LiveTraces } from '#/control/traces.ts'
 import type { AuditReport } from '#/core/holdings.ts'
+import type { HomedStores } from '#/core/homed-stores.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { OriginState } from '#/core/origin.ts'
 import type { NodeId } from '#/core/pops.ts'
@@ -40,6 +42,7 @@ import type { Clock } from '#/core/units.ts'
 export interface ApiOptions {
   readonly control: Control
   readonly kv: KvStores
+  readonly homed: HomedStores
   readonly compute: Omit<ComputeDeps, 'kv'>
   readonly fabric: Fabric
   readonly traces: LiveTraces
@@ -104,6 +107,7 @@ export function createApi(options: ApiOptions): Api {
   const cloudflare = createCloudflareApi({
     control,
     kvRoutes: kvRoutes({ kv: options.kv, fabric, limits, clock }),
+    d1Routes: d1Routes({ control, homed: options.homed, limits }),
     vaultRoutes: secretsStoreRoutes({ ...options.compute, limits, accountId }),
     assetsRoutes: assetRoutes({ uploads: options.uploads, limits }),
     tailsRoutes: tails.routes,

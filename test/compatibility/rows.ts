@@ -4,6 +4,7 @@
  */
 import { abiSection } from './abi-rows.ts'
 import { computeArea } from './compute-rows.ts'
+import { d1Commands, d1Rows } from './d1-rows.ts'
 
 export type State = 'works' | 'works differently' | 'refused'
 
@@ -147,10 +148,7 @@ const bindings: Area = {
     works('Service bindings: `props`', { check: 'service-props' }),
     works('Assets: `env.ASSETS.fetch`', { check: 'assets-binding' }),
     works('Version metadata', { check: 'version-metadata' }),
-    refused('D1', 'comes with a later release', {
-      config: { d1_databases: [{ binding: 'DB', database_name: 'd', database_id: 'x' }] },
-      says: /d1/i,
-    }),
+    ...d1Rows,
     refused('R2', 'comes with a later release', {
       config: { r2_buckets: [{ binding: 'B', bucket_name: 'bucket' }] },
       says: /r2/i,
@@ -276,9 +274,10 @@ const wrangler: Area = {
     }),
     works('`kv bulk put`, `kv bulk get`, `kv bulk delete`', { story: 'kv bulk' }),
     works('`tail`', { story: 'tail' }),
-    refused('`d1`, `r2`, `queues`, `workflows` …', 'their API answers 404 and names the call', {
-      wrangler: ['d1', 'list'],
-      says: /d1/,
+    ...d1Commands,
+    refused('`r2`, `queues`, `workflows` …', 'their API answers 404 and names the call', {
+      wrangler: ['queues', 'list'],
+      says: /queues/,
       fails: true,
     }),
     works('`delete`', { story: 'delete' }),

@@ -2,6 +2,7 @@
 
 import type { PurgeWish } from '#/core/cache-policy.ts'
 import type { Answer } from '#/core/exchange.ts'
+import type { HomedStores } from '#/core/homed-stores.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Assets, Egress, EgressAnswer, KvStores, ProgramCache, Seal, SecretStores } from '#/core/ports.ts'
 import type { Deployment, DeploymentId, Program, Snapshot } from '#/core/snapshot.ts'
@@ -15,6 +16,7 @@ import { callHandler } from './backplane-call.ts'
 import { kvHandler } from './backplane-kv.ts'
 import { purgeHandler } from './backplane-purge.ts'
 import { rateLimitHandler } from './backplane-rate-limit.ts'
+import { sqlHandler } from './backplane-sql.ts'
 import { readCacheOptions } from './cache-options.ts'
 import type { Bundles } from './code-bundle.ts'
 import type { WorkerdEngineOptions } from './engine.ts'
@@ -22,6 +24,7 @@ import { placeProgram } from './placement.ts'
 
 export interface HandlerDependencies {
   readonly kv: KvStores
+  readonly homed: HomedStores
   readonly secrets: SecretStores
   readonly seal: Seal
   readonly assets: Assets
@@ -46,6 +49,7 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
     cache: cacheHandler(parts),
     call: callHandler(parts),
     purge: purgeHandler(parts),
+    sql: sqlHandler(parts),
     'rate-limit': rateLimitHandler(parts),
     async secret({ id }) {
       const [store = '', name = ''] = id.split('/')

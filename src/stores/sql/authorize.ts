@@ -101,7 +101,9 @@ export function isAllowed(
   // Of a rename SQLite gives the database first (sqlite.h has it otherwise).
   const alters = action === sqlite.SQLITE_ALTER_TABLE
   const where = alters ? first : database
-  if (where !== null && where !== 'main') return where === 'temp' && reads.has(action)
+  // `ALTER TABLE` looks into the schema of what is temporary too, where nothing can be.
+  if (where !== null && where !== 'main')
+    return where === 'temp' && (reads.has(action) || action === sqlite.SQLITE_UPDATE)
   if (alters) {
     seen.alters = true
     return second === null || isOpenName(second)

@@ -46,6 +46,8 @@ export interface OpenDatabase {
   size(): number
   /** Commits since the log was begun, as a number that only grows. */
   logged(): number
+  /** Tables of programs, and bytes of the file. */
+  describe(): { readonly tables: number; readonly bytes: number }
   close(): void
 }
 
@@ -196,10 +198,14 @@ const control = {
 function ownStatements(
   connection: DatabaseSync,
   ours: <Value>(run: () => Value) => Value,
-): Pick<OpenDatabase, 'counts' | 'size' | 'control' | 'settle'> {
+): Pick<OpenDatabase, 'counts' | 'size' | 'control' | 'settle' | 'describe'> {
   const prepare = (sql: string) => ours(() => connection.prepare(sql))
   const counts = prepare('SELECT total_changes() AS total, last_insert_rowid() AS lastRow')
   const size = prepare('PRAGMA page_count')
+  const tables = prepare(
+    `SELECT count(*) AS count FROM sqlite_schema
+     WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE '\\_cf\\_%' ESCAPE '\\'`,
+  )
   counts.setReadBigInts(true)
   const controls = new Map(Object.entries(control).map(([step, sql]) => [step, prepare(sql)]))
   return {
@@ -208,6 +214,10 @@ function ownStatements(
       return { total: Number(total), lastRow: Number(lastRow) }
     },
     size: () => ours(() => size.get() as { page_count: number }).page_count * pageBytes,
+    describe() {
+      const rows = ours(() => tables.get() as { count: number })
+      return { tables: rows.count, bytes: ours(() => size.get() as { page_count: number }).page_count * pageBytes }
+    },
     control: (step) => void ours(() => controls.get(step)!.run()),
     settle: () => ours(() => connection.exec(settings)),
   }

@@ -64,6 +64,11 @@ function query({ head, body }: Frame): GroupJob | undefined {
   }
 }
 
+function describe(number: number, file: string): void {
+  const { tables, bytes } = databaseAt(file).describe()
+  send({ number, kind: 'answer', tables, bytes, bookmark: bookmark() })
+}
+
 /** Frames that came together are of one database. */
 function run(frames: readonly Frame[]): void {
   const queries = frames.filter(({ head }) => head.kind === 'query')
@@ -72,6 +77,7 @@ function run(frames: readonly Frame[]): void {
       closeDatabase(head.file as string)
       send({ number: head.number, kind: 'answer' })
     }
+  for (const { head } of frames) if (head.kind === 'info') describe(head.number as number, head.file as string)
   if (queries.length === 0) return
   const database = databaseAt(queries[0]!.head.file as string)
   const jobs = queries.map(query).filter((job) => job !== undefined)

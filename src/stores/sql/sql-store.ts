@@ -46,7 +46,13 @@ export async function openSqlStore({ folder, servedBy, limits, clock }: SqlStore
     return { head: { bookmark, ...(answer.refused !== undefined && { refused: answer.refused }) }, body: answer.body }
   }
 
-  const operations: Readonly<Record<string, (call: StoreCall) => Promise<StoreAnswer>>> = { query }
+  async function info({ id }: StoreCall): Promise<StoreAnswer> {
+    const { head } = await pool.run(await fileOf(id), { kind: 'info' }, new Uint8Array(0))
+    const { tables, bytes, bookmark } = head
+    return { head: { tables, bytes, bookmark, region: servedBy.served_by_region }, body: null }
+  }
+
+  const operations: Readonly<Record<string, (call: StoreCall) => Promise<StoreAnswer>>> = { query, info }
 
   return {
     kind: 'sql',
