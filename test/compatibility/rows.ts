@@ -5,6 +5,7 @@
 import { abiSection } from './abi-rows.ts'
 import { computeArea } from './compute-rows.ts'
 import { r2Binding, r2Commands } from './r2-rows.ts'
+import { d1Commands, d1Rows } from './d1-rows.ts'
 
 export type State = 'works' | 'works differently' | 'refused'
 
@@ -153,6 +154,11 @@ const bindings: Area = {
       says: /d1/i,
     }),
     ...r2Binding,
+    ...d1Rows,
+    refused('R2', 'comes with a later release', {
+      config: { r2_buckets: [{ binding: 'B', bucket_name: 'bucket' }] },
+      says: /r2/i,
+    }),
     refused('Queues', 'comes with a later release', {
       config: { queues: { producers: [{ binding: 'Q', queue: 'q' }] } },
       says: /queue/i,
@@ -285,6 +291,10 @@ const wrangler: Area = {
     refused('`d1`, `queues`, `workflows` …', 'their API answers 404 and names the call', {
       wrangler: ['d1', 'list'],
       says: /d1/,
+    ...d1Commands,
+    refused('`r2`, `queues`, `workflows` …', 'their API answers 404 and names the call', {
+      wrangler: ['queues', 'list'],
+      says: /queues/,
       fails: true,
     }),
     works('`delete`', { story: 'delete' }),

@@ -53,6 +53,7 @@ export function createCloudflareApi(deps: CloudflareApiDeps): Hono {
     deps.kvRoutes,
     deps.r2Routes,
     deps.vaultRoutes,
+    deps.d1Routes,
     deps.assetsRoutes,
     deps.tailsRoutes,
     deps.purgeRoutes,

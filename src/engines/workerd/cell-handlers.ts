@@ -17,6 +17,7 @@ import { callHandler } from './backplane-call.ts'
 import { kvHandler } from './backplane-kv.ts'
 import { purgeHandler } from './backplane-purge.ts'
 import { rateLimitHandler } from './backplane-rate-limit.ts'
+import { sqlHandler } from './backplane-sql.ts'
 import { readCacheOptions } from './cache-options.ts'
 import type { Bundles } from './code-bundle.ts'
 import type { WorkerdEngineOptions } from './engine.ts'
@@ -50,6 +51,7 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
     cache: cacheHandler(parts),
     call: callHandler(parts),
     purge: purgeHandler(parts),
+    sql: sqlHandler(parts),
     'rate-limit': rateLimitHandler(parts),
     async secret({ id }) {
       const [store = '', name = ''] = id.split('/')
