@@ -10,6 +10,7 @@ import type { HostCalls, HostRun } from './host-calls.ts'
 import { createSheets } from './prepare-sheets.ts'
 import { programFacts } from './program-facts.ts'
 import { asHead, type HostHead } from './protocol.ts'
+import { Slots } from './slots.ts'
 import { CallFailure, type Head, type InCall, type Reply, silentCall } from './wire-messages.ts'
 
 export type ComputeDeployment = Deployment & { readonly compute: ComputeCode }
@@ -40,6 +41,7 @@ class HeldRun implements HostRun {
   readonly deployment: ComputeDeployment
   readonly request: ProgramRequest
   readonly handOver: HostRun['handOver']
+  number = 0
   #aborter: AbortController | undefined
   #over = false
 
@@ -69,16 +71,15 @@ interface Seat {
   cell: ComputeCell | undefined
 }
 
-type Runs = Map<number, HeldRun>
+type Runs = Slots<HeldRun>
 
 export function createCells(options: ComputeEngineOptions): Cells {
   const { limits, log } = options
   // One core is left to the node itself.
   const seats: (Seat | undefined)[] = new Array(Math.max(1, availableParallelism() - 1)).fill(undefined)
   const cells = new Set<ComputeCell>()
-  const runs: Runs = new Map()
+  const runs: Runs = new Slots()
   const sheetOf = createSheets(options, () => open({ checks: true }))
-  let nextRun = 1
   let started = 0
   let closed = false
 
@@ -99,7 +100,7 @@ export function createCells(options: ComputeEngineOptions): Cells {
     cell.gone.then((reason) => {
       cells.delete(cell)
       if (!closed && !cell.ended) log('cell lost', { cell: name, reason })
-      for (const [number, held] of runs) if (held.cell === cell) endRun(runs, number)
+      for (const held of runs.all()) if (held.cell === cell) endRun(runs, held.number)
     })
     return cell
   }
@@ -174,10 +175,10 @@ export function createCells(options: ComputeEngineOptions): Cells {
     load: (cell, program, deployment) => load(cell, program, deployment),
     warm,
     hold(cell, run) {
-      const number = nextRun++
-      runs.set(number, new HeldRun(cell, run))
+      const held = new HeldRun(cell, run)
+      held.number = runs.add(held)
       cell.inFlight++
-      return number
+      return held.number
     },
     release: (run) => endRun(runs, run),
     spare: () => open(),
@@ -257,7 +258,7 @@ export function toFailure(failure: unknown, name: string): EdgeError {
 function endRun(runs: Runs, number: number): void {
   const held = runs.get(number)
   if (held === undefined) return
-  runs.delete(number)
+  runs.remove(number)
   held.cell.inFlight--
   held.end()
 }

@@ -97,11 +97,11 @@ async function run(
   }
   const run = cells.hold(cell, { program, deployment, request, handOver })
   const head = runHead(deployment, run, request)
-  const call = cell.line.call(asHead(head), request.body === null ? null : 'stream', {
-    onNote: ({ status, headers }) => request.onInformational?.(status as number, headers as string[]),
-  })
+  const call = cell.line.call(asHead(head), request.body === null ? null : 'stream', ({ status, headers }) =>
+    request.onInformational?.(status as number, headers as string[]),
+  )
   if (request.body !== null) pumpInto(call.out!, request.body)
-  request.signal.addEventListener('abort', call.cancel, { once: true })
+  request.signal.addEventListener('abort', () => call.cancel(), { once: true })
   try {
     const { head: answer, body } = await call.reply
     const { status, headers, start, over } = answer as unknown as AnswerHead
