@@ -52,6 +52,7 @@ const workshop: Workshop = {
   },
   scan: pages.ok ? pages.scan : undefined,
   limits,
+  beforeCleaning: () => line.flush(),
 }
 
 const line = openLine(connect(socketPath), {
