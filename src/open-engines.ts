@@ -3,6 +3,7 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { createAssets } from '#/assets/assets.ts'
+import type { HomedStores } from '#/core/homed-stores.ts'
 import { joinEngines } from '#/core/join-engines.ts'
 import { keepEngineInside } from '#/core/keep-inside.ts'
 import type { Place } from '#/core/pops.ts'
@@ -17,7 +18,7 @@ import { createWorkerdEngine } from '#/engines/workerd/engine.ts'
 import { openOwnEngine } from '#/engines/workerd/own-engine.ts'
 import { openRunFolder } from '#/engines/workerd/run-folder.ts'
 import { secretCheck } from '#/http/same-secret.ts'
-import { openObjects } from '#/objects/open-objects.ts'
+import type { openObjects } from '#/objects/open-objects.ts'
 import { createProgramCalls } from '#/origin/own-programs.ts'
 import { createConfigStores } from '#/stores/program-stores.ts'
 import type { Parts, Stores, Ways } from './pop.ts'
@@ -26,18 +27,25 @@ import type { Parts, Stores, Ways } from './pop.ts'
 export const popOf = ({ pop, country }: Place) => ({ id: pop, country })
 
 /** What runs programs: Workers and Compute, as one. */
-export async function openEngines(parts: Parts, stores: Stores, ways: Ways, assets: ReturnType<typeof createAssets>) {
+export async function openEngines(
+  parts: Parts,
+  stores: Stores & { readonly homed: HomedStores },
+  ways: Ways,
+  assets: ReturnType<typeof createAssets>,
+  pops: ReturnType<typeof openObjects>,
+) {
   const { folder, fabric, seal, live, limits, clock, say, closer, place } = parts
   const runFolder = await openRunFolder(folder)
   closer.add(() => rm(runFolder, { recursive: true, force: true }))
   await mkdir(join(folder, 'engine'), { recursive: true })
   const snapshot = () => live.snapshot
-  const pops = openObjects({ ...parts, log: say })
   const workers = await createWorkerdEngine({
     folder: join(folder, 'engine'),
     runFolder: join(runFolder, 'cells'),
     blobs: fabric.blobs,
     kv: stores.kv,
+    homed: stores.homed,
+    secrets: stores.secrets,
     seal,
     assets,
     egress: createProgramEgress({ egress: ways.egress, snapshot, pop: popOf(place), limits, clock }),
@@ -86,6 +94,7 @@ function openHostCalls(parts: Parts, { kv, items, secrets, accessLists }: Stores
     seal,
     limits,
     backendStates: (program) => health.states(program),
+    lentHealth: health.lent,
     mayPurge: secretCheck(token),
     data: {
       kv,

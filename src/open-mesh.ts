@@ -10,6 +10,7 @@ import type { Clock } from '#/core/units.ts'
 import type { Address } from '#/edge/edge.ts'
 import type { NatsServers } from '#/fabric/nats/connect.ts'
 import { answerJoins } from '#/mesh/answer-joins.ts'
+import type { DialSocket } from '#/mesh/dial-node.ts'
 import { createInvite } from '#/mesh/invites.ts'
 import { joinPlatform } from '#/mesh/join-platform.ts'
 import { openMesh, type RunningMesh } from '#/mesh/mesh.ts'
@@ -23,6 +24,8 @@ export interface JoinSetUp {
   readonly invite?: string
   /** The administrator's, where the operator set it for several machines. */
   readonly token?: string
+  /** How bytes get to other nodes; TCP by default. */
+  readonly dial?: DialSocket
 }
 
 interface NodeWish {
@@ -75,6 +78,7 @@ export interface MeshParts extends Common {
   readonly token: string
   /** Whoever reaches NATS is let in. */
   readonly open: boolean
+  readonly dial?: DialSocket
   readonly closer: Closer
   readonly say: (message: string, facts?: object) => void
 }
@@ -87,7 +91,7 @@ export async function openNodeMesh(parts: MeshParts): Promise<RunningMesh> {
   closer.add(
     answerJoins({
       ...{ fabric: shared, seal, self: place.node, token, open, isAlive, limits, clock, log: say },
-      secretsFor: async ({ country }) => seal.keysFor(country),
+      secretsFor: async () => seal.keys(),
     }),
   )
   await untilLinked(mesh, limits.meshLinkMs)

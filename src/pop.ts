@@ -15,14 +15,16 @@ import { createEgressRules, type EgressRuleBook } from '#/control/egress-rules.t
 import { createFollower, type Follower } from '#/control/follower.ts'
 import { programFirst } from '#/core/asset-routing.ts'
 import { backendSites } from '#/core/backend-sites.ts'
+import type { Certificates } from '#/core/certificates.ts'
 import { type Closer, startWhole } from '#/core/closer.ts'
 import { isHere } from '#/core/holdings.ts'
+import type { HomedStores } from '#/core/homed-stores.ts'
 import { keepEgressInside, onlyHere } from '#/core/keep-inside.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import type { OriginState } from '#/core/origin.ts'
 import type { Place } from '#/core/pops.ts'
-import type { Certificates, Engine, Fabric, Seal } from '#/core/ports.ts'
+import type { Engine, Fabric, Seal } from '#/core/ports.ts'
 import type { ProgramOutput } from '#/core/program-output.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import type { TakePurge } from '#/core/tiers.ts'
@@ -40,6 +42,8 @@ import { createPurgeByUrl } from '#/edge/purge-by-url.ts'
 import { createRequestTraces } from '#/edge/request-traces.ts'
 import type { readDevices } from '#/engines/compute/devices.ts'
 import { secretCheck } from '#/http/same-secret.ts'
+import { createHomedStores } from '#/objects/homed-stores.ts'
+import { openObjects } from '#/objects/open-objects.ts'
 import { withAnswerRules } from '#/origin/answer-rules.ts'
 import { createDialer } from '#/origin/dialer.ts'
 import { createEgress } from '#/origin/egress.ts'
@@ -52,6 +56,7 @@ import { openItemStores } from '#/stores/item-stores.ts'
 import { createKvStores } from '#/stores/kv.ts'
 import { storesOver } from '#/stores/program-stores.ts'
 import { openEngines, popOf } from './open-engines.ts'
+import { openHomedStores } from './open-stores.ts'
 
 /** What the node was started with. */
 export interface NodeOptions {
@@ -98,6 +103,8 @@ export interface Pop {
   readonly log: Log
   readonly metrics: Metrics
   readonly stores: Stores
+  /** Databases, buckets and the like, wherever they live. */
+  readonly homed: HomedStores
   /** What programs may reach besides public addresses. */
   readonly rules: EgressRuleBook
   readonly engine: Engine
@@ -154,20 +161,26 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   const stores = await openStores(parts)
   const rules = await createEgressRules({ fabric, limits, clock })
   closer.add(() => rules.close())
+  const pops = openObjects({ ...parts, log: say })
+  const homed = createHomedStores({ self: place.node, ...(pops && { pops }), snapshot: () => live.snapshot })
+  const homedHere = await openHomedStores(parts, homed)
   const ways = await openEgress(parts, rules)
   const assets = createAssets({ blobs: fabric.blobs, limits })
-  const { engine, lacks } = await openEngines(parts, stores, ways, assets)
+  const { engine, lacks } = await openEngines(parts, { ...stores, homed }, ways, assets, pops)
   live.engine = engine
 
   const residency = createNodeAudit({ ...options, store: ways.store, flushLog: () => diary.flush() })
   closer.add(() => residency.close())
   async function serve(snapshot: Snapshot): Promise<void> {
     await engine.adopt(snapshot)
-    prepareSites(snapshot, live.snapshot)
+    const before = live.snapshot
+    prepareSites(snapshot, before)
     live.snapshot = snapshot
     const { sites, programs } = onlyHere(snapshot, place.country)
     ways.health.adopt([...sites, ...backendSites(programs)])
-    await Promise.all([residency.follow(snapshot), stores.placeItems(snapshot.placements)])
+    await Promise.all([residency.follow(snapshot), stores.placeItems(snapshot.placements), homedHere.follow(snapshot)])
+    // What this node served last it served with what it had.
+    if (before.revision > 0 && (snapshot.erased ?? 0) > (before.erased ?? 0)) await fabric.clean?.()
   }
   const follower = createFollower({
     ...options,
@@ -186,6 +199,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
     log: diary,
     metrics,
     stores,
+    homed,
     rules,
     engine,
     cache: createPurgeByUrl({ cache: ways.purges, snapshot: () => live.snapshot, pop: popOf(place) }),

@@ -76,6 +76,9 @@ async function prove(row: Row): Promise<void> {
     })
     assert.match(ran.output, proof.says)
     assert.equal(ran.code === 0, proof.fails !== true, ran.output)
+  } else if ('file' in proof) {
+    const source = readFileSync(join(root, 'test', proof.file), 'utf8')
+    assert.ok(source.includes(`test('${proof.title}'`), `test/${proof.file} has no test named ${proof.title}`)
   } else {
     const story = stories[proof.story]
     assert.ok(story, `no story named ${proof.story}`)

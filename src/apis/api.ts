@@ -6,6 +6,7 @@ import { createCloudflareApi } from '#/apis/cloudflare/app.ts'
 import { assetRoutes, resolveAssetsWith } from '#/apis/cloudflare/assets.ts'
 import { kvRoutes } from '#/apis/cloudflare/kv.ts'
 import { purgeRoutes } from '#/apis/cloudflare/purge.ts'
+import { secretsStoreRoutes } from '#/apis/cloudflare/secrets-store.ts'
 import { createTails } from '#/apis/cloudflare/tails.ts'
 import { createFastlyApi } from '#/apis/fastly/app.ts'
 import type { ComputeDeps, FastlyApiDeps } from '#/apis/fastly/deps.ts'
@@ -103,6 +104,7 @@ export function createApi(options: ApiOptions): Api {
   const cloudflare = createCloudflareApi({
     control,
     kvRoutes: kvRoutes({ kv: options.kv, fabric, limits, clock }),
+    vaultRoutes: secretsStoreRoutes({ ...options.compute, limits, accountId }),
     assetsRoutes: assetRoutes({ uploads: options.uploads, limits }),
     tailsRoutes: tails.routes,
     purgeRoutes: purgeRoutes({ control, cache, limits }),

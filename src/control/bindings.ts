@@ -2,6 +2,7 @@
 import type { Limits } from '#/core/limits.ts'
 import type { Seal } from '#/core/ports.ts'
 import type { Binding, ObjectNamespace, ProgramName } from '#/core/snapshot.ts'
+import { kindOf } from './place-versions.ts'
 import { Refusal } from './refusal.ts'
 
 /** A binding as it is asked for: secrets still open, others perhaps to be taken over. */
@@ -32,7 +33,7 @@ export function resolveBindings(
     resolved.push(resolveOne(request, latest, seal))
   }
   for (const binding of latest) {
-    if (!wish.keep.includes(binding.kind) || names.has(binding.name)) continue
+    if (!wish.keep.includes(kindOf(binding)) || names.has(binding.name)) continue
     names.add(binding.name)
     resolved.push(binding)
   }
@@ -78,6 +79,7 @@ export interface BindingWorld {
   /** Is there a Compute program of that name? */
   readonly isCompute: (program: ProgramName) => boolean
   readonly hasStore: (store: string) => Promise<boolean>
+  readonly hasSecret: (store: string, secret: string) => boolean
   readonly hasAssets: boolean
 }
 
@@ -88,6 +90,11 @@ export async function checkTargets(bindings: readonly Binding[], world: BindingW
     if (binding.kind === 'objects') checkObjects(binding, world)
     if (binding.kind === 'kv' && !(await world.hasStore(binding.store)))
       throw new Refusal('store_unknown', `KV namespace '${binding.store}' not found (binding '${binding.name}').`)
+    if (binding.kind === 'stored-secret' && !world.hasSecret(binding.store, binding.secret))
+      throw new Refusal(
+        'store_unknown',
+        `Secret '${binding.secret}' of the store '${binding.store}' not found (binding '${binding.name}').`,
+      )
     if (binding.kind === 'assets' && !world.hasAssets)
       throw new Refusal('bad_binding', `Binding '${binding.name}' is to assets, but this version has none.`)
   }

@@ -7,12 +7,14 @@ import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import type { Limits } from '#/core/limits.ts'
 import type { Entry, Fabric } from '#/core/ports.ts'
+import { resourceKinds } from '#/core/resources.ts'
 import type { BlobHash } from '#/core/snapshot.ts'
 import type { EpochMs } from '#/core/units.ts'
 import { parseDomainRules } from './domain-rules.ts'
 import type { Change, ChangeNumber } from './fold.ts'
 import { parsePlacement, placedKinds } from './placements.ts'
 import { parseRecord, type VersionRecord } from './records.ts'
+import { parseResource } from './resources.ts'
 import { parseService } from './services/service-records.ts'
 
 export interface LogEntry {
@@ -36,11 +38,14 @@ export interface ChangeLog {
   after(revision: ChangeNumber): Promise<readonly LogEntry[]>
   read(revision: ChangeNumber): Promise<LogEntry | undefined>
   newest(): Promise<ChangeNumber>
+  /** Revisions of all entries before this one. */
+  before(revision: ChangeNumber): Promise<readonly ChangeNumber[]>
   /** Called for each later entry, also for one's own. */
   watch(listener: () => void): () => void
   /** The oldest revisions, as many as there are too many; what they say must lie in the records before they are removed. */
   excess(): readonly ChangeNumber[]
-  remove(revision: ChangeNumber): Promise<void>
+  /** `whole`: the blob as well that holds it where it is large. */
+  remove(revision: ChangeNumber, how?: { readonly whole?: boolean }): Promise<void>
   /** Of entries that did not fit into the bucket. */
   blobsInUse(): AsyncIterable<BlobHash>
 }
@@ -160,9 +165,21 @@ export function openChangeLog({ fabric, limits }: Parts): ChangeLog {
       }
       return over
     },
-    async remove(revision) {
+    async before(revision) {
+      const revisions: ChangeNumber[] = []
+      for (let after = ''; ; ) {
+        const entries = await bucket.list({ limit: 1000, keysOnly: true, ...(after !== '' && { after }) })
+        for (const { key } of entries) if (Number(key) < revision) revisions.push(Number(key))
+        if (entries.length < 1000) return revisions
+        after = entries.at(-1)!.key
+      }
+    },
+    async remove(revision, { whole = false } = {}) {
+      const entry = whole ? await bucket.get(keyOf(revision)) : undefined
       await bucket.delete(keyOf(revision))
       sizes.delete(revision)
+      const blob = entry && stored.parse(JSON.parse(Buffer.from(entry.value).toString())).blob
+      if (blob !== undefined) await fabric.blobs.delete(blob)
     },
     async *blobsInUse() {
       for (let after = ''; ; ) {
@@ -179,7 +196,7 @@ export function openChangeLog({ fabric, limits }: Parts): ChangeLog {
 }
 
 /** As JSON holds it: `null` in place of a record that is removed. */
-export function writeChange({ programs, sites, services, domains, placements }: Change): object {
+export function writeChange({ programs, sites, services, domains, placements, resources }: Change): object {
   return {
     programs: programs?.map(({ name, record, serving }) => ({
       name,
@@ -193,6 +210,7 @@ export function writeChange({ programs, sites, services, domains, placements }: 
     })),
     domains: domains?.map(({ domain, record }) => ({ domain, record: record ?? null })),
     placements: placements?.map(({ kind, id, record }) => ({ kind, id, record: record ?? null })),
+    resources: resources?.map(({ kind, id, record }) => ({ kind, id, record: record ?? null })),
   }
 }
 
@@ -212,11 +230,12 @@ const changes = z.object({
   ),
   domains: z.exactOptional(z.array(z.object({ domain: z.string(), record: z.unknown() }))),
   placements: z.exactOptional(z.array(z.object({ kind: z.enum(placedKinds), id: z.string(), record: z.unknown() }))),
+  resources: z.exactOptional(z.array(z.object({ kind: z.enum(resourceKinds), id: z.string(), record: z.unknown() }))),
 })
 
 /** Throws an Error that says what does not fit. */
 export function readChange(value: unknown): Change {
-  const { programs, sites, services, domains, placements } = changes.parse(value)
+  const { programs, sites, services, domains, placements, resources } = changes.parse(value)
   return {
     ...(programs && {
       programs: programs.map(({ name, record, serving }) => ({
@@ -260,6 +279,13 @@ export function readChange(value: unknown): Change {
         kind,
         id,
         record: record === null ? undefined : parsePlacement(record),
+      })),
+    }),
+    ...(resources && {
+      resources: resources.map(({ kind, id, record }) => ({
+        kind,
+        id,
+        record: record === null ? undefined : parseResource(record),
       })),
     }),
   }

@@ -5,6 +5,7 @@
 import type { Limits } from '#/core/limits.ts'
 import type { Place, Within } from '#/core/pops.ts'
 import type { Engine, Fabric, Seal } from '#/core/ports.ts'
+import type { Resource, ResourceKind } from '#/core/resources.ts'
 import type { BlobHash, ProgramName, Snapshot } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
 import { changeProgram, findReferences, type ProgramChange, type References, removeProgram } from './change-program.ts'
@@ -12,12 +13,16 @@ import { changeProgramSite, type ProgramSiteChange } from './change-program-site
 import { changeSecrets, type SecretChange } from './change-secrets.ts'
 import { changeSite, putSite, removeSite, type SiteChange, type SiteWish } from './change-sites.ts'
 import { type DomainRulesRecord, type DomainRulesWish, setDomainRules } from './domain-rules.ts'
+import type { State } from './fold.ts'
 import { createForgetting } from './forget-objects.ts'
 import { openLedger } from './ledger.ts'
 import { heldProgram, heldVersion, type Office } from './office.ts'
-import { type Placed, type PlacementRecord, programWithin, setPlacement } from './placements.ts'
+import { blobsOfVersion, openForPeople } from './place-versions.ts'
+import { keyOf, type Placed, type PlacementRecord, programWithin } from './placements.ts'
 import type { ProgramRecord, RolloutRecord, SiteRecord, VersionRecord } from './records.ts'
+import { changeResource, createResource, type ResourceWish, removeResource, resourcesOf } from './resources.ts'
 import { createServices, type Services } from './services/services.ts'
+import { finishPlacements, type PlacementOffice, setPlacement } from './set-placement.ts'
 import { type RolloutWish, setRollout } from './set-rollout.ts'
 import { createPins, sweepBlobs } from './sweep-blobs.ts'
 import { type Upload, type Uploaded, uploadVersion } from './upload-version.ts'
@@ -37,6 +42,10 @@ export interface ControlDeps {
   readonly log?: (message: string, error: unknown) => void
   /** Does a key-value namespace of this id exist? Absent: bindings to namespaces are not checked. */
   readonly hasStore?: (store: string) => Promise<boolean>
+  /** Blobs of the same fabric that other rooms' records name. */
+  readonly alsoInUse?: () => AsyncIterable<BlobHash>
+  /** Does a shared store hold this secret? Absent: bindings to these are not checked. */
+  readonly hasSecret?: (store: string, secret: string) => boolean
   /** All nodes of the platform; absent: no site can name a shield. */
   readonly places?: () => readonly Place[]
   /** Domain below which programs have names of their own. */
@@ -67,7 +76,8 @@ export interface Control {
   /** Newest first. */
   versions(name: ProgramName): Promise<readonly VersionRecord[]>
   references(name: ProgramName): References
-  stage(): Stage
+  /** Its blobs lie where what they are for may be. */
+  stage(placed: Placed): Stage
   readBlob(hash: BlobHash): Promise<Uint8Array | undefined>
   upload(name: ProgramName, upload: Upload, how: { readonly deploy: boolean }): Promise<Uploaded>
   setRollout(name: ProgramName, wish: RolloutWish): Promise<{ program: ProgramRecord; rollout: RolloutRecord }>
@@ -91,6 +101,14 @@ export interface Control {
   withinOf(program: ProgramName): Within | undefined
   /** Undefined: anywhere. What does not exist yet will be there once it does. */
   setPlacement(placed: Placed, within: Within | undefined): Promise<void>
+  /** In the order of their making. */
+  resources(kind: ResourceKind): readonly Resource[]
+  createResource(wish: ResourceWish): Promise<Resource>
+  changeResource(
+    resource: Pick<Resource, 'kind' | 'id'>,
+    change: (now: Resource) => Partial<Pick<Resource, 'name' | 'settings'>>,
+  ): Promise<Resource>
+  removeResource(resource: Pick<Resource, 'kind' | 'id'>): Promise<void>
   domainRules(): readonly DomainRulesRecord[]
   /** Undefined removes them. */
   setDomainRules(domain: string, wish: DomainRulesWish | undefined): Promise<void>
@@ -110,7 +128,7 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     deps.follow ?? ((snapshot) => adopt(snapshot).catch((error) => log('a Snapshot was not adopted', error)))
   const ledger = await openLedger({ fabric, hostnameSuffix, limits, clock, by: deps.by ?? 'local', adopt, follow, log })
   const pins = createPins()
-  const { hasStore = async () => true, places = () => [] } = deps
+  const { hasStore = async () => true, hasSecret = () => true, places = () => [] } = deps
   const office: Office = {
     ledger,
     fabric,
@@ -121,6 +139,7 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     pins,
     hostnameSuffix,
     hasStore,
+    hasSecret,
     places,
   }
   const forgetting = createForgetting(fabric, engine)
@@ -131,7 +150,10 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     yield* blobsInUse(office)
     yield* services.blobsInUse()
     yield* ledger.blobsInUse()
+    if (deps.alsoInUse !== undefined) yield* deps.alsoInUse()
   }
+  const placing: PlacementOffice = { ...office, forgetBlobs: (names) => forgetBlobs(office, names, inUse) }
+  const isPlaced = finishPlacements(placing, log)
 
   const control: Control = {
     places,
@@ -144,10 +166,15 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     programs: () => [...ledger.state.programs.values()].map((held) => held.record),
     findProgram: (name) => ledger.state.programs.get(name)?.record,
     program: (name) => heldProgram(office, name).record,
-    version: async (name, id) => heldVersion(office, heldProgram(office, name).record, id),
-    versions: async (name) => ledger.versions(heldProgram(office, name).record),
+    async version(name, id) {
+      return openForPeople(office, await heldVersion(office, heldProgram(office, name).record, id))
+    },
+    async versions(name) {
+      const all = await ledger.versions(heldProgram(office, name).record)
+      return Promise.all(all.map((version) => openForPeople(office, version)))
+    },
     references: (name) => findReferences(office, name),
-    stage: () => openStage(office),
+    stage: (placed) => openStage(office, withinOf(ledger.state, placed)),
     readBlob: (hash) => fabric.blobs.get(hash),
     upload: (name, upload, how) => uploadVersion(office, forgetting, name, upload, how),
     setRollout: (name, wish) => setRollout(office, forgetting, name, wish),
@@ -162,7 +189,14 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     services,
     placements: () => [...ledger.state.placements.values()].map((held) => held.record),
     withinOf: (program) => programWithin(ledger.state, program),
-    setPlacement: (placed, within) => setPlacement(office, placed, within),
+    setPlacement: async (placed, within) => {
+      await isPlaced
+      await setPlacement(placing, placed, within)
+    },
+    resources: (kind) => resourcesOf(office, kind),
+    createResource: (wish) => createResource(office, wish),
+    changeResource: (resource, change) => changeResource(office, resource, change),
+    removeResource: (resource) => removeResource(office, resource),
     domainRules: () => [...ledger.state.domains.values()].map((held) => held.record),
     setDomainRules: (domain, wish) => setDomainRules(office, domain, wish),
     blobsInUse: inUse,
@@ -172,6 +206,7 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
         now: clock(),
         grace: limits.blobGraceMs,
         pins,
+        placed: [...ledger.state.placements.values()].map(({ record }) => record.within),
         inUse: async function* () {
           yield* inUse()
           yield* alsoInUse()
@@ -179,18 +214,18 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
       }),
     close() {
       ledger.close()
-      return ledger.recorded()
+      return isPlaced.then(ledger.recorded)
     },
   }
   return control
 }
 
-function openStage({ fabric, pins }: Office): Stage {
+function openStage({ fabric, pins }: Office, within: Within | undefined): Stage {
   const releases: (() => void)[] = []
   const stored: BlobHash[] = []
   return {
     async put(bytes) {
-      const put = await fabric.blobs.put(bytes)
+      const put = await fabric.blobs.put(bytes, { within })
       stored.push(put.hash)
       releases.push(pins.pin(put.hash))
       return put
@@ -205,6 +240,23 @@ function openStage({ fabric, pins }: Office): Stage {
   }
 }
 
+/** Where something may be, by what it is called. */
+function withinOf(state: State, placed: Placed): Within | undefined {
+  if (placed.kind === 'program') return programWithin(state, placed.id)
+  return state.placements.get(keyOf(placed))?.record.within
+}
+
+/** Those that nothing names any more and no upload holds. */
+async function forgetBlobs(
+  { fabric, pins }: Office,
+  names: readonly BlobHash[],
+  inUse: () => AsyncIterable<BlobHash>,
+): Promise<void> {
+  const left = new Set(names)
+  if (left.size > 0) for await (const name of inUse()) left.delete(name)
+  for (const name of left) await pins.unlessPinned(name, () => fabric.blobs.delete(name))
+}
+
 /** Reads each version from the fabric: a version that cannot be read stops the sweep rather than losing its blobs. */
 async function* blobsInUse({ ledger, fabric }: Office): AsyncGenerator<BlobHash> {
   if (ledger.problems.length > 0) throw new Error('some records could not be read, so it is not known what is in use')
@@ -212,11 +264,8 @@ async function* blobsInUse({ ledger, fabric }: Office): AsyncGenerator<BlobHash>
     for (const id of record.versions) {
       const version = await ledger.version(record.name, id)
       if (version === undefined) continue
-      for (const module of version.code?.modules ?? []) yield module.blob
-      for (const binding of version.bindings) if (binding.kind === 'blob') yield binding.blob
-      if (version.assets === undefined) continue
-      yield version.assets.manifest
-      yield* assetBlobs(await fabric.blobs.get(version.assets.manifest))
+      yield* blobsOfVersion(version)
+      if (version.assets !== undefined) yield* assetBlobs(await fabric.blobs.get(version.assets.manifest))
     }
 }
 

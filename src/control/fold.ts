@@ -5,6 +5,7 @@ import { buildOriginSite, buildProgram, buildProgramSite } from './build-snapsho
 import { applyToDomains, type DomainChange, type HeldDomains, servedRules, withDomainRules } from './domain-rules.ts'
 import { applyToPlacements, createPlaced, type HeldPlacements, type PlacementChange } from './placements.ts'
 import type { ProgramRecord, SiteRecord, VersionRecord } from './records.ts'
+import { applyToResources, createResourceTable, type HeldResources, type ResourceChange } from './resources.ts'
 import { applyToServices, type HeldServices, type ServiceChange } from './services/held-services.ts'
 
 /** Number of the change that last touched something; 0 for what was there before changes were numbered. */
@@ -32,6 +33,7 @@ export interface State {
   readonly services: HeldServices
   readonly domains: HeldDomains
   readonly placements: HeldPlacements
+  readonly resources: HeldResources
 }
 
 /** What a decision writes; `undefined` in place of a record removes it. `serving` must hold the rollout's versions. */
@@ -45,6 +47,7 @@ export interface Change {
   readonly services?: readonly ServiceChange[]
   readonly domains?: readonly DomainChange[]
   readonly placements?: readonly PlacementChange[]
+  readonly resources?: readonly ResourceChange[]
 }
 
 /** `hostnameSuffix` is the domain below which programs have names, e.g. `localhost`. */
@@ -60,6 +63,7 @@ export function createFold(hostnameSuffix: string): Fold {
   const withRules = createRuled()
   const programsOf = createProgramTable()
   const withPlacements = createPlaced()
+  const resourceTable = createResourceTable()
 
   const hold: Fold['hold'] = (record, revision, serving) => ({
     record,
@@ -93,7 +97,8 @@ export function createFold(hostnameSuffix: string): Fold {
       const services = applyToServices(state.services, change.services ?? [], hostnameSuffix, revision)
       const domains = applyToDomains(state.domains, change.domains ?? [], revision)
       const placements = applyToPlacements(state.placements, change.placements ?? [], revision)
-      return { programs, sites, services, domains, placements }
+      const resources = applyToResources(state.resources, change.resources ?? [], revision)
+      return { programs, sites, services, domains, placements, resources }
     },
     build(revision, state) {
       const programs = programsOf(state)
@@ -102,7 +107,8 @@ export function createFold(hostnameSuffix: string): Fold {
       const { cacheRules, ruled } = withRules(state.domains)
       for (const held of state.sites.values()) sites.push(ruled(held.site))
       for (const { site } of state.services.values()) if (site !== undefined) sites.push(site)
-      const unplaced = { revision, programs, sites, ...(cacheRules !== undefined && { cacheRules }) }
+      const resources = resourceTable(state.resources)
+      const unplaced = { revision, programs, sites, ...(cacheRules !== undefined && { cacheRules }), ...resources }
       return withPlacements(unplaced, state.placements, state.services)
     },
   }

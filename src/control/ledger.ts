@@ -12,12 +12,13 @@ import type { Clock } from '#/core/units.ts'
 import { type LogEntry, openChangeLog } from './change-log.ts'
 import { checkSnapshot } from './check-snapshot.ts'
 import { type Change, type ChangeNumber, createFold, type State } from './fold.ts'
-import { checkPlaced, keyOf } from './placements.ts'
+import { checkPlaced } from './placements.ts'
 import { createQueues } from './queues.ts'
 import { openRecordBooks } from './record-books.ts'
 import type { ProgramRecord, VersionRecord } from './records.ts'
 import { Refusal } from './refusal.ts'
 import { sameSites } from './services/held-services.ts'
+import { differs, keysOf } from './touched.ts'
 
 export interface Ledger {
   readonly state: State
@@ -41,6 +42,10 @@ export interface Ledger {
   versions(record: ProgramRecord): Promise<readonly VersionRecord[]>
   addVersion(record: VersionRecord): Promise<void>
   dropVersions(program: ProgramName, ids: readonly string[]): Promise<void>
+  /** The same version, with what it brings along elsewhere. */
+  replaceVersion(record: VersionRecord): Promise<void>
+  /** Removes all entries of the log but the newest, once what they say is in the records. */
+  forgetChanges(): Promise<void>
   /** Of the log itself. */
   blobsInUse(): AsyncIterable<BlobHash>
   /** Resolves once what was committed is in the records too. */
@@ -155,6 +160,15 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
     }
   }
 
+  async function forgetChanges(): Promise<void> {
+    await recording
+    for (const revision of await log.before(head.revision)) {
+      const entry = await log.read(revision)
+      if (entry !== undefined) await books.write(entry.change, state, revision)
+      await log.remove(revision, { whole: true })
+    }
+  }
+
   /** Folds in what others committed. Returns whether there was anything. */
   async function readNews(): Promise<boolean> {
     const before = head.revision
@@ -227,8 +241,9 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
     const change = complete(given)
     const revision = head.revision + 1
     const next = fold.apply(state, change, revision)
-    const { programs, sites, domains, placements } = change
-    const quiet = !programs && !sites && !domains && !placements && sameSites(state.services, next.services)
+    const { programs, sites, domains, placements, resources } = change
+    const quiet =
+      !programs && !sites && !domains && !placements && !resources && sameSites(state.services, next.services)
     const proposed = quiet ? snapshot : fold.build(revision, next)
     if (!quiet) {
       checkSnapshot(proposed, snapshot, limits)
@@ -330,6 +345,8 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
     async dropVersions(program, ids) {
       for (const id of ids) await books.dropVersion(program, id)
     },
+    replaceVersion: books.replaceVersion,
+    forgetChanges: () => inOrder([''], forgetChanges),
     blobsInUse: log.blobsInUse,
     recorded: () => recording,
     close() {
@@ -338,51 +355,6 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
     },
   }
 }
-
-/** What a change touches, by kind and key. */
-function keysOf({ programs = [], sites = [], services = [], domains = [], placements = [] }: Change): string[] {
-  return [
-    ...programs.map(({ name }) => `program ${name}`),
-    ...sites.map(({ name }) => `site ${name}`),
-    ...services.flatMap(({ id, tables = [] }) => [
-      `service ${id}`,
-      ...tables.map((table) => `table ${id}/${table.id}`),
-    ]),
-    ...domains.map(({ domain }) => `rules of domain ${domain}`),
-    ...placements.map((one) => `placement ${keyOf(one)}`),
-  ]
-}
-
-/** Was anything that the change touched another before? */
-function differs({ programs, sites, services, domains, placements }: Change, before: State, after: State): boolean {
-  const other = <Key>(keys: readonly Key[], one: Held<Key>, two: Held<Key>) =>
-    keys.some((key) => one.get(key)?.revision !== two.get(key)?.revision)
-  return (
-    other(
-      (programs ?? []).map(({ name }) => name),
-      before.programs,
-      after.programs,
-    ) ||
-    other(
-      (sites ?? []).map(({ name }) => name),
-      before.sites,
-      after.sites,
-    ) ||
-    other(
-      (services ?? []).map(({ id }) => id),
-      before.services,
-      after.services,
-    ) ||
-    other(
-      (domains ?? []).map(({ domain }) => domain),
-      before.domains,
-      after.domains,
-    ) ||
-    other((placements ?? []).map(keyOf), before.placements, after.placements)
-  )
-}
-
-type Held<Key> = ReadonlyMap<Key, { readonly revision: ChangeNumber }>
 
 /** The change is done; a listener that throws must not make it look failed. */
 function tell(listener: (snapshot: Snapshot) => void, snapshot: Snapshot): void {

@@ -3,12 +3,24 @@ import { z } from 'zod'
 import type { Within } from '#/core/pops.ts'
 import { describeWithin, isInside } from '#/core/residency.ts'
 import type { Program, Site, Snapshot } from '#/core/snapshot.ts'
-import type { Office } from './office.ts'
 import { Refusal } from './refusal.ts'
 import { type HeldServices, siteNameOf } from './services/held-services.ts'
 
 /** `log`: lines of exchanges; there is one, called `log`. */
-export const placedKinds = ['site', 'program', 'service', 'kv', 'config', 'secret', 'access-list', 'log'] as const
+export const placedKinds = [
+  'site',
+  'program',
+  'service',
+  'kv',
+  'config',
+  'secret',
+  'access-list',
+  'sql',
+  'bucket',
+  'queue',
+  'workflow',
+  'log',
+] as const
 export type PlacedKind = (typeof placedKinds)[number]
 
 /** Sites and programs by name, the others by id. */
@@ -22,11 +34,14 @@ const record = z.object({
   id: z.string(),
   within: z.array(z.string()),
   modifiedAt: z.number(),
+  erasedAt: z.exactOptional(z.number()),
 })
 
 export interface PlacementRecord extends Placed {
   readonly within: Within
   readonly modifiedAt: number
+  /** Of programs and services: what they had elsewhere was removed then from what nodes share; 0: there was nothing. */
+  readonly erasedAt?: number
 }
 
 export interface HeldPlacement {
@@ -83,7 +98,7 @@ export function createPlaced(): WithPlacements {
   }
   return (snapshot, held, services) => {
     if (held.size === 0) return snapshot
-    const { sites, programs, stores, log } = sortOut(held, services)
+    const { sites, programs, stores, log, erased } = sortOut(held, services)
     const placedPrograms = [...snapshot.programs].map(([name, program]): [string, Program] => [
       name,
       keep(program, programs.get(name), (within) => placeProgram(program, within)),
@@ -96,6 +111,7 @@ export function createPlaced(): WithPlacements {
       programs: new Map(placedPrograms),
       placements: stores,
       ...(log !== undefined && { logWithin: log }),
+      ...(erased > 0 && { erased }),
     }
   }
 }
@@ -109,8 +125,10 @@ function sortOut(held: HeldPlacements, services: HeldServices) {
     stores: new Map<string, Within>(),
   }
   let log: Within | undefined
+  let erased = 0
   for (const { record } of held.values()) {
-    const { kind, id, within } = record
+    const { kind, id, within, erasedAt = 0 } = record
+    erased = Math.max(erased, erasedAt)
     if (kind === 'site') tables.sites.set(id, within)
     else if (kind === 'program') tables.programs.set(id, within)
     else if (kind === 'log') log = within
@@ -121,7 +139,7 @@ function sortOut(held: HeldPlacements, services: HeldServices) {
       if (program !== undefined) tables.programs.set(program.name, within)
     }
   }
-  return { ...tables, log }
+  return { ...tables, log, erased }
 }
 
 /** The site of a program is answered where the program may run. */
@@ -163,6 +181,8 @@ export function findMisplaced(snapshot: Snapshot): Misplaced | undefined {
         ...deployment.bindings.flatMap((one) => {
           if (one.kind === 'kv')
             return [{ binding: one.name, target: `store '${one.store}'`, to: placements.get(one.store) }]
+          if (one.kind === 'stored-secret')
+            return [{ binding: one.name, target: `store '${one.store}'`, to: placements.get(one.store) }]
           if (one.kind !== 'program') return []
           return [{ binding: one.name, target: `program '${one.program}'`, to: programs.get(one.program)?.within }]
         }),
@@ -189,15 +209,4 @@ export function checkPlaced(snapshot: Snapshot): void {
     'misplaced',
     `Program '${found.program}' may run ${where}, but its binding '${found.binding}' is to the ${found.target}, which stays in ${countries}. Run "rimward residency program:${found.program} ${countries}" first, or take the binding away.`,
   )
-}
-
-/** Undefined: anywhere. Throws a `Refusal` (`misplaced`, `too_many`). */
-export async function setPlacement(office: Office, placed: Placed, within: Within | undefined): Promise<void> {
-  await office.ledger.commit(({ placements }) => {
-    const known = placements.get(keyOf(placed))
-    if (within === undefined) return known === undefined ? {} : { placements: [{ ...placed, record: undefined }] }
-    if (known === undefined && placements.size >= office.limits.placements)
-      throw new Refusal('too_many', `${placements.size} placements are as many as are allowed.`)
-    return { placements: [{ ...placed, record: { ...placed, within, modifiedAt: office.clock() } }] }
-  })
 }

@@ -5,12 +5,14 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Limits } from '#/core/limits.ts'
 import type { Bucket, Entry, Fabric } from '#/core/ports.ts'
+import { resourceKey } from '#/core/resources.ts'
 import type { ProgramName } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
 import { parseDomainRules } from './domain-rules.ts'
 import type { Change, ChangeNumber, Fold, Held, HeldSite, State } from './fold.ts'
 import { type HeldPlacement, keyOf, parsePlacement } from './placements.ts'
 import { type ProgramRecord, parseRecord, type VersionRecord } from './records.ts'
+import { type HeldResource, type HeldResources, parseResource } from './resources.ts'
 import { type HeldService, type HeldTable, holdService, serviceBuckets } from './services/held-services.ts'
 import { parseService } from './services/service-records.ts'
 
@@ -24,6 +26,7 @@ export interface RecordBooks {
   version(program: ProgramName, id: string): Promise<VersionRecord | undefined>
   /** False when there is one already. */
   addVersion(record: VersionRecord): Promise<boolean>
+  replaceVersion(record: VersionRecord): Promise<void>
   dropVersion(program: ProgramName, id: string): Promise<void>
   /** Removes versions of uploads that were cut short: no record names them, and none in flight is as old. */
   dropUnnamed(state: State, unread: ReadonlyMap<string, string>): Promise<void>
@@ -49,6 +52,7 @@ export function openRecordBooks({ fabric, fold, hostnameSuffix, limits, clock }:
     sites: fabric.bucket('sites'),
     domains: fabric.bucket('domain-rules'),
     placements: fabric.bucket('placements'),
+    resources: fabric.bucket('resources'),
     counters: fabric.bucket('control-counters'),
   }
 
@@ -112,7 +116,11 @@ export function openRecordBooks({ fabric, fold, hostnameSuffix, limits, clock }:
         const { value, revision } = read(entry)
         placements.set(entry.key, { record: parsePlacement(value), revision })
       }
-      const state = { programs, sites, services, domains, placements }
+      const resources = new Map<string, HeldResource>()
+      await each('resource', buckets.resources, (key, { value, revision }) => {
+        resources.set(key, { record: parseResource(value), revision })
+      })
+      const state = { programs, sites, services, domains, placements, resources: inOrder(resources) }
       for (const [name, held] of withoutDoubles(programs))
         programs.set(name, fold.hold(held.record, held.revision, held.serving))
       return { state, unread }
@@ -126,6 +134,8 @@ export function openRecordBooks({ fabric, fold, hostnameSuffix, limits, clock }:
         await settle(buckets.domains, domain, state.domains.get(domain), revision)
       for (const key of (change.placements ?? []).map(keyOf))
         await settle(buckets.placements, key, state.placements.get(key), revision)
+      for (const key of (change.resources ?? []).map(({ kind, id }) => resourceKey(kind, id)))
+        await settle(buckets.resources, key, state.resources.get(key), revision)
       for (const { id, tables = [] } of change.services ?? []) {
         const held = state.services.get(id)
         const touched =
@@ -146,6 +156,10 @@ export function openRecordBooks({ fabric, fold, hostnameSuffix, limits, clock }:
       return (await buckets.versions.put(`${record.program}/${record.id}`, value, { expect: 0 })) !== undefined
     },
 
+    async replaceVersion(record) {
+      await buckets.versions.put(`${record.program}/${record.id}`, Buffer.from(JSON.stringify(record)))
+    },
+
     async dropVersion(program, id) {
       await buckets.versions.delete(`${program}/${id}`)
     },
@@ -160,6 +174,11 @@ export function openRecordBooks({ fabric, fold, hostnameSuffix, limits, clock }:
       }
     },
   }
+}
+
+/** As they were made: the log adds each at the end. */
+function inOrder(resources: ReadonlyMap<string, HeldResource>): HeldResources {
+  return new Map([...resources].sort(([, one], [, other]) => one.record.createdAt - other.record.createdAt))
 }
 
 interface Read {

@@ -36,7 +36,17 @@ const binding = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('objects'), name, className: z.string(), program: optionalText }),
   z.object({ kind: z.literal('assets'), name }),
   z.object({ kind: z.literal('version'), name }),
+  z.object({
+    kind: z.literal('rate-limit'),
+    name,
+    namespace: z.string(),
+    limit: z.number(),
+    periodS: z.union([z.literal(10), z.literal(60)]),
+  }),
+  z.object({ kind: z.literal('stored-secret'), name, store: z.string(), secret: z.string() }),
+  z.object({ kind: z.literal('loader'), name }),
   z.object({ kind: z.literal('blob'), name, type: z.enum(['wasm', 'data', 'text']), blob: z.string() }),
+  z.object({ kind: z.literal('held'), name, as: z.enum(['text', 'json', 'secret']), blob: z.string() }),
 ]) satisfies z.ZodType<Binding>
 
 /** Loose: fields that a later release adds survive. */

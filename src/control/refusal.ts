@@ -32,6 +32,8 @@ export const refusalCodes = [
   'latest_not_deployed',
   'bad_address',
   'address_taken',
+  'no_resource',
+  'name_taken',
   'no_service',
   'version_locked',
   'no_part',

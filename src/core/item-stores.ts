@@ -53,6 +53,12 @@ export interface ItemStores {
   edit(kind: ItemStoreKind, id: string, changes: readonly ItemChange[]): Promise<ItemStoreOutcome<ItemStore>>
 }
 
+/** What people say of a secret; nothing of it is secret. */
+export interface SecretFacts {
+  readonly comment?: string
+  readonly scopes?: readonly string[]
+}
+
 /** The writing side of secret stores; what a secret is in clear is read by programs only. */
 export interface SecretVault extends SecretStores {
   /** Sealed before it is written. `update` and `upsert` put a new secret in place of an old one. */
@@ -61,7 +67,11 @@ export interface SecretVault extends SecretStores {
     name: string,
     secret: Uint8Array,
     op: Exclude<ItemChange['op'], 'delete'>,
+    facts?: SecretFacts,
   ): Promise<ItemStoreOutcome<ItemStore>>
+  /** The secret stays. */
+  describe(store: string, name: string, facts: SecretFacts): Promise<ItemStoreOutcome<ItemStore>>
+  facts(item: StoreItem): SecretFacts
   /** 32 bytes that change with each writing of the secret and tell nothing of it. */
   digest(item: StoreItem): Uint8Array
 }

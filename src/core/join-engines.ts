@@ -10,6 +10,7 @@ export function joinEngines(workers: Engine, compute: Engine): Engine {
       await Promise.all([workers.adopt(snapshot), compute.adopt(snapshot)])
     },
     run: (program, deployment, request) => engineOf(deployment).run(program, deployment, request),
+    deliver: (program, deployment, event) => engineOf(deployment).deliver(program, deployment, event),
     warm: (program, deployment) => engineOf(deployment).warm(program, deployment),
     async forget(objects) {
       await Promise.all([workers.forget(objects), compute.forget(objects)])

@@ -26,6 +26,10 @@ function anEngine() {
       calls.push(`run ${name}`)
       return { status: 200, headers: [], body: null, start: 'warm' }
     },
+    deliver: async ({ name }) => {
+      calls.push(`deliver ${name}`)
+      return { end: 'ok' }
+    },
     warm: ({ name }) => void calls.push(`warm ${name}`),
     forget: async () => {},
     close: async () => {},
@@ -35,7 +39,7 @@ function anEngine() {
 
 test('an engine outside runs, warms and makes ready nothing of what may not be there', async () => {
   for (const [country, expected] of [
-    ['DE', ['adopt chat,free', 'warm chat', 'run chat', 'run free']],
+    ['DE', ['adopt chat,free', 'warm chat', 'run chat', 'deliver chat', 'run free']],
     ['US', ['adopt free', 'run free']],
   ] as const) {
     const { engine, calls } = anEngine()
@@ -45,6 +49,9 @@ test('an engine outside runs, warms and makes ready nothing of what may not be t
     const ran = inside.run(chat, deployment, {} as ProgramRequest)
     if (country === 'DE') await ran
     else await assert.rejects(ran, { code: 'not_here' })
+    const delivered = inside.deliver(chat, deployment, { kind: 'tail', traces: [] })
+    if (country === 'DE') await delivered
+    else await assert.rejects(delivered, { code: 'not_here' })
     await inside.run(free, deployment, {} as ProgramRequest)
     assert.deepEqual(calls, expected)
   }

@@ -31,6 +31,10 @@ export function keepEngineInside(engine: Engine, country: CountryCode): Engine {
       if (allows(program.within, country)) return engine.run(program, deployment, request)
       return Promise.reject(notHere(`The program ${program.name}`, program.within, country))
     },
+    deliver(program, deployment, event) {
+      if (allows(program.within, country)) return engine.deliver(program, deployment, event)
+      return Promise.reject(notHere(`The program ${program.name}`, program.within, country))
+    },
     warm(program, deployment) {
       if (allows(program.within, country)) engine.warm(program, deployment)
     },

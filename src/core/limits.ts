@@ -160,6 +160,8 @@ export const limitTable = {
   },
   healthChecks: { unit: 'count', default: 1_000, why: 'origins that are checked; a timer and a window each' },
   healthChecksAtOnce: { unit: 'count', default: 32, why: 'checks in flight; others wait their turn' },
+  lentChecks: { unit: 'count', default: 256, why: 'backends that programs describe themselves with a health check' },
+  lentCheckMs: { unit: 'ms', default: 600_000, why: 'such a backend is checked so long after a program asked for it' },
   errorPageBytes: { unit: 'bytes', default: 64 * KiB, why: 'one custom page, kept in memory with its site' },
   errorPages: { unit: 'count', default: 8, why: 'a page each for a few statuses and both classes' },
   originNames: { unit: 'count', default: 10_000, why: 'resolved names kept, about 200 bytes each' },
@@ -247,6 +249,7 @@ export const limitTable = {
     default: 2_000,
     why: 'requests of a program that wait for its start or its new version',
   },
+  eventWallMs: { unit: 'ms', default: 900_000, why: 'Cloudflare gives schedules and batches of messages 15 minutes' },
   programCpuMs: { unit: 'ms', default: 30_000, why: 'Workers allow 30 s of CPU a request by default' },
   // The shared cache.
   cacheMemoryBytes: { unit: 'bytes', default: 256 * MiB, why: 'answers held in memory; about 100,000 of 1 KiB' },

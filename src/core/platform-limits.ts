@@ -113,6 +113,11 @@ export const platformLimits = {
     default: 256 * KiB,
     why: 'a message of NATS holds 1 MiB; larger changes lie in blobs',
   },
+  placedBlobWaitMs: {
+    unit: 'ms',
+    default: 5_000,
+    why: 'a change may arrive before the bytes that it names, which come another way',
+  },
   snapshotSites: {
     unit: 'count',
     default: 30_000,
@@ -150,7 +155,7 @@ export const platformLimits = {
     default: 2_000,
     why: 'without other writes, one sign this often shows that writing works',
   },
-  natsAwayMoveMs: { unit: 'ms', default: 3_000, why: 'a server without a majority for so long is left for the next' },
+  natsAwayMoveMs: { unit: 'ms', default: 1_500, why: 'a server that writes nothing for so long: others are asked' },
   natsPartBytes: {
     unit: 'bytes',
     default: 128 * KiB,
@@ -226,6 +231,18 @@ export const platformLimits = {
     unit: 'ms',
     default: 60_000,
     why: 'a node reads its disk for so long before an audit says that it did not',
+  },
+  rateLimitKeys: {
+    unit: 'count',
+    default: 100_000,
+    why: 'keys of rate limit bindings that a node counts; the longest unused go first',
+  },
+  rateLimitKeyBytes: { unit: 'bytes', default: 1024, why: 'a key of a rate limit binding; each is held in memory' },
+  resourcesPerKind: { unit: 'count', default: 10_000, why: 'databases, buckets or queues; each is in every Snapshot' },
+  resourceKnownMs: {
+    unit: 'ms',
+    default: 10_000,
+    why: 'the home of a new database or bucket waits so long to hear of it: changes reach all nodes sooner',
   },
   placements: { unit: 'count', default: 10_000, why: 'settings of where things may be; each is in every Snapshot' },
 } as const satisfies Record<string, LimitRow>

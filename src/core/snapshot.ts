@@ -10,9 +10,10 @@ import type { DeliveryRules, Lookups } from './delivery-rules.ts'
 import type { FrontCache } from './front-cache.ts'
 import type { ErrorPages, OriginPool } from './origin.ts'
 import type { PopId, Within } from './pops.ts'
+import type { Resource } from './resources.ts'
 import type { EpochMs } from './units.ts'
 
-/** Hex SHA-256 of the bytes: the name of a blob in the fabric. */
+/** The name of a blob in the fabric: hex SHA-256 of the bytes, or as `blob-names.ts` writes it where it stays in countries. */
 export type BlobHash = string
 /** Unique on the platform; lower-case letters, digits, `-` and `_`. Also the first label of `NAME.localhost`. */
 export type ProgramName = string
@@ -28,8 +29,12 @@ export interface Snapshot {
   readonly cacheRules?: readonly DomainCacheRules[]
   /** Countries that may hold a store, by its id; stores that are not here may be anywhere. */
   readonly placements?: ReadonlyMap<string, Within>
+  /** Databases, buckets, queues and the like, by `resourceKey`. Absent: there are none. */
+  readonly resources?: ReadonlyMap<string, Resource>
   /** Countries where lines about exchanges may be written. Absent: anywhere. */
   readonly logWithin?: Within
+  /** Grows when something was removed that may lie on nodes' disks still, though it may not be there: they rewrite these then. */
+  readonly erased?: EpochMs
 }
 
 /** Where requests are let in: names and routes, and what answers there. */
@@ -148,6 +153,20 @@ export type Binding =
       readonly type: 'wasm' | 'data' | 'text'
       readonly blob: BlobHash
     }
+  /** The value of one that stays in its program's countries lies in a blob there. */
+  | { readonly kind: 'held'; readonly name: string; readonly as: 'text' | 'json' | 'secret'; readonly blob: BlobHash }
+  /** Counts calls by key; those of one `namespace` count together, whichever program asks. */
+  | {
+      readonly kind: 'rate-limit'
+      readonly name: string
+      readonly namespace: string
+      readonly limit: number
+      readonly periodS: 10 | 60
+    }
+  /** A secret of a store that several programs share, read each time it is asked for. */
+  | { readonly kind: 'stored-secret'; readonly name: string; readonly store: string; readonly secret: string }
+  /** Starts programs from code that the program brings. */
+  | { readonly kind: 'loader'; readonly name: string }
 
 /** Ciphertext of a secret (base64); only a `Seal` opens it. */
 export type Sealed = string & { readonly unit?: 'sealed' }

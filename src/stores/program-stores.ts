@@ -1,7 +1,7 @@
 /** What Compute programs read of the stores of short items. */
 import { randomBytes } from 'node:crypto'
 import ipaddr from 'ipaddr.js'
-import type { SecretVault, StoreItem } from '#/core/item-stores.ts'
+import type { SecretFacts, SecretVault, StoreItem } from '#/core/item-stores.ts'
 import type { AccessLists, ConfigStores, Seal } from '#/core/ports.ts'
 import type { HeldItemStores } from './item-stores.ts'
 
@@ -24,6 +24,7 @@ export function createConfigStores({ stores }: { readonly stores: Reading }): Co
 interface KeptSecret {
   readonly sealed: string
   readonly digest: string
+  readonly facts?: SecretFacts
 }
 
 /** A digest is random: one made of the secret would let who reads it try out guesses. */
@@ -40,13 +41,22 @@ export function createSecretVault({
       const item = stores.items('secret', store)?.get(name)
       return item && Buffer.from(seal.open(read(item).sealed), 'base64')
     },
-    put(store, name, secret, op) {
+    put(store, name, secret, op, facts) {
       const kept: KeptSecret = {
         sealed: seal.seal(Buffer.from(secret).toString('base64')),
         digest: randomBytes(32).toString('base64'),
+        ...(facts && { facts }),
       }
       return stores.edit('secret', store, [{ op, key: name, value: JSON.stringify(kept) }])
     },
+    async describe(store, name, facts) {
+      const item = stores.items('secret', store)?.get(name)
+      if (item === undefined) return { ok: false, why: 'no_item', key: name }
+      return stores.edit('secret', store, [
+        { op: 'update', key: name, value: JSON.stringify({ ...read(item), facts }) },
+      ])
+    },
+    facts: (item) => read(item).facts ?? {},
     digest: (item) => Buffer.from(read(item).digest, 'base64'),
   }
 }

@@ -14,6 +14,8 @@ export type Proof =
   | { readonly config: Record<string, unknown>; readonly says: RegExp; readonly uploaded?: true }
   /** A wrangler command in the Worker's folder, in the order of the rows; the output says this. */
   | { readonly wrangler: readonly string[]; readonly says: RegExp; readonly input?: string; readonly fails?: true }
+  /** A test of this title in another file of `test/`, which runs by itself. */
+  | { readonly file: string; readonly title: string }
   /** A story of its own: a named function in the compatibility test. */
   | { readonly story: string }
 
@@ -171,9 +173,17 @@ const bindings: Area = {
       config: { analytics_engine_datasets: [{ binding: 'AE', dataset: 'd' }] },
       says: /analytics/i,
     }),
-    refused('Rate limiting', 'comes with a later release', {
-      config: { ratelimits: [{ name: 'RL', namespace_id: '1', simple: { limit: 1, period: 10 } }] },
-      says: /rate ?limit/i,
+    differs('Rate limiting: `limit({ key })`', 'exact at each PoP; in windows that begin at multiples of the period', {
+      file: 'bindings.test.ts',
+      title: 'a rate limit counts by key, over all programs of its namespace',
+    }),
+    works('Secrets Store: `get()`', {
+      file: 'bindings.test.ts',
+      title: 'programs share the secrets of a store, and read a new value without a new deploy',
+    }),
+    works('Worker loaders: `get(id, callback)`, `env`, `globalOutbound`', {
+      file: 'bindings.test.ts',
+      title: 'a program runs code that it brings, and the code reaches nothing but what it is given',
     }),
     refused('Cron triggers', 'come with a later release; wrangler sets them after the upload, which stands', {
       config: { triggers: { crons: ['* * * * *'] } },

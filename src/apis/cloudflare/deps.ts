@@ -16,6 +16,7 @@ export interface CloudflareApiDeps {
   readonly control: Control
   /** Routers of other rooms; their paths start at `/accounts/:account/…`. */
   readonly kvRoutes?: Hono
+  readonly vaultRoutes?: Hono
   readonly assetsRoutes?: Hono
   readonly tailsRoutes?: Hono
   /** Its paths start at `/zones/:zone`. */

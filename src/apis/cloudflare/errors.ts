@@ -45,6 +45,8 @@ export const refusalTable = {
   address_taken: { status: 409, code: 10020 }, // seen
   no_service: { status: 404, code: 10007 },
   version_locked: { status: 409, code: 10040 },
+  no_resource: { status: 404, code: 10007 },
+  name_taken: { status: 409, code: 10014 },
   no_part: { status: 404, code: 10007 },
   bad_rule: { status: 400, code: 10021 },
   misplaced: { status: 409, code: 10021 },

@@ -26,6 +26,12 @@ const supported = {
   wasm_module: z.strictObject({ part: text }),
   text_blob: z.strictObject({ part: text }),
   data_blob: z.strictObject({ part: text }),
+  ratelimit: z.strictObject({
+    namespace_id: text.min(1),
+    simple: z.strictObject({ limit: z.int().positive(), period: z.union([z.literal(10), z.literal(60)]) }),
+  }),
+  secrets_store_secret: z.strictObject({ store_id: text.min(1), secret_name: text.min(1) }),
+  worker_loader: z.strictObject({}),
   inherit: z.strictObject({ old_name: maybe }),
 }
 
@@ -39,7 +45,6 @@ const unsupported: Record<string, string> = {
   r2_bucket: 'object storage is not there yet; KV keeps values up to 25 MiB, or fetch() an S3 service',
   queue: 'queues are not there yet; a Durable Object with an alarm can hold work for later',
   workflow: 'workflows are not there yet; a Durable Object with an alarm can drive steps',
-  ratelimit: 'rate limits are not there yet; a Durable Object can count',
   analytics_engine: 'datasets are not there yet; log what you count and collect it from the log',
   send_email: 'mail is not sent from here; fetch() the API of a mail service',
   ai: 'models do not run here; fetch() the API of a model service',
@@ -47,8 +52,6 @@ const unsupported: Record<string, string> = {
   hyperdrive: 'connections to databases are not pooled here; use connect() from the program',
   browser: 'browsers do not run here; fetch() the API of a browser service',
   dispatch_namespace: 'programs of users are deployed as ordinary programs here; bind them as services',
-  worker_loader: 'loading code at run time is not offered',
-  secrets_store_secret: "secrets belong to a program here: use 'wrangler secret put'",
   mtls_certificate: 'client certificates for fetch() are not there yet',
   tail_consumer: "logs are read with 'wrangler tail'",
 }
@@ -112,6 +115,14 @@ function toRequest(name: string, binding: Supported, partBlob: PartFinder): Bind
       return { kind: 'blob', name, type: 'text', blob: partBlob(binding.part) }
     case 'data_blob':
       return { kind: 'blob', name, type: 'data', blob: partBlob(binding.part) }
+    case 'ratelimit': {
+      const { namespace_id: namespace, simple } = binding
+      return { kind: 'rate-limit', name, namespace, limit: simple.limit, periodS: simple.period }
+    }
+    case 'secrets_store_secret':
+      return { kind: 'stored-secret', name, store: binding.store_id, secret: binding.secret_name }
+    case 'worker_loader':
+      return { kind: 'loader', name }
     case 'inherit':
       return { kind: 'inherit', name, ...(binding.old_name !== undefined && { from: binding.old_name }) }
   }
@@ -127,6 +138,9 @@ export function writeBinding(binding: VersionRecord['bindings'][number]): Record
       return { name, type: 'json', json: JSON.parse(binding.json) }
     case 'secret':
       return { name, type: 'secret_text' }
+    case 'held':
+      // Its value is with nodes in its countries, which show it.
+      return { name, type: ({ text: 'plain_text', json: 'json', secret: 'secret_text' } as const)[binding.as] }
     case 'kv':
       return { name, type: 'kv_namespace', namespace_id: binding.store }
     case 'program': {
@@ -145,6 +159,14 @@ export function writeBinding(binding: VersionRecord['bindings'][number]): Record
       return { name, type: 'assets' }
     case 'version':
       return { name, type: 'version_metadata' }
+    case 'rate-limit': {
+      const { namespace, limit, periodS: period } = binding
+      return { name, type: 'ratelimit', namespace_id: namespace, simple: { limit, period } }
+    }
+    case 'stored-secret':
+      return { name, type: 'secrets_store_secret', store_id: binding.store, secret_name: binding.secret }
+    case 'loader':
+      return { name, type: 'worker_loader' }
     case 'blob':
       return {
         name,
@@ -164,6 +186,9 @@ export const keptKinds: Record<string, BindingRequest['kind'] | undefined> = {
   durable_object_namespace: 'objects',
   version_metadata: 'version',
   assets: 'assets',
+  ratelimit: 'rate-limit',
+  worker_loader: 'loader',
+  secrets_store_secret: 'stored-secret',
 }
 
 /** A path and a sentence, e.g. `text: Invalid input: expected string, received number`. */

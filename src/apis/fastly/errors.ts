@@ -42,6 +42,8 @@ const titles: Readonly<Record<number, string>> = {
 const statuses: Partial<Record<RefusalCode, number>> = {
   no_service: 404,
   no_version: 404,
+  no_resource: 404,
+  name_taken: 409,
   no_part: 404,
   name_twice: 409,
   address_taken: 409,

@@ -46,6 +46,13 @@ export async function createComputeEngine(options: ComputeEngineOptions): Promis
     slowReset,
     cells: () => cells.open,
     run: (program, deployment, request) => run(cells, options.limits, program, needCompute(deployment), request),
+    deliver: ({ name }, _deployment, { kind }) =>
+      Promise.reject(
+        new EdgeError(
+          'program_start_failed',
+          `${name} is a Compute program: it answers requests, and has no ${kind}().`,
+        ),
+      ),
     warm(program, deployment) {
       cells.warm(program, needCompute(deployment)).catch(() => {})
     },

@@ -4,16 +4,20 @@ import { EdgeError } from '#/core/errors.ts'
 import type { Answer } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { ProgramAnswer, ProgramRequest } from '#/core/ports.ts'
+import type { EventOutcome, ProgramEvent } from '#/core/program-events.ts'
 import type { Deployment, DeploymentId } from '#/core/snapshot.ts'
 import type { Traces } from '#/core/traces.ts'
 import { CellFailure } from './cell-connection.ts'
 import { cellRequest } from './cell-request.ts'
 import type { Bundles } from './code-bundle.ts'
+import { eventRequest, isStartFailure, readOutcome } from './program-event.ts'
 import { type IsolateId, type SharedCell, tellHost } from './shared-cell.ts'
 
 export interface Isolates {
   /** Sends one request. Rejects with `CellFailure` when the cell failed, with `EdgeError` when the program did. */
   ask(cell: SharedCell, deployment: Deployment, request: ProgramRequest): Promise<ProgramAnswer>
+  /** Rejects like `ask`, or with a timeout. */
+  deliver(cell: SharedCell, deployment: Deployment, event: ProgramEvent): Promise<EventOutcome>
   /** Resolves when the program is loaded there (or failed to load: its first request will say why). */
   load(cell: SharedCell, deployment: Deployment): Promise<void>
   /**
@@ -32,7 +36,7 @@ export function deploymentOf(isolate: IsolateId): DeploymentId {
 
 /** Keeps no state but the generations of programs that failed to start (bounded by `programs`). */
 export function createIsolates(
-  limits: Pick<Limits, 'cellPrograms' | 'programs' | 'drainMs'>,
+  limits: Pick<Limits, 'cellPrograms' | 'programs' | 'drainMs' | 'eventWallMs'>,
   traces: Traces,
   bundles: Pick<Bundles, 'held'>,
 ): Isolates {
@@ -77,6 +81,12 @@ export function createIsolates(
     return 'cold'
   }
 
+  function noteFailure(cell: SharedCell, isolate: IsolateId, deployment: Deployment, failure: unknown): void {
+    if (!(failure instanceof EdgeError) || failure.code !== 'program_start_failed') return
+    cell.loaded.delete(isolate)
+    nextGeneration(deployment)
+  }
+
   async function ask(cell: SharedCell, deployment: Deployment, request: ProgramRequest): Promise<ProgramAnswer> {
     const isolate = idOf(deployment)
     const done = occupy(cell, isolate)
@@ -85,10 +95,7 @@ export function createIsolates(
       const answer = await cell.client.request(cellRequest(request, isolate))
       if (answer.status === 500 && hasField(answer.headers, 'rimward-failed')) {
         const failure = await failureOf(answer)
-        if (failure.code === 'program_start_failed') {
-          cell.loaded.delete(isolate)
-          nextGeneration(deployment)
-        }
+        noteFailure(cell, isolate, deployment, failure)
         throw failure
       }
       whenOver(answer, done)
@@ -104,6 +111,23 @@ export function createIsolates(
   return {
     ask,
     idOf,
+    async deliver(cell, deployment, event) {
+      const isolate = idOf(deployment)
+      const done = occupy(cell, isolate)
+      touch(cell, isolate, deployment)
+      try {
+        // The isolate's ways out are those of the host that starts it, which is not the one that tells it of events.
+        await cell.loaded.get(isolate)
+        const control = ['rimward-program', `!event ${isolate}`]
+        const answer = await cell.events.request(eventRequest(event, { path: '/', control }, limits.eventWallMs))
+        return await readOutcome(answer)
+      } catch (failure) {
+        noteFailure(cell, isolate, deployment, failure)
+        throw failure
+      } finally {
+        done()
+      }
+    },
     async load(cell, deployment) {
       const isolate = idOf(deployment)
       touch(cell, isolate, deployment)
@@ -153,7 +177,7 @@ async function failureOf(answer: Answer): Promise<EdgeError> {
   else if (answer.body !== null) for await (const part of answer.body) parts.push(part as Uint8Array)
   const told = JSON.parse(Buffer.concat(parts).toString()) as { name?: string; message?: string; stack?: string }
   const message = told.message ?? ''
-  if (/^(Failed to start Worker|Worker has no )/.test(message)) return new EdgeError('program_start_failed', message)
+  if (isStartFailure(message)) return new EdgeError('program_start_failed', message)
   // What was thrown is for the log and the traces; the page is for a visitor.
   const cause = told.stack ?? `${told.name ?? 'Error'}: ${message}`
   return new EdgeError('program_exception', 'The program threw an exception.', { cause })

@@ -7,7 +7,7 @@ import type { CapnpValue } from './capnp.ts'
 import { backplane, backplaneCalls, type CellBuilder, refusal, serviceOf } from './cell-config.ts'
 import { hasObjectsEnv, objectRoute } from './cell-objects.ts'
 import { everywhereTarget } from './everywhere-pops.ts'
-import { insideModule } from './inside-module.ts'
+import { type InsideModule, insideModule } from './inside-module.ts'
 
 /** `Worker.bindings` of workerd.capnp. Rejects a binding that cannot hold with an `EdgeError` that names it. */
 export function bindingsOf(builder: CellBuilder, deployment: Deployment): CapnpValue[] {
@@ -24,6 +24,8 @@ function memberOf(builder: CellBuilder, deployment: Deployment, binding: Binding
       return { json: binding.json }
     case 'secret':
       return { text: builder.plan.open(binding.sealed) }
+    case 'held':
+      throw refusal(deployment, `binds ${binding.name}, whose value was not read`)
     case 'version':
       return { json: JSON.stringify(versionOf(deployment)) }
     case 'kv':
@@ -37,7 +39,29 @@ function memberOf(builder: CellBuilder, deployment: Deployment, binding: Binding
       return { durableObjectNamespace: objectsBinding(builder, deployment, binding) }
     case 'blob':
       return blobBinding(builder, deployment, binding)
+    case 'rate-limit':
+      return rateLimitBinding(builder, binding)
+    case 'stored-secret': {
+      const service = backplane(builder, 'secret', `${binding.store}/${binding.secret}`)
+      return wrapped(builder, 'stored-secret', [{ name: 'wire', service }])
+    }
+    case 'loader':
+      // Without other cells the runtime has no loader; nothing is loaded for a proof.
+      return builder.plan.purpose === 'prove' ? { service: nobody(builder) } : { workerLoader: {} }
   }
+}
+
+/** A binding in the shape that `inside/NAME.worker.ts` gives it: its default export is called with `inner` as one object. */
+function wrapped(builder: CellBuilder, name: InsideModule, inner: readonly CapnpValue[]): Member {
+  return { wrapped: { moduleName: builder.extension(name), innerBindings: inner } }
+}
+
+function rateLimitBinding(builder: CellBuilder, binding: Extract<Binding, { kind: 'rate-limit' }>): Member {
+  const { namespace, limit, periodS: period } = binding
+  return wrapped(builder, 'rate-limit', [
+    { name: 'wire', service: backplane(builder, 'rate-limit', namespace) },
+    { name: 'defaults', json: JSON.stringify({ limit, period }) },
+  ])
 }
 
 /** What `version_metadata` gives: `{ id, tag, timestamp }`. */

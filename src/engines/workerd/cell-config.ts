@@ -8,7 +8,7 @@ import { type CapnpValue, capnpText } from './capnp.ts'
 import { bindingsOf } from './cell-bindings.ts'
 import { addHost, hasObjectsEnv, objectsEnvBindings, objectsEnvModules } from './cell-objects.ts'
 import { flagsFor } from './code-bundle.ts'
-import { insideModule } from './inside-module.ts'
+import { type InsideModule, insideModule } from './inside-module.ts'
 
 /** What `cellConfig` needs to know. */
 export interface CellPlan {
@@ -60,6 +60,7 @@ const ownDate = '2026-01-01'
 export function cellConfig(plan: CellPlan): CellConfig {
   const files = new Map<string, CellFile>()
   const services = new Map<string, CapnpValue>()
+  const extensions = new Map<string, CapnpValue>()
   const builder: CellBuilder = {
     plan,
     file: (name, file) => {
@@ -70,13 +71,27 @@ export function cellConfig(plan: CellPlan): CellConfig {
       services.set(name, { name, ...value })
       return name
     },
+    extension: (module) => {
+      const name = `rimward-internal:${module}`
+      const esModule = builder.file(`${module}.js`, { text: insideModule(module) })
+      extensions.set(name, { modules: [{ name, esModule, internal: true }] })
+      return name
+    },
   }
   for (const deployment of plan.deployments) addProgram(builder, deployment)
-  if (plan.purpose === 'serve') addTail(builder)
+  if (plan.purpose === 'serve') {
+    addTail(builder)
+    addEvents(builder)
+  }
   if (plan.pops !== undefined) addHost(builder)
   const sockets = plan.deployments.map((deployment) => socket(plan, socketOf(deployment), serviceOf(deployment)))
-  if (plan.purpose === 'serve') sockets.push(socket(plan, 'pulse', 'tail'))
-  const text = capnpText({ services: [...services.values()], sockets, v8Flags: ['--max-semi-space-size=1'] })
+  if (plan.purpose === 'serve') sockets.push(socket(plan, 'pulse', 'tail'), socket(plan, 'events', 'events'))
+  const text = capnpText({
+    services: [...services.values()],
+    sockets,
+    ...(extensions.size > 0 && { extensions: [...extensions.values()] }),
+    v8Flags: ['--max-semi-space-size=1'],
+  })
   return {
     config: `using Workerd = import "/workerd/workerd.capnp";\nconst config :Workerd.Config = ${text};\n`,
     files,
@@ -88,6 +103,8 @@ export interface CellBuilder {
   readonly plan: CellPlan
   file(name: string, file: CellFile): { readonly embed: string }
   service(name: string, value: Readonly<Record<string, CapnpValue>>): string
+  /** Name of a module of ours that wraps bindings and that no program can import. */
+  extension(module: InsideModule): string
 }
 
 function socket(plan: CellPlan, name: string, service: string): CapnpValue {
@@ -237,6 +254,21 @@ function addTail(builder: CellBuilder): void {
       modules: [{ name: 'tail.js', esModule: builder.file('tail.js', { text: insideModule('tail') }) }],
       compatibilityDate: ownDate,
       bindings: [...plan.deployments.map(({ id }) => ({ name: id, service: backplane(builder, 'trace', id) }))],
+    },
+  })
+}
+
+/** What tells the versions of what is no request; no program is bound to it. */
+function addEvents(builder: CellBuilder): void {
+  builder.service('events', {
+    worker: {
+      modules: [{ name: 'events.js', esModule: builder.file('events.js', { text: insideModule('events') }) }],
+      compatibilityDate: ownDate,
+      compatibilityFlags: ['experimental', 'service_binding_extra_handlers'],
+      bindings: builder.plan.deployments.map((deployment) => ({
+        name: deployment.id,
+        service: { name: serviceOf(deployment) },
+      })),
     },
   })
 }

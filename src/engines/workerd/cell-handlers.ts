@@ -3,7 +3,7 @@
 import type { PurgeWish } from '#/core/cache-policy.ts'
 import type { Answer } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
-import type { Assets, Egress, EgressAnswer, KvStores, ProgramCache, Seal } from '#/core/ports.ts'
+import type { Assets, Egress, EgressAnswer, KvStores, ProgramCache, Seal, SecretStores } from '#/core/ports.ts'
 import type { Deployment, DeploymentId, Program, Snapshot } from '#/core/snapshot.ts'
 import type { Trace, Traces } from '#/core/traces.ts'
 import type { Clock } from '#/core/units.ts'
@@ -14,6 +14,7 @@ import { cacheHandler } from './backplane-cache.ts'
 import { callHandler } from './backplane-call.ts'
 import { kvHandler } from './backplane-kv.ts'
 import { purgeHandler } from './backplane-purge.ts'
+import { rateLimitHandler } from './backplane-rate-limit.ts'
 import { readCacheOptions } from './cache-options.ts'
 import type { Bundles } from './code-bundle.ts'
 import type { WorkerdEngineOptions } from './engine.ts'
@@ -21,6 +22,7 @@ import { placeProgram } from './placement.ts'
 
 export interface HandlerDependencies {
   readonly kv: KvStores
+  readonly secrets: SecretStores
   readonly seal: Seal
   readonly assets: Assets
   readonly egress: Egress
@@ -44,6 +46,13 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
     cache: cacheHandler(parts),
     call: callHandler(parts),
     purge: purgeHandler(parts),
+    'rate-limit': rateLimitHandler(parts),
+    async secret({ id }) {
+      const [store = '', name = ''] = id.split('/')
+      const secret = await parts.secrets.get(store, name)
+      if (secret === undefined) return textAnswer(404, `Secret "${name}" not found`)
+      return { status: 200, headers: ['content-length', String(secret.length)], body: secret }
+    },
     async code({ id }) {
       const deployment = known.get(deploymentOf(id))
       if (deployment === undefined) return textAnswer(404, `There is no deployment ${id}.`)

@@ -2,6 +2,7 @@
 import { rmSync } from 'node:fs'
 import { EdgeError } from '#/core/errors.ts'
 import type { ProgramAnswer, ProgramRequest } from '#/core/ports.ts'
+import type { EventOutcome, ProgramEvent } from '#/core/program-events.ts'
 import type { Deployment, DeploymentId, Program, ProgramName } from '#/core/snapshot.ts'
 import type { EpochMs } from '#/core/units.ts'
 import { nextAlarm } from './object-alarms.ts'
@@ -38,6 +39,7 @@ export interface CellSlot {
   serves(deployment: DeploymentId): boolean
   owns(key: string): boolean
   run(deployment: Deployment, request: ProgramRequest): Promise<ProgramAnswer>
+  deliver(deployment: Deployment, event: ProgramEvent): Promise<EventOutcome>
   /** The running cell; `cold` when this call had to wait for its start. */
   ensure(): Promise<{ readonly cell: OwnCell; readonly cold: boolean }>
   /** Holds new requests, ends the old process, starts the new one. Rejects when that fails; the old version then serves again. */
@@ -219,6 +221,11 @@ export function createCellSlot(first: SlotPart, options: SlotOptions): CellSlot 
     }
   }
 
+  /** What chose its version before the rollout changed goes to the leading one. */
+  function idFor(running: OwnCell, { id }: Deployment): DeploymentId {
+    return running.runs(id) ? id : part.deployments[0]!.id
+  }
+
   /** Work that nobody waits for: waitUntil, timers, alarms, calls from other cells. */
   function worksAlone(running: OwnCell): boolean {
     const cpu = running.cpu()
@@ -255,11 +262,17 @@ export function createCellSlot(first: SlotPart, options: SlotOptions): CellSlot 
     ensure,
     async run(deployment, request) {
       const { running, cold } = await claim()
-      // A request that chose its version before the rollout changed is answered by the leading one.
-      const id = running.runs(deployment.id) ? deployment.id : part.deployments[0]!.id
-      const answer = await running.request(id, request)
+      const answer = await running.request(idFor(running, deployment), request)
       usedAt = clock()
       return { ...answer, start: cold ? 'cold' : 'warm' }
+    },
+    async deliver(deployment, event) {
+      const { running } = await claim()
+      try {
+        return await running.deliver(idFor(running, deployment), event)
+      } finally {
+        usedAt = clock()
+      }
     },
     async become(next) {
       if (samePart(part, next)) {

@@ -1,9 +1,11 @@
 /** For tests of this room: an engine with small in-memory stand-ins for the ports of other rooms. */
+
 import { createHash } from 'node:crypto'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
+import { EdgeError } from '#/core/errors.ts'
 import type { Answer, HeaderList } from '#/core/exchange.ts'
 import { defaultLimits, type Limits } from '#/core/limits.ts'
 import type {
@@ -66,7 +68,7 @@ const kinds: Record<string, ProgramModule['kind']> = {
 /** Starts an engine in a folder of its own. */
 export async function openStage(
   limits: Partial<Limits> = {},
-  more: Partial<Pick<WorkerdEngineOptions, 'ownCells' | 'pops'>> & {
+  more: Partial<Pick<WorkerdEngineOptions, 'ownCells' | 'pops' | 'homed'>> & {
     /** Shared by the stages of several nodes, which `take` each other's programs. */
     readonly blobs?: Map<string, Uint8Array>
   } = {},
@@ -84,6 +86,15 @@ export async function openStage(
       runFolder: join(folder, 'run'),
       blobs: { get: async (hash: string) => blobs.get(hash) } as WorkerdEngineOptions['blobs'],
       kv: memoryKv(),
+      secrets: { get: async () => undefined },
+      homed: {
+        self: 'local',
+        home: async () => 'local',
+        serve: () => {},
+        call: async ({ kind, id }) => {
+          throw new EdgeError('store_unknown', `There is no ${kind} ${id}.`)
+        },
+      },
       seal: { seal: (text) => `sealed ${text}`, open: (sealed) => sealed.slice(7) },
       assets: {
         match: async () => undefined,

@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { PurgeWish } from '#/core/cache-policy.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { Answer } from '#/core/exchange.ts'
+import type { HomedStores } from '#/core/homed-stores.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import type { ObjectHomes } from '#/core/object-homes.ts'
@@ -17,7 +18,9 @@ import type {
   ProgramCall,
   ProgramRequest,
   Seal,
+  SecretStores,
 } from '#/core/ports.ts'
+import type { EventOutcome, ProgramEvent } from '#/core/program-events.ts'
 import type { Deployment, DeploymentId, Program, ProgramName, Snapshot } from '#/core/snapshot.ts'
 import type { Traces } from '#/core/traces.ts'
 import type { Clock } from '#/core/units.ts'
@@ -32,6 +35,7 @@ import { createBundles } from './code-bundle.ts'
 import { createGroup } from './group.ts'
 import { createHeat } from './heat.ts'
 import { type OwnCells, pickPlace, placeProgram, rememberPlaces } from './placement.ts'
+import { endMadeByUs } from './program-event.ts'
 import { createQuarantine, type Quarantine } from './quarantine.ts'
 import { openRecent, type Recent } from './recent.ts'
 import type { SharedCell } from './shared-cell.ts'
@@ -43,6 +47,10 @@ export interface WorkerdEngineOptions {
   readonly runFolder: string
   readonly blobs: Blobs
   readonly kv: KvStores
+  /** Of the stores whose secrets programs share. */
+  readonly secrets: SecretStores
+  /** Databases, buckets and the like. */
+  readonly homed: HomedStores
   readonly seal: Seal
   readonly assets: Assets
   readonly egress: Egress
@@ -89,7 +97,7 @@ export async function createWorkerdEngine(options: WorkerdEngineOptions): Promis
       if (cell.hung && cell.busy.size === 1) quarantine?.hold(deploymentOf([...cell.busy.keys()][0]!))
     },
   })
-  quarantine = createQuarantine({ takeSpare: pool.takeSpare, isolates, limits, clock })
+  quarantine = createQuarantine({ takeSpare: pool.takeSpare, limits, clock })
   const recent = openRecent(options.folder, limits)
   const shared = createSharedRun({ pool, isolates, quarantine })
 
@@ -145,6 +153,17 @@ export async function createWorkerdEngine(options: WorkerdEngineOptions): Promis
       if (ownCells !== undefined && heat.note(deployment.id)) return runHot(ownCells, program, deployment, request)
       return runShared(deployment, request)
     },
+    async deliver(program, deployment, event) {
+      recent.note(program.name)
+      known.set(deployment.id, deployment)
+      try {
+        return await (needOwn(program, deployment) ?? shared).deliver(program, deployment, event)
+      } catch (thrown) {
+        const ended = endMadeByUs(thrown, deployment)
+        if (ended === undefined) throw thrown
+        return ended
+      }
+    },
     warm(program, deployment) {
       try {
         const own = needOwn(program, deployment)
@@ -186,8 +205,12 @@ export async function createWorkerdEngine(options: WorkerdEngineOptions): Promis
   }
 }
 
+type Repeatable = Parameters<typeof isRepeatable>[0]
+
 interface SharedRun {
   run(deployment: Deployment, request: ProgramRequest): Promise<ProgramAnswer>
+  /** Once: what it interrupted may have done half of its work. */
+  deliver(program: Program, deployment: Deployment, event: ProgramEvent): Promise<EventOutcome>
   load(deployment: Deployment): Promise<void>
 }
 
@@ -197,7 +220,7 @@ function createSharedRun(parts: { pool: CellPool; isolates: Isolates; quarantine
   const seatOf = rememberPlaces(pool.seats)
 
   /** Rejects unless the request may be sent again. */
-  async function judge(failure: unknown, cell: SharedCell, deployment: Deployment, request: ProgramRequest) {
+  async function judge(failure: unknown, cell: SharedCell, deployment: Deployment, request: Repeatable) {
     if (!(failure instanceof CellFailure)) throw failure
     if (failure.kind === 'full') throw new EdgeError('overloaded', failure.message)
     const alone = cell.hung && [...cell.busy.keys()].every((id) => deploymentOf(id) === deployment.id)
@@ -215,6 +238,15 @@ function createSharedRun(parts: { pool: CellPool; isolates: Isolates; quarantine
       const cell = await seatOf(deployment.id).cell
       await isolates.load(cell, deployment)
     },
+    async deliver(_program, deployment, event) {
+      const tell = (cell: SharedCell) => isolates.deliver(cell, deployment, event)
+      if (quarantine.holds(deployment.id)) return quarantine.run(deployment, tell)
+      const cell = await seatOf(deployment.id).cell
+      return tell(cell).catch(async (failure) => {
+        await judge(failure, cell, deployment, { method: 'POST', body: null })
+        throw failure
+      })
+    },
     async run(deployment, request) {
       for (let attempt = 0; attempt < 2; attempt++) {
         if (quarantine.holds(deployment.id)) break
@@ -225,7 +257,7 @@ function createSharedRun(parts: { pool: CellPool; isolates: Isolates; quarantine
           await judge(failure, cell, deployment, request)
         }
       }
-      return quarantine.run(deployment, request)
+      return quarantine.run(deployment, (cell) => isolates.ask(cell, deployment, request))
     },
   }
 }

@@ -19,6 +19,7 @@ export function insideModule(name: InsideModule): string {
 
 export type InsideModule =
   | 'describe'
+  | 'events'
   | 'everywhere'
   | 'front'
   | 'object-forward'
@@ -26,6 +27,8 @@ export type InsideModule =
   | 'objects-env'
   | 'own-everywhere'
   | 'own-host'
+  | 'rate-limit'
   | 'service-forward'
+  | 'stored-secret'
   | 'rimward-sha256'
   | 'tail'

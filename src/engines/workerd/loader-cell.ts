@@ -9,6 +9,7 @@ const inside = join(import.meta.dirname, 'inside')
 export interface LoaderSources {
   readonly host: string
   readonly everywhere: string
+  readonly events: string
   readonly prelude: string
   readonly front: string
 }
@@ -19,6 +20,7 @@ export function readLoaderSources(): LoaderSources {
   return {
     host: strip('host.worker.ts'),
     everywhere: strip('everywhere.worker.ts'),
+    events: strip('events.worker.ts'),
     prelude: strip('prelude.worker.ts'),
     front: strip('front.worker.ts'),
   }
@@ -29,6 +31,7 @@ export function loaderFiles(sources: LoaderSources): Map<string, string> {
   return new Map([
     ['host.js', sources.host],
     ['everywhere.js', sources.everywhere],
+    ['events.js', sources.events],
     ['prelude.js', sources.prelude],
     ['front.js', sources.front],
   ])
@@ -44,13 +47,36 @@ export function loaderConfig(folder: string): string {
 const config :Workerd.Config = (
   v8Flags = ["--max-semi-space-size=1"],
   services = [
-    (name = "host", worker = (
+${host('host', [])},
+${host('events', ['service_binding_extra_handlers'])},
+    (name = "backplane", external = (address = ${backplane}, http = ())),
+    (name = "egress", external = (address = ${backplane}, http = (style = proxy, cfBlobHeader = "rimward-cf"))),
+    (name = "cache", external = (address = ${backplane}, http = (style = proxy))),
+    (name = "blank", disk = (path = ${JSON.stringify(join(folder, 'blank'))})),
+  ],
+  sockets = [
+    (name = "programs", address = "unix:${cellSocket(folder, 'programs')}",
+      http = (cfBlobHeader = "rimward-cf", forwardedProtoHeader = "rimward-proto"), service = "host"),
+    (name = "events", address = "unix:${cellSocket(folder, 'events')}", http = (), service = "events"),
+    (name = "beat", address = "unix:${cellSocket(folder, 'beat')}", http = (), service = "blank"),
+  ]);
+`
+}
+
+/**
+ * The host as a service. What tells programs of events has one flag more; it has the same loader, so the same isolates, and
+ * the same entrypoints, should it be the first to load one.
+ */
+function host(name: string, flags: readonly string[]): string {
+  const all = ['nodejs_compat', 'experimental', ...flags].map((flag) => JSON.stringify(flag))
+  return `    (name = "${name}", worker = (
       modules = [
         (name = "host.js", esModule = embed "host.js"),
         (name = "everywhere.worker.ts", esModule = embed "everywhere.js"),
+        (name = "events.worker.ts", esModule = embed "events.js"),
       ],
       compatibilityDate = "2026-01-01",
-      compatibilityFlags = ["nodejs_compat", "experimental"],
+      compatibilityFlags = [${all.join(', ')}],
       bindings = [
         (name = "LOADER", workerLoader = (id = "programs")),
         (name = "BACKPLANE", service = "backplane"),
@@ -60,16 +86,5 @@ const config :Workerd.Config = (
         (name = "FRONT", text = embed "front.js"),
       ],
       cacheApiOutbound = "cache",
-      globalOutbound = "backplane")),
-    (name = "backplane", external = (address = ${backplane}, http = ())),
-    (name = "egress", external = (address = ${backplane}, http = (style = proxy, cfBlobHeader = "rimward-cf"))),
-    (name = "cache", external = (address = ${backplane}, http = (style = proxy))),
-    (name = "blank", disk = (path = ${JSON.stringify(join(folder, 'blank'))})),
-  ],
-  sockets = [
-    (name = "programs", address = "unix:${cellSocket(folder, 'programs')}",
-      http = (cfBlobHeader = "rimward-cf", forwardedProtoHeader = "rimward-proto"), service = "host"),
-    (name = "beat", address = "unix:${cellSocket(folder, 'beat')}", http = (), service = "blank"),
-  ]);
-`
+      globalOutbound = "backplane"))`
 }

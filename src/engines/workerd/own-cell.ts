@@ -2,18 +2,21 @@
 import type { Answer } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { ProgramRequest } from '#/core/ports.ts'
+import type { EventOutcome, ProgramEvent } from '#/core/program-events.ts'
 import type { Deployment, DeploymentId } from '#/core/snapshot.ts'
 import type { Milliseconds } from '#/core/units.ts'
 import { cellSocket, debugAddress, startCell } from './cell.ts'
 import { type CellClient, createCellClient } from './cell-client.ts'
 import { type CellPlan, cellConfig, socketOf } from './cell-config.ts'
 import { type BlobSource, readFiles } from './cell-files.ts'
-import { cellRequest } from './cell-request.ts'
+import { type CellRequest, cellRequest } from './cell-request.ts'
 import { createExceptionWords } from './exception-words.ts'
 import { fenceBody, type Passes, stoppedError } from './fence-stream.ts'
 import { connectionsTo } from './open-connections.ts'
+import { openHeld } from './open-held.ts'
 import { cpuOf } from './process-cpu.ts'
 import { isGone, isUncaught, toProgramError, uncaught } from './program-answer.ts'
+import { eventRequest, readOutcome } from './program-event.ts'
 import { type CuttableSocket, cuttable } from './web-socket-cut.ts'
 
 export interface OwnCell {
@@ -32,6 +35,8 @@ export interface OwnCell {
   runs(deployment: DeploymentId): boolean
   /** Rejects with an `EdgeError` (`program_*`, `overloaded`) or with the signal's reason. */
   request(deployment: DeploymentId, request: ProgramRequest): Promise<Answer>
+  /** Rejects like `request`, or with a timeout. */
+  deliver(deployment: DeploymentId, event: ProgramEvent): Promise<EventOutcome>
   /** Sends traces, or stops sending them. */
   trace(wanted: boolean): Promise<void>
   cpu(): Milliseconds
@@ -74,7 +79,9 @@ const serviceRestart = 1012
 
 /** Rejects with `program_start_failed` and workerd's words. */
 export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
-  const { plan, folder, blobs, limits } = options
+  const { folder, blobs, limits } = options
+  const deployments = await Promise.all(options.plan.deployments.map((one) => openHeld(blobs, one)))
+  const plan = { ...options.plan, deployments }
   const { config, files } = cellConfig({ ...plan, socket: (name) => cellSocket(folder, name), purpose: 'serve' })
   const exceptions = createExceptionWords()
   const cell = await startCell({
@@ -91,6 +98,7 @@ export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
     plan.deployments.map((deployment) => [deployment.id, createCellClient(cell.socket(socketOf(deployment)), limits)]),
   )
   const pulse = createCellClient(cell.socket('pulse'), limits)
+  const events = createCellClient(cell.socket('events'), limits)
   const sockets = new Set<CuttableSocket>()
   const quiet = new Set<() => void>()
   let inFlight = 0
@@ -130,8 +138,29 @@ export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
   void cell.exited.then(() => {
     watch.stop()
     pulse.close()
+    events.close()
     for (const client of clients.values()) client.close()
   })
+
+  /** Counts it as in flight; who gets an answer calls `finished`. */
+  async function ask(client: CellClient, request: CellRequest): Promise<Answer> {
+    inFlight++
+    let answer: Answer
+    try {
+      answer = await client.request(request)
+    } catch (thrown) {
+      finished()
+      // The connection may close before the end of the process is known; who asks again must not come back here.
+      if (isGone(thrown)) await within(exitNoticeMs, cell.exited)
+      throw toProgramError(thrown, watch)
+    }
+    if (options.passes?.() === false) {
+      finished()
+      kill()
+      throw stoppedError()
+    }
+    return answer
+  }
 
   return {
     pid: cell.pid,
@@ -151,24 +180,21 @@ export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
     },
     runs: (deployment) => clients.has(deployment),
     async request(deployment, request) {
-      inFlight++
-      let answer: Answer
-      try {
-        answer = await clients.get(deployment)!.request(cellRequest(request))
-      } catch (thrown) {
-        finished()
-        // The connection may close before the end of the process is known; who asks again must not come back here.
-        if (isGone(thrown)) await within(exitNoticeMs, cell.exited)
-        throw toProgramError(thrown, watch)
-      }
-      if (options.passes?.() === false) {
-        finished()
-        kill()
-        throw stoppedError()
-      }
+      const answer = await ask(clients.get(deployment)!, cellRequest(request))
       const handed = handOver(answer)
       if (isUncaught(answer)) throw uncaught(options.isGroup === true ? undefined : await exceptions.next())
       return handed
+    },
+    async deliver(deployment, event) {
+      const answer = await ask(events, eventRequest(event, { path: `/${deployment}` }, limits.eventWallMs))
+      try {
+        const outcome = await readOutcome(answer)
+        if (outcome.end !== 'exception' || outcome.error !== undefined) return outcome
+        const message = await exceptions.next()
+        return message === undefined ? outcome : { ...outcome, error: { name: 'Error', message } }
+      } finally {
+        finished()
+      }
     },
     async trace(wanted) {
       await ping(pulse, wanted ? 'PUT' : 'DELETE')

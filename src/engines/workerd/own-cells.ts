@@ -8,6 +8,7 @@ import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Standing } from '#/core/object-homes.ts'
 import type { ProgramAnswer, ProgramRequest } from '#/core/ports.ts'
+import type { EventOutcome, ProgramEvent } from '#/core/program-events.ts'
 import type { Deployment, ObjectNamespace, Program, ProgramName, Sealed, Snapshot } from '#/core/snapshot.ts'
 import type { Traces } from '#/core/traces.ts'
 import type { Clock } from '#/core/units.ts'
@@ -42,6 +43,8 @@ export interface Place {
 export interface OwnCells {
   /** Rejects like `Engine.run`. */
   run(program: Program, deployment: Deployment, request: ProgramRequest): Promise<ProgramAnswer>
+  /** Rejects like `Engine.deliver`, with `program_exceeded_limits`, or with a timeout. */
+  deliver(program: Program, deployment: Deployment, event: ProgramEvent): Promise<EventOutcome>
   /** Starts the cell if it does not run. Never rejects. */
   warm(program: Program, deployment: Deployment): void
   /** Starts the program's cell if it has to and says where its leading version answers. */
@@ -113,6 +116,9 @@ export function createOwnCells(options: OwnCellsOptions): OwnCells {
         if (!mayRepeat(error, request)) throw error
         return slot.run(deployment, request)
       }
+    },
+    async deliver(program, deployment, event) {
+      return slotFor(program, deployment).deliver(deployment, event)
     },
     warm(program, deployment) {
       if (closed) return

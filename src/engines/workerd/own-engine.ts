@@ -81,6 +81,7 @@ export async function openOwnEngine(
   const backplane = await createBackplane(socket, { ...handlers, ...Object.fromEntries(held), reach })
   return {
     run: cells.run,
+    deliver: cells.deliver,
     warm: cells.warm,
     async forget(objects) {
       await cells.forget(objects)

@@ -2,22 +2,25 @@
 import { createHash } from 'node:crypto'
 import type { Limits } from '#/core/limits.ts'
 import type { Engine } from '#/core/ports.ts'
-import type { Deployment, ObjectNamespace, Program } from '#/core/snapshot.ts'
+import type { Binding, Deployment, ObjectNamespace, Program } from '#/core/snapshot.ts'
 import type { BackplaneHandler } from './backplane.ts'
 import type { OwnCell } from './own-cell.ts'
 
 export type Placement =
   | { readonly kind: 'shared' }
-  | { readonly kind: 'own'; readonly why: 'objects' | 'script' | 'cpu-limit' | 'slow-start' | 'hot' }
+  | { readonly kind: 'own'; readonly why: 'objects' | 'script' | 'native' | 'cpu-limit' | 'slow-start' | 'hot' }
 
 /** The engine of programs that have a cell of their own. */
-export type OwnCells = Pick<Engine, 'run' | 'warm' | 'prove' | 'adopt' | 'close'> & {
+export type OwnCells = Pick<Engine, 'run' | 'deliver' | 'warm' | 'prove' | 'adopt' | 'close'> & {
   forget(objects: readonly ObjectNamespace[]): Promise<void>
   /** A cell that runs all these programs, which need nothing that only one cell may have. */
   startGroup(members: readonly Deployment[]): Promise<OwnCell>
   /** The backplane's `reach`: where a program runs, for cells that bind it. */
   readonly reach: BackplaneHandler
 }
+
+/** The runtime has these itself, but makes them from its configuration alone: the loader of shared cells hands over fetchers. */
+const nativeKinds: ReadonlySet<Binding['kind']> = new Set(['loader', 'rate-limit', 'stored-secret'])
 
 /** A shared cell runs modules whose bindings need no configuration of their own; all else needs an own cell. */
 export function placeProgram(
@@ -28,6 +31,7 @@ export function placeProgram(
   const { code, bindings } = deployment
   if (program.objects.length > 0 || bindings.some((binding) => binding.kind === 'objects'))
     return { kind: 'own', why: 'objects' }
+  if (bindings.some((binding) => nativeKinds.has(binding.kind))) return { kind: 'own', why: 'native' }
   if (code?.syntax === 'script') return { kind: 'own', why: 'script' }
   if ((deployment.limits.cpuMs ?? 0) > limits.cellStallMs) return { kind: 'own', why: 'cpu-limit' }
   // Its start would hold the thread for so long that the cell were taken for hung.

@@ -1,10 +1,8 @@
 /** Programs that were in flight when a cell hung or died run here, each in a cell alone, until they are cleared. */
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
-import type { ProgramAnswer, ProgramRequest } from '#/core/ports.ts'
 import type { Deployment, DeploymentId } from '#/core/snapshot.ts'
 import type { Clock, EpochMs } from '#/core/units.ts'
-import type { Isolates } from './ask-cell.ts'
 import { CellFailure } from './cell-connection.ts'
 import type { SharedCell } from './shared-cell.ts'
 
@@ -13,7 +11,8 @@ export interface Quarantine {
   holds(deployment: DeploymentId): boolean
   /** From now on it runs alone: it hung a cell, or was there when one hung. */
   hold(deployment: DeploymentId): void
-  run(deployment: Deployment, request: ProgramRequest): Promise<ProgramAnswer>
+  /** `ask` is given a cell that nobody else has. */
+  run<Result>(deployment: Deployment, ask: (cell: SharedCell) => Promise<Result>): Promise<Result>
   close(): void
 }
 
@@ -24,13 +23,12 @@ interface Ward {
 
 export interface QuarantineOptions {
   readonly takeSpare: () => Promise<SharedCell>
-  readonly isolates: Isolates
   readonly limits: Pick<Limits, 'suspectMs' | 'quarantineCells'>
   readonly clock: Clock
 }
 
 /** Wards are as many as `quarantineCells`; the one whose time ends first makes room for a new one. */
-export function createQuarantine({ takeSpare, isolates, limits, clock }: QuarantineOptions): Quarantine {
+export function createQuarantine({ takeSpare, limits, clock }: QuarantineOptions): Quarantine {
   const wards = new Map<DeploymentId, Ward>()
 
   function release(deployment: DeploymentId, ward: Ward): void {
@@ -77,12 +75,12 @@ export function createQuarantine({ takeSpare, isolates, limits, clock }: Quarant
       return false
     },
     hold: (deployment) => void hold(deployment),
-    async run(deployment, request) {
+    async run(deployment, ask) {
       const ward = hold(deployment.id)
       const taken = cellOf(ward)
       const cell = await taken
       try {
-        return await isolates.ask(cell, deployment, request)
+        return await ask(cell)
       } catch (failure) {
         if (!(failure instanceof CellFailure)) throw failure
         // The connection breaks a moment before the process is seen to have ended.

@@ -15,6 +15,8 @@ export type IsolateId = string
 export interface SharedCell {
   readonly cell: Cell
   readonly client: CellClient
+  /** Tells programs of what is no request. */
+  readonly events: CellClient
   /** Isolates it has (being) started, least recently used first, with the promise that tells when. */
   readonly loaded: Map<IsolateId, Promise<void>>
   /** Isolates that other programs here called by a binding: when they are idle is not seen from outside. */
@@ -69,9 +71,11 @@ export async function startSharedCell(options: SharedCellOptions): Promise<Share
     throw error
   })
   const client = createCellClient(cell.socket('programs'), limits)
+  const events = createCellClient(cell.socket('events'), limits)
   const shared: SharedCell = {
     cell,
     client,
+    events,
     loaded,
     called,
     busy: new Map(),
@@ -92,6 +96,7 @@ export async function startSharedCell(options: SharedCellOptions): Promise<Share
   void cell.exited.then(() => {
     stopWatching()
     client.close()
+    events.close()
     backplane.close()
   })
   return shared

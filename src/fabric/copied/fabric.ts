@@ -148,7 +148,11 @@ export async function openCopiedFabric(options: CopiedFabricOptions): Promise<Co
       return state
     },
     onState: (listener) => listeners.add('', listener),
-    clean: async () => copy.clean?.(),
+    async clean() {
+      await Promise.all([...buckets.values()].map((bucket) => bucket.sync()))
+      await blobs.sweep(Number.POSITIVE_INFINITY)
+      await copy.clean?.()
+    },
     sweepCopy: (storedBefore) => blobs.sweep(storedBefore),
     close() {
       closing ??= close()

@@ -14,7 +14,7 @@ export type Meaning =
   /** `Nats-Expected-Last-Subject-Sequence` was not what the subject's last message has. */
   | { readonly kind: 'mismatch' }
   | { readonly kind: 'absent' }
-  /** No leader, no majority, or the same message is still under way: nothing was written by this try. */
+  /** No leader, no majority, or the same message is still under way. */
   | { readonly kind: 'unavailable'; readonly why: string }
   | { readonly kind: 'full'; readonly why: string }
   | { readonly kind: 'refused'; readonly code: number; readonly why: string }

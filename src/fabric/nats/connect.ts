@@ -9,6 +9,7 @@ import {
   connect,
   credsAuthenticator,
   type NatsConnection,
+  type NodeConnectionOptions,
   nkeyAuthenticator,
   nkeys,
   PermissionViolationError,
@@ -16,6 +17,7 @@ import {
 } from '@nats-io/transport-node'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
+import type { Elsewhere } from './look-elsewhere.ts'
 
 export interface NatsServers {
   /** `nats://host:4222` or `tls://host:4222`; others of a cluster are learned from the first that answers. */
@@ -52,6 +54,7 @@ const oldest = [2, 9, 0]
 
 export interface Connected {
   readonly connection: NatsConnection
+  readonly elsewhere: Elsewhere
   /** The servers as they were named, without passwords. */
   readonly named: string
   readonly inboxPrefix?: string
@@ -71,29 +74,51 @@ export async function connectToNats(
   const greeting = await findGreeting(addresses, limits.natsConnectMs).catch((error: Error) => {
     throw explainConnect(error, named, credentialsFile)
   })
-  const connection = await connect({
-    servers: greeting,
+  let wanted: string | undefined
+  const common: NodeConnectionOptions = {
     name: 'rimward',
     timeout: limits.natsConnectMs,
+    ignoreAuthErrorAbort: true,
+    ...(wantsTls ? { tls: { ...tls, checkServerIdentity: identityCheck(addresses) } as TlsOptions } : {}),
+    ...(first.user === undefined ? {} : { user: first.user, pass: first.password ?? '' }),
+    ...(identity ?? {}),
+  }
+  const connection = await connect({
+    ...common,
+    servers: greeting,
     maxReconnectAttempts: -1,
     reconnectTimeWait: 100,
     reconnectJitter: 100,
     reconnectJitterTLS: 100,
-    ignoreAuthErrorAbort: true,
+    reconnectToServer(servers) {
+      const found = servers.find(({ listen }) => listen === wanted)
+      wanted = undefined
+      return found ?? triedLongestAgo(servers)
+    },
     // A paused server keeps its connection: two of these unanswered, and the next server is tried.
     pingInterval: 1500,
     maxPingOut: 2,
     // Listeners on this node are told at once, without the way there and back.
     noEcho: true,
-    ...(wantsTls ? { tls: { ...tls, checkServerIdentity: identityCheck(addresses) } as TlsOptions } : {}),
-    ...(first.user === undefined ? {} : { user: first.user, pass: first.password ?? '' }),
-    ...(identity ?? {}),
   }).catch((error: Error) => {
     throw explainConnect(error, named, credentialsFile)
   })
+  const elsewhere: Elsewhere = {
+    connectTo: (listen) => connect({ ...common, servers: listen, reconnect: false, ignoreClusterUpdates: true }),
+    moveTo(listen) {
+      wanted = listen
+      return connection.reconnect()
+    },
+    others: () =>
+      connection
+        .getServers()
+        .map(({ listen }) => listen)
+        .filter((listen) => listen !== connection.getServer()),
+  }
   holdLateErrors(connection)
   const complaint = complainAbout(connection)
-  if (complaint === undefined) return { connection, named, ...(identity && { inboxPrefix: identity.inboxPrefix }) }
+  if (complaint === undefined)
+    return { connection, elsewhere, named, ...(identity && { inboxPrefix: identity.inboxPrefix }) }
   await connection.close()
   throw new EdgeError('fabric_away', `NATS at ${named}: ${complaint}`)
 }
@@ -124,6 +149,12 @@ async function greet({ host }: Address, withinMs: number): Promise<void> {
   } finally {
     socket.on('error', () => {}).destroy()
   }
+}
+
+/** The client itself tries first the one that it has just lost: one that is paused costs `natsConnectMs` then. */
+function triedLongestAgo<Server extends { readonly lastConnect: number }>(servers: readonly Server[]): Server | null {
+  const [first = null] = servers.toSorted((one, other) => one.lastConnect - other.lastConnect)
+  return first
 }
 
 interface Address {

@@ -63,14 +63,14 @@ export async function openNatsFabric(options: NatsFabricOptions): Promise<NatsFa
   if (!/^[A-Za-z0-9_-]{1,64}$/.test(platform))
     throw new EdgeError('bad_request', `«${platform}» is no name for a platform: letters, digits, «-» and «_».`)
   const names = createNames(platform)
-  const { connection, inboxPrefix, named } = await connectToNats(options, limits)
+  const { connection, elsewhere, inboxPrefix, named } = await connectToNats(options, limits)
   const api = await findApi(connection, platform, named).catch(async (error) => {
     await connection.close()
     throw error
   })
   const id = randomBytes(9).toString('base64url')
   const sign = { stream: names.stream, subject: `${names.signs}.${id}` }
-  const line = createLine({ connection, inboxPrefix, api, id, sign, limits, report })
+  const line = createLine({ connection, elsewhere, inboxPrefix, api, id, sign, limits, report })
   try {
     const streams = createStreams({
       line,

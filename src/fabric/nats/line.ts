@@ -8,6 +8,7 @@ import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import { type Acknowledgement, type ApiAnswer, meaningOf } from './answers.ts'
 import { holdLateErrors, isRefusedSubject } from './connect.ts'
+import { type Elsewhere, lookElsewhere } from './look-elsewhere.ts'
 import { headerNames, readHeaders, type StoredMessage } from './message.ts'
 
 export interface WriteOptions {
@@ -38,6 +39,7 @@ export interface Line {
 
 export interface LineOptions {
   readonly connection: NatsConnection
+  readonly elsewhere: Elsewhere
   readonly inboxPrefix?: string | undefined
   /** `$JS.API`, or `$JS.DOMAIN.API` through a leaf node. */
   readonly api: string
@@ -51,14 +53,20 @@ export interface LineOptions {
 
 type Reply = { readonly kind: 'answer'; readonly answer: ApiAnswer } | { readonly kind: 'none' | 'silence' }
 
-export function createLine({ connection, inboxPrefix, api, id, sign, limits, report }: LineOptions): Line {
+/** Between signs while nothing is answered. */
+const signPauseMs = 250
+/** Far above what the ways to two servers differ by. */
+const moveGraceMs = 500
+
+export function createLine({ connection, elsewhere, inboxPrefix, api, id, sign, limits, report }: LineOptions): Line {
   const seen = new Map<string, number>()
   const stateListeners = new Set<(state: 'here' | 'away') => void>()
   const reconnectListeners = new Set<() => void>()
   let state: 'here' | 'away' = 'here'
   let connected = true
   let closed = false
-  let lost = Promise.withResolvers<'lost'>()
+  /** Of tries that wait for an answer. */
+  const givingUp = new Set<() => void>()
   let proving: Promise<void> | undefined
   let lastAnswered = performance.now()
   let counter = 0
@@ -67,6 +75,8 @@ export function createLine({ connection, inboxPrefix, api, id, sign, limits, rep
   function tell(next: 'here' | 'away'): void {
     if (state === next || closed) return
     state = next
+    // What was asked while nobody led was not heard; what was heard is known again.
+    if (next === 'here') giveUpAll()
     for (const listener of stateListeners) {
       try {
         listener(next)
@@ -76,16 +86,19 @@ export function createLine({ connection, inboxPrefix, api, id, sign, limits, rep
     }
   }
 
+  function giveUpAll(): void {
+    for (const giveUp of [...givingUp]) giveUp()
+  }
+
   async function followConnection(): Promise<void> {
     for await (const status of connection.status()) {
       if (status.type === 'disconnect') {
         connected = false
-        lost.resolve('lost')
+        giveUpAll()
         tell('away')
       } else if (status.type === 'reconnect') {
         connected = true
         holdLateErrors(connection)
-        lost = Promise.withResolvers()
         for (const listener of reconnectListeners) listener()
         void prove()
       }
@@ -98,18 +111,21 @@ export function createLine({ connection, inboxPrefix, api, id, sign, limits, rep
     const headers = createHeaders()
     for (const [name, value] of Object.entries(fields)) headers.set(name, value)
     const asked = connection.request(subject, data, { timeout: limits.natsAttemptMs, headers })
+    const givenUp = Promise.withResolvers<undefined>()
+    const giveUp = () => givenUp.resolve(undefined)
+    givingUp.add(giveUp)
     try {
-      const message = await Promise.race([asked, lost.promise])
-      if (message === 'lost') {
-        asked.catch(() => {})
-        return { kind: 'silence' }
-      }
-      return { kind: 'answer', answer: message.json<ApiAnswer>() }
+      const message = await Promise.race([asked, givenUp.promise])
+      if (message !== undefined) return { kind: 'answer', answer: message.json<ApiAnswer>() }
+      asked.catch(() => {})
+      return { kind: 'silence' }
     } catch (error) {
       if (isRefusedSubject(error)) throw refusedRights(subject, error)
       if (error instanceof NoRespondersError || (error as Error).cause instanceof NoRespondersError)
         return { kind: 'none' }
       return { kind: 'silence' }
+    } finally {
+      givingUp.delete(giveUp)
     }
   }
 
@@ -121,27 +137,62 @@ export function createLine({ connection, inboxPrefix, api, id, sign, limits, rep
     return proving
   }
 
+  /** One sign follows another without waiting: the first that a new leader hears is answered at once. */
   async function proveNow(): Promise<void> {
-    let moved = performance.now()
-    for (let pause = 100; !closed; pause = Math.min(pause * 1.5, 500)) {
-      const reply = await ask(sign.subject, '', {}).catch((error: Error) => ({
-        kind: 'answer' as const,
-        answer: {},
-        error,
-      }))
-      if (reply.kind === 'answer' && meaningOf(reply.answer).kind !== 'unavailable') {
-        // A full disk or missing rights answer too: writes then say so themselves.
-        answered(sign.stream, reply.answer)
-        return tell('here')
-      }
-      tell('away')
-      // The server may be the one that is cut off from the others: the next one may know better.
-      if (connected && performance.now() - moved > limits.natsAwayMoveMs) {
-        moved = performance.now()
-        await connection.reconnect().catch(report)
-      }
-      await wait(pause, undefined, { ref: false })
+    const proven = Promise.withResolvers<void>()
+    let isProven = false
+    async function sendSign(): Promise<void> {
+      const works = await isWritten()
+      if (isProven) return
+      isProven = works
+      if (works) proven.resolve()
+      else tell('away')
     }
+    const began = performance.now()
+    let isLooking = false
+    while (!closed) {
+      void sendSign()
+      await Promise.race([proven.promise, wait(signPauseMs, undefined, { ref: false })])
+      if (isProven) return tell('here')
+      if (isLooking || !connected || performance.now() - began < limits.natsAwayMoveMs) continue
+      isLooking = true
+      void moveWhere(() => !isProven)
+        .catch(report)
+        .finally(() => {
+          isLooking = false
+        })
+    }
+  }
+
+  /** The server may be cut off from the others, which then know better. */
+  async function moveWhere(isWanted: () => boolean): Promise<void> {
+    const goesOn = () => isWanted() && connected && !closed
+    const found = await lookElsewhere(elsewhere, takesSigns, goesOn)
+    if (found === undefined) return
+    // A leader that was just elected answers here too.
+    await wait(moveGraceMs, undefined, { ref: false })
+    if (goesOn()) await elsewhere.moveTo(found)
+  }
+
+  async function takesSigns(other: NatsConnection): Promise<boolean> {
+    try {
+      const message = await other.request(sign.subject, '', { timeout: limits.natsAttemptMs })
+      return meaningOf(message.json<ApiAnswer>()).kind !== 'unavailable'
+    } catch {
+      return false
+    }
+  }
+
+  /** A full disk or missing rights answer too: writes then say so themselves. */
+  async function isWritten(): Promise<boolean> {
+    try {
+      const reply = await ask(sign.subject, '', {})
+      if (reply.kind !== 'answer' || meaningOf(reply.answer).kind === 'unavailable') return false
+      answered(sign.stream, reply.answer)
+    } catch {
+      // Refused.
+    }
+    return true
   }
 
   function answered(stream: string, answer: Acknowledgement): void {
@@ -194,7 +245,8 @@ export function createLine({ connection, inboxPrefix, api, id, sign, limits, rep
         if (meaning.kind === 'full') throw new EdgeError('storage_full', `NATS has no room: ${meaning.why}.`)
         if (meaning.kind !== 'unavailable') throw new Error(`NATS refused a write to ${subject}: ${describe(meaning)}`)
       }
-      doubtful ||= reply.kind === 'silence'
+      // A leader that steps down refuses what its successor may have in its log already.
+      doubtful ||= reply.kind !== 'none'
       void prove()
       if (performance.now() >= until || closed) throw awayError(outcomeOf(doubtful))
       await wait(pause)

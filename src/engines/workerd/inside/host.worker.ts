@@ -4,6 +4,7 @@
  * itself. Talks to `backplane.ts` over the cell's own socket.
  */
 import { WorkerEntrypoint } from 'cloudflare:workers'
+import { deliverEvent } from './events.worker.ts'
 import { type EverywhereTarget, type EverywhereWays, listPops, mapEverywhere } from './everywhere.worker.ts'
 
 interface OtherCell {
@@ -187,7 +188,7 @@ export default {
 
 /**
  * What the pool asks of the cell: `!warm ID` (with the code as its body, or to be asked for), `!evict ID`, `!routes`
- * (forget which deployment a program means).
+ * (forget which deployment a program means); `!event ID`, of the host with a flag for it only.
  */
 async function command(line: string, request: Request, env: HostEnv, ctx: ExecutionContext): Promise<Response> {
   const [verb, id = ''] = line.slice(1).split(' ')
@@ -197,6 +198,7 @@ async function command(line: string, request: Request, env: HostEnv, ctx: Execut
   }
   // Read even when the isolate is there already: a body that is left unread costs the connection.
   const sent = request.body === null ? undefined : request.arrayBuffer()
+  if (verb === 'event') return deliverEvent(load(env, ctx, id).getEntrypoint(), sent!)
   const control = load(env, ctx, id, sent).getEntrypoint('RimwardControl') as unknown as {
     evict(): Promise<void>
     ready(): Promise<void>

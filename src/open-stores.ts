@@ -1,0 +1,75 @@
+/** The stores that live at one node each, of this node: databases, buckets, queues and the like. */
+import { EdgeError } from '#/core/errors.ts'
+import type { HomedStore } from '#/core/homed-store.ts'
+import type { HomedStores, StoreCall, StoreHandler } from '#/core/homed-stores.ts'
+import { resourceKey } from '#/core/resources.ts'
+import type { Snapshot } from '#/core/snapshot.ts'
+import type { Parts } from './pop.ts'
+
+export interface OpenedStores {
+  /** Erases what no resource of this Snapshot names. Never rejects: what cannot be erased is reported, and tried again. */
+  follow(snapshot: Snapshot): Promise<void>
+}
+
+/** Opens each store below the node's folder and has `homed` ask it. */
+export async function openHomedStores(parts: Parts, homed: HomedStores): Promise<OpenedStores> {
+  const stores: HomedStore[] = [
+    // One line a kind, e.g. `await openSqlStore({ folder: join(folder, 'sql'), limits, clock }),`.
+  ]
+  const known = waitUntilKnown(parts)
+  for (const store of stores) {
+    homed.serve(store.kind, known.guard(store.handler))
+    parts.closer.add(() => store.close())
+  }
+  return {
+    async follow(snapshot) {
+      known.wake()
+      for (const store of stores)
+        await eraseUnnamed(store, snapshot).catch((err: unknown) =>
+          parts.say('what a removed resource held is not all erased', { kind: store.kind, err }),
+        )
+    },
+  }
+}
+
+/**
+ * A caller may know a resource before its home does. What is stored before the home's own Snapshot names the resource would
+ * look like something that was left over, so the home waits for that Snapshot first.
+ */
+function waitUntilKnown({ live, limits }: Pick<Parts, 'live' | 'limits'>) {
+  const waiting = new Set<() => void>()
+
+  async function known({ kind, id, signal }: StoreCall): Promise<void> {
+    const isKnown = () => live.snapshot.resources?.has(resourceKey(kind, id)) === true
+    if (isKnown()) return
+    const late = AbortSignal.any([AbortSignal.timeout(limits.resourceKnownMs), ...(signal ? [signal] : [])])
+    while (!isKnown()) {
+      if (late.aborted) throw new EdgeError('store_unknown', `There is no ${kind} ${id}.`)
+      await new Promise<void>((resolve) => {
+        const wake = () => {
+          waiting.delete(wake)
+          late.removeEventListener('abort', wake)
+          resolve()
+        }
+        waiting.add(wake)
+        late.addEventListener('abort', wake)
+      })
+    }
+  }
+
+  return {
+    wake() {
+      for (const wake of [...waiting]) wake()
+    },
+    guard(handler: StoreHandler): StoreHandler {
+      return async (call) => {
+        await known(call)
+        return handler(call)
+      }
+    },
+  }
+}
+
+async function eraseUnnamed(store: HomedStore, { resources }: Snapshot): Promise<void> {
+  for (const id of await store.held()) if (resources?.has(resourceKey(store.kind, id)) !== true) await store.erase(id)
+}
