@@ -3,7 +3,7 @@ import type { DomainCacheRules } from '#/core/cache-settings.ts'
 import type { Program, ProgramName, Site, Snapshot } from '#/core/snapshot.ts'
 import { buildOriginSite, buildProgram, buildProgramSite } from './build-snapshot.ts'
 import { applyToDomains, type DomainChange, type HeldDomains, servedRules, withDomainRules } from './domain-rules.ts'
-import { alter } from './kept-map.ts'
+import { alter, listOf } from './kept-map.ts'
 import { applyToPlacements, createPlaced, type HeldPlacements, type PlacementChange } from './placements.ts'
 import type { ProgramRecord, SiteRecord, VersionRecord } from './records.ts'
 import { applyToResources, createResourceTable, type HeldResources, type ResourceChange } from './resources.ts'
@@ -60,6 +60,8 @@ export interface Fold {
   build(revision: ChangeNumber, state: State): Snapshot
 }
 
+const noSites: readonly Site[] = []
+
 export function createFold(hostnameSuffix: string): Fold {
   const withRules = createRuled()
   const programsOf = createProgramTable()
@@ -111,11 +113,12 @@ export function createFold(hostnameSuffix: string): Fold {
     },
     build(revision, state) {
       const programs = programsOf(state)
-      const sites: Site[] = []
-      for (const held of state.programs.values()) if (held.site !== undefined) sites.push(held.site)
-      const { cacheRules, ruled } = withRules(state.domains)
-      for (const held of state.sites.values()) sites.push(ruled(held.site))
-      for (const { site } of state.services.values()) if (site !== undefined) sites.push(site)
+      const { cacheRules, ruled, lists } = withRules(state.domains)
+      const sites = noSites.concat(
+        listOf(state.programs, ({ site }) => site, lists),
+        listOf(state.sites, ({ site }) => ruled(site), lists),
+        listOf(state.services, ({ site }) => site, lists),
+      )
       const resources = resourceTable(state.resources)
       const unplaced = { revision, programs, sites, ...(cacheRules !== undefined && { cacheRules }), ...resources }
       return withPlacements(unplaced, state.placements, state.services)
@@ -143,6 +146,8 @@ function createRuled() {
   let of: HeldDomains | undefined
   let cacheRules: readonly DomainCacheRules[] | undefined
   let made = new WeakMap<Site, Site>()
+  /** Of chunks of what is held. */
+  let lists = new WeakMap<object, readonly Site[]>()
   function ruled(site: Site): Site {
     if (cacheRules === undefined) return site
     const known = made.get(site) ?? withDomainRules(site, cacheRules)
@@ -154,7 +159,8 @@ function createRuled() {
       of = domains
       cacheRules = servedRules(domains)
       made = new WeakMap()
+      lists = new WeakMap()
     }
-    return { cacheRules, ruled }
+    return { cacheRules, ruled, lists }
   }
 }

@@ -111,6 +111,33 @@ export function alter<Key, Value extends object>(map: ReadonlyMap<Key, Value>): 
   }
 }
 
+/**
+ * What `make` makes of all values, in order; of each chunk once, as long as `made` is the same. `undefined` is left out.
+ */
+export function listOf<Value extends object, Made>(
+  map: ReadonlyMap<unknown, Value>,
+  make: (value: Value) => Made | undefined,
+  made: WeakMap<object, readonly Made[]>,
+): readonly Made[] {
+  const ofChunk = (values: Iterable<Value | undefined>): readonly Made[] => {
+    const list: Made[] = []
+    for (const value of values) {
+      const one = value === undefined ? undefined : make(value)
+      if (one !== undefined) list.push(one)
+    }
+    return list
+  }
+  if (!(map instanceof KeptMap)) return ofChunk(map.values())
+  const lists: (readonly Made[])[] = []
+  for (const chunk of map.chunks as readonly Chunk<Value>[]) {
+    const list = made.get(chunk) ?? ofChunk(chunk)
+    made.set(chunk, list)
+    lists.push(list)
+  }
+  // One copy of all, by the engine itself.
+  return ([] as Made[]).concat(...lists)
+}
+
 function chunked<Key, Value extends object>(map: ReadonlyMap<Key, Value>): KeptMap<Key, Value> {
   const keys = [...map.keys()]
   const values = [...map.values()]
