@@ -30,6 +30,8 @@ import { createLocate } from '#/edge/locate.ts'
 import { readDevices } from '#/engines/compute/devices.ts'
 import type { CopiedFabric } from '#/fabric/copied/fabric.ts'
 import { isTrial } from '#/fabric/nats/connect.ts'
+import { fabricByPlace, type NodeView } from '#/fabric/placed/fabric-by-place.ts'
+import { withPlacedBlobs } from '#/fabric/placed/placed-blobs.ts'
 import type { RunningMesh } from '#/mesh/mesh.ts'
 import { createClientKeys } from '#/stores/client-keys.ts'
 import { itemsByPlace } from '#/stores/items-by-place.ts'
@@ -123,24 +125,30 @@ async function openShared(options: PlatformOptions, closer: Closer) {
   /** Where programs may run, once the control plane knows. */
   const placed: { withinOf: (program: string) => Within | undefined } = { withinOf: () => undefined }
   const countries = options.pops.map(({ country = 'XX' }) => country)
-  const residency = { within: (program: string) => placed.withinOf(program), countries }
+  const withinOf = (program: string) => placed.withinOf(program)
+  const residency = { within: withinOf, countries }
   const traces = createTraces({ fabric, clock, limits, residency })
   closer.add(() => traces.close())
+  const seal = await openSeal({ keyFile })
+  const whole = fabrics.map((one) => ({ ...one, fabric: withPlacedBlobs(one.fabric, { seal, limits, clock }) }))
+  const views = whole.map((one, index) => ({ fabric: one.fabric, country: countries[index]! }))
   /** Grows while the listeners open. */
   const listeners: (() => readonly Address[])[] = []
   return {
     limits,
     clock,
-    fabric,
-    fabrics,
+    // What one node may not read another may.
+    fabric: withPlacedBlobs(fabricByPlace(views as [NodeView, ...NodeView[]]), { seal, limits, clock }),
+    fabrics: whole,
     traces,
+    withinOf,
     placed,
     listeners,
     version: await readVersion(),
     places,
     /** Where machines can join. */
     membership: { members: undefined as Members | undefined },
-    seal: await openSeal({ keyFile }),
+    seal,
     accountId: await platformId(fabric),
     output: createProgramOutput({ limits }),
     locate: await createLocate({ limit: limits.locatedAddresses, folder: join(data, 'geo') }),
@@ -235,6 +243,7 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
       },
       forget: (objects) => eachPop(pops, (pop) => pop.engine.forget(objects)),
     },
+    alsoInUse: () => first.stores.kv.blobsInUse(),
     hasStore: async (store) => (await findKvNamespace(fabric, store)) !== undefined,
     hasSecret: (store, secret) =>
       itemsByPlace(pops.map(({ stores }) => stores.items))
@@ -371,7 +380,6 @@ function startSweeping({ control, pops, uploads, fabrics, limits, clock }: Runni
           .catch((error) => first.log.logger.error({ err: error }, 'sweeping the copy failed'))
     control
       .sweep(async function* () {
-        yield* first.stores.kv.blobsInUse()
         yield* uploads.inUse()
       })
       .catch((error) => first.log.logger.error({ err: error }, 'sweeping blobs failed'))

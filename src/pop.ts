@@ -15,6 +15,7 @@ import { createEgressRules, type EgressRuleBook } from '#/control/egress-rules.t
 import { createFollower, type Follower } from '#/control/follower.ts'
 import { programFirst } from '#/core/asset-routing.ts'
 import { backendSites } from '#/core/backend-sites.ts'
+import type { Certificates } from '#/core/certificates.ts'
 import { type Closer, startWhole } from '#/core/closer.ts'
 import { isHere } from '#/core/holdings.ts'
 import type { HomedStores } from '#/core/homed-stores.ts'
@@ -23,7 +24,7 @@ import type { Limits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import type { OriginState } from '#/core/origin.ts'
 import type { Place } from '#/core/pops.ts'
-import type { Certificates, Engine, Fabric, Seal } from '#/core/ports.ts'
+import type { Engine, Fabric, Seal } from '#/core/ports.ts'
 import type { ProgramOutput } from '#/core/program-output.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import type { TakePurge } from '#/core/tiers.ts'
@@ -172,11 +173,14 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   closer.add(() => residency.close())
   async function serve(snapshot: Snapshot): Promise<void> {
     await engine.adopt(snapshot)
-    prepareSites(snapshot, live.snapshot)
+    const before = live.snapshot
+    prepareSites(snapshot, before)
     live.snapshot = snapshot
     const { sites, programs } = onlyHere(snapshot, place.country)
     ways.health.adopt([...sites, ...backendSites(programs)])
     await Promise.all([residency.follow(snapshot), stores.placeItems(snapshot.placements), homedHere.follow(snapshot)])
+    // What this node served last it served with what it had.
+    if (before.revision > 0 && (snapshot.erased ?? 0) > (before.erased ?? 0)) await fabric.clean?.()
   }
   const follower = createFollower({
     ...options,

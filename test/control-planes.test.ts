@@ -59,7 +59,7 @@ const limited = (limits: Partial<Limits>) => ({ limits: { ...defaultLimits, ...l
 const names = ({ control }: Plane) => control.snapshot.sites.map(({ name }) => name).sort()
 
 async function deploy({ control }: Plane, name: string, text: string) {
-  const { hash, bytes } = await control.stage().put(Buffer.from(text))
+  const { hash, bytes } = await control.stage({ kind: 'program', id: name }).put(Buffer.from(text))
   return control.upload(
     name,
     {

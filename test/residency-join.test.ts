@@ -1,10 +1,11 @@
 // needs: nats-server
-/** Two machines on one platform over NATS: a store leaves the disk of the one that may not have it, and the audit asks both. */
+/** Two machines on one platform over NATS: what stays in a country leaves the disk of the other, and the audit asks both. */
 import assert from 'node:assert/strict'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { freePorts, startServer } from '#/fabric/nats/server.fixture.ts'
-import { startNode, temporaryFolder, until } from './support/node.ts'
+import { get, rimward, startNode, temporaryFolder, until } from './support/node.ts'
 import { filesWith } from './support/three-countries.ts'
 
 const marker = 'marker-of-an-item-0b7d'
@@ -16,7 +17,8 @@ interface Report {
   readonly holdings: readonly { readonly node: string; readonly id: string; readonly place: string }[]
 }
 
-test('a config store lies with the machine in its country only', async (t) => {
+/** A machine in Germany and one in the United States. */
+async function startTwo(t: TestContext) {
   const folder = await temporaryFolder(t, 'nats')
   const [port] = await freePorts(1)
   const configuration = `port: ${port}\nserver_name: one\njetstream { store_dir: "${join(folder, 'store')}" }\n`
@@ -28,8 +30,59 @@ test('a config store lies with the machine in its country only', async (t) => {
       args: ['--join', `nats://127.0.0.1:${port}`, '--pops', pop],
       env: { RIMWARD_TOKEN: 'the-token-of-the-platform' },
     })
-  const [fra, iad] = [await start(one, 'fra:DE'), await start(two, 'iad:US')]
+  return { one, two, fra: await start(one, 'fra:DE'), iad: await start(two, 'iad:US') }
+}
 
+test('code, variables and secrets of a program lie with the machine in its country only', async (t) => {
+  const { one, two, fra, iad } = await startTwo(t)
+  const place = await temporaryFolder(t, 'apps')
+  const [early, late] = ['marker-of-an-early-program-71d0', 'marker-of-a-late-program-c4e9']
+  async function deploy(name: string, text: string): Promise<void> {
+    const main = `export default { fetch: (_, env) => new Response(env.GREETING + ' ${text} ' + env.SECRET) }`
+    await writeFile(join(place, 'main.js'), main)
+    const vars = { GREETING: `variable-${text}` }
+    const config = { name, main: 'main.js', compatibility_date: '2026-11-01', vars }
+    await writeFile(join(place, 'wrangler.json'), JSON.stringify(config))
+    const { code, output } = await rimward(fra, place, ['deploy'])
+    assert.equal(code, 0, output)
+    const secret = { name: 'SECRET', text: `secret-${text}`, type: 'secret_text' }
+    const path = `/client/v4/accounts/${fra.accountId}/workers/scripts/${name}/secrets`
+    const put = await fra.api(path, { method: 'PUT', body: JSON.stringify(secret) })
+    assert.equal(put.status, 200, await put.text())
+  }
+  const answers = async (name: string, text: string) => {
+    for (const node of [fra, iad])
+      await until(
+        async () =>
+          (await get(node.addresses.http, `${name}.localhost`, '/')).text === `variable-${text} ${text} secret-${text}`,
+        `${name} answers at ${node.addresses.http}`,
+      )
+  }
+
+  // Placed once it ran in both countries: it goes from one of them.
+  await deploy('late', late)
+  await answers('late', late)
+  await until(async () => (await filesWith(two, late)).length > 0, 'it ran in the US')
+  const restrict = (name: string) => rimward(fra, place, ['residency', `program:${name}`, 'DE'])
+  assert.equal((await restrict('late')).code, 0)
+  await until(async () => (await filesWith(two, late)).length === 0, 'nothing of it is left in the US')
+  await answers('late', late)
+
+  assert.equal((await restrict('early')).code, 0)
+  await deploy('early', early)
+  await answers('early', early)
+  assert.deepEqual([await filesWith(two, early), await filesWith(two, 'placed-blobs')], [[], []])
+  const audit = await rimward(iad, place, ['audit'])
+  assert.match(audit.output, /program early +fra \(DE\) +copy\/fabric\.db#placed-blobs@DE.*Nothing lies/s)
+  assert.equal(audit.code, 0)
+
+  // Its own copy is enough for a start.
+  assert.equal(await fra.stop(), 0)
+  assert.deepEqual(await filesWith(one, `secret-${early}`), [])
+})
+
+test('a config store lies with the machine in its country only', async (t) => {
+  const { one, two, fra, iad } = await startTwo(t)
   const path = '/resources/stores/config'
   const post = (to: string, form: Record<string, string>) =>
     iad.api(to, { method: 'POST', body: new URLSearchParams(form) })

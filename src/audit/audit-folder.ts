@@ -6,7 +6,8 @@ import { open, readdir, stat } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { Holding } from '#/core/holdings.ts'
-import { readBuckets, readRows, tableOf } from './read-buckets.ts'
+import { readBuckets, readRows, readServed, tableOf } from './read-buckets.ts'
+import { type CodeTally, createCodeTally } from './read-code.ts'
 import { readLog } from './read-log.ts'
 import { readPurges } from './read-purges.ts'
 import { readSegment } from './read-segments.ts'
@@ -24,20 +25,22 @@ export interface AuditOptions {
 }
 
 /** Reads a kind of file; false where it is none of that kind. */
-type Reader = (path: string, place: string, tally: Tally) => Promise<boolean>
+type Reader = (path: string, place: string, tally: Tally, code: CodeTally) => Promise<boolean>
 
 export async function auditFolder(folder: string, { except = [] }: AuditOptions = {}): Promise<AuditedFolder> {
   const tally = createTally()
+  const code = createCodeTally(tally)
   const unread: string[] = []
   for await (const path of filesIn(folder, new Set(except))) {
     const place = relative(folder, path).split(sep).join('/')
     try {
-      for (const read of readers) if (await read(path, place, tally)) break
+      for (const read of readers) if (await read(path, place, tally, code)) break
     } catch (error) {
       // A file that went while the folder was read is not there any more.
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') unread.push(`${place}: ${(error as Error).message}`)
     }
   }
+  code.finish()
   return { holdings: tally.holdings, unread }
 }
 
@@ -81,14 +84,15 @@ const purges: Reader = async (path, place, tally) => {
   return true
 }
 
-const databases: Reader = async (path, place, tally) => {
+const databases: Reader = async (path, place, tally, code) => {
   // The cache's index is locked by its node, and holds numbers only.
   if (place.endsWith('cache/index.db') || !(await isDatabase(path))) return false
   const database = new DatabaseSync(path, { readOnly: true, timeout: 2000 })
   try {
     const table = tableOf(database)
-    if (table === 'entries') readBuckets(database, path, place, tally)
+    if (table === 'entries') readBuckets(database, path, place, tally, code)
     else if (table === 'rows') readRows(database, path, place, tally)
+    else if (table === 'parts') readServed(database, place, code)
   } finally {
     database.close()
   }

@@ -35,6 +35,9 @@ function segmentRecord(scope: string, body: string, file = 0): Buffer {
   return record
 }
 
+const secret = { bindings: [{ kind: 'secret', sealed: 'v1' }] }
+const version = (...bindings: object[]) => JSON.stringify({ bindings })
+
 async function fill(folder: string): Promise<void> {
   for (const name of [
     'fabric/blobs/ab',
@@ -44,6 +47,7 @@ async function fill(folder: string): Promise<void> {
     'engine/objects/k1',
     'pops/iad/log',
     'purges',
+    'served',
   ])
     await mkdir(join(folder, name), { recursive: true })
   const database = new DatabaseSync(join(folder, 'fabric/fabric.db'))
@@ -56,11 +60,21 @@ async function fill(folder: string): Promise<void> {
     ['kv-blobs', `${hash}/s2/large`, '1'],
     ['item-stores', 'secret/s3', '{}'],
     ['programs', 'chat', '{}'],
-    ['sites', 'shop', '{}'],
+    ['program-versions', 'chat/1', version({ kind: 'held', as: 'secret', blob: `${'a'.repeat(64)}@DE` })],
+    ['program-versions', 'open/1', version({ kind: 'secret', sealed: 'v1' })],
+    ['control-log', '1', JSON.stringify({ change: { programs: [{ name: 'open', serving: [secret] }] } })],
+    ['placed-blobs@DE', 'a'.repeat(64), '{}'],
+    ['placed-blobs@DE', `${'a'.repeat(64)}/000000`, 'x'],
+    ['placed-blobs@DE', 'b'.repeat(64), '{}'],
     ['platform', 'id', 'x'],
   ]
   for (const [bucket, key, value] of rows) put.run(bucket, Buffer.from(key), Buffer.from(value))
   database.close()
+  const served = new DatabaseSync(join(folder, 'served/served.db'))
+  served.exec('CREATE TABLE parts (kind TEXT, name TEXT, place INTEGER, value TEXT)')
+  const program = JSON.stringify({ rollout: [{ deployment: secret }] })
+  served.prepare('INSERT INTO parts VALUES (?, ?, ?, ?)').run('program', 'served', 0, program)
+  served.close()
   await writeFile(join(folder, 'fabric/blobs/ab', hash), 'x'.repeat(1000))
   await writeFile(join(folder, 'engine/objects/k1/a.sqlite'), 'x'.repeat(10))
   const records = [
@@ -91,12 +105,15 @@ test('every byte is found where it lies', async (t) => {
   assert.deepEqual(unread, [])
   assert.deepEqual(holdings.map((one) => `${one.kind} ${one.id} ${one.place} ${one.count} ${one.bytes}`).toSorted(), [
     'objects k1 engine/objects/k1 1 10',
-    'program chat fabric/fabric.db#programs 1 6',
+    'program (files, older versions) fabric/fabric.db#placed-blobs@DE 1 66',
+    'program chat fabric/fabric.db#placed-blobs@DE 2 138',
+    'program open fabric/fabric.db#control-log 1 33',
+    'program open fabric/fabric.db#program-versions 1 33',
+    'program served served/served.db 1 33',
     'site chat cache 1 71',
     'site chat log/rimward.jsonl 1 49',
     'site shop cache 2 130',
     'site shop cache/bodies 1 500',
-    'site shop fabric/fabric.db#sites 1 6',
     'site shop log/rimward.jsonl 1 50',
     'site shop purges 2 166',
     'store s1 fabric/fabric.db#kv 2 16',
@@ -169,7 +186,8 @@ test('what lies outside of its countries is a violation', () => {
     ['nrt: away'],
   )
   const wrong = report.holdings.filter(({ allowed }) => !allowed).map((one) => `${one.node} ${one.id}`)
-  assert.deepEqual(wrong, ['iad shop', 'iad s1', 'iad k1'])
+  const shared = ['shared shop', 'shared s1', 'shared k1']
+  assert.deepEqual(wrong, ['iad shop', 'iad s1', 'iad k1', ...shared])
   assert.deepEqual([report.clean, report.unread], [false, ['nrt: away']])
 })
 

@@ -6,6 +6,7 @@ import { existsSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import type { Owner } from '#/core/holdings.ts'
+import type { CodeTally } from './read-code.ts'
 import type { Tally } from './tally.ts'
 
 interface Row {
@@ -17,7 +18,7 @@ interface Row {
 /** Whose a record is, by its bucket and key; undefined: the platform's own, or nobody's in particular. */
 export function ownerOfRecord(bucket: string, key: string): Owner | undefined {
   if (bucket.startsWith('kv/')) return { kind: 'store', id: bucket.slice('kv/'.length) }
-  const [first = '', second = ''] = key.split('/')
+  const [, second = ''] = key.split('/')
   // What stays in some countries bears them in its bucket's name.
   switch (bucket.split('@', 1)[0]) {
     // HASH/STORE/KEY: the key is the program's own word.
@@ -26,22 +27,33 @@ export function ownerOfRecord(bucket: string, key: string): Owner | undefined {
     // KIND/ID
     case 'item-stores':
       return { kind: 'store', id: second }
-    case 'programs':
-    case 'program-versions':
-      return { kind: 'program', id: first }
-    case 'sites':
-      return { kind: 'site', id: first }
     default:
       return undefined
   }
 }
 
-/** The table with buckets: the fabric's, or what a node merges with others. */
-export function tableOf(database: DatabaseSync): 'entries' | 'rows' | undefined {
-  return (['entries', 'rows'] as const).find((table) => {
+const tables = {
+  /** The fabric's. */
+  entries: ['bucket', 'key', 'value'],
+  /** Of what a node merges with others. */
+  rows: ['bucket', 'key', 'value'],
+  /** Of what a node serves. */
+  parts: ['kind', 'name', 'value'],
+}
+
+/** The table that says whose its rows are. */
+export function tableOf(database: DatabaseSync): keyof typeof tables | undefined {
+  return (Object.keys(tables) as (keyof typeof tables)[]).find((table) => {
     const columns = database.prepare('SELECT name FROM pragma_table_info(?)').all(table) as { name: string }[]
-    return ['bucket', 'key', 'value'].every((wanted) => columns.some(({ name }) => name === wanted))
+    return tables[table].every((wanted) => columns.some(({ name }) => name === wanted))
   })
+}
+
+/** What a node serves, so that it can start from it. */
+export function readServed(database: DatabaseSync, place: string, code: CodeTally): void {
+  const rows = database.prepare(`SELECT name, value FROM parts WHERE kind = 'program'`).iterate()
+  for (const { name, value } of rows as Iterable<{ name: string; value: string }>)
+    code.record('program', name, Buffer.from(value), place)
 }
 
 /** Rows that say which blob they name; names of deleted keys count too. */
@@ -58,16 +70,18 @@ export function readRows(database: DatabaseSync, file: string, place: string, ta
 }
 
 /** `file` is the database's path, `place` how it is shown; blobs lie in the folder `blobs` beside it. */
-export function readBuckets(database: DatabaseSync, file: string, place: string, tally: Tally): void {
+export function readBuckets(database: DatabaseSync, file: string, place: string, tally: Tally, code: CodeTally): void {
   const rows = database
     .prepare(
       `SELECT bucket, key, length(key) + length(value) AS bytes,
-       CASE WHEN bucket = 'item-stores' THEN CAST(value AS BLOB) END AS value FROM entries`,
+       CASE WHEN bucket IN ('item-stores', 'program-versions', 'control-log') THEN CAST(value AS BLOB) END AS value FROM entries`,
     )
     .iterate()
   for (const { bucket, key, bytes, value } of rows as Iterable<Row & { readonly value: Uint8Array | null }>) {
-    if (value !== null && isReference(Buffer.from(value))) continue
+    if (value !== null && bucket === 'item-stores' && isReference(Buffer.from(value))) continue
     const text = typeof key === 'string' ? key : Buffer.from(key).toString('utf8')
+    if (bucket.startsWith('placed-blobs@')) code.row(bucket, text, bytes, `${place}#${bucket}`)
+    if (value !== null) code.record(bucket, text, value, `${place}#${bucket}`)
     const owner = ownerOfRecord(bucket, text)
     if (owner === undefined) continue
     tally.add(owner, `${place}#${bucket.startsWith('kv/') ? 'kv' : bucket}`, bytes)

@@ -4,8 +4,10 @@
  */
 import { randomUUID } from 'node:crypto'
 import { type AssetEntry, serializeManifest } from '#/core/asset-manifest.ts'
+import { nameWithin, withinOfBlob } from '#/core/blob-names.ts'
 import { createBoundedCache, shareLoads } from '#/core/bounded-cache.ts'
 import type { Limits } from '#/core/limits.ts'
+import type { Within } from '#/core/pops.ts'
 import type { Fabric, Seal } from '#/core/ports.ts'
 import type { AssetsDeployment, BlobHash, ProgramName } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
@@ -61,6 +63,8 @@ interface Dependencies {
   readonly seal: Seal
   readonly limits: Limits
   readonly clock: Clock
+  /** Countries that may hold the files of a program; absent: anywhere, whatever it is. */
+  readonly withinOf?: (program: ProgramName) => Within | undefined
 }
 
 /** Files of one bucket of the answer: wrangler's multipart uploads take one bucket each. */
@@ -74,11 +78,15 @@ const lookUps = 128
 function createKnownFiles({ fabric, limits, clock }: Dependencies) {
   const bucket = fabric.bucket('asset-files')
   const lifetime = limits.assetKnownSeconds * 1000
+  /** The same content may be known where a program's files may not be, or not stay. */
+  const keyOf = (hash: string, within: Within | undefined) => (within === undefined ? hash : nameWithin(hash, within))
   async function remember(hash: string, file: KnownFile): Promise<void> {
-    await bucket.put(hash, Buffer.from(JSON.stringify(file)), { expiresAt: clock() + lifetime })
+    await bucket.put(keyOf(hash, withinOfBlob(file.blob)), Buffer.from(JSON.stringify(file)), {
+      expiresAt: clock() + lifetime,
+    })
   }
-  async function get(hash: string): Promise<KnownFile | undefined> {
-    const entry = await bucket.get(hash)
+  async function get(hash: string, within: Within | undefined): Promise<KnownFile | undefined> {
+    const entry = await bucket.get(keyOf(hash, within))
     if (entry === undefined) return undefined
     const file = JSON.parse(Buffer.from(entry.value).toString('utf8')) as KnownFile
     if (!(await fabric.blobs.has(file.blob))) return undefined
@@ -128,7 +136,7 @@ function intoBuckets(session: Session): string[][] {
 }
 
 export async function createAssetUploads(dependencies: Dependencies): Promise<AssetUploads> {
-  const { fabric, limits } = dependencies
+  const { fabric, limits, withinOf = () => undefined } = dependencies
   const tokens = await openAssetTokens({ ...dependencies, lifetime: limits.assetSessionSeconds })
   const known = createKnownFiles(dependencies)
   const sessions = createBoundedCache<Session>(limits.assetEntriesHeld)
@@ -137,13 +145,14 @@ export async function createAssetUploads(dependencies: Dependencies): Promise<As
   })
 
   /** What is known of these files, by hash; looked up some at a time. */
-  async function knownOf(files: readonly ExpectedContent[]): Promise<Map<string, KnownFile>> {
+  async function knownOf(program: ProgramName, files: readonly ExpectedContent[]): Promise<Map<string, KnownFile>> {
+    const within = withinOf(program)
     const hashes = [...new Set(files.map((file) => file.hash))]
     const found = new Map<string, KnownFile>()
     for (let from = 0; from < hashes.length; from += lookUps)
       await Promise.all(
         hashes.slice(from, from + lookUps).map(async (hash) => {
-          const file = await known.get(hash)
+          const file = await known.get(hash, within)
           if (file !== undefined) found.set(hash, file)
         }),
       )
@@ -162,11 +171,11 @@ export async function createAssetUploads(dependencies: Dependencies): Promise<As
     return session
   }
 
-  async function restore({ session: id, manifest }: AssetToken): Promise<Session> {
+  async function restore({ session: id, program, manifest }: AssetToken): Promise<Session> {
     const bytes = await fabric.blobs.get(manifest)
     if (bytes === undefined) throw new AssetsRefused('bad_token', 'The list of files of this upload is gone.')
     const files = JSON.parse(Buffer.from(bytes).toString('utf8')) as ExpectedContent[]
-    return hold(id, openSession(files, await knownOf(files)))
+    return hold(id, openSession(files, await knownOf(program, files)))
   }
   const restoreOnce = shareLoads(async (token: string) => restore(JSON.parse(token) as AssetToken))
   async function sessionFor(token: AssetToken): Promise<Session> {
@@ -187,14 +196,15 @@ export async function createAssetUploads(dependencies: Dependencies): Promise<As
       const type = file.type ?? typeOfPath(path)
       manifest.set(path, { hash, blob: file.blob, size, ...(type === undefined ? {} : { type }) })
     }
-    const stored = await fabric.blobs.put(serializeManifest(manifest))
+    const stored = await fabric.blobs.put(serializeManifest(manifest), { within: withinOf(program) })
     return tokens.issue('complete', { session: id, program, manifest: stored.hash, files: manifest.size })
   }
 
   /** The completion token once nothing is missing; several last uploads at once share the work. */
   async function finish(token: AssetToken, session: Session): Promise<{ jwt?: string }> {
     if (session.missing.size <= fewMissing)
-      for (const hash of session.missing) if ((await known.get(hash)) !== undefined) session.missing.delete(hash)
+      for (const hash of session.missing)
+        if ((await known.get(hash, withinOf(token.program))) !== undefined) session.missing.delete(hash)
     if (session.missing.size > 0) return {}
     const jwt = await completeOnce(JSON.stringify(token))
     return jwt === undefined ? {} : { jwt }
@@ -202,7 +212,7 @@ export async function createAssetUploads(dependencies: Dependencies): Promise<As
   const completeOnce = shareLoads(async (text: string) => {
     const token = JSON.parse(text) as AssetToken
     const session = await sessionFor(token)
-    return complete(token.session, token.program, session, await knownOf(session.files))
+    return complete(token.session, token.program, session, await knownOf(token.program, session.files))
   })
 
   const resolveCompletion = async (jwt: string) => {
@@ -215,11 +225,11 @@ export async function createAssetUploads(dependencies: Dependencies): Promise<As
     async open(program, manifest) {
       const files = parseAssetList(manifest, limits)
       const id = randomUUID()
-      const found = await knownOf(files)
+      const found = await knownOf(program, files)
       const session = openSession(files, found)
       const completion = await complete(id, program, session, found)
       if (completion !== undefined) return { jwt: completion, buckets: [] }
-      const { hash } = await fabric.blobs.put(Buffer.from(JSON.stringify(files)))
+      const { hash } = await fabric.blobs.put(Buffer.from(JSON.stringify(files)), { within: withinOf(program) })
       hold(id, session)
       const jwt = await tokens.issue('upload', { session: id, program, manifest: hash, files: files.length })
       return { jwt, buckets: intoBuckets(session) }
@@ -231,7 +241,7 @@ export async function createAssetUploads(dependencies: Dependencies): Promise<As
       if (expected === undefined)
         throw new AssetsRefused('unknown_file', `No file of this upload has the hash ${hash.slice(0, 64)}.`)
       const kept = uploadedType(type)
-      const { hash: blob } = await fabric.blobs.put(checkContent(body, expected))
+      const { hash: blob } = await fabric.blobs.put(checkContent(body, expected), { within: withinOf(token.program) })
       await known.remember(hash, { blob, ...(kept === undefined ? {} : { type: kept }) })
       session.missing.delete(hash)
       return finish(token, session)

@@ -2,6 +2,7 @@
 import type { Limits } from '#/core/limits.ts'
 import type { Seal } from '#/core/ports.ts'
 import type { Binding, ObjectNamespace, ProgramName } from '#/core/snapshot.ts'
+import { kindOf } from './place-versions.ts'
 import { Refusal } from './refusal.ts'
 
 /** A binding as it is asked for: secrets still open, others perhaps to be taken over. */
@@ -32,7 +33,7 @@ export function resolveBindings(
     resolved.push(resolveOne(request, latest, seal))
   }
   for (const binding of latest) {
-    if (!wish.keep.includes(binding.kind) || names.has(binding.name)) continue
+    if (!wish.keep.includes(kindOf(binding)) || names.has(binding.name)) continue
     names.add(binding.name)
     resolved.push(binding)
   }

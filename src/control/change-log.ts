@@ -38,11 +38,14 @@ export interface ChangeLog {
   after(revision: ChangeNumber): Promise<readonly LogEntry[]>
   read(revision: ChangeNumber): Promise<LogEntry | undefined>
   newest(): Promise<ChangeNumber>
+  /** Revisions of all entries before this one. */
+  before(revision: ChangeNumber): Promise<readonly ChangeNumber[]>
   /** Called for each later entry, also for one's own. */
   watch(listener: () => void): () => void
   /** The oldest revisions, as many as there are too many; what they say must lie in the records before they are removed. */
   excess(): readonly ChangeNumber[]
-  remove(revision: ChangeNumber): Promise<void>
+  /** `whole`: the blob as well that holds it where it is large. */
+  remove(revision: ChangeNumber, how?: { readonly whole?: boolean }): Promise<void>
   /** Of entries that did not fit into the bucket. */
   blobsInUse(): AsyncIterable<BlobHash>
 }
@@ -162,9 +165,21 @@ export function openChangeLog({ fabric, limits }: Parts): ChangeLog {
       }
       return over
     },
-    async remove(revision) {
+    async before(revision) {
+      const revisions: ChangeNumber[] = []
+      for (let after = ''; ; ) {
+        const entries = await bucket.list({ limit: 1000, keysOnly: true, ...(after !== '' && { after }) })
+        for (const { key } of entries) if (Number(key) < revision) revisions.push(Number(key))
+        if (entries.length < 1000) return revisions
+        after = entries.at(-1)!.key
+      }
+    },
+    async remove(revision, { whole = false } = {}) {
+      const entry = whole ? await bucket.get(keyOf(revision)) : undefined
       await bucket.delete(keyOf(revision))
       sizes.delete(revision)
+      const blob = entry && stored.parse(JSON.parse(Buffer.from(entry.value).toString())).blob
+      if (blob !== undefined) await fabric.blobs.delete(blob)
     },
     async *blobsInUse() {
       for (let after = ''; ; ) {

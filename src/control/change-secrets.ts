@@ -12,6 +12,8 @@ import {
   withRollout,
   withVersion,
 } from './office.ts'
+import { kindOf, placeVersion } from './place-versions.ts'
+import { programWithin } from './placements.ts'
 import type { ProgramRecord, VersionRecord } from './records.ts'
 import { Refusal } from './refusal.ts'
 
@@ -38,7 +40,7 @@ export async function changeSecrets(
     const latest = await heldVersion(office, record)
     if (deploy) checkLatestServes(record)
     const { message: _message, tag: _tag, ...kept } = latest
-    const version = await proveVersion(
+    const draft = await placeVersion(
       office,
       {
         ...kept,
@@ -50,8 +52,9 @@ export async function changeSecrets(
         ...(change.message !== undefined && { message: change.message }),
         ...(change.tag !== undefined && { tag: change.tag }),
       },
-      record.objects,
+      programWithin(office.ledger.state, name),
     )
+    const version = await proveVersion(office, draft, record.objects)
     const stored = withVersion(office, record, version)
     const rollout = newRollout(office, change.source, [{ version: version.id, percent: 100 }], change.message)
     const next = deploy ? withRollout(office, stored, rollout) : stored
@@ -74,8 +77,9 @@ function changedBindings(office: Office, latest: VersionRecord, secrets: SecretC
   const added: BindingRequest[] = []
   for (const [name, text] of Object.entries(secrets)) {
     const existing = before.find((binding) => binding.name === name)
-    if (text === null && existing?.kind !== 'secret') throw new Refusal('no_secret', `There is no secret '${name}'.`)
-    if (existing !== undefined && existing.kind !== 'secret')
+    const kind = existing && kindOf(existing)
+    if (text === null && kind !== 'secret') throw new Refusal('no_secret', `There is no secret '${name}'.`)
+    if (kind !== undefined && kind !== 'secret')
       throw new Refusal(
         'name_twice',
         `Binding name '${name}' already in use. Please use a different name and try again.`,

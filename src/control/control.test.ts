@@ -41,7 +41,7 @@ async function open({ fabric = createMemoryFabric(() => now), limits, adopt, pro
 }
 
 async function upload(control: Control, text = 'export default {}', more: Partial<Upload> = {}): Promise<Upload> {
-  const { hash, bytes } = await control.stage().put(Buffer.from(text))
+  const { hash, bytes } = await control.stage({ kind: 'program', id: 'shop' }).put(Buffer.from(text))
   return {
     code: {
       syntax: 'modules',
@@ -219,7 +219,7 @@ test('old versions fall off, those that serve stay, and their blobs are swept af
 
 test('the sweep leaves uploads in flight and what others name', async () => {
   const { control, fabric } = await open()
-  const stage = control.stage()
+  const stage = control.stage({ kind: 'program', id: 'shop' })
   const staged = await stage.put(Buffer.from('in flight'))
   const kept = await fabric.blobs.put(Buffer.from('a large value'))
   const lost = await fabric.blobs.put(Buffer.from('nobody'))

@@ -13,13 +13,16 @@ import { changeProgramSite, type ProgramSiteChange } from './change-program-site
 import { changeSecrets, type SecretChange } from './change-secrets.ts'
 import { changeSite, putSite, removeSite, type SiteChange, type SiteWish } from './change-sites.ts'
 import { type DomainRulesRecord, type DomainRulesWish, setDomainRules } from './domain-rules.ts'
+import type { State } from './fold.ts'
 import { createForgetting } from './forget-objects.ts'
 import { openLedger } from './ledger.ts'
 import { heldProgram, heldVersion, type Office } from './office.ts'
-import { type Placed, type PlacementRecord, programWithin, setPlacement } from './placements.ts'
+import { blobsOfVersion, openForPeople } from './place-versions.ts'
+import { keyOf, type Placed, type PlacementRecord, programWithin } from './placements.ts'
 import type { ProgramRecord, RolloutRecord, SiteRecord, VersionRecord } from './records.ts'
 import { changeResource, createResource, type ResourceWish, removeResource, resourcesOf } from './resources.ts'
 import { createServices, type Services } from './services/services.ts'
+import { finishPlacements, type PlacementOffice, setPlacement } from './set-placement.ts'
 import { type RolloutWish, setRollout } from './set-rollout.ts'
 import { createPins, sweepBlobs } from './sweep-blobs.ts'
 import { type Upload, type Uploaded, uploadVersion } from './upload-version.ts'
@@ -39,6 +42,8 @@ export interface ControlDeps {
   readonly log?: (message: string, error: unknown) => void
   /** Does a key-value namespace of this id exist? Absent: bindings to namespaces are not checked. */
   readonly hasStore?: (store: string) => Promise<boolean>
+  /** Blobs of the same fabric that other rooms' records name. */
+  readonly alsoInUse?: () => AsyncIterable<BlobHash>
   /** Does a shared store hold this secret? Absent: bindings to these are not checked. */
   readonly hasSecret?: (store: string, secret: string) => boolean
   /** All nodes of the platform; absent: no site can name a shield. */
@@ -71,7 +76,8 @@ export interface Control {
   /** Newest first. */
   versions(name: ProgramName): Promise<readonly VersionRecord[]>
   references(name: ProgramName): References
-  stage(): Stage
+  /** Its blobs lie where what they are for may be. */
+  stage(placed: Placed): Stage
   readBlob(hash: BlobHash): Promise<Uint8Array | undefined>
   upload(name: ProgramName, upload: Upload, how: { readonly deploy: boolean }): Promise<Uploaded>
   setRollout(name: ProgramName, wish: RolloutWish): Promise<{ program: ProgramRecord; rollout: RolloutRecord }>
@@ -144,7 +150,10 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     yield* blobsInUse(office)
     yield* services.blobsInUse()
     yield* ledger.blobsInUse()
+    if (deps.alsoInUse !== undefined) yield* deps.alsoInUse()
   }
+  const placing: PlacementOffice = { ...office, forgetBlobs: (names) => forgetBlobs(office, names, inUse) }
+  const isPlaced = finishPlacements(placing, log)
 
   const control: Control = {
     places,
@@ -157,10 +166,15 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     programs: () => [...ledger.state.programs.values()].map((held) => held.record),
     findProgram: (name) => ledger.state.programs.get(name)?.record,
     program: (name) => heldProgram(office, name).record,
-    version: async (name, id) => heldVersion(office, heldProgram(office, name).record, id),
-    versions: async (name) => ledger.versions(heldProgram(office, name).record),
+    async version(name, id) {
+      return openForPeople(office, await heldVersion(office, heldProgram(office, name).record, id))
+    },
+    async versions(name) {
+      const all = await ledger.versions(heldProgram(office, name).record)
+      return Promise.all(all.map((version) => openForPeople(office, version)))
+    },
     references: (name) => findReferences(office, name),
-    stage: () => openStage(office),
+    stage: (placed) => openStage(office, withinOf(ledger.state, placed)),
     readBlob: (hash) => fabric.blobs.get(hash),
     upload: (name, upload, how) => uploadVersion(office, forgetting, name, upload, how),
     setRollout: (name, wish) => setRollout(office, forgetting, name, wish),
@@ -175,7 +189,10 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     services,
     placements: () => [...ledger.state.placements.values()].map((held) => held.record),
     withinOf: (program) => programWithin(ledger.state, program),
-    setPlacement: (placed, within) => setPlacement(office, placed, within),
+    setPlacement: async (placed, within) => {
+      await isPlaced
+      await setPlacement(placing, placed, within)
+    },
     resources: (kind) => resourcesOf(office, kind),
     createResource: (wish) => createResource(office, wish),
     changeResource: (resource, change) => changeResource(office, resource, change),
@@ -189,6 +206,7 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
         now: clock(),
         grace: limits.blobGraceMs,
         pins,
+        placed: [...ledger.state.placements.values()].map(({ record }) => record.within),
         inUse: async function* () {
           yield* inUse()
           yield* alsoInUse()
@@ -196,18 +214,18 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
       }),
     close() {
       ledger.close()
-      return ledger.recorded()
+      return isPlaced.then(ledger.recorded)
     },
   }
   return control
 }
 
-function openStage({ fabric, pins }: Office): Stage {
+function openStage({ fabric, pins }: Office, within: Within | undefined): Stage {
   const releases: (() => void)[] = []
   const stored: BlobHash[] = []
   return {
     async put(bytes) {
-      const put = await fabric.blobs.put(bytes)
+      const put = await fabric.blobs.put(bytes, { within })
       stored.push(put.hash)
       releases.push(pins.pin(put.hash))
       return put
@@ -222,6 +240,23 @@ function openStage({ fabric, pins }: Office): Stage {
   }
 }
 
+/** Where something may be, by what it is called. */
+function withinOf(state: State, placed: Placed): Within | undefined {
+  if (placed.kind === 'program') return programWithin(state, placed.id)
+  return state.placements.get(keyOf(placed))?.record.within
+}
+
+/** Those that nothing names any more and no upload holds. */
+async function forgetBlobs(
+  { fabric, pins }: Office,
+  names: readonly BlobHash[],
+  inUse: () => AsyncIterable<BlobHash>,
+): Promise<void> {
+  const left = new Set(names)
+  if (left.size > 0) for await (const name of inUse()) left.delete(name)
+  for (const name of left) await pins.unlessPinned(name, () => fabric.blobs.delete(name))
+}
+
 /** Reads each version from the fabric: a version that cannot be read stops the sweep rather than losing its blobs. */
 async function* blobsInUse({ ledger, fabric }: Office): AsyncGenerator<BlobHash> {
   if (ledger.problems.length > 0) throw new Error('some records could not be read, so it is not known what is in use')
@@ -229,11 +264,8 @@ async function* blobsInUse({ ledger, fabric }: Office): AsyncGenerator<BlobHash>
     for (const id of record.versions) {
       const version = await ledger.version(record.name, id)
       if (version === undefined) continue
-      for (const module of version.code?.modules ?? []) yield module.blob
-      for (const binding of version.bindings) if (binding.kind === 'blob') yield binding.blob
-      if (version.assets === undefined) continue
-      yield version.assets.manifest
-      yield* assetBlobs(await fabric.blobs.get(version.assets.manifest))
+      yield* blobsOfVersion(version)
+      if (version.assets !== undefined) yield* assetBlobs(await fabric.blobs.get(version.assets.manifest))
     }
 }
 

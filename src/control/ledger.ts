@@ -42,6 +42,10 @@ export interface Ledger {
   versions(record: ProgramRecord): Promise<readonly VersionRecord[]>
   addVersion(record: VersionRecord): Promise<void>
   dropVersions(program: ProgramName, ids: readonly string[]): Promise<void>
+  /** The same version, with what it brings along elsewhere. */
+  replaceVersion(record: VersionRecord): Promise<void>
+  /** Removes all entries of the log but the newest, once what they say is in the records. */
+  forgetChanges(): Promise<void>
   /** Of the log itself. */
   blobsInUse(): AsyncIterable<BlobHash>
   /** Resolves once what was committed is in the records too. */
@@ -153,6 +157,15 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
       // Who decided it may have ended before it wrote the records.
       if (entry !== undefined) await books.write(entry.change, state, revision)
       await log.remove(revision)
+    }
+  }
+
+  async function forgetChanges(): Promise<void> {
+    await recording
+    for (const revision of await log.before(head.revision)) {
+      const entry = await log.read(revision)
+      if (entry !== undefined) await books.write(entry.change, state, revision)
+      await log.remove(revision, { whole: true })
     }
   }
 
@@ -332,6 +345,8 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
     async dropVersions(program, ids) {
       for (const id of ids) await books.dropVersion(program, id)
     },
+    replaceVersion: books.replaceVersion,
+    forgetChanges: () => inOrder([''], forgetChanges),
     blobsInUse: log.blobsInUse,
     recorded: () => recording,
     close() {

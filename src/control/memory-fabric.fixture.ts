@@ -1,6 +1,7 @@
 /** A Fabric in memory, for tests of rooms that are handed one. Nothing lasts, everything else holds. */
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
+import { placedBlobName } from '#/core/blob-names.ts'
 import type { Blobs, Bucket, Change, Entry, Fabric } from '#/core/ports.ts'
 import type { Clock } from '#/core/units.ts'
 
@@ -73,7 +74,7 @@ function createMemoryBucket(clock: Clock): Bucket {
 function createMemoryBlobs(clock: Clock): Blobs {
   const stored = new Map<string, { bytes: Uint8Array; storedAt: number }>()
   return {
-    async put(source) {
+    async put(source, { within } = {}) {
       const hash = createHash('sha256')
       const chunks: Uint8Array[] = []
       for await (const chunk of source instanceof Uint8Array ? [source] : source) {
@@ -81,7 +82,8 @@ function createMemoryBlobs(clock: Clock): Blobs {
         chunks.push(Uint8Array.from(chunk))
       }
       const bytes = Buffer.concat(chunks)
-      const name = hash.digest('hex')
+      const digest = hash.digest('hex')
+      const name = within === undefined ? digest : placedBlobName(digest, within)
       stored.set(name, { bytes, storedAt: clock() })
       return { hash: name, bytes: bytes.length }
     },

@@ -9,6 +9,8 @@ import { checkTargets } from './bindings.ts'
 import type { Held } from './fold.ts'
 import type { Ledger } from './ledger.ts'
 import type { ObjectWorld } from './object-classes.ts'
+import { isVersionIn } from './place-versions.ts'
+import { programWithin } from './placements.ts'
 import { type ProgramRecord, type RolloutRecord, toDeployment, type VersionRecord } from './records.ts'
 import { Refusal } from './refusal.ts'
 import { hasProgram } from './services/held-services.ts'
@@ -202,6 +204,8 @@ export async function settle(
     await ledger.commit((state) => {
       if (before === undefined && state.programs.size >= office.limits.programs)
         throw new Refusal('too_many', `This platform holds ${office.limits.programs} programs, which is its limit.`)
+      if (version !== undefined && !isVersionIn(version, programWithin(state, record.name)))
+        throw new Refusal('conflict', `Where '${record.name}' may be was changed meanwhile. Try again.`)
       const changed = { name: record.name, record, serving }
       return { programs: [changed, ...others.map((other) => ({ name: other.name, record: other }))] }
     })

@@ -5,7 +5,6 @@ import type { Within } from '#/core/pops.ts'
 import { describeWithin, isInside } from '#/core/residency.ts'
 import type { Program, Site, Snapshot } from '#/core/snapshot.ts'
 import { alter } from './kept-map.ts'
-import type { Office } from './office.ts'
 import { Refusal } from './refusal.ts'
 import { type HeldServices, siteNameOf } from './services/held-services.ts'
 
@@ -37,11 +36,14 @@ const record = z.object({
   id: z.string(),
   within: z.array(z.string()),
   modifiedAt: z.number(),
+  erasedAt: z.exactOptional(z.number()),
 })
 
 export interface PlacementRecord extends Placed {
   readonly within: Within
   readonly modifiedAt: number
+  /** Of programs and services: what they had elsewhere was removed then from what nodes share; 0: there was nothing. */
+  readonly erasedAt?: number
 }
 
 export interface HeldPlacement {
@@ -98,7 +100,7 @@ export function createPlaced(): WithPlacements {
   }
   return (snapshot, held, services) => {
     if (held.size === 0) return snapshot
-    const { sites, programs, stores, log } = sortOut(held, services)
+    const { sites, programs, stores, log, erased } = sortOut(held, services)
     const placedPrograms = [...snapshot.programs].map(([name, program]): [string, Program] => [
       name,
       keep(program, programs.get(name), (within) => placeProgram(program, within)),
@@ -111,6 +113,7 @@ export function createPlaced(): WithPlacements {
       programs: new Map(placedPrograms),
       placements: stores,
       ...(log !== undefined && { logWithin: log }),
+      ...(erased > 0 && { erased }),
     }
   }
 }
@@ -124,8 +127,10 @@ function sortOut(held: HeldPlacements, services: HeldServices) {
     stores: new Map<string, Within>(),
   }
   let log: Within | undefined
+  let erased = 0
   for (const { record } of held.values()) {
-    const { kind, id, within } = record
+    const { kind, id, within, erasedAt = 0 } = record
+    erased = Math.max(erased, erasedAt)
     if (kind === 'site') tables.sites.set(id, within)
     else if (kind === 'program') tables.programs.set(id, within)
     else if (kind === 'log') log = within
@@ -136,7 +141,7 @@ function sortOut(held: HeldPlacements, services: HeldServices) {
       if (program !== undefined) tables.programs.set(program.name, within)
     }
   }
-  return { ...tables, log }
+  return { ...tables, log, erased }
 }
 
 /** The site of a program is answered where the program may run. */
@@ -206,15 +211,4 @@ export function checkPlaced(snapshot: Snapshot): void {
     'misplaced',
     `Program '${found.program}' may run ${where}, but its binding '${found.binding}' is to the ${found.target}, which stays in ${countries}. Run "rimward residency program:${found.program} ${countries}" first, or take the binding away.`,
   )
-}
-
-/** Undefined: anywhere. Throws a `Refusal` (`misplaced`, `too_many`). */
-export async function setPlacement(office: Office, placed: Placed, within: Within | undefined): Promise<void> {
-  await office.ledger.commit(({ placements }) => {
-    const known = placements.get(keyOf(placed))
-    if (within === undefined) return known === undefined ? {} : { placements: [{ ...placed, record: undefined }] }
-    if (known === undefined && placements.size >= office.limits.placements)
-      throw new Refusal('too_many', `${placements.size} placements are as many as are allowed.`)
-    return { placements: [{ ...placed, record: { ...placed, within, modifiedAt: office.clock() } }] }
-  })
 }

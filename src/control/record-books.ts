@@ -26,6 +26,7 @@ export interface RecordBooks {
   version(program: ProgramName, id: string): Promise<VersionRecord | undefined>
   /** False when there is one already. */
   addVersion(record: VersionRecord): Promise<boolean>
+  replaceVersion(record: VersionRecord): Promise<void>
   dropVersion(program: ProgramName, id: string): Promise<void>
   /** Removes versions of uploads that were cut short: no record names them, and none in flight is as old. */
   dropUnnamed(state: State, unread: ReadonlyMap<string, string>): Promise<void>
@@ -153,6 +154,10 @@ export function openRecordBooks({ fabric, fold, hostnameSuffix, limits, clock }:
     async addVersion(record) {
       const value = Buffer.from(JSON.stringify(record))
       return (await buckets.versions.put(`${record.program}/${record.id}`, value, { expect: 0 })) !== undefined
+    },
+
+    async replaceVersion(record) {
+      await buckets.versions.put(`${record.program}/${record.id}`, Buffer.from(JSON.stringify(record)))
     },
 
     async dropVersion(program, id) {

@@ -46,6 +46,7 @@ const binding = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('stored-secret'), name, store: z.string(), secret: z.string() }),
   z.object({ kind: z.literal('loader'), name }),
   z.object({ kind: z.literal('blob'), name, type: z.enum(['wasm', 'data', 'text']), blob: z.string() }),
+  z.object({ kind: z.literal('held'), name, as: z.enum(['text', 'json', 'secret']), blob: z.string() }),
 ]) satisfies z.ZodType<Binding>
 
 /** Loose: fields that a later release adds survive. */

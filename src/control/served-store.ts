@@ -36,6 +36,7 @@ interface Head {
   readonly placements?: readonly (readonly [store: string, within: Within])[]
   readonly resources?: readonly (readonly [key: string, resource: Resource])[]
   readonly logWithin?: Within
+  readonly erased?: number
 }
 
 interface Row {
@@ -72,13 +73,14 @@ export function openServedStore(folder: string, release: string): ServedStore {
     }
     for (const name of before.keys()) drop.run('site', name)
     if (kept?.programs !== snapshot.programs) await writePrograms(snapshot, pause)
-    const { revision, cacheRules, placements, resources, logWithin } = snapshot
+    const { revision, cacheRules, placements, resources, logWithin, erased } = snapshot
     const head: Head = {
       ...{ revision, release },
       ...(cacheRules && { cacheRules }),
       ...(placements && { placements: [...placements] }),
       ...(resources && { resources: [...resources] }),
       ...(logWithin && { logWithin }),
+      ...(erased !== undefined && { erased }),
     }
     put.run('head', '', 0, JSON.stringify(head))
   }
@@ -101,7 +103,7 @@ export function openServedStore(folder: string, release: string): ServedStore {
         const parsed = rows.map(({ kind, name, value }) => ({ kind, name, value: JSON.parse(value) as unknown }))
         const head = parsed.find(({ kind }) => kind === 'head')?.value
         if (head === undefined) return undefined
-        const { revision, cacheRules, placements, resources, logWithin, ...made } = head as Head
+        const { revision, cacheRules, placements, resources, logWithin, erased, ...made } = head as Head
         keptBy = made.release
         const sites = parsed.filter(({ kind }) => kind === 'site').map(({ value }) => value as Site)
         const programs = parsed.filter(({ kind }) => kind === 'program')
@@ -113,6 +115,7 @@ export function openServedStore(folder: string, release: string): ServedStore {
           ...(placements && { placements: new Map(placements) }),
           ...(resources && { resources: new Map(resources) }),
           ...(logWithin && { logWithin }),
+          ...(erased !== undefined && { erased }),
         }
         return kept
       } catch {
@@ -128,8 +131,11 @@ export function openServedStore(folder: string, release: string): ServedStore {
       if (kept === undefined) database.exec('DELETE FROM parts')
       database.exec('BEGIN')
       try {
+        const isErased = (snapshot.erased ?? 0) > (kept?.erased ?? 0)
         await write(snapshot)
         database.exec('COMMIT')
+        // Bytes of what it replaced lie in free pages and in the log of writes still.
+        if (isErased) database.exec('VACUUM; PRAGMA wal_checkpoint(TRUNCATE)')
         kept = snapshot
         keptBy = release
       } catch (error) {

@@ -1,4 +1,5 @@
 /** Removes blobs that no record names any more: versions beyond the cap, deleted programs, uploads that were refused. */
+import type { Within } from '#/core/pops.ts'
 import type { Blobs } from '#/core/ports.ts'
 import type { BlobHash } from '#/core/snapshot.ts'
 import type { EpochMs, Milliseconds } from '#/core/units.ts'
@@ -11,6 +12,8 @@ interface Sweep {
   /** Younger blobs stay: their upload may not have written its record yet. */
   readonly grace: Milliseconds
   readonly pins: Pins
+  /** Countries that blobs may be kept to; those that this process may not look into are left out. */
+  readonly placed: readonly Within[]
 }
 
 /**
@@ -23,9 +26,11 @@ export async function sweepBlobs({
   now,
   grace,
   pins,
+  placed,
 }: Sweep): Promise<{ removed: number; bytes: number }> {
   const candidates = new Map<BlobHash, number>()
-  for await (const { hash, bytes, storedAt } of blobs.list()) if (now - storedAt >= grace) candidates.set(hash, bytes)
+  for await (const { hash, bytes, storedAt } of blobs.list(placed))
+    if (now - storedAt >= grace) candidates.set(hash, bytes)
   for await (const hash of inUse()) candidates.delete(hash)
   let removed = 0
   let bytes = 0

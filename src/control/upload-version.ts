@@ -17,6 +17,8 @@ import {
   withRollout,
   withVersion,
 } from './office.ts'
+import { placeVersion } from './place-versions.ts'
+import { programWithin } from './placements.ts'
 import { checkProgramName } from './program-name.ts'
 import type { DeclaredObjects, ProgramRecord, VersionRecord } from './records.ts'
 import { Refusal } from './refusal.ts'
@@ -70,7 +72,8 @@ export async function uploadVersion(
       throw new Refusal('address_taken', `'${name}' is the name of a site.`)
     const record = held?.record ?? newProgram(office, name)
     const latest = record.versions.length === 0 ? undefined : await heldVersion(office, record)
-    const draft = draftVersion(office, record, latest, upload)
+    const within = programWithin(office.ledger.state, name)
+    const draft = await placeVersion(office, draftVersion(office, record, latest, upload), within)
     const change = objectChange(office, record, upload, { deploy })
     const objects = change?.objects ?? record.objects
     checkDeletedBindings(draft, change)

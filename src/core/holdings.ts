@@ -17,6 +17,8 @@ export interface Holding extends Owner {
   /** Records, files or lines. */
   readonly count: number
   readonly bytes: Bytes
+  /** Countries that the place itself is for, as its name says. */
+  readonly within?: Within
 }
 
 /** A node's answer to the question what it holds. */
@@ -33,8 +35,6 @@ export interface NodeHoldings {
 export interface AuditedHolding extends Holding {
   readonly node: NodeId
   readonly countries: readonly CountryCode[]
-  /** Absent: anywhere. */
-  readonly within?: Within
   /** It may lie there. */
   readonly allowed: boolean
 }
@@ -74,8 +74,8 @@ export function judgeHoldings(
   const holdings = nodes.flatMap(({ node, countries, holdings: found }) =>
     found.map((one): AuditedHolding => {
       const own = placeOf(one)
-      const within = one.place.startsWith('log/') ? intersect(own, snapshot.logWithin) : own
-      const allowed = countries.some((country) => allows(within, country))
+      const within = intersect(one.within, one.place.startsWith('log/') ? intersect(own, snapshot.logWithin) : own)
+      const allowed = countries.every((country) => allows(within, country))
       return { ...one, node, countries, ...(within !== undefined && { within }), allowed }
     }),
   )

@@ -113,6 +113,11 @@ export const platformLimits = {
     default: 256 * KiB,
     why: 'a message of NATS holds 1 MiB; larger changes lie in blobs',
   },
+  placedBlobWaitMs: {
+    unit: 'ms',
+    default: 5_000,
+    why: 'a change may arrive before the bytes that it names, which come another way',
+  },
   snapshotSites: {
     unit: 'count',
     default: 30_000,

@@ -3,6 +3,7 @@
  * suite that every implementation runs. `pop.ts` and `platform.ts` hand them over.
  */
 import type { Readable } from 'node:stream'
+import type { BlobPlacement, StoredBlob } from './blob-names.ts'
 import type { CacheWish, PurgeWish } from './cache-policy.ts'
 import type { Answer, Client, Exchange, HeaderList } from './exchange.ts'
 import type { OriginConnection, OriginPool } from './origin.ts'
@@ -60,14 +61,17 @@ export interface Bucket {
  * again (`storedAt`), so that a sweep leaves it alone until a record names it.
  */
 export interface Blobs {
-  put(bytes: Uint8Array | AsyncIterable<Uint8Array>): Promise<{ readonly hash: BlobHash; readonly bytes: number }>
+  /** `within`: only nodes of these countries hold it and its key; its name says so. Refused with `not_here` elsewhere. */
+  put(bytes: Uint8Array | AsyncIterable<Uint8Array>, placement?: BlobPlacement): Promise<StoredBlob>
   /** Rejects with `undefined` result when unknown; a flipped bit on disk is reported as an error, never served. */
   get(hash: BlobHash): Promise<Uint8Array | undefined>
   /** For large blobs: `range` is inclusive. `undefined` when unknown. */
   stream(hash: BlobHash, range?: { readonly start: number; readonly end: number }): Promise<Readable | undefined>
   has(hash: BlobHash): Promise<boolean>
-  /** For the sweep that removes what no record names any more. */
-  list(): AsyncIterable<{ readonly hash: BlobHash; readonly bytes: number; readonly storedAt: EpochMs }>
+  /** For the sweep that removes what no record names any more. `placed`: those that stay in any of these as well. */
+  list(
+    placed?: readonly Within[],
+  ): AsyncIterable<{ readonly hash: BlobHash; readonly bytes: number; readonly storedAt: EpochMs }>
   /** With `storedBefore`, only when it was stored before then (checked and removed as one step). */
   delete(hash: BlobHash, options?: { readonly storedBefore?: EpochMs }): Promise<void>
 }
@@ -162,8 +166,7 @@ export interface AccessLists {
 
 /** Secrets at rest: AES-256-GCM under a key that lies beside the data (`D/secret.key`, mode 0600). */
 export interface Seal {
-  /** `within`: under a key that only nodes of these countries hold; `not_here` where this node holds none for them. */
-  seal(plaintext: string, within?: Within): Sealed
+  seal(plaintext: string): Sealed
   open(sealed: Sealed): string
 }
 
@@ -275,6 +278,8 @@ export interface EgressRequest {
   readonly onInformational?: (status: number, headers: HeaderList) => void
   /** Misses go to the cache of this PoP. */
   readonly shield?: ShieldWish
+  /** A program reads the answer: a 304 is its own affair, whatever it asked. */
+  readonly toProgram?: true
   /** Asked by the cache of another PoP: gets what is said to caches alone, and nothing that is stale by a purge. */
   readonly forTier?: true
 }
@@ -377,20 +382,4 @@ export interface Assets {
   match(assets: NonNullable<Deployment['assets']>, request: AssetRequest): Promise<Answer | undefined>
   /** Like `match`, then `not_found_handling`: always an answer (404 at last). */
   answer(assets: NonNullable<Deployment['assets']>, request: AssetRequest): Promise<Answer>
-}
-
-// ─── Certificates ────────────────────────────────────────────────────────────────────────────────────────────────
-
-export interface Certificate {
-  /** PEM, leaf first. */
-  readonly chain: string
-  /** PEM. */
-  readonly key: string
-}
-
-export interface Certificates {
-  /** The certificate for a server name (SNI, lower case); `undefined` refuses the handshake. May take its time. */
-  forName(serverName: string): Promise<Certificate | undefined>
-  /** Answer to an ACME HTTP-01 challenge (RFC 8555 §8.3), where one is open. */
-  challenge(host: string, token: string): Promise<string | undefined>
 }

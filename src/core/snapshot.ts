@@ -13,7 +13,7 @@ import type { PopId, Within } from './pops.ts'
 import type { Resource } from './resources.ts'
 import type { EpochMs } from './units.ts'
 
-/** Hex SHA-256 of the bytes: the name of a blob in the fabric. */
+/** The name of a blob in the fabric: hex SHA-256 of the bytes, or as `blob-names.ts` writes it where it stays in countries. */
 export type BlobHash = string
 /** Unique on the platform; lower-case letters, digits, `-` and `_`. Also the first label of `NAME.localhost`. */
 export type ProgramName = string
@@ -33,6 +33,8 @@ export interface Snapshot {
   readonly resources?: ReadonlyMap<string, Resource>
   /** Countries where lines about exchanges may be written. Absent: anywhere. */
   readonly logWithin?: Within
+  /** Grows when something was removed that may lie on nodes' disks still, though it may not be there: they rewrite these then. */
+  readonly erased?: EpochMs
 }
 
 /** Where requests are let in: names and routes, and what answers there. */
@@ -151,6 +153,8 @@ export type Binding =
       readonly type: 'wasm' | 'data' | 'text'
       readonly blob: BlobHash
     }
+  /** The value of one that stays in its program's countries lies in a blob there. */
+  | { readonly kind: 'held'; readonly name: string; readonly as: 'text' | 'json' | 'secret'; readonly blob: BlobHash }
   /** Counts calls by key; those of one `namespace` count together, whichever program asks. */
   | {
       readonly kind: 'rate-limit'

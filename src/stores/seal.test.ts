@@ -4,7 +4,7 @@ import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { keepKeys, makeKey, openSeal } from './seal.ts'
+import { keepKeys, openSeal } from './seal.ts'
 
 async function inFolder(t: TestContext): Promise<{ folder: string; keyFile: string }> {
   const folder = await mkdtemp(join(tmpdir(), 'rimward-seal-'))
@@ -75,31 +75,11 @@ test('a key file that others can read, or that is none, is refused', async (t) =
   await assert.rejects(openSeal({ keyFile }), /chmod 600/)
 })
 
-test('a platform shares its key; one for some countries goes to nodes there only', async (t) => {
-  const [de, fr, jp] = [await inFolder(t), await inFolder(t), await inFolder(t)]
-  await openSeal(de)
-  await makeKey({ ...de, within: ['FR', 'DE'] })
-  await makeKey({ ...de, within: ['DE', 'FR'] })
-  const inGermany = await openSeal(de)
-  assert.equal(JSON.parse(await readFile(de.keyFile, 'utf8')).keys.length, 2)
-  await keepKeys({ ...fr, keys: inGermany.keysFor('FR') })
-  await keepKeys({ ...jp, keys: inGermany.keysFor('JP') })
-  const [inFrance, inJapan] = [await openSeal(fr), await openSeal(jp)]
-  const shared = inJapan.seal('for everybody')
-  const restricted = inFrance.seal('stays here', ['DE', 'FR'])
-  for (const seal of [inGermany, inFrance, inJapan]) assert.equal(seal.open(shared), 'for everybody')
-  for (const seal of [inGermany, inFrance]) assert.equal(seal.open(restricted), 'stays here')
-  assert.throws(() => inJapan.open(restricted), /is not in/)
-  assert.throws(() => inJapan.seal('stays there', ['FR', 'DE']), { code: 'not_here', message: /DE, FR|FR, DE/ })
-  assert.throws(() => inGermany.seal('elsewhere', ['DE']), { code: 'not_here' })
-  assert.ok(!(await readFile(jp.keyFile, 'utf8')).includes('within'))
-})
-
 test('keys that were given come before a file of their own, whose texts still open', async (t) => {
   const [founder, joiner] = [await inFolder(t), await inFolder(t)]
   const before = (await openSeal(joiner)).seal('from before')
   const platform = await openSeal(founder)
-  await keepKeys({ ...joiner, keys: platform.keysFor('XX') })
+  await keepKeys({ ...joiner, keys: platform.keys() })
   const joined = await openSeal(joiner)
   assert.equal(joined.open(before), 'from before')
   assert.equal(platform.open(joined.seal('shared')), 'shared')

@@ -1,13 +1,11 @@
 /**
  * Secrets at rest: AES-256-GCM under keys that lie beside the data. Every sealed text names its key, so that a new key can
- * be put first in the file while texts under older ones still open. A platform shares one key everywhere, and has one more
- * for each set of countries that something is restricted to: nodes elsewhere never hold that.
+ * be put first in the file while texts under older ones still open. A platform shares its keys with all its nodes.
  */
 import { createCipheriv, createDecipheriv, randomBytes, randomUUID } from 'node:crypto'
 import { link, open, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { EdgeError } from '#/core/errors.ts'
-import { allows, type CountryCode, type Within } from '#/core/pops.ts'
 import type { Seal } from '#/core/ports.ts'
 
 const algorithm = 'aes-256-gcm'
@@ -25,8 +23,6 @@ interface KeyFile {
 interface StoredKey {
   readonly id: string
   readonly key: string
-  /** Countries whose nodes may hold it; absent: anywhere. */
-  readonly within?: Within
 }
 
 interface HeldKey extends StoredKey {
@@ -34,8 +30,8 @@ interface HeldKey extends StoredKey {
 }
 
 export interface KeyRing extends Seal {
-  /** What a node in this country may hold, in the words of `keepKeys`. */
-  keysFor(country: CountryCode): string
+  /** In the words of `keepKeys`. */
+  keys(): string
 }
 
 /**
@@ -46,8 +42,8 @@ export async function openSeal({ keyFile }: { keyFile: string }): Promise<KeyRin
   const keys = readKeys(keyFile, await readOrCreate(keyFile))
 
   return {
-    seal(plaintext, within) {
-      const { id, bytes: currentKey } = keyFor(keys, within)
+    seal(plaintext) {
+      const { id, bytes: currentKey } = keys.values().next().value!
       const head = `v1.${id}`
       const nonce = randomBytes(nonceBytes)
       const cipher = createCipheriv(algorithm, currentKey, nonce, { authTagLength: tagBytes }).setAAD(Buffer.from(head))
@@ -72,34 +68,18 @@ export async function openSeal({ keyFile }: { keyFile: string }): Promise<KeyRin
         throw broken('it was changed', error)
       }
     },
-    keysFor: (country) => textOf([...keys.values()].filter(({ within }) => allows(within, country))),
+    keys: () => textOf([...keys.values()]),
   }
 }
 
 /**
- * Adds keys that another node gave, before its own: the first of each placement seals. On disk when this resolves; a seal
+ * Adds keys that another node gave, before its own: the first of all seals. On disk when this resolves; a seal
  * that is open already does not see them.
  */
 export async function keepKeys({ keyFile, keys }: { keyFile: string; keys: string }): Promise<void> {
   const given = readKeys('What the other node gave', keys)
   const own = readKeys(keyFile, await readOrCreate(keyFile))
   await writeKeys(keyFile, [...given.values(), ...[...own.values()].filter(({ id }) => !given.has(id))])
-}
-
-/** Makes a key for these countries where there is none: called on a node of one of them, which gives it to the others. */
-export async function makeKey({ keyFile, within }: { keyFile: string; within: Within }): Promise<void> {
-  const keys = readKeys(keyFile, await readOrCreate(keyFile))
-  if ([...keys.values()].some((key) => isFor(key, within))) return
-  await writeKeys(keyFile, [...keys.values(), { ...newKey(), within: within.toSorted() }])
-}
-
-function isFor({ within }: StoredKey, wanted: Within | undefined): boolean {
-  return within?.join() === wanted?.toSorted().join()
-}
-
-function keyFor(keys: ReadonlyMap<string, HeldKey>, within: Within | undefined): HeldKey {
-  for (const key of keys.values()) if (isFor(key, within)) return key
-  throw new EdgeError('not_here', `This node holds no key for what stays within ${within?.join(', ')}.`)
 }
 
 function broken(why: string, cause?: unknown): EdgeError {
@@ -169,7 +149,7 @@ function newKey(): StoredKey {
 function textOf(keys: readonly StoredKey[]): string {
   const file: KeyFile = {
     version: 1,
-    keys: keys.map(({ id, key, within }) => ({ id, key, ...(within && { within }) })),
+    keys: keys.map(({ id, key }) => ({ id, key })),
   }
   return `${JSON.stringify(file)}\n`
 }
@@ -185,12 +165,10 @@ function readKeys(keyFile: string, text: string): Map<string, HeldKey> {
   if (file.version !== 1) throw wrong(`its version is ${file.version}, not 1`)
   if (!Array.isArray(file.keys) || file.keys.length === 0) throw wrong('it has no keys')
   const keys = new Map<string, HeldKey>()
-  for (const { id, key, within } of file.keys) {
+  for (const { id, key } of file.keys) {
     const bytes = Buffer.from(String(key), 'base64')
     if (!/^[0-9a-z]+$/.test(String(id)) || bytes.length !== keyBytes) throw wrong(`the key ${id} is not one`)
-    if (within !== undefined && !(Array.isArray(within) && within.every((code) => /^[A-Z]{2}$/.test(code))))
-      throw wrong(`the key ${id} is for no countries`)
-    keys.set(id, { id, key, bytes, ...(within && { within }) })
+    keys.set(id, { id, key, bytes })
   }
   return keys
 }

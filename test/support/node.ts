@@ -206,7 +206,7 @@ export function rimward(node: RunningNode, cwd: string, args: readonly string[])
   return run(
     process.execPath,
     ['--disable-warning=ExperimentalWarning', join(root, 'bin/rimward.mjs'), ...args, '--data', node.data],
-    { cwd, env: { ...process.env, NO_COLOR: '1' } },
+    { cwd, env: { ...process.env, RIMWARD_TOKEN: node.token, NO_COLOR: '1' } },
   )
 }
 

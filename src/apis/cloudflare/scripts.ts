@@ -42,7 +42,7 @@ export function scriptRoutes(deps: CloudflareApiDeps): Hono {
 
   routes.put(`${account}/scripts/:name`, async (c) => {
     const name = c.req.param('name')
-    const stage = control.stage()
+    const stage = control.stage({ kind: 'program', id: name })
     try {
       const { upload, notes } = await readUpload(c, name, { ...deps, now: clock(), stage })
       const { program, version, objects } = await control.upload(name, upload, { deploy: true })

@@ -18,7 +18,7 @@ export function secretRoutes({ control, limits }: CloudflareApiDeps): Hono {
     if (control.program(program).versions.length === 0) return []
     const { bindings } = await control.version(program)
     return bindings
-      .filter((binding) => binding.kind === 'secret')
+      .filter((binding) => binding.kind === 'secret' || (binding.kind === 'held' && binding.as === 'secret'))
       .map(({ name }) => ({ name, type: 'secret_text' as const }))
   }
 

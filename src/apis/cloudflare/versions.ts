@@ -42,7 +42,7 @@ export function versionRoutes(deps: CloudflareApiDeps): Hono {
 
   routes.post(`${script}/versions`, async (c) => {
     const name = c.req.param('name')
-    const stage = control.stage()
+    const stage = control.stage({ kind: 'program', id: name })
     try {
       const { upload, notes } = await readUpload(c, name, { ...deps, now: clock(), stage })
       const { version } = await control.upload(name, upload, { deploy: false })

@@ -138,6 +138,9 @@ export function writeBinding(binding: VersionRecord['bindings'][number]): Record
       return { name, type: 'json', json: JSON.parse(binding.json) }
     case 'secret':
       return { name, type: 'secret_text' }
+    case 'held':
+      // Its value is with nodes in its countries, which show it.
+      return { name, type: ({ text: 'plain_text', json: 'json', secret: 'secret_text' } as const)[binding.as] }
     case 'kv':
       return { name, type: 'kv_namespace', namespace_id: binding.store }
     case 'program': {

@@ -29,7 +29,7 @@ export function packageRoutes({ control, limits, clock }: FastlyApiDeps): Hono {
     const { service, version } = addressed(c)
     const read = await readPackage(await readArchive(c, limits.packageBytes), limits)
     await checkValid(read.module)
-    const stage = control.stage()
+    const stage = control.stage({ kind: 'service', id: service })
     try {
       const { hash, bytes } = await stage.put(read.module)
       if (!(await stage.intact()))

@@ -24,6 +24,8 @@ function memberOf(builder: CellBuilder, deployment: Deployment, binding: Binding
       return { json: binding.json }
     case 'secret':
       return { text: builder.plan.open(binding.sealed) }
+    case 'held':
+      throw refusal(deployment, `binds ${binding.name}, whose value was not read`)
     case 'version':
       return { json: JSON.stringify(versionOf(deployment)) }
     case 'kv':

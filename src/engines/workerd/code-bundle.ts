@@ -4,6 +4,7 @@ import type { Limits } from '#/core/limits.ts'
 import type { Blobs, Seal } from '#/core/ports.ts'
 import type { Binding, BlobHash, Deployment, DeploymentId } from '#/core/snapshot.ts'
 import { everywhereTarget } from './everywhere-pops.ts'
+import { openHeld } from './open-held.ts'
 
 /** What the bundle needs from elsewhere. */
 export interface BundleSources {
@@ -55,9 +56,10 @@ export function createBundles(sources: BundleSources, limits: Pick<Limits, 'bund
 }
 
 /** 4 bytes length (big endian), JSON head, then the bytes of modules and byte bindings in the head's order. */
-export async function bundleCode(deployment: Deployment, sources: BundleSources): Promise<Buffer> {
-  const { code } = deployment
-  if (code === undefined) throw new EdgeError('program_start_failed', `${deployment.program} has files but no code.`)
+export async function bundleCode(given: Deployment, sources: BundleSources): Promise<Buffer> {
+  const { code } = given
+  if (code === undefined) throw new EdgeError('program_start_failed', `${given.program} has files but no code.`)
+  const deployment = await openHeld(sources.blobs, given)
   const parts: Uint8Array[] = []
   for (const module of code.modules) parts.push(await readBlob(sources.blobs, module.blob))
   const bindings: object[] = []

@@ -13,6 +13,7 @@ import { type CellRequest, cellRequest } from './cell-request.ts'
 import { createExceptionWords } from './exception-words.ts'
 import { fenceBody, type Passes, stoppedError } from './fence-stream.ts'
 import { connectionsTo } from './open-connections.ts'
+import { openHeld } from './open-held.ts'
 import { cpuOf } from './process-cpu.ts'
 import { isGone, isUncaught, toProgramError, uncaught } from './program-answer.ts'
 import { eventRequest, readOutcome } from './program-event.ts'
@@ -78,7 +79,9 @@ const serviceRestart = 1012
 
 /** Rejects with `program_start_failed` and workerd's words. */
 export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
-  const { plan, folder, blobs, limits } = options
+  const { folder, blobs, limits } = options
+  const deployments = await Promise.all(options.plan.deployments.map((one) => openHeld(blobs, one)))
+  const plan = { ...options.plan, deployments }
   const { config, files } = cellConfig({ ...plan, socket: (name) => cellSocket(folder, name), purpose: 'serve' })
   const exceptions = createExceptionWords()
   const cell = await startCell({

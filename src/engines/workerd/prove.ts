@@ -12,6 +12,7 @@ import { type Cell, cellSocket, startCell } from './cell.ts'
 import { createCellClient } from './cell-client.ts'
 import { cellConfig, socketOf } from './cell-config.ts'
 import { type BlobSource, readFiles } from './cell-files.ts'
+import { openHeld } from './open-held.ts'
 import { cpuOf } from './process-cpu.ts'
 import { readFailure } from './start-failure.ts'
 
@@ -70,7 +71,7 @@ async function proveOnce(
   try {
     const { config, files } = cellConfig({
       program,
-      deployments: [deployment],
+      deployments: [await openHeld(options.blobs, deployment)],
       open: options.open,
       objectsOf: options.objectsOf,
       socket: (name) => cellSocket(folder, name),

@@ -18,6 +18,8 @@ export interface CopiedBlobs extends Blobs {
 export function createCopiedBlobs({ shared, copy, isAway }: Parts): CopiedBlobs {
   /** Several that ask for one at once wait for one. */
   const filling = new Map<BlobHash, Promise<boolean>>()
+  /** In the copy already, on their way to what is shared. */
+  const landing = new Set<BlobHash>()
 
   /** True when the copy has it then: its name is the hash of what arrived. */
   function fill(hash: BlobHash): Promise<boolean> {
@@ -50,9 +52,14 @@ export function createCopiedBlobs({ shared, copy, isAway }: Parts): CopiedBlobs 
     },
     /** Into the copy first: a source can be read once only. */
     async put(source) {
-      const stored = await copy.put(source)
-      const bytes = await copy.stream(stored.hash)
-      return shared.put(bytes!)
+      const { hash } = await copy.put(source)
+      landing.add(hash)
+      try {
+        const bytes = await copy.stream(hash)
+        return await shared.put(bytes!)
+      } finally {
+        landing.delete(hash)
+      }
     },
     async get(hash) {
       try {
@@ -80,11 +87,13 @@ export function createCopiedBlobs({ shared, copy, isAway }: Parts): CopiedBlobs 
       if (options?.storedBefore === undefined || !(await hasQuietly(shared, hash))) await copy.delete(hash)
     },
     async sweep(storedBefore) {
+      // Listed before what is shared is: what comes between is in neither list.
+      const own = await Array.fromAsync(copy.list())
       const named = new Set<BlobHash>()
       for await (const { hash } of shared.list()) named.add(hash)
       let removed = 0
-      for await (const { hash, storedAt } of copy.list()) {
-        if (named.has(hash) || storedAt >= storedBefore) continue
+      for (const { hash, storedAt } of own) {
+        if (named.has(hash) || storedAt >= storedBefore || landing.has(hash)) continue
         await copy.delete(hash, { storedBefore })
         removed += 1
       }

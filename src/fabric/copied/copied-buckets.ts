@@ -19,6 +19,8 @@ export const copiedBuckets: Readonly<Record<string, string>> = {
   nodes: 'addresses of the other nodes, which are talked to also while this is away',
   'kv-namespaces': 'one document; a deploy asks whether a namespace exists',
   'item-stores': 'config stores, secrets (sealed) and access lists, read for each request',
+  'placed-blobs': 'code, files and values of programs that stay in countries: with every node there, and nowhere else',
+  'placed-keys': 'the key of what stays in countries; sealed',
   'egress-rules': 'asked for each fetch of a program',
   certificates: 'asked for each handshake; keys are sealed',
   'local-authority': 'signs certificates at the handshake; its key is sealed',

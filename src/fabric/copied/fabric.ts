@@ -151,8 +151,12 @@ export async function openCopiedFabric(options: CopiedFabricOptions): Promise<Co
       return state
     },
     onState: (listener) => listeners.add('', listener),
-    clean: async () => copy.clean?.(),
     keepBlob: (hash, source) => blobs.keep(hash, source),
+    async clean() {
+      await Promise.all([...buckets.values()].map((bucket) => bucket.sync()))
+      await blobs.sweep(Number.POSITIVE_INFINITY)
+      await copy.clean?.()
+    },
     sweepCopy: (storedBefore) => blobs.sweep(storedBefore),
     close() {
       closing ??= close()

@@ -1,0 +1,75 @@
+/**
+ * Whose code, files and values lie in databases of a node: records of programs that hold values themselves, and blobs that
+ * stay in countries, which records name by their digest.
+ */
+import type { Owner } from '#/core/holdings.ts'
+import type { Tally } from './tally.ts'
+
+interface Version {
+  readonly bindings?: readonly { readonly kind: string }[]
+}
+
+export interface CodeTally {
+  /** A record of the control plane, the log of changes, or what a node serves. */
+  record(bucket: string, key: string, value: Uint8Array, place: string): void
+  /** A row of `placed-blobs@DE`. */
+  row(bucket: string, key: string, bytes: number, place: string): void
+  /** Tells whose the rows are, once all records were seen. */
+  finish(): void
+}
+
+export function createCodeTally(tally: Tally): CodeTally {
+  const owners = new Map<string, string>()
+  const rows: { readonly name: string; readonly bytes: number; readonly place: string }[] = []
+
+  function see(program: string, version: Version, place: string): void {
+    const values = (version.bindings ?? []).filter(({ kind }) => ['text', 'json', 'secret'].includes(kind))
+    if (values.length > 0) tally.add(programNamed(program), place, Buffer.byteLength(JSON.stringify(values)))
+    for (const [name] of JSON.stringify(version).matchAll(/\b[0-9a-f]{64}@[A-Z,]+/g)) owners.set(name, program)
+  }
+
+  return {
+    record(bucket, key, value, place) {
+      const parsed = parse(value)
+      if (bucket === 'program-versions') see(key.split('/')[0]!, parsed as Version, place)
+      if (bucket === 'control-log') for (const [name, version] of versionsIn(parsed)) see(name, version, place)
+      if (bucket === 'program') for (const version of deploymentsIn(parsed)) see(key, version, place)
+    },
+    row(bucket, key, bytes, place) {
+      const name = `${key.split('/')[0]}@${bucket.slice(bucket.indexOf('@') + 1)}`
+      rows.push({ name, bytes, place })
+    },
+    finish() {
+      // Files are named in a manifest that is encrypted, older versions perhaps in another folder.
+      for (const { name, bytes, place } of rows) {
+        const within = name.slice(name.indexOf('@') + 1).split(',')
+        tally.add(programNamed(owners.get(name) ?? '(files, older versions)'), place, bytes, within)
+      }
+    },
+  }
+}
+
+const programNamed = (id: string): Owner => ({ kind: 'program', id })
+
+/** In a copy a revision of 8 bytes stands in front. */
+function parse(value: Uint8Array): unknown {
+  for (const bytes of [value, value.subarray(8)])
+    try {
+      return JSON.parse(Buffer.from(bytes).toString('utf8'))
+    } catch {
+      // Not where its text begins.
+    }
+  return undefined
+}
+
+function* versionsIn(entry: unknown): Generator<[string, Version]> {
+  const { programs = [] } = ((entry as { change?: object } | undefined)?.change ?? {}) as {
+    programs?: { name: string; serving?: Version[] }[]
+  }
+  for (const { name, serving = [] } of programs) for (const version of serving) yield [name, version]
+}
+
+function deploymentsIn(program: unknown): Version[] {
+  const { rollout = [] } = (program ?? {}) as { rollout?: { deployment: Version }[] }
+  return rollout.map(({ deployment }) => deployment)
+}

@@ -1,0 +1,189 @@
+/**
+ * Says where something may be. Of programs and services that are there, code and values are taken along first; what is
+ * left of them where they were is removed, and every node is told to rewrite what its disk had of it.
+ */
+import { EdgeError } from '#/core/errors.ts'
+import type { Within } from '#/core/pops.ts'
+import { describeWithin, sameWithin } from '#/core/residency.ts'
+import type { BlobHash } from '#/core/snapshot.ts'
+import type { Change } from './fold.ts'
+import type { Office } from './office.ts'
+import { blobsOfVersion, placeBlob, placeVersion } from './place-versions.ts'
+import { type HeldPlacement, keyOf, type Placed, type PlacementChange, type PlacementRecord } from './placements.ts'
+import type { VersionRecord } from './records.ts'
+import { Refusal } from './refusal.ts'
+import type { ServicePart, ServiceRecord } from './services/service-records.ts'
+import { createServiceVersions, type ServiceVersions } from './services/service-versions.ts'
+
+export interface PlacementOffice extends Office {
+  /** Removes those of these blobs that nothing names any more. */
+  readonly forgetBlobs: (names: readonly BlobHash[]) => Promise<void>
+}
+
+/** What moves with a setting. */
+interface Luggage {
+  /** What the change says besides the placement. */
+  readonly change: Omit<Change, 'placements'>
+  /** Blobs that were named before. */
+  readonly left: readonly BlobHash[]
+  /** Records that the change does not hold. */
+  write(): Promise<void>
+}
+
+/** Undefined: anywhere. Throws a `Refusal` (`misplaced`, `too_many`). */
+export async function setPlacement(office: PlacementOffice, placed: Placed, within: Within | undefined): Promise<void> {
+  const { kind, id } = placed
+  if (kind === 'program') return office.ledger.exclusively([id], () => place(office, placed, within, packProgram))
+  if (kind === 'service')
+    return office.ledger.exclusively([`service ${id}`], () => place(office, placed, within, packService))
+  await office.ledger.commit(({ placements }) => placementChange(office, placements.get(keyOf(placed)), placed, within))
+}
+
+/** Moves on with what a process that ended early left unfinished, and with settings from before code moved. Never rejects. */
+export async function finishPlacements(
+  office: PlacementOffice,
+  log: (message: string, error: unknown) => void,
+): Promise<void> {
+  for (const { record } of office.ledger.state.placements.values()) {
+    const { kind, id, within, erasedAt } = record
+    if (erasedAt !== undefined || (kind !== 'program' && kind !== 'service')) continue
+    await setPlacement(office, { kind, id }, within).catch((error) =>
+      log(`what belongs to '${id}' is not all where it stays`, error),
+    )
+  }
+}
+
+type Pack = (office: PlacementOffice, id: string, within: Within | undefined) => Promise<Luggage | undefined>
+
+async function place(office: PlacementOffice, placed: Placed, within: Within | undefined, pack: Pack): Promise<void> {
+  const luggage = await pack(office, placed.id, within).catch((error) => {
+    throw refusalFor(placed, within, error)
+  })
+  const before = office.ledger.state.placements.get(keyOf(placed))
+  const erasedAt = luggage === undefined ? (before?.record.erasedAt ?? 0) : undefined
+  await office.ledger.commit(({ placements }) => ({
+    ...luggage?.change,
+    ...placementChange(office, placements.get(keyOf(placed)), placed, within, erasedAt),
+  }))
+  if (luggage === undefined) return
+  await luggage.write()
+  await office.forgetBlobs(luggage.left)
+  await office.ledger.forgetChanges()
+  await office.ledger.commit(({ placements }) => {
+    const held = placements.get(keyOf(placed))
+    if (held === undefined || !sameWithin(held.record.within, within)) return {}
+    return { placements: [{ ...placed, record: { ...held.record, erasedAt: office.clock() } }] }
+  })
+}
+
+function placementChange(
+  { limits, clock, ledger }: Office,
+  known: HeldPlacement | undefined,
+  placed: Placed,
+  within: Within | undefined,
+  erasedAt?: number,
+): { readonly placements?: readonly PlacementChange[] } {
+  if (within === undefined) return known === undefined ? {} : { placements: [{ ...placed, record: undefined }] }
+  const { size } = ledger.state.placements
+  if (known === undefined && size >= limits.placements)
+    throw new Refusal('too_many', `${size} placements are as many as are allowed.`)
+  const record: PlacementRecord = {
+    ...{ ...placed, within, modifiedAt: clock() },
+    ...(erasedAt !== undefined && { erasedAt }),
+  }
+  return { placements: [{ ...placed, record }] }
+}
+
+function refusalFor({ id }: Placed, within: Within | undefined, error: unknown): unknown {
+  if (!(error instanceof EdgeError) || error.code !== 'not_here') return error
+  return new Refusal(
+    'misplaced',
+    `'${id}' has code that has to move to ${describeWithin(within)}, which no node of this process may take from where it is. Make this change at the API of a node that is in both, or go by way of countries that have one of each.`,
+  )
+}
+
+/** Undefined where nothing has to move. */
+async function packProgram(
+  office: PlacementOffice,
+  name: string,
+  within: Within | undefined,
+): Promise<Luggage | undefined> {
+  const { ledger } = office
+  const held = ledger.state.programs.get(name)
+  if (held === undefined || held.record.versions.length === 0) return undefined
+  const moved = new Map<string, VersionRecord>()
+  const left: BlobHash[] = []
+  for (const id of held.record.versions) {
+    const version = await ledger.version(name, id)
+    if (version === undefined) continue
+    const next = await placeVersion(office, version, within)
+    if (next === version) continue
+    moved.set(id, next)
+    left.push(...blobsOfVersion(version), ...(await filesOf(office, version)))
+  }
+  // Also where a process ended after its commit.
+  if (
+    moved.size === 0 &&
+    ledger.state.placements.get(keyOf({ kind: 'program', id: name }))?.record.erasedAt !== undefined
+  )
+    return undefined
+  const serving = new Map([...held.serving].map(([id, version]) => [id, moved.get(id) ?? version]))
+  return {
+    change: { programs: [{ name, record: held.record, serving }] },
+    left,
+    async write() {
+      for (const version of moved.values()) await ledger.replaceVersion(version)
+    },
+  }
+}
+
+async function filesOf({ fabric }: Office, { assets }: VersionRecord): Promise<BlobHash[]> {
+  const manifest = assets && (await fabric.blobs.get(assets.manifest))
+  if (manifest === undefined) return []
+  const files = JSON.parse(Buffer.from(manifest).toString('utf8')) as Record<string, { readonly blob: BlobHash }>
+  return Object.values(files).map(({ blob }) => blob)
+}
+
+async function packService(
+  office: PlacementOffice,
+  id: string,
+  within: Within | undefined,
+): Promise<Luggage | undefined> {
+  const record = office.ledger.state.services.get(id)?.record
+  if (record?.kind !== 'compute') return undefined
+  const versions = createServiceVersions(office)
+  const names = new Map<BlobHash, BlobHash>()
+  const take = async (name: BlobHash) => {
+    const next = await placeBlob(office.fabric.blobs, name, within)
+    if (next !== name) names.set(name, next)
+  }
+  if (record.program !== undefined) await take(record.program.module)
+  for (const { number } of record.versions)
+    for (const { blobs = [] } of await versions.parts(id, number)) for (const name of blobs) await take(name)
+  if (names.size === 0) return undefined
+  return {
+    change: { services: [{ id, record: renamed(record, names) }] },
+    left: [...names.keys()],
+    write: () => renameParts(versions, record, names),
+  }
+}
+
+function renamed(record: ServiceRecord, names: ReadonlyMap<BlobHash, BlobHash>): ServiceRecord {
+  const { program } = record
+  if (program === undefined) return record
+  return { ...record, program: { ...program, module: names.get(program.module) ?? program.module } }
+}
+
+async function renameParts(
+  versions: ServiceVersions,
+  { id, versions: heads }: ServiceRecord,
+  names: ReadonlyMap<BlobHash, BlobHash>,
+): Promise<void> {
+  const renamePart = (part: ServicePart): ServicePart => {
+    if (!part.blobs?.some((name) => names.has(name))) return part
+    const fields = Object.entries(part.fields).map(([field, value]) => [field, names.get(String(value)) ?? value])
+    return { ...part, blobs: part.blobs.map((name) => names.get(name) ?? name), fields: Object.fromEntries(fields) }
+  }
+  for (const { number } of heads)
+    await versions.edit(id, number, (parts) => ({ parts: parts.map(renamePart), result: undefined }))
+}

@@ -1,0 +1,111 @@
+/** Code, files, variables and secrets of programs that stay in their countries: all files elsewhere are searched. */
+import assert from 'node:assert/strict'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { get, temporaryFolder, until } from './support/node.ts'
+import { filesWith, ok, type Platform, startPlatform } from './support/three-countries.ts'
+
+const [code, variable, secret, file] = [
+  'marker-of-the-code-20c7',
+  'marker-of-a-variable-b61e',
+  'marker-of-a-secret-93fa',
+  'marker-of-a-file-5d08',
+]
+const markers = [code, variable, file]
+
+const source = `export default {
+  async fetch(request, env) {
+    const file = await (await env.FILES.fetch('http://files/page.txt')).text()
+    return new Response([request.cf.colo, '${code}', env.VARIABLE, env.LIST.join(), env.SECRET ?? '', file.trim()].join(' '))
+  },
+}`
+
+async function write({ folder }: Platform, name: string): Promise<void> {
+  await mkdir(join(folder, 'files'), { recursive: true })
+  await writeFile(join(folder, 'vault.js'), source)
+  await writeFile(join(folder, 'files', 'page.txt'), `${file}\n`.repeat(3))
+  const config = {
+    name,
+    main: 'vault.js',
+    compatibility_date: '2026-11-01',
+    vars: { VARIABLE: variable, LIST: [1, 2] },
+    assets: { directory: 'files', binding: 'FILES', run_worker_first: true },
+  }
+  await writeFile(join(folder, 'wrangler.json'), JSON.stringify(config))
+}
+
+async function putSecret({ node }: Platform, name: string): Promise<void> {
+  const answer = await node.api(`/client/v4/accounts/${node.accountId}/workers/scripts/${name}/secrets`, {
+    method: 'PUT',
+    body: JSON.stringify({ name: 'SECRET', text: secret, type: 'secret_text' }),
+  })
+  assert.equal(answer.status, 200, await answer.text())
+}
+
+const expected = (colo: string) => `${colo} ${code} ${variable} 1,2 ${secret} ${`${file}\n`.repeat(3).trim()}`
+
+/** Files outside of a node that hold something of the program. */
+async function elsewhere({ node }: Platform, name: string): Promise<string[]> {
+  const found: string[] = []
+  for (const marker of [...markers, secret])
+    for (const path of await filesWith(node.data, marker))
+      if (!path.startsWith(`pops/${name}/`)) found.push(`${marker} in ${path}`)
+  return found
+}
+
+test('a program that was placed before its first deploy is nowhere else', async (t) => {
+  const data = await temporaryFolder(t, 'code-data')
+  const platform = await startPlatform(t, data)
+  const { at } = platform
+  await ok(platform, 'residency', 'program:vault', 'DE')
+  await write(platform, 'vault')
+  await ok(platform, 'deploy')
+  await putSecret(platform, 'vault')
+  for (const name of ['iad', 'fra'] as const)
+    assert.equal((await get(at[name], 'vault.localhost', '/')).text, expected('FRA'))
+  assert.deepEqual(await elsewhere(platform, 'fra'), [])
+  // Nor with the node that has it, where its disk is read without the platform's key.
+  for (const marker of [...markers, secret])
+    assert.deepEqual(await filesWith(join(data, 'pops', 'fra', 'placed'), marker), [], marker)
+
+  const version = await ok(platform, 'audit')
+  assert.match(version, /program vault +fra \(DE\) +placed\/fabric\.db#placed-blobs@DE/)
+  assert.match(version, /Nothing lies where it may not/)
+  assert.equal(await platform.node.stop(), 0)
+
+  const again = await startPlatform(t, data)
+  assert.equal((await get(again.at.nrt, 'vault.localhost', '/')).text, expected('FRA'))
+  assert.deepEqual(await elsewhere(again, 'fra'), [])
+})
+
+test('what a program had elsewhere before it was placed goes from there, and moves with it', async (t) => {
+  const data = await temporaryFolder(t, 'code-moves')
+  const platform = await startPlatform(t, data)
+  const { at, node } = platform
+  await write(platform, 'vault')
+  await ok(platform, 'deploy')
+  await putSecret(platform, 'vault')
+  assert.equal((await get(at.iad, 'vault.localhost', '/')).text, expected('IAD'))
+  // Another program has the same code, and may be anywhere.
+  await write(platform, 'other')
+  await ok(platform, 'deploy')
+  assert.notDeepEqual(await filesWith(join(data, 'fabric'), variable), [])
+  assert.notDeepEqual(await filesWith(join(data, 'fabric'), code), [])
+  const remove = await node.api(`/client/v4/accounts/${node.accountId}/workers/scripts/other`, { method: 'DELETE' })
+  assert.equal(remove.status, 200)
+
+  await ok(platform, 'residency', 'vault', 'DE')
+  await until(async () => (await elsewhere(platform, 'fra')).length === 0, 'nothing of it is outside of Germany')
+  assert.equal((await get(at.iad, 'vault.localhost', '/')).text, expected('FRA'))
+  assert.match(await ok(platform, 'audit'), /Nothing lies where it may not/)
+
+  await ok(platform, 'residency', 'vault', 'JP')
+  await until(async () => (await elsewhere(platform, 'nrt')).length === 0, 'nothing of it is outside of Japan')
+  assert.equal((await get(at.fra, 'vault.localhost', '/')).text, expected('NRT'))
+  assert.match(await ok(platform, 'audit'), /Nothing lies where it may not/)
+
+  await ok(platform, 'residency', 'vault', 'anywhere')
+  assert.equal((await get(at.iad, 'vault.localhost', '/')).text, expected('IAD'))
+  assert.notDeepEqual(await filesWith(join(data, 'fabric'), code), [])
+})
