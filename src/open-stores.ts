@@ -6,8 +6,8 @@ import type { HomedStores, StoreCall, StoreHandler } from '#/core/homed-stores.t
 import type { Place } from '#/core/pops.ts'
 import { resourceKey } from '#/core/resources.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
-import { openBuckets } from '#/stores/buckets/open-buckets.ts'
 import { regionsOf } from '#/objects/regions.ts'
+import { openBuckets } from '#/stores/buckets/open-buckets.ts'
 import { openSqlStore } from '#/stores/sql/sql-store.ts'
 import type { Parts } from './pop.ts'
 

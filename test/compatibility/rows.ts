@@ -4,8 +4,8 @@
  */
 import { abiSection } from './abi-rows.ts'
 import { computeArea } from './compute-rows.ts'
-import { r2Binding, r2Commands } from './r2-rows.ts'
 import { d1Commands, d1Rows } from './d1-rows.ts'
+import { r2Binding, r2Commands } from './r2-rows.ts'
 
 export type State = 'works' | 'works differently' | 'refused'
 
@@ -149,16 +149,8 @@ const bindings: Area = {
     works('Service bindings: `props`', { check: 'service-props' }),
     works('Assets: `env.ASSETS.fetch`', { check: 'assets-binding' }),
     works('Version metadata', { check: 'version-metadata' }),
-    refused('D1', 'comes with a later release', {
-      config: { d1_databases: [{ binding: 'DB', database_name: 'd', database_id: 'x' }] },
-      says: /d1/i,
-    }),
-    ...r2Binding,
     ...d1Rows,
-    refused('R2', 'comes with a later release', {
-      config: { r2_buckets: [{ binding: 'B', bucket_name: 'bucket' }] },
-      says: /r2/i,
-    }),
+    ...r2Binding,
     refused('Queues', 'comes with a later release', {
       config: { queues: { producers: [{ binding: 'Q', queue: 'q' }] } },
       says: /queue/i,
@@ -288,11 +280,8 @@ const wrangler: Area = {
     works('`kv bulk put`, `kv bulk get`, `kv bulk delete`', { story: 'kv bulk' }),
     works('`tail`', { story: 'tail' }),
     ...r2Commands,
-    refused('`d1`, `queues`, `workflows` …', 'their API answers 404 and names the call', {
-      wrangler: ['d1', 'list'],
-      says: /d1/,
     ...d1Commands,
-    refused('`r2`, `queues`, `workflows` …', 'their API answers 404 and names the call', {
+    refused('`queues`, `workflows` …', 'their API answers 404 and names the call', {
       wrangler: ['queues', 'list'],
       says: /queues/,
       fails: true,

@@ -109,7 +109,11 @@ export async function cutOffPop(distant: DistantPops, cutMs: number): Promise<Cu
   let convergedAt = Number.NaN
   let readyAt = Number.NaN
   let stale = 0
-  while (Number.isNaN(readyAt) || Number.isNaN(convergedAt) || performance.now() < Math.max(readyAt, convergedAt) + 2000) {
+  while (
+    Number.isNaN(readyAt) ||
+    Number.isNaN(convergedAt) ||
+    performance.now() < Math.max(readyAt, convergedAt) + 2000
+  ) {
     const wasReady = !Number.isNaN(readyAt)
     const fresh = await isNew(away)
     if (!fresh) {
