@@ -15,7 +15,6 @@ import { type HandAhead, openHandAhead } from '#/control/hand-ahead.ts'
 import { findKvNamespace, finishKvRemovals } from '#/control/kv-namespaces.ts'
 import { createNodeReports, type NodeReports } from '#/control/node-reports.ts'
 import { createProgramOutput } from '#/control/program-output.ts'
-import { runSchedules } from '#/control/schedules.ts'
 import { createTraces } from '#/control/traces.ts'
 import { type Closer, startWhole } from '#/core/closer.ts'
 import { EdgeError } from '#/core/errors.ts'
@@ -39,6 +38,7 @@ import { itemsByPlace } from '#/stores/items-by-place.ts'
 import { kvByPlace } from '#/stores/kv-by-place.ts'
 import { storesOver } from '#/stores/program-stores.ts'
 import { openSeal } from '#/stores/seal.ts'
+import { startSchedules, startSweeping } from './background-work.ts'
 import { listen, nth, type PopAddresses, urlOf, urlsOf } from './node-addresses.ts'
 import { type JoinSetUp, joinNodes, membersOf, openNodeMesh } from './open-mesh.ts'
 import { claimNode, nodeFolder, openFabrics, openNodeReplicas, platformId, readVersion } from './open-shared.ts'
@@ -310,7 +310,8 @@ async function openDesk({ data }: PlatformOptions, shared: Shared, [first]: read
   return { uploads, certificates }
 }
 
-type Running = Shared &
+/** All that a started platform is made of. */
+export type Running = Shared &
   Awaited<ReturnType<typeof openDesk>> &
   Awaited<ReturnType<typeof openControl>> & { readonly pops: readonly Pop[] }
 
@@ -371,38 +372,6 @@ function openReports({ fabric, pops, limits, clock, version }: Running, closer: 
   const reports = createNodeReports({ fabric, own, limits, clock })
   closer.add(() => reports.close())
   return reports
-}
-
-function startSweeping({ control, pops, uploads, fabrics, limits, clock }: Running, closer: Closer): void {
-  const [first] = pops as [Pop]
-  const sweeping = setInterval(() => {
-    for (const { fabric } of fabrics)
-      if ('sweepCopy' in fabric)
-        (fabric as CopiedFabric)
-          .sweepCopy(clock() - limits.blobGraceMs)
-          .catch((error) => first.log.logger.error({ err: error }, 'sweeping the copy failed'))
-    control
-      .sweep(async function* () {
-        yield* uploads.inUse()
-      })
-      .catch((error) => first.log.logger.error({ err: error }, 'sweeping blobs failed'))
-  }, limits.blobSweepMs)
-  sweeping.unref()
-  closer.add(() => clearInterval(sweeping))
-}
-
-/** Crons of all programs, at one node of the platform. */
-function startSchedules({ control, pops, fabric, limits, clock }: Running, closer: Closer): void {
-  const [first] = pops as [Pop]
-  const stop = runSchedules({
-    ...{ fabric, limits, clock },
-    snapshot: () => control.snapshot,
-    deliver: (program, event) => first.events.deliver(program, event),
-    monotonic: () => performance.now(),
-    wait: (ms, signal) => pause(ms, undefined, { signal, ref: false }).catch(() => {}),
-    log: (message, facts) => first.log.logger.info(facts, message),
-  })
-  closer.add(stop)
 }
 
 /** Rejects once all are done, with what the first failure was. */
