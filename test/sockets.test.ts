@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createServer as createSecureServer, type Server as SecureServer } from 'node:https'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import type { TLSSocket } from 'node:tls'
 import { selfSigned } from '#/edge/self-signed.fixture.ts'
 import { type RunningNode, rimward, root, startNode, temporaryFolder, wrangler } from './support/node.ts'
 import { postgresPrograms, type RunningPostgres, startPostgres } from './support/postgres.ts'
@@ -19,6 +21,9 @@ const asked = {
     await writer.write(new TextEncoder().encode('hello'))
     await writer.close()
     return new Response(await new Response(socket.readable).text())
+  },
+  async shown(url, env) {
+    return env.PARTNER.fetch(url.searchParams.get('to'))
   },
   async query(url, env) {
     const client = new Client({ connectionString: env[url.searchParams.get('database')].connectionString })
@@ -46,11 +51,17 @@ const password = 'pass word/&'
 let node: RunningNode
 let folder: string
 let echo: Server
+let partner: SecureServer
 let postgres: RunningPostgres
 before(async () => {
   if (postgresPrograms() === undefined) return
   const { chain: certificate, key } = await selfSigned('localhost')
-  ;[node, postgres] = await Promise.all([startNode(undefined), startPostgres({ password, tls: { certificate, key } })])
+  folder = await temporaryFolder(undefined, 'sockets')
+  writeFileSync(join(folder, 'ca.pem'), certificate)
+  ;[node, postgres] = await Promise.all([
+    startNode(undefined, { env: { NODE_EXTRA_CA_CERTS: join(folder, 'ca.pem') } }),
+    startPostgres({ password, tls: { certificate, key } }),
+  ])
   // Answers once all was said: both directions close by themselves.
   echo = createServer({ allowHalfOpen: true }, (socket) => {
     socket.on('error', () => {})
@@ -61,11 +72,19 @@ before(async () => {
     socket.on('end', () => socket.end(`${said} and back`))
   }).listen(0, '127.0.0.1')
   await once(echo, 'listening')
-  folder = await temporaryFolder(undefined, 'sockets')
+  const client = await selfSigned('client')
+  partner = createSecureServer({ cert: certificate, key, ca: [client.chain], requestCert: true }, (request, response) =>
+    response.end((request.socket as TLSSocket).getPeerCertificate().subject?.CN),
+  ).listen(0, '127.0.0.1')
+  await once(partner, 'listening')
   mkdirSync(join(folder, 'app'))
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
   writeFileSync(join(folder, 'app/index.js'), worker)
-  writeFileSync(join(folder, 'ca.pem'), certificate)
+  for (const [name, text] of Object.entries({ 'client.pem': client.chain, 'client-key.pem': client.key }))
+    writeFileSync(join(folder, name), text)
+  const pair = ['--cert', 'client.pem', '--key', 'client-key.pem', '--name', 'partner']
+  const shown = await wrangler(node, folder, ['mtls-certificate', 'upload', ...pair])
+  const certificate_id = /ID: (\S+)/.exec(shown.output)![1]!
   const uploaded = await wrangler(node, folder, [
     'cert',
     'upload',
@@ -87,6 +106,7 @@ before(async () => {
     main: 'index.js',
     compatibility_date: '2026-11-01',
     compatibility_flags: ['nodejs_compat'],
+    mtls_certificates: [{ binding: 'PARTNER', certificate_id }],
     hyperdrive: [
       { binding: 'PLAIN', id: await made('plain') },
       { binding: 'CHECKED', id: await made('checked', ...checked) },
@@ -98,6 +118,7 @@ before(async () => {
 })
 after(async () => {
   echo?.close()
+  partner?.close()
   await Promise.all([postgres?.stop(), node?.stop('SIGKILL')])
 })
 
@@ -107,12 +128,13 @@ const ask = async (path: string, query: Record<string, string>) => {
   return `${status} ${text}`
 }
 const query = (database: string, sql: string) => ask('query', { database, sql })
+const partnerAddress = () => `localhost:${(partner.address() as { port: number }).port}`
 const echoAddress = () => `127.0.0.1:${(echo.address() as { port: number }).port}`
 
 test('what is not public is refused until the operator allows it', { skip }, async () => {
   assert.match(await ask('echo', { to: echoAddress() }), /^500 Error: .*cannot connect/)
   assert.match(await query('PLAIN', 'SELECT 1'), /^500 /)
-  for (const rule of [echoAddress(), `127.0.0.1:${postgres.port}`]) {
+  for (const rule of [echoAddress(), `127.0.0.1:${postgres.port}`, partnerAddress()]) {
     const allowed = await rimward(node, folder, ['allow', 'sockets', rule])
     assert.equal(allowed.code, 0, allowed.output)
   }
@@ -142,4 +164,8 @@ test('a config is listed without its password, changed and removed', { skip }, a
   const listed = await wrangler(node, folder, ['hyperdrive', 'list'])
   assert.match(listed.output, /plain/)
   assert.doesNotMatch(listed.output, /pass word/)
+})
+
+test('fetch() of a binding shows the client certificate of the account', { skip }, async () => {
+  assert.equal(await ask('shown', { to: `https://${partnerAddress()}/` }), '200 client')
 })

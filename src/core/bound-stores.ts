@@ -2,11 +2,20 @@
 import type { ResourceKind } from './resources.ts'
 import type { Binding } from './snapshot.ts'
 
-/** The resource that a binding names; `undefined` for bindings to anything else. */
-export function boundResource(
-  binding: Binding,
-): { readonly kind: ResourceKind; readonly id: string; readonly called: string } | undefined {
+export interface BoundResource {
+  readonly kind: ResourceKind
+  readonly id: string
+  /** What people call it. */
+  readonly called: string
+}
+
+/** The resource that a binding names by its id; `undefined` for bindings to anything else. */
+export function boundResource(binding: Binding): BoundResource | undefined {
   switch (binding.kind) {
+    case 'sql':
+      return { kind: 'sql', id: binding.database, called: 'D1 database' }
+    case 'bucket':
+      return { kind: 'bucket', id: binding.bucket, called: 'R2 bucket' }
     case 'server':
       return { kind: 'server', id: binding.server, called: 'Hyperdrive config' }
     case 'certificate':

@@ -21,11 +21,13 @@ export type OwnCells = Pick<Engine, 'run' | 'deliver' | 'warm' | 'prove' | 'adop
 
 /** The runtime has these itself, but makes them from its configuration alone: the loader of shared cells hands over fetchers. */
 const nativeKinds: ReadonlySet<Binding['kind']> = new Set([
+  'bucket',
+  'certificate',
   'loader',
   'rate-limit',
-  'stored-secret',
   'server',
-  'certificate',
+  'sql',
+  'stored-secret',
 ])
 
 /** A shared cell runs modules whose bindings need no configuration of their own; all else needs an own cell. */
