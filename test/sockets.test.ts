@@ -57,9 +57,11 @@ before(async () => {
   if (postgresPrograms() === undefined) return
   const { chain: certificate, key } = await selfSigned('localhost')
   folder = await temporaryFolder(undefined, 'sockets')
+  const trusted = await selfSigned('localhost')
   writeFileSync(join(folder, 'ca.pem'), certificate)
+  writeFileSync(join(folder, 'trusted.pem'), trusted.chain)
   ;[node, postgres] = await Promise.all([
-    startNode(undefined, { env: { NODE_EXTRA_CA_CERTS: join(folder, 'ca.pem') } }),
+    startNode(undefined, { env: { NODE_EXTRA_CA_CERTS: join(folder, 'trusted.pem') } }),
     startPostgres({ password, tls: { certificate, key } }),
   ])
   // Answers once all was said: both directions close by themselves.
@@ -73,8 +75,9 @@ before(async () => {
   }).listen(0, '127.0.0.1')
   await once(echo, 'listening')
   const client = await selfSigned('client')
-  partner = createSecureServer({ cert: certificate, key, ca: [client.chain], requestCert: true }, (request, response) =>
-    response.end((request.socket as TLSSocket).getPeerCertificate().subject?.CN),
+  partner = createSecureServer(
+    { cert: trusted.chain, key: trusted.key, ca: [client.chain], requestCert: true },
+    (request, response) => response.end((request.socket as TLSSocket).getPeerCertificate().subject?.CN),
   ).listen(0, '127.0.0.1')
   await once(partner, 'listening')
   mkdirSync(join(folder, 'app'))
