@@ -37,6 +37,7 @@ import { itemsByPlace } from '#/stores/items-by-place.ts'
 import { kvByPlace } from '#/stores/kv-by-place.ts'
 import { storesOver } from '#/stores/program-stores.ts'
 import { openSeal } from '#/stores/seal.ts'
+import { startSchedules, startSweeping } from './background-work.ts'
 import { listen, nth, type PopAddresses, urlOf, urlsOf } from './node-addresses.ts'
 import { type JoinSetUp, joinNodes, membersOf, openNodeMesh } from './open-mesh.ts'
 import { openNews } from './open-news.ts'
@@ -85,6 +86,7 @@ async function start(options: PlatformOptions, closer: Closer): Promise<RunningP
   const running = { ...shared, ...desk, pops, ...control }
   const api = await openApi(options, running, closer)
   startSweeping(running, closer)
+  startSchedules(running, closer)
 
   await eachPop(pops, (pop) => pop.purges.ready)
   const addresses = { ...urlsOf(pops[0]!), api }
@@ -294,7 +296,8 @@ async function openDesk({ data }: PlatformOptions, shared: Shared, [first]: read
   return { uploads, certificates }
 }
 
-type Running = Shared &
+/** All that a started platform is made of. */
+export type Running = Shared &
   Awaited<ReturnType<typeof openDesk>> &
   Awaited<ReturnType<typeof openControl>> & { readonly pops: readonly Pop[] }
 
@@ -309,6 +312,7 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
     ...running,
     kv,
     compute: { ...storesOver({ items, seal }), clientKeys: createClientKeys({ limits, clock }), output },
+    homed: first.homed,
     rules: first.rules,
     cache: first.cache,
     receipt: (id) => first.purges.receipt(id),
@@ -354,24 +358,6 @@ function openReports({ fabric, pops, limits, clock, version }: Running, closer: 
   const reports = createNodeReports({ fabric, own, limits, clock })
   closer.add(() => reports.close())
   return reports
-}
-
-function startSweeping({ control, pops, uploads, fabrics, limits, clock }: Running, closer: Closer): void {
-  const [first] = pops as [Pop]
-  const sweeping = setInterval(() => {
-    for (const { fabric } of fabrics)
-      if ('sweepCopy' in fabric)
-        (fabric as CopiedFabric)
-          .sweepCopy(clock() - limits.blobGraceMs)
-          .catch((error) => first.log.logger.error({ err: error }, 'sweeping the copy failed'))
-    control
-      .sweep(async function* () {
-        yield* uploads.inUse()
-      })
-      .catch((error) => first.log.logger.error({ err: error }, 'sweeping blobs failed'))
-  }, limits.blobSweepMs)
-  sweeping.unref()
-  closer.add(() => clearInterval(sweeping))
 }
 
 /** Rejects once all are done, with what the first failure was. */
