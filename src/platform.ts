@@ -32,6 +32,7 @@ import { isTrial } from '#/fabric/nats/connect.ts'
 import { fabricByPlace, type NodeView } from '#/fabric/placed/fabric-by-place.ts'
 import { withPlacedBlobs } from '#/fabric/placed/placed-blobs.ts'
 import type { RunningMesh } from '#/mesh/mesh.ts'
+import { listHomes } from '#/objects/list-homes.ts'
 import { createClientKeys } from '#/stores/client-keys.ts'
 import { itemsByPlace } from '#/stores/items-by-place.ts'
 import { kvByPlace } from '#/stores/kv-by-place.ts'
@@ -240,6 +241,7 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
       },
       forget: (objects) => eachPop(pops, (pop) => pop.engine.forget(objects)),
     },
+    homesOf: (key) => listHomes(fabric, key),
     alsoInUse: () => first.stores.kv.blobsInUse(),
     hasStore: async (store) => (await findKvNamespace(fabric, store)) !== undefined,
     hasSecret: (store, secret) =>

@@ -46,6 +46,8 @@ export interface ControlDeps {
   readonly alsoInUse?: () => AsyncIterable<BlobHash>
   /** Does a shared store hold this secret? Absent: bindings to these are not checked. */
   readonly hasSecret?: (store: string, secret: string) => boolean
+  /** Where objects of a namespace live; absent: nowhere that counts. */
+  readonly homesOf?: PlacementOffice['homesOf']
   /** All nodes of the platform; absent: no site can name a shield. */
   readonly places?: () => readonly Place[]
   /** Domain below which programs have names of their own. */
@@ -152,7 +154,8 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     yield* ledger.blobsInUse()
     if (deps.alsoInUse !== undefined) yield* deps.alsoInUse()
   }
-  const placing: PlacementOffice = { ...office, forgetBlobs: (names) => forgetBlobs(office, names, inUse) }
+  const { homesOf = async () => [] } = deps
+  const placing: PlacementOffice = { ...office, homesOf, forgetBlobs: (names) => forgetBlobs(office, names, inUse) }
   const isPlaced = finishPlacements(placing, log)
 
   const control: Control = {
