@@ -94,6 +94,7 @@ function openHostCalls(parts: Parts, { kv, items, secrets, accessLists }: Stores
     seal,
     limits,
     backendStates: (program) => health.states(program),
+    lentHealth: health.lent,
     mayPurge: secretCheck(token),
     data: {
       kv,

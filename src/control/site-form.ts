@@ -105,6 +105,17 @@ const connection = {
   maxConnections: z.exactOptional(z.int().min(1).max(limits.originRequests)),
   keepAliveMs: z.exactOptional(milliseconds),
   maxUse: z.exactOptional(z.int().min(0).max(1_000_000_000)),
+  tcpKeepAlive: z.exactOptional(
+    z.union([
+      z.literal(false),
+      z.strictObject({
+        idleMs: z.int().min(1_000).max(day),
+        intervalMs: z.int().min(1_000).max(day),
+        probes: z.int().min(1).max(127),
+      }),
+    ]),
+  ),
+  http2Only: z.exactOptional(z.literal(true)),
   maxLifetimeMs: z.exactOptional(z.int().min(0).max(day)),
   ...tls,
 }

@@ -85,5 +85,6 @@ export const computeLimits = {
     default: 10_000,
     why: 'a request that a program sent and did not wait for goes on so long after it ended',
   },
+  computeKeepAliveMs: { unit: 'ms', default: 600_000, why: 'an unused connection to a backend; as at Fastly' },
   computeStartMs: { unit: 'ms', default: 10_000, why: 'a cell starts in 0.1 s; a busy machine gets patience' },
 } as const satisfies Record<string, LimitRow>

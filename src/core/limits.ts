@@ -160,6 +160,8 @@ export const limitTable = {
   },
   healthChecks: { unit: 'count', default: 1_000, why: 'origins that are checked; a timer and a window each' },
   healthChecksAtOnce: { unit: 'count', default: 32, why: 'checks in flight; others wait their turn' },
+  lentChecks: { unit: 'count', default: 256, why: 'backends that programs describe themselves with a health check' },
+  lentCheckMs: { unit: 'ms', default: 600_000, why: 'such a backend is checked so long after a program asked for it' },
   errorPageBytes: { unit: 'bytes', default: 64 * KiB, why: 'one custom page, kept in memory with its site' },
   errorPages: { unit: 'count', default: 8, why: 'a page each for a few statuses and both classes' },
   originNames: { unit: 'count', default: 10_000, why: 'resolved names kept, about 200 bytes each' },

@@ -9,6 +9,14 @@ import type { EpochMs, Milliseconds } from './units.ts'
 export const tlsVersions = ['1.0', '1.1', '1.2', '1.3'] as const
 export type TlsVersion = (typeof tlsVersions)[number]
 
+/** Probes of TCP on a connection where nothing is said; probes go unanswered: it is dead. */
+export interface TcpKeepAlive {
+  /** Silence before the first probe. */
+  readonly idleMs: Milliseconds
+  readonly intervalMs: Milliseconds
+  readonly probes: number
+}
+
 /** How one origin is reached; what is absent is as the limits `siteOrigin…` say (Fastly's defaults). */
 export interface OriginConnection {
   /** Name resolution aside: TCP and TLS. */
@@ -37,6 +45,10 @@ export interface OriginConnection {
   readonly maxTlsVersion?: TlsVersion
   /** OpenSSL's list of cipher suites for TLS up to 1.2, `:` between them. */
   readonly ciphers?: string
+  /** false: none; absent: after a minute, then as the system does it. */
+  readonly tcpKeepAlive?: TcpKeepAlive | false
+  /** Nothing but HTTP/2 is spoken to it, in cleartext by prior knowledge (RFC 9113 §3.3): what gRPC needs. */
+  readonly http2Only?: true
 }
 
 /** One origin of a pool. */

@@ -278,6 +278,8 @@ export interface EgressRequest {
   readonly onInformational?: (status: number, headers: HeaderList) => void
   /** Misses go to the cache of this PoP. */
   readonly shield?: ShieldWish
+  /** A program reads the answer: a 304 is its own affair, whatever it asked. */
+  readonly toProgram?: true
   /** Asked by the cache of another PoP: gets what is said to caches alone, and nothing that is stale by a purge. */
   readonly forTier?: true
 }
@@ -380,20 +382,4 @@ export interface Assets {
   match(assets: NonNullable<Deployment['assets']>, request: AssetRequest): Promise<Answer | undefined>
   /** Like `match`, then `not_found_handling`: always an answer (404 at last). */
   answer(assets: NonNullable<Deployment['assets']>, request: AssetRequest): Promise<Answer>
-}
-
-// ─── Certificates ────────────────────────────────────────────────────────────────────────────────────────────────
-
-export interface Certificate {
-  /** PEM, leaf first. */
-  readonly chain: string
-  /** PEM. */
-  readonly key: string
-}
-
-export interface Certificates {
-  /** The certificate for a server name (SNI, lower case); `undefined` refuses the handshake. May take its time. */
-  forName(serverName: string): Promise<Certificate | undefined>
-  /** Answer to an ACME HTTP-01 challenge (RFC 8555 §8.3), where one is open. */
-  challenge(host: string, token: string): Promise<string | undefined>
 }

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { checkServerIdentity, rootCertificates, type SecureVersion } from 'node:tls'
 import type { Limits } from '#/core/limits.ts'
-import type { OriginConnection } from '#/core/origin.ts'
+import type { OriginConnection, TcpKeepAlive } from '#/core/origin.ts'
 import type { EgressRequest, Seal } from '#/core/ports.ts'
 
 /** What a pool of connections is made with; times in milliseconds. */
@@ -17,6 +17,8 @@ export interface ConnectionSettings {
   readonly maxUse?: number
   readonly maxLifetimeMs?: number
   readonly sniHostname?: string
+  readonly tcpKeepAlive?: TcpKeepAlive | false
+  readonly http2Only?: true
   /** Options of `tls.connect`, made when a pool is: keys are opened no earlier. */
   tls(): object
 }
@@ -78,6 +80,8 @@ function complete(base: ConnectionSettings, one: OriginConnection, tls: () => ob
     ...(one.maxUse && { maxUse: one.maxUse }),
     ...(one.maxLifetimeMs && { maxLifetimeMs: one.maxLifetimeMs }),
     ...(one.sniHostname !== undefined && { sniHostname: one.sniHostname }),
+    ...(one.tcpKeepAlive !== undefined && { tcpKeepAlive: one.tcpKeepAlive }),
+    ...(one.http2Only && { http2Only: true }),
     tls,
   }
 }
@@ -88,6 +92,7 @@ function connectionOnly(one: OriginConnection): unknown[] {
     [one.connectTimeoutMs, one.firstByteTimeoutMs, one.betweenBytesTimeoutMs, one.maxConnections, one.keepAliveMs],
     [one.maxUse, one.maxLifetimeMs, one.sniHostname, one.certificateHostname, one.checkCertificate],
     [one.caCertificate, one.clientCertificate, one.clientKey, one.minTlsVersion, one.maxTlsVersion, one.ciphers],
+    [one.tcpKeepAlive, one.http2Only],
   ]
 }
 

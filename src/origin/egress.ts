@@ -51,6 +51,11 @@ export function createEgress(options: EgressOptions): Egress {
       const body = bodyOf(request)
       const headers = toOriginFields(request.headers, authority, body instanceof Readable)
       const settings = settingsOf(by, request.connection)
+      if (upgrade !== undefined && settings.http2Only)
+        throw new EdgeError(
+          'origin_failed',
+          `${destination.host} is asked over HTTP/2 only, which has no ${upgrade} here.`,
+        )
       const target = { destination, ...checked, http1Only: upgrade !== undefined, settings }
       const { method, signal, onInformational } = request
       // A pool connects at once or waits for a connection to become free; both take the time of connecting at most.
@@ -71,7 +76,7 @@ export function createEgress(options: EgressOptions): Egress {
         onInformational,
       }
       const answer = await withRetry(sent, () => fetchOrigin(pools.acquire(target), sent))
-      if ('site' in by && answer.status === 304 && !isConditional(headers))
+      if ('site' in by && !request.toProgram && answer.status === 304 && !isConditional(headers))
         throw new EdgeError('origin_failed', `${destination.host} answered 304 to a request that was not conditional.`)
       return answer
     },

@@ -7,7 +7,7 @@ import { toEdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { HealthCheck, Origin, OriginPool, OriginState } from '#/core/origin.ts'
 import type { Egress, EgressRequest } from '#/core/ports.ts'
-import type { Site } from '#/core/snapshot.ts'
+import type { ProgramName, Site } from '#/core/snapshot.ts'
 import type { Clock, EpochMs } from '#/core/units.ts'
 import { addResult, type HealthWindow, isHealthy, startWindow, successesOf } from './health-window.ts'
 import type { OriginHealth } from './pool-egress.ts'
@@ -26,12 +26,17 @@ export interface HealthChecks extends OriginHealth {
   /** Checks the origins of these sites from now on; what did not change keeps its results and counts. */
   adopt(sites: readonly Site[]): void
   states(site?: string): readonly OriginState[]
+  /**
+   * Whether an origin is well that a program describes itself: checked, with the program's own rights, from the first
+   * question until nobody has asked for `lentCheckMs`. Undefined where it has no health check, or too many are checked.
+   */
+  lent(program: ProgramName, origin: Origin): boolean | undefined
   /** Checks nothing more; a check in flight is given up. */
   close(): void
 }
 
 interface Watched {
-  readonly site: string
+  readonly by: EgressRequest['by']
   readonly origin: Origin
   readonly check: HealthCheck | undefined
   /** Equal for equal settings. */
@@ -46,11 +51,14 @@ interface Watched {
   /** Calls off the next check, or gives up the one in flight. */
   stop: () => void
   stopped: boolean
+  /** Of a lent one: when somebody asked last. */
+  askedAt?: EpochMs
 }
 
 export function createHealthChecks(options: HealthChecksOptions): HealthChecks {
   const { egress, limits, clock, random, schedule = onTimer } = options
   let sites = new Map<string, Map<string, Watched>>()
+  const lent = new Map<string, Watched>()
   const waiting: Watched[] = []
   let inFlight = 0
 
@@ -80,9 +88,17 @@ export function createHealthChecks(options: HealthChecksOptions): HealthChecks {
     if (!one.stopped) {
       learn(one, check, result)
       // A tenth to either side, so that checks that began together do not stay together.
-      plan(one, check.intervalMs * (0.9 + 0.2 * random()))
+      if (!isForgotten(one)) plan(one, check.intervalMs * (0.9 + 0.2 * random()))
     }
     startWaiting()
+  }
+
+  /** A lent one that nobody asks for any more is checked no more. */
+  function isForgotten(one: Watched): boolean {
+    if (one.askedAt === undefined || clock() - one.askedAt <= limits.lentCheckMs) return false
+    lent.delete(one.settings)
+    one.stopped = true
+    return true
   }
 
   function learn(one: Watched, check: HealthCheck, result: { readonly ok: boolean; readonly why: string }): void {
@@ -93,11 +109,11 @@ export function createHealthChecks(options: HealthChecksOptions): HealthChecks {
     one.healthy = healthy
   }
 
-  function watch(site: string, origin: Origin, check: HealthCheck | undefined, settings: string): Watched {
+  function watch(by: EgressRequest['by'], origin: Origin, check: HealthCheck | undefined, settings: string): Watched {
     const window = check === undefined ? [] : startWindow(check)
     const healthy = check === undefined || isHealthy(window, check)
     const counts = { requests: 0, failures: 0, retries: 0 }
-    const one = { site, origin, check, settings, ...counts, healthy, window, since: clock(), stop() {}, stopped: false }
+    const one = { by, origin, check, settings, ...counts, healthy, window, since: clock(), stop() {}, stopped: false }
     if (check !== undefined) plan(one, random() * Math.min(check.intervalMs, 1_000))
     return one
   }
@@ -121,7 +137,7 @@ export function createHealthChecks(options: HealthChecksOptions): HealthChecks {
           const check = checks > limits.healthChecks ? undefined : wanted
           const settings = JSON.stringify([origin, check])
           const known = before.get(name)?.get(origin.name)
-          ours.set(origin.name, known?.settings === settings ? known : watch(name, origin, check, settings))
+          ours.set(origin.name, known?.settings === settings ? known : watch({ site: name }, origin, check, settings))
         }
       }
       for (const [name, ours] of before)
@@ -135,15 +151,34 @@ export function createHealthChecks(options: HealthChecksOptions): HealthChecks {
       else one.requests++
       if (what === 'retry') one.retries++
     },
+    lent(program, origin) {
+      const check = origin.healthCheck
+      if (check === undefined) return undefined
+      const settings = lentSettings(program, origin)
+      let one = lent.get(settings)
+      if (one === undefined) {
+        if (lent.size >= limits.lentChecks) return undefined
+        one = watch({ program }, origin, check, settings)
+        lent.set(settings, one)
+      }
+      one.askedAt = clock()
+      return one.healthy
+    },
     states: (site) =>
       site === undefined
         ? [...sites.values()].flatMap((ours) => [...ours.values()].map(stateOf))
         : [...(sites.get(site)?.values() ?? [])].map(stateOf),
     close() {
-      for (const ours of sites.values()) for (const one of ours.values()) release(one)
+      for (const ours of [...sites.values(), lent]) for (const one of ours.values()) release(one)
       sites = new Map()
+      lent.clear()
     },
   }
+}
+
+/** Equal for what is checked equally; the sealed key differs each time that it is sealed. */
+function lentSettings(program: ProgramName, { clientKey: _sealed, ...origin }: Origin): string {
+  return JSON.stringify([program, origin])
 }
 
 /** Those of the site's own pool, and of the pools that its rules choose. */
@@ -156,12 +191,12 @@ function originsOf(own: OriginPool, chosen: readonly { readonly pool: OriginPool
 
 async function probe(
   egress: Pick<Egress, 'fetch'>,
-  { site, origin }: Watched,
+  { by, origin }: Watched,
   check: HealthCheck,
   signal: AbortSignal,
 ): Promise<{ readonly ok: boolean; readonly why: string }> {
   try {
-    const { status, body } = await egress.fetch(probeRequest(site, origin, check, signal))
+    const { status, body } = await egress.fetch(probeRequest(by, origin, check, signal))
     if (body instanceof Readable) body.on('error', () => {}).destroy()
     const ok = status === check.expectedStatus
     return { ok, why: ok ? `status ${status}` : `status ${status}, not ${check.expectedStatus}` }
@@ -171,14 +206,14 @@ async function probe(
   }
 }
 
-function probeRequest(site: string, origin: Origin, check: HealthCheck, signal: AbortSignal): EgressRequest {
+function probeRequest(by: EgressRequest['by'], origin: Origin, check: HealthCheck, signal: AbortSignal): EgressRequest {
   const headers = Object.entries(check.headers).flat()
   const host = check.host ?? origin.overrideHost
   if (host !== undefined) headers.push('host', host)
   if (check.headers['user-agent'] === undefined) headers.push('user-agent', 'rimward-health-check')
   const url = new URL(origin.url).origin + check.path
   return {
-    by: { site },
+    by,
     method: check.method,
     url,
     headers,
@@ -190,10 +225,11 @@ function probeRequest(site: string, origin: Origin, check: HealthCheck, signal: 
 }
 
 function stateOf(one: Watched): OriginState {
-  const { site, origin, check, healthy, window, since, last, requests, failures, retries } = one
+  const { by, origin, check, healthy, window, since, last, requests, failures, retries } = one
   const { threshold = 0 } = check ?? {}
   const checked = { successes: successesOf(window), window: window.length, threshold, since, ...(last && { last }) }
   const { name, url } = origin
+  const site = 'site' in by ? by.site : by.program
   return { site, name, url, healthy, ...(check && { check: checked }), requests, failures, retries }
 }
 

@@ -3,10 +3,12 @@
  * is resolved a second time. Pools of public addresses are shared by all; where a rule was needed, the addresses are
  * part of the pool's key, so that nobody gets a connection that was allowed to somebody else only.
  */
-import { isIP } from 'node:net'
+import { isIP, type Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import { buildConnector, Pool } from 'undici'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
+import type { TcpKeepAlive } from '#/core/origin.ts'
 import { normalAddress } from './address-policy.ts'
 import type { ConnectionSettings } from './connection-settings.ts'
 import type { Destination } from './destination.ts'
@@ -110,6 +112,7 @@ function createPool(target: PoolTarget, checked: Checked, limits: Limits): Pool 
   return new Pool(`${scheme}://${name}:${port}`, {
     connect: createConnect(checked, target, limits),
     allowH2: !http1Only,
+    ...(settings.http2Only && { h2Options: { useH2c: true } }),
     connections: settings.connections,
     clientTtl: settings.maxLifetimeMs ?? null,
     ...(settings.maxUse !== undefined && { maxRequestsPerClient: settings.maxUse }),
@@ -122,6 +125,11 @@ function createPool(target: PoolTarget, checked: Checked, limits: Limits): Pool 
   })
 }
 
+function keepAlive(socket: Socket, wanted: TcpKeepAlive | false): void {
+  if (wanted === false) socket.setKeepAlive(false)
+  else socket.setKeepAlive(true, wanted.idleMs, wanted.intervalMs, wanted.probes)
+}
+
 /** Addresses are tried in turn, families in alternation (Node's `autoSelectFamily`, after RFC 8305). */
 function createConnect(
   checked: Checked,
@@ -131,6 +139,7 @@ function createConnect(
   const connect = buildConnector({
     allowH2: !http1Only,
     preferH2: true,
+    ...(settings.http2Only && { useH2c: true }),
     timeout: settings.connectMs,
     autoSelectFamily: true,
     // Half of the time at most, so that a second address is tried at all.
@@ -152,6 +161,12 @@ function createConnect(
         callback(new EdgeError('origin_failed', `${options.hostname} hung up at once.`), null)
         return
       }
+      if (socket && settings.http2Only && (socket as TLSSocket).alpnProtocol !== 'h2') {
+        socket.destroy()
+        callback(new EdgeError('origin_failed', `${options.hostname} does not speak HTTP/2.`), null)
+        return
+      }
+      if (socket && settings.tcpKeepAlive !== undefined) keepAlive(socket, settings.tcpKeepAlive)
       callback(...outcome)
     })
   }

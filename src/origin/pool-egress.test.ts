@@ -226,5 +226,6 @@ test('interim answers pass, 304 only when asked for', async (t) => {
   assert.equal(await textOf(answer.body), 'done')
   assert.deepEqual(interim, [[103, ['Link', '</a.css>; rel=preload']]])
   await assert.rejects(ask([only], '/304'), { code: 'origin_failed', message: /304/ })
+  assert.equal((await ask([only], '/304', { by: { program: 'shop' } })).status, 304, 'a program reads it for itself')
   assert.equal((await ask([only], '/304', { headers: ['If-None-Match', '"a"'] })).status, 304)
 })

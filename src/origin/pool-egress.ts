@@ -85,7 +85,8 @@ function toOrigin(request: EgressRequest, origin: Origin, path: string, site: st
   const url = origin.url.replace(/\/$/, '') + path
   const { method, body, wantsUpgrade, signal, onInformational } = request
   const headers = origin.overrideHost === undefined ? request.headers : withHost(request.headers, origin.overrideHost)
-  const one = { by: { site }, method, url, headers, body, wantsUpgrade, signal, connection: origin }
+  const to = 'program' in request.by ? { toProgram: true as const } : {}
+  const one = { by: { site }, method, url, headers, body, wantsUpgrade, signal, connection: origin, ...to }
   return onInformational === undefined ? one : { ...one, onInformational }
 }
 

@@ -127,9 +127,9 @@ test('facts of a backend', async (t) => {
     get('get_between_bytes_timeout_ms', ok),
     get('get_http_keepalive_time', ok),
     get('get_tcp_keepalive_enable', ok),
-    get('get_tcp_keepalive_interval', none),
-    get('get_tcp_keepalive_probes', none),
-    get('get_tcp_keepalive_time', none),
+    get('get_tcp_keepalive_interval', ok),
+    get('get_tcp_keepalive_probes', ok),
+    get('get_tcp_keepalive_time', ok),
     get('is_ssl', ok),
     get('get_ssl_min_version', ok),
     get('get_ssl_max_version', none),
@@ -138,6 +138,7 @@ test('facts of a backend', async (t) => {
   const backend = {
     ...{ name: 'shop', url: 'https://shop.internal:8443/', weight: 100, overrideHost: 'shop.test' },
     ...{ connectTimeoutMs: 1, firstByteTimeoutMs: 2, betweenBytesTimeoutMs: 3, minTlsVersion: '1.2' as const },
+    tcpKeepAlive: { idleMs: 4_000, intervalMs: 5_000, probes: 6 },
   }
   const outcome = await callAll(
     stage,
@@ -153,6 +154,10 @@ test('facts of a backend', async (t) => {
   assert.deepEqual(
     times.map((name) => outcome.u32(name)),
     [1, 2, 3, 1],
+  )
+  assert.deepEqual(
+    ['enable', 'time', 'interval', 'probes'].map((name) => outcome.u32(`get_tcp_keepalive_${name}`)),
+    [1, 4, 5, 6],
   )
 })
 
@@ -254,17 +259,42 @@ test('requests to backends, the ways of older and newer programs', async (t) => 
   )
 })
 
+test('a request is not inspected, and hears so as a service does that has no workspace for it', async (t) => {
+  const stage = await openBackends(t)
+  const inspect = (mask: number, info: Call[1], size = 256): Call => [
+    'fastly_http_req.inspect',
+    load('request'),
+    load('body'),
+    mask,
+    info,
+    { buffer: 'said', size },
+    out('said length'),
+  ]
+  const info = { struct: ['corp', 'workspace', 0, 3] }
+  const outcome = await callAll(stage, [
+    ['fastly_http_req.body_downstream_get', out('request'), out('body')],
+    inspect(2, info),
+    inspect(14, info),
+    inspect(6, info, 256),
+  ])
+  assert.deepEqual(outcome.statuses, [ok, status.invalidArgument, status.invalidArgument, ok])
+  assert.equal(JSON.parse(outcome.text('said', 'said length')).verdict, 'unauthorized')
+})
+
 test('what is not here says so', async (t) => {
   const stage = await openBackends(t)
   const outcome = await callAll(stage, [
     ['fastly_http_req.new', out('request')],
-    ['fastly_http_req.inspect', load('request'), 0, 0, 0, buffer('x'), out('x')],
     ['fastly_http_req.redirect_to_grip_proxy', 'origin'],
     ['fastly_http_req.redirect_to_grip_proxy_v2', load('request'), 'origin'],
     ['fastly_http_req.on_behalf_of', load('request'), 'other'],
+    ['fastly_http_req.on_behalf_of', load('request'), 'service-calls'],
     ['fastly_image_optimizer.transform_image_optimizer_request', 0, 0, 'origin', 0, 0, 0, 0, 0],
     ['fastly_shielding.backend_for_shield', 'shield', 0, 0, buffer('y'), out('x')],
     ['fastly_uap.parse', 'Agent', ...where('a'), ...where('b'), ...where('c'), ...where('d')],
   ])
-  assert.deepEqual(outcome.statuses, [ok, ...new Array(5).fill(unsupported), status.invalidArgument, unsupported])
+  assert.deepEqual(outcome.statuses, [
+    ...[ok, unsupported, unsupported, unsupported, ok],
+    ...[unsupported, status.invalidArgument, unsupported],
+  ])
 })

@@ -16,6 +16,7 @@ import { type ComputeStage, openCompute } from '#/engines/compute/compute.fixtur
 import { computeHostCalls } from '#/engines/compute/host-table.ts'
 import { withAnswerRules } from '#/origin/answer-rules.ts'
 import { createEgress } from '#/origin/egress.ts'
+import { createHealthChecks } from '#/origin/health-checks.ts'
 import { withOwnPrograms } from '#/origin/own-programs.ts'
 import { createPoolEgress } from '#/origin/pool-egress.ts'
 
@@ -48,6 +49,8 @@ export async function openBackends(t: TestContext, given: Partial<Limits> = {}):
     seal,
   })
   const states: OriginState[] = []
+  const checks = createHealthChecks({ egress: direct, limits, clock: Date.now, random: Math.random })
+  t.after(() => checks.close())
   const health = { isHealthy: () => true, note() {} }
   const pools = createPoolEgress({ egress: direct, health, limits, random: Math.random })
   const store = await createCacheStore({
@@ -69,6 +72,7 @@ export async function openBackends(t: TestContext, given: Partial<Limits> = {}):
     hostCalls: computeHostCalls({
       ...{ cache, seal, limits },
       backendStates: () => states,
+      lentHealth: (program, origin) => checks.lent(program, origin),
       mayPurge: (key) => key === 'purge-key',
     }),
   })

@@ -4,7 +4,7 @@ import type { z } from 'zod'
 import type { ServicePart } from '#/control/services/service-records.ts'
 import { healthCheck, poolRecord } from '#/control/site-form.ts'
 import type { PoolRule } from '#/core/delivery-rules.ts'
-import type { HealthCheck, Origin, OriginPool } from '#/core/origin.ts'
+import type { HealthCheck, Origin, OriginConnection, OriginPool } from '#/core/origin.ts'
 import type { Sealed } from '#/core/snapshot.ts'
 import { badRequest } from './errors.ts'
 import type { Resolve } from './translate.ts'
@@ -133,6 +133,7 @@ export function translateBackend(part: ServicePart, checkOf: CheckOf): Origin {
     ...given('maxConnections', numberOf(part, 'max_conn')),
     ...given('maxUse', numberOf(part, 'max_use') || undefined),
     ...given('keepAliveMs', (numberOf(part, 'keepalive_time') ?? 0) * 1000 || undefined),
+    ...given('tcpKeepAlive', tcpKeepAliveOf(part)),
     ...given('maxLifetimeMs', numberOf(part, 'max_lifetime') || undefined),
     ...(overTls && tlsOf(part)),
     ...given('healthCheck', checkName === undefined ? undefined : checkOf(checkName)),
@@ -140,6 +141,16 @@ export function translateBackend(part: ServicePart, checkOf: CheckOf): Origin {
   const read = poolRecord.safeParse(poolOf([origin as Origin]))
   if (!read.success) throw bad(firstIssue(read.error))
   return read.data.origins[0] as Origin
+}
+
+/** Seconds; Fastly's defaults for what is not given. */
+function tcpKeepAliveOf(part: ServicePart): OriginConnection['tcpKeepAlive'] {
+  if (part.fields.tcp_keepalive_enable === false) return false
+  const [idle, interval, probes] = ['time', 'interval', 'probes'].map(
+    (field) => numberOf(part, `tcp_keepalive_${field}`) || undefined,
+  )
+  if (part.fields.tcp_keepalive_enable !== true && (idle ?? interval ?? probes) === undefined) return undefined
+  return { idleMs: (idle ?? 300) * 1000, intervalMs: (interval ?? 10) * 1000, probes: probes ?? 3 }
 }
 
 /** Fastly's `ssl_hostname` is the old name for both. */

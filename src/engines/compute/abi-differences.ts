@@ -1,7 +1,5 @@
 /** Functions that are there only to say `unsupported`, or that nothing of the kind exists, and why. */
 export const abiRefusals: Readonly<Record<string, string>> = {
-  'fastly_http_req.inspect': 'there is no inspection service',
-  'fastly_http_req.on_behalf_of': 'a service has no other cache than its own',
   'fastly_http_req.redirect_to_grip_proxy': 'there is no GRIP proxy',
   'fastly_http_req.redirect_to_grip_proxy_v2': 'there is no GRIP proxy',
   'fastly_image_optimizer.transform_image_optimizer_request': 'images are not transformed',
@@ -41,10 +39,8 @@ export const abiDifferences: Readonly<Record<string, string>> = {
     bot_analyzed: 'always 0: clients are not analysed',
     bot_detected: 'always 0: clients are not analysed',
   }),
-  'fastly_backend.get_tcp_keepalive_enable': 'always 0: as the system has it',
-  'fastly_backend.get_tcp_keepalive_interval': nothingKnown,
-  'fastly_backend.get_tcp_keepalive_probes': nothingKnown,
-  'fastly_backend.get_tcp_keepalive_time': nothingKnown,
+  'fastly_http_req.inspect': 'no service has a workspace to be inspected in: the verdict is `unauthorized`',
+  'fastly_http_req.on_behalf_of': 'only of the service itself: others’ caches are `unsupported`',
   'fastly_uap.*': 'deprecated; parse `User-Agent` in the program',
   'fastly_geo.lookup':
     'countries from a public-domain database; cities, coordinates and networks with the operator’s MaxMind files; nothing about connections and proxies',

@@ -3,11 +3,11 @@ import { X509Certificate } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
-import { type Origin, tlsVersions } from '#/core/origin.ts'
+import { type HealthCheck, type Origin, tlsVersions } from '#/core/origin.ts'
 import type { Seal } from '#/core/ports.ts'
 import type { DynamicBackend } from './fetch-protocol.ts'
 import type { HostRun } from './host-calls.ts'
-import { backendFacts } from './program-facts.ts'
+import { asBackend, backendFacts } from './program-facts.ts'
 import type { BackendFacts } from './protocol.ts'
 
 export interface KnownBackend {
@@ -23,9 +23,9 @@ export interface DynamicBackends {
 }
 
 /** Throws `not_found`. */
-export function backendOf(run: HostRun, name: string, dynamic: DynamicBackends): KnownBackend {
+export function backendOf(run: HostRun, name: string, dynamic: DynamicBackends, limits: Limits): KnownBackend {
   const configured = run.deployment.compute.backends.find((one) => one.name === name)
-  if (configured !== undefined) return { origin: configured, configured: true }
+  if (configured !== undefined) return { origin: asBackend(configured, limits), configured: true }
   const origin = dynamic.get(run, name)
   if (origin === undefined) throw new EdgeError('not_found', `There is no backend ${name}.`)
   return { origin, configured: false }
@@ -41,7 +41,7 @@ export function createDynamicBackends({
   const byRun = new WeakMap<HostRun, Map<string, Origin>>()
   return {
     add(run, backend) {
-      const origin = toOrigin(backend, seal, limits)
+      const origin = asBackend(toOrigin(backend, seal, limits), limits)
       const ours = byRun.get(run) ?? new Map<string, Origin>()
       if (ours.size >= limits.computeHandles) throw new EdgeError('bad_request', 'Too many backends.')
       ours.set(backend.name, origin)
@@ -53,7 +53,7 @@ export function createDynamicBackends({
 }
 
 function toOrigin(backend: DynamicBackend, seal: Pick<Seal, 'seal'>, limits: Limits): Origin {
-  const { name, target, tls, clientCertificate, clientKey, caCertificate, ciphers } = backend
+  const { name, target, tls, clientCertificate, clientKey, caCertificate, ciphers, tcpKeepAlive, healthCheck } = backend
   const url = /^[^/?#@\\\s]+$/.test(target) ? URL.parse(`${tls ? 'https' : 'http'}://${target}`) : null
   if (url === null) throw new EdgeError('bad_request', `Not a host: ${target.slice(0, 200)}`)
   for (const pem of [clientCertificate, caCertificate]) if (pem !== undefined) checkCertificate(pem)
@@ -67,6 +67,9 @@ function toOrigin(backend: DynamicBackend, seal: Pick<Seal, 'seal'>, limits: Lim
     firstByteTimeoutMs: backend.firstByteTimeoutMs ?? limits.siteOriginFirstByteMs,
     betweenBytesTimeoutMs: backend.betweenBytesTimeoutMs ?? limits.siteOriginBetweenBytesMs,
     ...(backend.keepAliveMs !== undefined && { keepAliveMs: backend.keepAliveMs }),
+    ...(tcpKeepAlive !== undefined && { tcpKeepAlive }),
+    ...(backend.grpc && { http2Only: true }),
+    ...(healthCheck && { healthCheck: checked(healthCheck) }),
     ...(backend.maxConnections !== undefined && {
       maxConnections: Math.min(backend.maxConnections, limits.originConnections),
     }),
@@ -82,6 +85,20 @@ function toOrigin(backend: DynamicBackend, seal: Pick<Seal, 'seal'>, limits: Lim
     ...(backend.minTlsVersion !== undefined && { minTlsVersion: tlsVersion(backend.minTlsVersion) }),
     ...(backend.maxTlsVersion !== undefined && { maxTlsVersion: tlsVersion(backend.maxTlsVersion) }),
   }
+}
+
+/** Bounds as the vendor's interface description has them; what is beyond is refused, not bent. */
+function checked(check: HealthCheck): HealthCheck {
+  const { method, path, host, expectedStatus, timeoutMs, intervalMs, threshold, window, initial } = check
+  const fits =
+    ['HEAD', 'GET', 'POST'].includes(method) &&
+    /^\/[\x21\x22\x24-\x7e]*$/.test(path) &&
+    /^[^\s/?#@\\]+$/.test(host ?? '') &&
+    [expectedStatus >= 100, expectedStatus <= 599, window >= 1, window <= 15].every(Boolean) &&
+    [threshold >= 1, threshold <= window, initial <= window].every(Boolean) &&
+    [intervalMs >= 1_000, intervalMs <= 3_600_000, timeoutMs >= 1, timeoutMs <= intervalMs].every(Boolean)
+  if (!fits) throw new EdgeError('bad_request', 'Not a health check.')
+  return check
 }
 
 function nameOnly(host: string): string {

@@ -1,5 +1,6 @@
 /** What a cell and its node say to each other about requests to backends. */
 import type { HeaderList } from '#/core/exchange.ts'
+import type { HealthCheck, TcpKeepAlive } from '#/core/origin.ts'
 
 /** Cell → node: sends a request. Body: the request's. Reply: `FetchedHead` with the answer's body. */
 export interface FetchHead {
@@ -99,6 +100,10 @@ export interface DynamicBackend {
   /** PEM. */
   readonly clientKey?: string
   readonly keepAliveMs?: number
+  /** false: none. */
+  readonly tcpKeepAlive?: TcpKeepAlive | false
+  readonly grpc?: true
+  readonly healthCheck?: HealthCheck
   readonly maxConnections?: number
   readonly maxUse?: number
   readonly maxLifetimeMs?: number

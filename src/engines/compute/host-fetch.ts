@@ -4,8 +4,9 @@ import { createGunzip } from 'node:zlib'
 import { EdgeError, toEdgeError } from '#/core/errors.ts'
 import type { Answer, HeaderList } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
-import type { OriginState } from '#/core/origin.ts'
+import type { Origin, OriginState } from '#/core/origin.ts'
 import type { Egress, EgressAnswer, EgressRequest, Seal } from '#/core/ports.ts'
+import type { ProgramName } from '#/core/snapshot.ts'
 import { headerValue } from '#/http/header-list.ts'
 import { backendOf, createDynamicBackends, type KnownBackend } from './dynamic-backends.ts'
 import { addCacheFields, wishOf } from './fetch-cache.ts'
@@ -30,13 +31,15 @@ export interface FetchCallsOptions {
   readonly limits: Limits
   /** What the health checks of a program's backends found. */
   readonly backendStates: (program: string) => readonly OriginState[]
+  /** Whether a backend is well that a program describes itself; undefined: nobody checks. */
+  readonly lentHealth: (program: ProgramName, backend: Origin) => boolean | undefined
   /** Is this a key of somebody who may purge? */
   readonly mayPurge: (key: string) => boolean
 }
 
 export function fetchCalls(options: FetchCallsOptions): HostCalls {
   const dynamic = createDynamicBackends(options)
-  const known = (run: HostRun, name: string) => backendOf(run, name, dynamic)
+  const known = (run: HostRun, name: string) => backendOf(run, name, dynamic, options.limits)
   return {
     fetch: (run, head, call) => sendRequest(options, known, run, head as unknown as FetchHead, call),
     'hand-over': (run, head) => handOver(options, known, run, head as unknown as HandOverHead),
@@ -46,16 +49,26 @@ export function fetchCalls(options: FetchCallsOptions): HostCalls {
     }),
     'backend-health': (run, head) => {
       const { backend } = head as unknown as BackendHealthHead
-      return { head: { health: healthOf(options, run, backend) }, body: null }
+      return { head: { health: healthOf(options, run, known(run, backend)) }, body: null }
     },
     'key-is-valid': keyIsValid(options),
   }
 }
 
-function healthOf({ backendStates }: FetchCallsOptions, { program }: HostRun, name: string): BackendHealth {
-  const state = backendStates(program.name).find((one) => one.name === name)
-  if (state?.check === undefined) return 'unknown'
-  return state.healthy ? 'healthy' : 'unhealthy'
+function healthOf(
+  options: FetchCallsOptions,
+  { program }: HostRun,
+  { origin, configured }: KnownBackend,
+): BackendHealth {
+  const healthy = configured
+    ? healthOfConfigured(options.backendStates(program.name), origin.name)
+    : options.lentHealth(program.name, origin)
+  return healthy === undefined ? 'unknown' : healthy ? 'healthy' : 'unhealthy'
+}
+
+function healthOfConfigured(states: readonly OriginState[], name: string): boolean | undefined {
+  const state = states.find((one) => one.name === name)
+  return state?.check === undefined ? undefined : state.healthy
 }
 
 function keyIsValid({ mayPurge }: FetchCallsOptions): HostCall {
@@ -63,6 +76,11 @@ function keyIsValid({ mayPurge }: FetchCallsOptions): HostCall {
     const key = headerValue(request.received, 'fastly-key')
     return { head: { valid: key !== undefined && mayPurge(key) }, body: null }
   }
+}
+
+/** In the stead of a backend that its checks found unhealthy, as `pool-egress.ts` does for configured ones. */
+async function isUnwell(): Promise<never> {
+  throw new EdgeError('origin_unhealthy', 'The backend is not healthy.')
 }
 
 type Known = (run: HostRun, name: string) => KnownBackend
@@ -86,6 +104,8 @@ async function sendRequest(
       signal: aborter.signal,
       cache: wishOf(head.cache),
       client: run.request.client.address,
+      ...(!backend.configured &&
+        options.lentHealth(run.program.name, backend.origin) === false && { answeredBy: isUnwell }),
     })
     if (call.cancelled || run.signal.aborted) drop(answer)
     else replyWith(call, head, answer)

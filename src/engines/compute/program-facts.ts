@@ -2,7 +2,7 @@
 import type { ComputeCode } from '#/core/compute.ts'
 import type { Client, HeaderList } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
-import { type Origin, tlsVersions } from '#/core/origin.ts'
+import { type Origin, type TcpKeepAlive, tlsVersions } from '#/core/origin.ts'
 import type { ProgramRequest } from '#/core/ports.ts'
 import type { Deployment, Program } from '#/core/snapshot.ts'
 import type { BackendFacts, ClientFacts, ProgramFacts, RunHead } from './protocol.ts'
@@ -24,11 +24,25 @@ export function programFacts(
     pop: place.pop.id,
     region: place.pop.country,
     hostname: place.pop.id,
-    backends: compute.backends.map((backend) => backendFacts(backend, place.limits)),
+    backends: compute.backends.map((backend) => backendFacts(asBackend(backend, place.limits), place.limits)),
     stores: compute.stores.map(({ kind, name }) => ({ kind, name })),
     logs: compute.logs.map(({ name }) => name),
     dictionaries: program.lookups?.tables ?? {},
   }
+}
+
+/** As at Fastly. */
+export const usualTcpKeepAlive: TcpKeepAlive = { idleMs: 300_000, intervalMs: 10_000, probes: 3 }
+
+const completed = new WeakMap<Origin, Origin>()
+
+/** An origin with what backends of Compute programs have where nobody said otherwise; the same one each time. */
+export function asBackend(origin: Origin, limits: Limits): Origin {
+  const found = completed.get(origin)
+  if (found !== undefined) return found
+  const made = { keepAliveMs: limits.computeKeepAliveMs, tcpKeepAlive: usualTcpKeepAlive, ...origin }
+  completed.set(origin, made)
+  return made
 }
 
 export function backendFacts(backend: Origin, limits: Limits): BackendFacts {
@@ -43,7 +57,8 @@ export function backendFacts(backend: Origin, limits: Limits): BackendFacts {
     connectTimeoutMs: backend.connectTimeoutMs ?? limits.siteOriginConnectMs,
     firstByteTimeoutMs: backend.firstByteTimeoutMs ?? limits.siteOriginFirstByteMs,
     betweenBytesTimeoutMs: backend.betweenBytesTimeoutMs ?? limits.siteOriginBetweenBytesMs,
-    keepAliveMs: backend.keepAliveMs ?? limits.originKeepAliveMs,
+    keepAliveMs: backend.keepAliveMs ?? limits.computeKeepAliveMs,
+    tcpKeepAlive: backend.tcpKeepAlive ?? usualTcpKeepAlive,
     ...(backend.minTlsVersion && { minTlsVersion: tlsVersions.indexOf(backend.minTlsVersion) }),
     ...(backend.maxTlsVersion && { maxTlsVersion: tlsVersions.indexOf(backend.maxTlsVersion) }),
   }

@@ -1,5 +1,6 @@
 /** What the node and a Compute cell say to each other: heads of calls on their line. */
 import type { HeaderList } from '#/core/exchange.ts'
+import type { TcpKeepAlive } from '#/core/origin.ts'
 import type { Head } from './wire-messages.ts'
 
 /** Facts about the client, for `fastly_http_downstream`. */
@@ -83,6 +84,7 @@ export interface BackendFacts {
   readonly firstByteTimeoutMs: number
   readonly betweenBytesTimeoutMs: number
   readonly keepAliveMs: number
+  readonly tcpKeepAlive: TcpKeepAlive | false
   /** `tls_version` of the ABI; absent: as OpenSSL has it. */
   readonly minTlsVersion?: number
   readonly maxTlsVersion?: number

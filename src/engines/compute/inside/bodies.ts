@@ -1,6 +1,7 @@
 /** Bodies as a program holds them: bytes in memory, bytes that still arrive, or a way out that it writes to. */
 import type { HeaderList } from '#/core/exchange.ts'
-import { InBody, type OutBody } from '../wire-body.ts'
+import { InBody } from '../wire-body.ts'
+import type { BodyOut } from './framing.ts'
 import { refuse, status } from './status.ts'
 
 /** Longer bodies are sent as streams. */
@@ -125,7 +126,7 @@ export class GuestBody {
   }
 
   /** Sends all of it, then what `then` says; errors of what arrives break the way out off. */
-  async pumpTo(out: OutBody, finish: boolean): Promise<void> {
+  async pumpTo(out: BodyOut, finish: boolean): Promise<void> {
     // Whoever waits for more of what arrives need not, once nobody takes it.
     out.onCut = () => this.drop()
     try {
@@ -144,12 +145,12 @@ export class GuestBody {
 
 /** A body that was handed over for streaming: only writes, `close` and `abandon` are left. */
 export class StreamingBody {
-  readonly out: OutBody
+  readonly out: BodyOut
   trailers: HeaderList = []
   /** What must be sent before the next write: bodies that were appended. */
   queue: Promise<void> | undefined
 
-  constructor(out: OutBody) {
+  constructor(out: BodyOut) {
     this.out = out
   }
 

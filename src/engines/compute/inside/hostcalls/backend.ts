@@ -66,11 +66,12 @@ export const backend: HostcallModule = {
     get_first_byte_timeout_ms: numberFact(({ firstByteTimeoutMs }) => firstByteTimeoutMs),
     get_between_bytes_timeout_ms: numberFact(({ betweenBytesTimeoutMs }) => betweenBytesTimeoutMs),
     get_http_keepalive_time: numberFact(({ keepAliveMs }) => keepAliveMs),
-    // Connections of ours have the keepalive of the system: who asks hears that none was configured.
-    get_tcp_keepalive_enable: numberFact(() => 0),
-    get_tcp_keepalive_interval: numberFact(() => undefined),
-    get_tcp_keepalive_probes: numberFact(() => undefined),
-    get_tcp_keepalive_time: numberFact(() => undefined),
+    get_tcp_keepalive_enable: numberFact(({ tcpKeepAlive }) => (tcpKeepAlive === false ? 0 : 1)),
+    get_tcp_keepalive_interval: numberFact(({ tcpKeepAlive }) =>
+      tcpKeepAlive ? tcpKeepAlive.intervalMs / 1000 : undefined,
+    ),
+    get_tcp_keepalive_probes: numberFact(({ tcpKeepAlive }) => (tcpKeepAlive ? tcpKeepAlive.probes : undefined)),
+    get_tcp_keepalive_time: numberFact(({ tcpKeepAlive }) => (tcpKeepAlive ? tcpKeepAlive.idleMs / 1000 : undefined)),
     is_ssl: numberFact(({ tls }) => (tls ? 1 : 0)),
     get_ssl_min_version: numberFact(({ minTlsVersion }) => minTlsVersion),
     get_ssl_max_version: numberFact(({ maxTlsVersion }) => maxTlsVersion),

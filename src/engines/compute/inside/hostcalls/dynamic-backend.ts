@@ -1,5 +1,7 @@
 /** `register_dynamic_backend`: backends that a program describes itself (`dynamic_backend_config` of typenames.witx). */
+import type { HealthCheck, TcpKeepAlive } from '#/core/origin.ts'
 import type { AddBackendHead, DynamicBackend } from '../../fetch-protocol.ts'
+import { usualTcpKeepAlive } from '../../program-facts.ts'
 import { asHead, type BackendFacts } from '../../protocol.ts'
 import { CallFailure } from '../../wire-messages.ts'
 import type { Hostcall } from '../hostcall.ts'
@@ -47,15 +49,33 @@ const at = {
   clientCertificate: 60,
   clientKey: 68,
   keepAlive: 72,
+  tcpKeepAlive: 76,
+  probeInterval: 80,
+  probes: 84,
+  probeAfter: 88,
   maxConnections: 92,
   maxUse: 96,
   maxLifetime: 100,
+  healthCheck: 104,
+} as const
+
+/** The same of `healthcheck_config`. */
+const atCheck = {
+  interval: 0,
+  timeout: 8,
+  host: 16,
+  method: 24,
+  path: 32,
+  expectedStatus: 40,
+  window: 44,
+  threshold: 48,
+  initial: 52,
 } as const
 
 const longestName = 1024
 const longestCertificate = 64 * 1024
 
-/** Throws `invalid argument`, or `unsupported` for an option that would be dropped. */
+/** Throws `invalid argument`. */
 function readConfig(
   sandbox: Sandbox,
   given: { readonly name: string; readonly target: string; readonly mask: number; readonly record: number },
@@ -63,11 +83,6 @@ function readConfig(
   const { mask, record } = given
   const has = (bit: keyof typeof bits) => (mask & bits[bit]) !== 0
   if (has('reserved') || (mask & ~allBits) !== 0) refuse(status.invalidArgument, 'an unknown option of a backend')
-  for (const bit of ['grpc', 'healthCheck'] as const)
-    if (has(bit)) {
-      sandbox.print('stderr', `register_dynamic_backend: the option ${bit} is not supported`)
-      refuse(status.unsupported, `the option ${bit} of a backend`)
-    }
   const number = (offset: number) => sandbox.memory.readU32(record + offset)
   const text = (offset: number, most: number) => {
     const length = number(offset + 4)
@@ -76,9 +91,11 @@ function readConfig(
   }
   const needed = (offset: number, most: number) => text(offset, most) || refuse(status.invalidArgument, 'empty')
   const tls = has('tls')
-  const key = has('clientCertificate')
-    ? Buffer.from(sandbox.handles.get(number(at.clientKey), GuestSecret).bytes).toString('utf8')
-    : undefined
+  // Without TLS nobody is shown a certificate.
+  const key =
+    tls && has('clientCertificate')
+      ? Buffer.from(sandbox.handles.get(number(at.clientKey), GuestSecret).bytes).toString('utf8')
+      : undefined
   return {
     name: given.name,
     target: given.target,
@@ -95,10 +112,44 @@ function readConfig(
     ...(tls && has('sniHostname') && { sniHostname: text(at.sniHostname, longestName) }),
     ...(key !== undefined && { clientCertificate: needed(at.clientCertificate, longestCertificate), clientKey: key }),
     ...(has('keepAlive') && number(at.keepAlive) > 0 && { keepAliveMs: number(at.keepAlive) }),
+    ...(has('keepAlive') && { tcpKeepAlive: readTcpKeepAlive(number) }),
+    ...(has('grpc') && { grpc: true }),
+    ...(has('healthCheck') && { healthCheck: readHealthCheck(sandbox, number(at.healthCheck)) }),
     ...(has('poolingLimits') && number(at.maxConnections) > 0 && { maxConnections: number(at.maxConnections) }),
     ...(has('poolingLimits') && number(at.maxUse) > 0 && { maxUse: number(at.maxUse) }),
     ...(has('poolingLimits') && number(at.maxLifetime) > 0 && { maxLifetimeMs: number(at.maxLifetime) }),
     ...(has('dontPool') && { maxUse: 1 }),
+  }
+}
+
+function readTcpKeepAlive(number: (offset: number) => number): TcpKeepAlive | false {
+  if (number(at.tcpKeepAlive) === 0) return false
+  const { idleMs, intervalMs, probes } = usualTcpKeepAlive
+  return {
+    idleMs: number(at.probeAfter) * 1000 || idleMs,
+    intervalMs: number(at.probeInterval) * 1000 || intervalMs,
+    probes: number(at.probes) || probes,
+  }
+}
+
+/** What it says is checked by the node. */
+function readHealthCheck({ memory }: Sandbox, record: number): HealthCheck {
+  const number = (offset: number) => memory.readU32(record + offset)
+  const text = (offset: number) => {
+    if (number(offset + 4) > longestName) refuse(status.invalidArgument, 'too long')
+    return memory.text(number(offset), number(offset + 4))
+  }
+  return {
+    method: text(atCheck.method) as HealthCheck['method'],
+    path: text(atCheck.path),
+    host: text(atCheck.host),
+    expectedStatus: number(atCheck.expectedStatus),
+    headers: {},
+    timeoutMs: Number(memory.readU64(record + atCheck.timeout)),
+    intervalMs: Number(memory.readU64(record + atCheck.interval)),
+    threshold: number(atCheck.threshold),
+    window: number(atCheck.window),
+    initial: number(atCheck.initial),
   }
 }
 

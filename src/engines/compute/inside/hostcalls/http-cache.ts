@@ -164,7 +164,9 @@ async function suggest(
   memory.u64(out + at.staleWhileRevalidate, toNs(written.staleWhileRevalidateMs ?? 0))
   memory.u64(out + at.staleIfError, toNs(written.staleIfErrorMs ?? 0))
   memory.u64(out + at.length, written.length ?? 0)
-  const texts = { vary: written.vary?.join(' ') ?? '', surrogateKeys: written.tags?.join(' ') ?? '' }
+  // As at Fastly, one key names what is stored for this address; SDKs count on there being one.
+  const keys = [suggestedKey(entry.request).toString('hex'), ...(written.tags ?? [])]
+  const texts = { vary: written.vary?.join(' ') ?? '', surrogateKeys: keys.join(' ') }
   let told = mask & (bits.initialAge | bits.staleWhileRevalidate | bits.staleIfError)
   if (written.length !== undefined) told |= mask & bits.length
   if (written.sensitive === true) told |= mask & bits.sensitive

@@ -1,9 +1,9 @@
 /** `fastly_http_resp`: answers, of backends and to the client. */
-import type { HeaderList } from '#/core/exchange.ts'
 import { type AnswerHead, asHead } from '../../protocol.ts'
 import { GuestBody, StreamingBody } from '../bodies.ts'
+import { cutTo, ExactOut, frame } from '../framing.ts'
 import type { HostcallModule } from '../hostcall.ts'
-import { Fields, GuestResponse } from '../messages.ts'
+import { announcedLength, Fields, GuestResponse } from '../messages.ts'
 import { PendingRequest } from '../pending-request.ts'
 import type { Sandbox } from '../sandbox.ts'
 import { refuse, status } from '../status.ts'
@@ -54,44 +54,42 @@ export const httpResp: HostcallModule = {
       if (sandbox.answered) refuse(status.error, 'an answer was sent already')
       sandbox.answered = true
       sandbox.handles.take(responseHandle, GuestResponse)
-      const head = answerHead(sandbox, response, streaming === 1 ? undefined : body.length)
-      const whole = streaming === 1 ? undefined : body.whole()
+      const { head, exact, chunked } = answerHead(sandbox, response, streaming === 1 ? undefined : body.length)
+      const whole = streaming === 1 || chunked ? undefined : cutTo(exact, body.whole())
       if (whole !== undefined) {
         sandbox.handles.take(bodyHandle, GuestBody)
         return sandbox.answer(head, whole)
       }
       sandbox.call.reply({ head: asHead(head), body: 'stream' })
       const { out } = sandbox.call
-      const sent = body.pumpTo(out, streaming !== 1)
+      const way = exact === undefined ? out : new ExactOut(out, exact)
+      const sent = body.pumpTo(way, streaming !== 1)
+      sandbox.lasts(sent)
       if (streaming !== 1) {
         sandbox.handles.take(bodyHandle, GuestBody)
-        sandbox.lasts(sent)
         return
       }
-      sandbox.lasts(sent)
-      const stream = new StreamingBody(out)
+      const stream = new StreamingBody(way)
       stream.after(() => sent)
       sandbox.handles.replace(bodyHandle, stream)
     },
   },
 }
 
-/**
- * Framing is ours to write unless the program took it over and wrote a length; a length that is known goes along. Where
- * there is no body by the rules of HTTP, the program's length describes what a GET would get.
- */
-function answerHead(sandbox: Sandbox, { status: code, headers, framing }: GuestResponse, length?: number): AnswerHead {
-  const announced = headers.values('content-length')
+interface FramedAnswer {
+  readonly head: AnswerHead
+  readonly exact?: number
+  readonly chunked: boolean
+}
+
+/** Where there is no body by the rules of HTTP, the program's length describes what a GET would get. */
+function answerHead(sandbox: Sandbox, response: GuestResponse, length?: number): FramedAnswer {
+  const { status: code, headers } = response
   const bodyless = code === 204 || code === 304 || sandbox.run.method === 'HEAD'
-  const manual = (framing === 1 || bodyless) && announced.length === 1 && /^\d{1,15}$/.test(announced[0]!)
-  const list: HeaderList = []
-  for (let index = 0; index < headers.list.length; index += 2) {
-    const name = headers.list[index]!
-    if (name === 'transfer-encoding' || (name === 'content-length' && !manual)) continue
-    list.push(name, headers.list[index + 1]!)
-  }
-  if (!manual && !bodyless && length !== undefined) list.push('content-length', String(length))
-  return { status: code, headers: list, start: sandbox.start }
+  const described = bodyless ? announcedLength(headers.list) : length
+  const framed = frame(sandbox, bodyless ? { headers, framing: 0 } : response, described)
+  const head = { status: code, headers: framed.headers, start: sandbox.start }
+  return { head, chunked: framed.chunked, ...(framed.exact !== undefined && { exact: framed.exact }) }
 }
 
 /** The backend's answer goes to the client as it comes; where there is none, an answer that says so. */
@@ -106,7 +104,7 @@ async function answerWith(sandbox: Sandbox, pending: PendingRequest): Promise<vo
   }
   const { response, body } = outcome
   pending.apply(response.headers, 'response')
-  const head = asHead(answerHead(sandbox, response, body.length))
+  const { head } = answerHead(sandbox, response, body.length)
   const whole = body.whole()
   sandbox.call.reply({ head: asHead(head), body: whole ?? 'stream' })
   if (whole === undefined) await body.pumpTo(sandbox.call.out, true)

@@ -1,4 +1,5 @@
 /** The part of `fastly_http_req` that says how a request is to be sent. */
+import { GuestBody } from '../bodies.ts'
 import type { Hostcall } from '../hostcall.ts'
 import { GuestRequest } from '../messages.ts'
 import type { Sandbox } from '../sandbox.ts'
@@ -48,9 +49,39 @@ export const requestSettings: Readonly<Record<string, Hostcall>> = {
     if (mode !== 0 && mode !== 1) refuse(status.invalidArgument)
     sandbox.handles.get(handle, GuestRequest).framing = mode
   },
-  on_behalf_of(sandbox, handle: number) {
-    sandbox.handles.get(handle, GuestRequest)
-    refuse(status.unsupported, 'a service has no other cache than its own')
+  on_behalf_of(sandbox, handle: number, service: number, length: number) {
+    const { handles, memory, program } = sandbox
+    handles.get(handle, GuestRequest)
+    if (memory.text(service, length) !== program.facts.service.id)
+      refuse(status.unsupported, 'a service has no other cache than its own')
   },
-  inspect: () => refuse(status.unsupported, 'requests are not inspected'),
+  inspect(
+    { handles, memory },
+    request: number,
+    body: number,
+    mask: number,
+    info: number,
+    ...where: [number, number, number]
+  ) {
+    handles.get(request, GuestRequest)
+    handles.get(body, GuestBody)
+    const length = (bit: number, offset: number) => ((mask & bit) === 0 ? 0 : memory.readU32(info + offset))
+    if (length(inspectBits.corp, 4) === 0 || length(inspectBits.workspace, 12) === 0)
+      refuse(status.invalidArgument, 'a corp and a workspace are needed')
+    const address = length(inspectBits.clientAddress, 20)
+    if ((mask & inspectBits.clientAddress) !== 0 && address !== 4 && address !== 16) refuse(status.invalidArgument)
+    memory.give(notInspected, ...where)
+  },
 }
+
+/** `inspect_info_mask`. */
+const inspectBits = { corp: 2, workspace: 4, clientAddress: 8 } as const
+
+/** What a service hears that has no workspace to be inspected in: nothing was found, and nothing was looked for. */
+const notInspected = JSON.stringify({
+  waf_response: 200,
+  redirect_url: '',
+  tags: [],
+  verdict: 'unauthorized',
+  decision_ms: 0,
+})

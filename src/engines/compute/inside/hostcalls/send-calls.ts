@@ -3,6 +3,7 @@ import type { HeaderList } from '#/core/exchange.ts'
 import type { FetchCache } from '../../fetch-protocol.ts'
 import { selectItem } from '../async-item.ts'
 import { GuestBody, StreamingBody } from '../bodies.ts'
+import { cutTo, ExactOut, frame } from '../framing.ts'
 import type { Hostcall } from '../hostcall.ts'
 import { type CacheOverride, GuestRequest } from '../messages.ts'
 import { giveDetail, PendingRequest, type SendOutcome, startFetch, statusOfFailure } from '../pending-request.ts'
@@ -27,11 +28,12 @@ function send(sandbox: Sandbox, { request: handle, body: bodyHandle, backend, ..
   const body = sandbox.handles.get(bodyHandle, GuestBody)
   if (!isKnown(sandbox, backend)) refuse(status.invalidArgument, `there is no backend ${backend}`)
   if (sandbox.fetches >= sandbox.limits.fetches) refuse(status.limitExceeded, 'too many backend requests')
-  const headers = framed(request, how.streaming ? undefined : body.length)
+  const length = how.streaming ? undefined : body.length
+  const { headers, exact, chunked } = frame(sandbox, request, length === 0 ? undefined : length)
   if (sizeOf(headers) > sandbox.limits.headerBytes) refuse(status.httpHeadTooLarge)
   sandbox.fetches++
   sandbox.handles.take(handle, GuestRequest)
-  const whole = how.streaming ? undefined : body.whole()
+  const whole = how.streaming || chunked ? undefined : cutTo(exact, body.whole())
   const { method, uri, cacheOverride, autoDecompress } = request
   const head = {
     ...{ backend, method, uri, headers, later: how.later, decompress: (autoDecompress & 1) !== 0 },
@@ -43,11 +45,12 @@ function send(sandbox: Sandbox, { request: handle, body: bodyHandle, backend, ..
     sandbox.handles.take(bodyHandle, GuestBody)
     return pending
   }
-  const feeding = body.pumpTo(out, !how.streaming)
+  const way = exact === undefined ? out : new ExactOut(out, exact)
+  const feeding = body.pumpTo(way, !how.streaming)
   sandbox.lasts(feeding)
   if (!how.streaming) sandbox.handles.take(bodyHandle, GuestBody)
   else {
-    const stream = new StreamingBody(out)
+    const stream = new StreamingBody(way)
     stream.after(() => feeding)
     sandbox.handles.replace(bodyHandle, stream)
   }
@@ -56,20 +59,6 @@ function send(sandbox: Sandbox, { request: handle, body: bodyHandle, backend, ..
 
 function isKnown({ program, backends }: Sandbox, name: string): boolean {
   return backends.has(name) || program.facts.backends.some((one) => one.name === name)
-}
-
-/** Framing is ours to write, except where the program wrote it itself (`framing_headers_mode_set`) and it makes sense. */
-function framed({ headers, framing }: GuestRequest, length: number | undefined): HeaderList {
-  const announced = headers.values('content-length')
-  const manual = framing === 1 && announced.length === 1 && /^\d{1,15}$/.test(announced[0]!)
-  const list: HeaderList = []
-  for (let index = 0; index < headers.list.length; index += 2) {
-    const name = headers.list[index]!
-    if (name === 'transfer-encoding' || (name === 'content-length' && !manual)) continue
-    list.push(name, headers.list[index + 1]!)
-  }
-  if (!manual && length !== undefined && length > 0) list.push('content-length', String(length))
-  return list
 }
 
 function sizeOf(headers: HeaderList): number {
