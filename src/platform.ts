@@ -321,6 +321,7 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
     ownNodes: () => pops.map(({ place, follower }) => ({ node: place.node, status: follower.status() })),
     dataPlane: { http: first.addresses!.http, https: first.addresses!.https },
     members: running.membership.members,
+    ...(options.join && { meshes: pops.flatMap(({ mesh }) => mesh ?? []) }),
     audit: () =>
       auditPlatform({
         ...running,
