@@ -11,9 +11,11 @@ import { createAssetUploads } from '#/control/assets-uploads.ts'
 import { createRollout } from '#/control/canary.ts'
 import { createCertificates } from '#/control/certificates/certificates.ts'
 import { type Control, createControl } from '#/control/control.ts'
+import { type HandAhead, openHandAhead } from '#/control/hand-ahead.ts'
 import { findKvNamespace, finishKvRemovals } from '#/control/kv-namespaces.ts'
 import { createNodeReports, type NodeReports } from '#/control/node-reports.ts'
 import { createProgramOutput } from '#/control/program-output.ts'
+import { runSchedules } from '#/control/schedules.ts'
 import { createTraces } from '#/control/traces.ts'
 import { type Closer, startWhole } from '#/core/closer.ts'
 import { EdgeError } from '#/core/errors.ts'
@@ -85,6 +87,7 @@ async function start(options: PlatformOptions, closer: Closer): Promise<RunningP
   const running = { ...shared, ...desk, pops, ...control }
   const api = await openApi(options, running, closer)
   startSweeping(running, closer)
+  startSchedules(running, closer)
 
   await eachPop(pops, (pop) => pop.purges.ready)
   const addresses = { ...urlsOf(pops[0]!), api }
@@ -226,6 +229,7 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
   const [first] = pops as [Pop]
   await eachPop(pops, (pop) => pop.follower.start())
   const nodes = pops.map(({ place, follower, metrics }) => ({ pop: place.pop, follower, counts: metrics.totals }))
+  const handed = openHandedAhead(pops, shared, closer)
   const rollout = createRollout({ fabric, nodes, limits, clock, pause })
   const follow = (snapshot: Snapshot) => eachPop(pops, (pop) => pop.follower.follow(snapshot))
   const control: Control = await createControl({
@@ -234,6 +238,7 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
       async prove(program, deployment) {
         // A program that is started for its proof runs, too.
         const within = control.withinOf(program.name)
+        handed[0]?.hand(deployment, within)
         const prover = pops.find(({ place }) => allows(within, place.country))
         if (prover !== undefined) return prover.engine.prove(program, deployment)
         const message = `No node of this platform is where ${program.name} may run: ${describeWithin(within)}.`
@@ -266,6 +271,21 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
   }
   control.onSnapshot((snapshot) => void follow(snapshot))
   return { control, rollout }
+}
+
+/** For each node that has a copy of its own of what is shared. */
+function openHandedAhead(pops: readonly Pop[], { fabrics, limits }: Shared, closer: Closer): readonly HandAhead[] {
+  return pops.flatMap(({ mesh, log }, index) => {
+    const fabric = fabrics[index]!.fabric
+    if (mesh === undefined || !('keepBlob' in fabric)) return []
+    const handed = openHandAhead({
+      ...{ mesh, blobs: fabric.blobs, limits },
+      keep: (blob, bytes) => (fabric as CopiedFabric).keepBlob(blob, bytes),
+      log: (message, facts) => log.logger.info(facts, message),
+    })
+    closer.add(() => handed.close())
+    return handed
+  })
 }
 
 /** Each namespace at a node of this process that may hold it. */
@@ -307,6 +327,7 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
     ...running,
     kv,
     compute: { ...storesOver({ items, seal }), clientKeys: createClientKeys({ limits, clock }), output },
+    homed: first.homed,
     rules: first.rules,
     cache: first.cache,
     receipt: (id) => first.purges.receipt(id),
@@ -371,6 +392,20 @@ function startSweeping({ control, pops, uploads, fabrics, limits, clock }: Runni
   }, limits.blobSweepMs)
   sweeping.unref()
   closer.add(() => clearInterval(sweeping))
+}
+
+/** Crons of all programs, at one node of the platform. */
+function startSchedules({ control, pops, fabric, limits, clock }: Running, closer: Closer): void {
+  const [first] = pops as [Pop]
+  const stop = runSchedules({
+    ...{ fabric, limits, clock },
+    snapshot: () => control.snapshot,
+    deliver: (program, event) => first.events.deliver(program, event),
+    monotonic: () => performance.now(),
+    wait: (ms, signal) => pause(ms, undefined, { signal, ref: false }).catch(() => {}),
+    log: (message, facts) => first.log.logger.info(facts, message),
+  })
+  closer.add(stop)
 }
 
 /** Rejects once all are done, with what the first failure was. */

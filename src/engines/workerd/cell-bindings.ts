@@ -30,6 +30,8 @@ function memberOf(builder: CellBuilder, deployment: Deployment, binding: Binding
       return { json: JSON.stringify(versionOf(deployment)) }
     case 'kv':
       return { kvNamespace: backplane(builder, 'kv', binding.store) }
+    case 'bucket':
+      return { r2Bucket: backplane(builder, 'bucket', binding.bucket) }
     case 'assets':
       if (deployment.assets === undefined) throw refusal(deployment, `binds assets as ${binding.name} but has none`)
       return { service: backplane(builder, 'assets', deployment.id) }
@@ -41,6 +43,10 @@ function memberOf(builder: CellBuilder, deployment: Deployment, binding: Binding
       return blobBinding(builder, deployment, binding)
     case 'rate-limit':
       return rateLimitBinding(builder, binding)
+    case 'sql': {
+      const inner = [{ name: 'fetcher', service: backplane(builder, 'sql', binding.database) }]
+      return { wrapped: { moduleName: 'cloudflare-internal:d1-api', innerBindings: inner } }
+    }
     case 'stored-secret': {
       const service = backplane(builder, 'secret', `${binding.store}/${binding.secret}`)
       return wrapped(builder, 'stored-secret', [{ name: 'wire', service }])

@@ -2,6 +2,7 @@
 
 import type { PurgeWish } from '#/core/cache-policy.ts'
 import type { Answer } from '#/core/exchange.ts'
+import type { HomedStores } from '#/core/homed-stores.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Assets, Egress, EgressAnswer, KvStores, ProgramCache, Seal, SecretStores } from '#/core/ports.ts'
 import type { Deployment, DeploymentId, Program, Snapshot } from '#/core/snapshot.ts'
@@ -10,11 +11,13 @@ import type { Clock } from '#/core/units.ts'
 import { headerValue } from '#/http/header-list.ts'
 import { deploymentOf, type Isolates } from './ask-cell.ts'
 import { type BackplaneHandler, textAnswer } from './backplane.ts'
+import { bucketHandler } from './backplane-bucket.ts'
 import { cacheHandler } from './backplane-cache.ts'
 import { callHandler } from './backplane-call.ts'
 import { kvHandler } from './backplane-kv.ts'
 import { purgeHandler } from './backplane-purge.ts'
 import { rateLimitHandler } from './backplane-rate-limit.ts'
+import { sqlHandler } from './backplane-sql.ts'
 import { readCacheOptions } from './cache-options.ts'
 import type { Bundles } from './code-bundle.ts'
 import type { WorkerdEngineOptions } from './engine.ts'
@@ -22,6 +25,7 @@ import { placeProgram } from './placement.ts'
 
 export interface HandlerDependencies {
   readonly kv: KvStores
+  readonly homed: HomedStores
   readonly secrets: SecretStores
   readonly seal: Seal
   readonly assets: Assets
@@ -43,9 +47,11 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
   const { assets, egress, traces, known } = parts
   return {
     kv: kvHandler(parts),
+    bucket: bucketHandler(parts),
     cache: cacheHandler(parts),
     call: callHandler(parts),
     purge: purgeHandler(parts),
+    sql: sqlHandler(parts),
     'rate-limit': rateLimitHandler(parts),
     async secret({ id }) {
       const [store = '', name = ''] = id.split('/')
