@@ -13,9 +13,7 @@ import { createCertificates } from '#/control/certificates/certificates.ts'
 import { type Control, createControl } from '#/control/control.ts'
 import { type HandAhead, openHandAhead } from '#/control/hand-ahead.ts'
 import { findKvNamespace, finishKvRemovals } from '#/control/kv-namespaces.ts'
-import { createNodeReports, type NodeReports } from '#/control/node-reports.ts'
 import { createProgramOutput } from '#/control/program-output.ts'
-import { runSchedules } from '#/control/schedules.ts'
 import { createTraces } from '#/control/traces.ts'
 import { type Closer, startWhole } from '#/core/closer.ts'
 import { EdgeError } from '#/core/errors.ts'
@@ -44,6 +42,7 @@ import { listen, nth, type PopAddresses, urlOf, urlsOf } from './node-addresses.
 import { type JoinSetUp, joinNodes, membersOf, openNodeMesh } from './open-mesh.ts'
 import { claimNode, nodeFolder, openFabrics, openNodeReplicas, platformId, readVersion } from './open-shared.ts'
 import { type NodeOptions, type Pop, startPop } from './pop.ts'
+import { openReports, startSchedules, startSweeping } from './start-upkeep.ts'
 
 export interface PlatformOptions extends NodeOptions {
   /** Everything that must last; claimed by the caller. */
@@ -357,55 +356,6 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
   listeners.push(() => [address])
   url = urlOf('http', address)
   return url
-}
-
-/** What is known of all nodes of the platform. */
-function openReports({ fabric, pops, limits, clock, version }: Running, closer: Closer): NodeReports {
-  const startedAt = clock()
-  const own = () =>
-    pops.map((pop) => ({
-      ...pop.place,
-      ...urlsOf(pop),
-      version,
-      startedAt,
-      ...pop.follower.status(),
-      ...pop.metrics.totals(),
-    }))
-  const reports = createNodeReports({ fabric, own, limits, clock })
-  closer.add(() => reports.close())
-  return reports
-}
-
-function startSweeping({ control, pops, uploads, fabrics, limits, clock }: Running, closer: Closer): void {
-  const [first] = pops as [Pop]
-  const sweeping = setInterval(() => {
-    for (const { fabric } of fabrics)
-      if ('sweepCopy' in fabric)
-        (fabric as CopiedFabric)
-          .sweepCopy(clock() - limits.blobGraceMs)
-          .catch((error) => first.log.logger.error({ err: error }, 'sweeping the copy failed'))
-    control
-      .sweep(async function* () {
-        yield* uploads.inUse()
-      })
-      .catch((error) => first.log.logger.error({ err: error }, 'sweeping blobs failed'))
-  }, limits.blobSweepMs)
-  sweeping.unref()
-  closer.add(() => clearInterval(sweeping))
-}
-
-/** Crons of all programs, at one node of the platform. */
-function startSchedules({ control, pops, fabric, limits, clock }: Running, closer: Closer): void {
-  const [first] = pops as [Pop]
-  const stop = runSchedules({
-    ...{ fabric, limits, clock },
-    snapshot: () => control.snapshot,
-    deliver: (program, event) => first.events.deliver(program, event),
-    monotonic: () => performance.now(),
-    wait: (ms, signal) => pause(ms, undefined, { signal, ref: false }).catch(() => {}),
-    log: (message, facts) => first.log.logger.info(facts, message),
-  })
-  closer.add(stop)
 }
 
 /** Rejects once all are done, with what the first failure was. */
