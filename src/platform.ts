@@ -10,7 +10,7 @@ import { auditPlatform } from '#/audit/audit-platform.ts'
 import { createAssetUploads } from '#/control/assets-uploads.ts'
 import { createRollout } from '#/control/canary.ts'
 import { createCertificates } from '#/control/certificates/certificates.ts'
-import { type Control, createControl } from '#/control/control.ts'
+import { type Control, type ControlDeps, createControl } from '#/control/control.ts'
 import { type HandAhead, openHandAhead } from '#/control/hand-ahead.ts'
 import { findKvNamespace, finishKvRemovals } from '#/control/kv-namespaces.ts'
 import { createProgramOutput } from '#/control/program-output.ts'
@@ -22,7 +22,6 @@ import { createMemoryMeshes } from '#/core/memory-mesh.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import { allows, type Place, type Within } from '#/core/pops.ts'
 import { describeWithin } from '#/core/residency.ts'
-import type { Snapshot } from '#/core/snapshot.ts'
 import type { Address } from '#/edge/edge.ts'
 import { joinRegistries } from '#/edge/join-registries.ts'
 import { createLocate } from '#/edge/locate.ts'
@@ -230,7 +229,10 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
   const nodes = pops.map(({ place, follower, metrics }) => ({ pop: place.pop, follower, counts: metrics.totals }))
   const handed = openHandedAhead(pops, shared, closer)
   const rollout = createRollout({ fabric, nodes, limits, clock, pause })
-  const follow = (snapshot: Snapshot) => eachPop(pops, (pop) => pop.follower.follow(snapshot))
+  const follow: NonNullable<ControlDeps['follow']> = (snapshot, { isPartial = false } = {}) =>
+    eachPop(pops, async (pop) => {
+      if (!isPartial || pop.follower.status().revision === 0) await pop.follower.follow(snapshot)
+    })
   const control: Control = await createControl({
     ...shared,
     engine: {

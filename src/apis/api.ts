@@ -90,6 +90,11 @@ export interface Api {
   close(): Promise<void>
 }
 
+/** A node that cannot read a change goes on with what it has. */
+function changesCheck({ stuck }: Pick<Control, 'stuck'>): Check[] {
+  return stuck === undefined ? [] : [{ name: 'changes', ready: true, reason: `later ones are not followed: ${stuck}` }]
+}
+
 /** Only where there is something to say: a node that is cut off goes on alone, one that catches up takes no traffic yet. */
 function purgeCheck({ node, state, behind, away }: PurgeStanding & { readonly node: NodeId }): Check[] {
   if (state === 'ready') return []
@@ -144,7 +149,11 @@ export function createApi(options: ApiOptions): Api {
       addresses: options.addresses,
       pops: () => viewNodes(options.nodes.all(), control.snapshot.revision, clock(), limits),
       rollout: options.rollout,
-      checks: () => [...nodeChecks(options.ownNodes()), ...options.standings().flatMap(purgeCheck)],
+      checks: () => [
+        ...nodeChecks(options.ownNodes()),
+        ...changesCheck(control),
+        ...options.standings().flatMap(purgeCheck),
+      ],
     },
     clock,
     limits,

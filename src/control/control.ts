@@ -15,7 +15,7 @@ import { changeSite, putSite, removeSite, type SiteChange, type SiteWish } from 
 import { type DomainRulesRecord, type DomainRulesWish, setDomainRules } from './domain-rules.ts'
 import type { State } from './fold.ts'
 import { createForgetting } from './forget-objects.ts'
-import { openLedger } from './ledger.ts'
+import { type Follow, openLedger } from './ledger.ts'
 import { heldProgram, heldVersion, type Office } from './office.ts'
 import { blobsOfVersion, openForPeople } from './place-versions.ts'
 import { keyOf, type Placed, type PlacementRecord, programWithin } from './placements.ts'
@@ -36,7 +36,7 @@ export interface ControlDeps {
   /** Makes the data plane ready for a Snapshot and switches to it; rejects when it cannot, and serves the one before. */
   readonly adopt: (snapshot: Snapshot) => Promise<void>
   /** Hands the data plane what others committed; absent: `adopt`, whose failure is logged. Never rejects. */
-  readonly follow?: (snapshot: Snapshot) => Promise<void>
+  readonly follow?: Follow
   /** Name of this process in the log of changes. */
   readonly by?: string
   readonly log?: (message: string, error: unknown) => void
@@ -69,6 +69,8 @@ export interface Control {
   onSnapshot(listener: (snapshot: Snapshot) => void): () => void
   /** Records that did not parse at start and were left out. */
   readonly problems: readonly string[]
+  /** Why later changes are neither followed nor made here. */
+  readonly stuck: string | undefined
   readonly hostnameSuffix: string
   programs(): readonly ProgramRecord[]
   findProgram(name: ProgramName): ProgramRecord | undefined
@@ -145,7 +147,7 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     places,
   }
   const forgetting = createForgetting(fabric, engine)
-  await forgetting.run(ledger.state)
+  if (ledger.stuck === undefined) await forgetting.run(ledger.state)
 
   const services = createServices(office)
   async function* inUse() {
@@ -165,6 +167,9 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     },
     onSnapshot: ledger.onSnapshot,
     problems: ledger.problems,
+    get stuck() {
+      return ledger.stuck
+    },
     hostnameSuffix,
     programs: () => [...ledger.state.programs.values()].map((held) => held.record),
     findProgram: (name) => ledger.state.programs.get(name)?.record,
