@@ -1,9 +1,11 @@
 /** The stores that live at one node each, of this node: databases, buckets, queues and the like. */
+import { join } from 'node:path'
 import { EdgeError } from '#/core/errors.ts'
 import type { HomedStore } from '#/core/homed-store.ts'
 import type { HomedStores, StoreCall, StoreHandler } from '#/core/homed-stores.ts'
 import { resourceKey } from '#/core/resources.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
+import { openBuckets } from '#/stores/buckets/open-buckets.ts'
 import type { Parts } from './pop.ts'
 
 export interface OpenedStores {
@@ -15,6 +17,12 @@ export interface OpenedStores {
 export async function openHomedStores(parts: Parts, homed: HomedStores): Promise<OpenedStores> {
   const stores: HomedStore[] = [
     // One line a kind, e.g. `await openSqlStore({ folder: join(folder, 'sql'), limits, clock }),`.
+    await openBuckets({
+      folder: join(parts.folder, 'bucket'),
+      limits: parts.limits,
+      clock: parts.clock,
+      log: parts.say,
+    }),
   ]
   const known = waitUntilKnown(parts)
   for (const store of stores) {

@@ -307,6 +307,7 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
     ...running,
     kv,
     compute: { ...storesOver({ items, seal }), clientKeys: createClientKeys({ limits, clock }), output },
+    homed: first.homed,
     rules: first.rules,
     cache: first.cache,
     receipt: (id) => first.purges.receipt(id),

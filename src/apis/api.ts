@@ -6,6 +6,7 @@ import { createCloudflareApi } from '#/apis/cloudflare/app.ts'
 import { assetRoutes, resolveAssetsWith } from '#/apis/cloudflare/assets.ts'
 import { kvRoutes } from '#/apis/cloudflare/kv.ts'
 import { purgeRoutes } from '#/apis/cloudflare/purge.ts'
+import { r2Routes } from '#/apis/cloudflare/r2.ts'
 import { secretsStoreRoutes } from '#/apis/cloudflare/secrets-store.ts'
 import { createTails } from '#/apis/cloudflare/tails.ts'
 import { createFastlyApi } from '#/apis/fastly/app.ts'
@@ -30,6 +31,7 @@ import { listKvNamespaces } from '#/control/kv-namespaces.ts'
 import type { NodeReports } from '#/control/node-reports.ts'
 import type { LiveTraces } from '#/control/traces.ts'
 import type { AuditReport } from '#/core/holdings.ts'
+import type { HomedStores } from '#/core/homed-stores.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { OriginState } from '#/core/origin.ts'
 import type { NodeId } from '#/core/pops.ts'
@@ -40,6 +42,7 @@ import type { Clock } from '#/core/units.ts'
 export interface ApiOptions {
   readonly control: Control
   readonly kv: KvStores
+  readonly homed: HomedStores
   readonly compute: Omit<ComputeDeps, 'kv'>
   readonly fabric: Fabric
   readonly traces: LiveTraces
@@ -103,6 +106,7 @@ export function createApi(options: ApiOptions): Api {
   })
   const cloudflare = createCloudflareApi({
     control,
+    r2Routes: r2Routes({ control, homed: options.homed, limits }),
     kvRoutes: kvRoutes({ kv: options.kv, fabric, limits, clock }),
     vaultRoutes: secretsStoreRoutes({ ...options.compute, limits, accountId }),
     assetsRoutes: assetRoutes({ uploads: options.uploads, limits }),

@@ -138,6 +138,8 @@ export type Binding =
   | { readonly kind: 'json'; readonly name: string; readonly json: string }
   | { readonly kind: 'secret'; readonly name: string; readonly sealed: Sealed }
   | { readonly kind: 'kv'; readonly name: string; readonly store: string }
+  /** `bucket` is the resource's id, `called` its name, which never changes. */
+  | { readonly kind: 'bucket'; readonly name: string; readonly bucket: string; readonly called: string }
   | {
       readonly kind: 'program'
       readonly name: string

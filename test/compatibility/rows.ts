@@ -4,6 +4,7 @@
  */
 import { abiSection } from './abi-rows.ts'
 import { computeArea } from './compute-rows.ts'
+import { r2Binding, r2Commands } from './r2-rows.ts'
 
 export type State = 'works' | 'works differently' | 'refused'
 
@@ -151,10 +152,7 @@ const bindings: Area = {
       config: { d1_databases: [{ binding: 'DB', database_name: 'd', database_id: 'x' }] },
       says: /d1/i,
     }),
-    refused('R2', 'comes with a later release', {
-      config: { r2_buckets: [{ binding: 'B', bucket_name: 'bucket' }] },
-      says: /r2/i,
-    }),
+    ...r2Binding,
     refused('Queues', 'comes with a later release', {
       config: { queues: { producers: [{ binding: 'Q', queue: 'q' }] } },
       says: /queue/i,
@@ -283,7 +281,8 @@ const wrangler: Area = {
     }),
     works('`kv bulk put`, `kv bulk get`, `kv bulk delete`', { story: 'kv bulk' }),
     works('`tail`', { story: 'tail' }),
-    refused('`d1`, `r2`, `queues`, `workflows` …', 'their API answers 404 and names the call', {
+    ...r2Commands,
+    refused('`d1`, `queues`, `workflows` …', 'their API answers 404 and names the call', {
       wrangler: ['d1', 'list'],
       says: /d1/,
       fails: true,

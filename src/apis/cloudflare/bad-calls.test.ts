@@ -26,11 +26,11 @@ const calls: [
   [
     'an unknown call',
     'GET',
-    '/accounts/ACC/r2/buckets',
+    '/accounts/ACC/vectorize/v2/indexes',
     {},
     404,
     7003,
-    /does not support GET \/client\/v4\/accounts\/.*\/r2\/buckets/,
+    /does not support GET \/client\/v4\/accounts\/.*\/vectorize\/v2\/indexes/,
   ],
   ["another's account", 'GET', '/accounts/somebody/workers/scripts', {}, 403, 9109, /account is 0123.*not somebody/],
   ['a service that is not there', 'GET', '/accounts/ACC/workers/services/no', {}, 404, 10090, /not_found/],

@@ -180,9 +180,9 @@ test('Durable Objects by exports', async () => {
 
 test('a binding that is not supported is refused by name', async () => {
   await project.write('app/plain.js', 'export default { fetch() {} }')
-  await configure({ main: 'plain.js', r2_buckets: [{ binding: 'FILES', bucket_name: 'files' }] })
+  await configure({ main: 'plain.js', vectorize: [{ binding: 'INDEX', index_name: 'pages' }] })
   const output = await wranglerFails('deploy')
-  assert.match(output, /r2/i)
+  assert.match(output, /vectorize/i)
 })
 
 test('service bindings, also to an entrypoint with props; a target that is missing is refused', async () => {

@@ -2,6 +2,7 @@
 
 import type { PurgeWish } from '#/core/cache-policy.ts'
 import type { Answer } from '#/core/exchange.ts'
+import type { HomedStores } from '#/core/homed-stores.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Assets, Egress, EgressAnswer, KvStores, ProgramCache, Seal, SecretStores } from '#/core/ports.ts'
 import type { Deployment, DeploymentId, Program, Snapshot } from '#/core/snapshot.ts'
@@ -10,6 +11,7 @@ import type { Clock } from '#/core/units.ts'
 import { headerValue } from '#/http/header-list.ts'
 import { deploymentOf, type Isolates } from './ask-cell.ts'
 import { type BackplaneHandler, textAnswer } from './backplane.ts'
+import { bucketHandler } from './backplane-bucket.ts'
 import { cacheHandler } from './backplane-cache.ts'
 import { callHandler } from './backplane-call.ts'
 import { kvHandler } from './backplane-kv.ts'
@@ -22,6 +24,7 @@ import { placeProgram } from './placement.ts'
 
 export interface HandlerDependencies {
   readonly kv: KvStores
+  readonly homed: HomedStores
   readonly secrets: SecretStores
   readonly seal: Seal
   readonly assets: Assets
@@ -43,6 +46,7 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
   const { assets, egress, traces, known } = parts
   return {
     kv: kvHandler(parts),
+    bucket: bucketHandler(parts),
     cache: cacheHandler(parts),
     call: callHandler(parts),
     purge: purgeHandler(parts),
