@@ -5,7 +5,10 @@ import type { HomedStore } from '#/core/homed-store.ts'
 import type { HomedStores, StoreCall, StoreHandler } from '#/core/homed-stores.ts'
 import { resourceKey } from '#/core/resources.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
+import type { EventDelivery } from '#/edge/deliver-event.ts'
+import { openGroupCommit } from '#/fabric/sqlite/group-commit.ts'
 import { openBuckets } from '#/stores/buckets/open-buckets.ts'
+import { openQueueStore } from '#/stores/queues/queue-store.ts'
 import type { Parts } from './pop.ts'
 
 export interface OpenedStores {
@@ -14,7 +17,10 @@ export interface OpenedStores {
 }
 
 /** Opens each store below the node's folder and has `homed` ask it. */
-export async function openHomedStores(parts: Parts, homed: HomedStores): Promise<OpenedStores> {
+export async function openHomedStores(
+  parts: Parts & { readonly events: Pick<EventDelivery, 'deliver'> },
+  homed: HomedStores,
+): Promise<OpenedStores> {
   const stores: HomedStore[] = [
     // One line a kind, e.g. `await openSqlStore({ folder: join(folder, 'sql'), limits, clock }),`.
     await openBuckets({
@@ -22,6 +28,13 @@ export async function openHomedStores(parts: Parts, homed: HomedStores): Promise
       limits: parts.limits,
       clock: parts.clock,
       log: parts.say,
+    }),
+    await openQueueStore({
+      ...{ limits: parts.limits, clock: parts.clock, log: parts.say, homed, openGroupCommit },
+      folder: join(parts.folder, 'queue'),
+      snapshot: () => parts.live.snapshot,
+      deliver: (queue, program, event) =>
+        parts.events.deliver(program, event, parts.live.snapshot.placements?.get(queue)),
     }),
   ]
   const known = waitUntilKnown(parts)
@@ -33,9 +46,11 @@ export async function openHomedStores(parts: Parts, homed: HomedStores): Promise
     async follow(snapshot) {
       known.wake()
       for (const store of stores)
-        await eraseUnnamed(store, snapshot).catch((err: unknown) =>
-          parts.say('what a removed resource held is not all erased', { kind: store.kind, err }),
-        )
+        await eraseUnnamed(store, snapshot)
+          .then(() => store.follow?.())
+          .catch((err: unknown) =>
+            parts.say('what a removed resource held is not all erased', { kind: store.kind, err }),
+          )
     },
   }
 }

@@ -6,6 +6,7 @@ import { createCloudflareApi } from '#/apis/cloudflare/app.ts'
 import { assetRoutes, resolveAssetsWith } from '#/apis/cloudflare/assets.ts'
 import { kvRoutes } from '#/apis/cloudflare/kv.ts'
 import { purgeRoutes } from '#/apis/cloudflare/purge.ts'
+import { queueRoutes } from '#/apis/cloudflare/queues.ts'
 import { r2Routes } from '#/apis/cloudflare/r2.ts'
 import { secretsStoreRoutes } from '#/apis/cloudflare/secrets-store.ts'
 import { createTails } from '#/apis/cloudflare/tails.ts'
@@ -107,6 +108,7 @@ export function createApi(options: ApiOptions): Api {
   const cloudflare = createCloudflareApi({
     control,
     r2Routes: r2Routes({ control, homed: options.homed, limits }),
+    queueRoutes: queueRoutes({ control, homed: options.homed, limits, clock }),
     kvRoutes: kvRoutes({ kv: options.kv, fabric, limits, clock }),
     vaultRoutes: secretsStoreRoutes({ ...options.compute, limits, accountId }),
     assetsRoutes: assetRoutes({ uploads: options.uploads, limits }),

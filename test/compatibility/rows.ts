@@ -4,6 +4,7 @@
  */
 import { abiSection } from './abi-rows.ts'
 import { computeArea } from './compute-rows.ts'
+import { queueBinding, queueCommands } from './queue-rows.ts'
 import { r2Binding, r2Commands } from './r2-rows.ts'
 
 export type State = 'works' | 'works differently' | 'refused'
@@ -153,10 +154,7 @@ const bindings: Area = {
       says: /d1/i,
     }),
     ...r2Binding,
-    refused('Queues', 'comes with a later release', {
-      config: { queues: { producers: [{ binding: 'Q', queue: 'q' }] } },
-      says: /queue/i,
-    }),
+    ...queueBinding,
     refused('Workers AI', 'Rimward has no models', { config: { ai: { binding: 'AI' } }, says: /\bai\b/i }),
     refused('Vectorize', 'Rimward has no vector index', {
       config: { vectorize: [{ binding: 'V', index_name: 'v' }] },
@@ -282,7 +280,8 @@ const wrangler: Area = {
     works('`kv bulk put`, `kv bulk get`, `kv bulk delete`', { story: 'kv bulk' }),
     works('`tail`', { story: 'tail' }),
     ...r2Commands,
-    refused('`d1`, `queues`, `workflows` …', 'their API answers 404 and names the call', {
+    ...queueCommands,
+    refused('`d1`, `workflows` …', 'their API answers 404 and names the call', {
       wrangler: ['d1', 'list'],
       says: /d1/,
       fails: true,

@@ -52,6 +52,7 @@ export function createCloudflareApi(deps: CloudflareApiDeps): Hono {
   for (const routes of [
     deps.kvRoutes,
     deps.r2Routes,
+    deps.queueRoutes,
     deps.vaultRoutes,
     deps.assetsRoutes,
     deps.tailsRoutes,

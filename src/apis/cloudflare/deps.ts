@@ -18,6 +18,7 @@ export interface CloudflareApiDeps {
   readonly kvRoutes?: Hono
   readonly vaultRoutes?: Hono
   readonly r2Routes?: Hono
+  readonly queueRoutes?: Hono
   readonly assetsRoutes?: Hono
   readonly tailsRoutes?: Hono
   /** Its paths start at `/zones/:zone`. */
