@@ -3,12 +3,15 @@ import { join } from 'node:path'
 import { EdgeError } from '#/core/errors.ts'
 import type { HomedStore } from '#/core/homed-store.ts'
 import type { HomedStores, StoreCall, StoreHandler } from '#/core/homed-stores.ts'
+import type { Place } from '#/core/pops.ts'
 import { resourceKey } from '#/core/resources.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import type { EventDelivery } from '#/edge/deliver-event.ts'
 import { openGroupCommit } from '#/fabric/sqlite/group-commit.ts'
+import { regionsOf } from '#/objects/regions.ts'
 import { openBuckets } from '#/stores/buckets/open-buckets.ts'
 import { openQueueStore } from '#/stores/queues/queue-store.ts'
+import { openSqlStore } from '#/stores/sql/sql-store.ts'
 import type { Parts } from './pop.ts'
 
 export interface OpenedStores {
@@ -21,20 +24,14 @@ export async function openHomedStores(
   parts: Parts & { readonly events: Pick<EventDelivery, 'deliver'> },
   homed: HomedStores,
 ): Promise<OpenedStores> {
+  const { folder, place, limits, clock, live, say: log } = parts
   const stores: HomedStore[] = [
-    // One line a kind, e.g. `await openSqlStore({ folder: join(folder, 'sql'), limits, clock }),`.
-    await openBuckets({
-      folder: join(parts.folder, 'bucket'),
-      limits: parts.limits,
-      clock: parts.clock,
-      log: parts.say,
-    }),
+    await openBuckets({ folder: join(folder, 'bucket'), limits, clock, log }),
+    await openSqlStore({ folder: join(folder, 'sql'), servedBy: servedBy(place), limits, clock }),
     await openQueueStore({
-      ...{ limits: parts.limits, clock: parts.clock, log: parts.say, homed, openGroupCommit },
-      folder: join(parts.folder, 'queue'),
-      snapshot: () => parts.live.snapshot,
-      deliver: (queue, program, event) =>
-        parts.events.deliver(program, event, parts.live.snapshot.placements?.get(queue)),
+      ...{ folder: join(folder, 'queue'), homed, openGroupCommit, limits, clock, log },
+      snapshot: () => live.snapshot,
+      deliver: (queue, program, event) => parts.events.deliver(program, event, live.snapshot.placements?.get(queue)),
     }),
   ]
   const known = waitUntilKnown(parts)
@@ -53,6 +50,12 @@ export async function openHomedStores(
           )
     },
   }
+}
+
+/** What answers of databases say of where they were run. */
+function servedBy({ node, pop, country }: Place) {
+  const [region = ''] = regionsOf(country)
+  return { served_by: node, served_by_region: region.toUpperCase(), served_by_colo: pop.toUpperCase() }
 }
 
 /**

@@ -4,6 +4,7 @@ import { createAdaptorServer } from '@hono/node-server'
 import { Hono } from 'hono'
 import { createCloudflareApi } from '#/apis/cloudflare/app.ts'
 import { assetRoutes, resolveAssetsWith } from '#/apis/cloudflare/assets.ts'
+import { d1Routes } from '#/apis/cloudflare/d1.ts'
 import { kvRoutes } from '#/apis/cloudflare/kv.ts'
 import { purgeRoutes } from '#/apis/cloudflare/purge.ts'
 import { queueRoutes } from '#/apis/cloudflare/queues.ts'
@@ -110,6 +111,7 @@ export function createApi(options: ApiOptions): Api {
     r2Routes: r2Routes({ control, homed: options.homed, limits }),
     queueRoutes: queueRoutes({ control, homed: options.homed, limits, clock }),
     kvRoutes: kvRoutes({ kv: options.kv, fabric, limits, clock }),
+    d1Routes: d1Routes({ control, homed: options.homed, limits }),
     vaultRoutes: secretsStoreRoutes({ ...options.compute, limits, accountId }),
     assetsRoutes: assetRoutes({ uploads: options.uploads, limits }),
     tailsRoutes: tails.routes,

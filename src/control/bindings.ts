@@ -1,6 +1,7 @@
 /** What a new version is bound to: its own bindings, plus those taken over from the version before. */
 import type { Limits } from '#/core/limits.ts'
 import type { Seal } from '#/core/ports.ts'
+import type { ResourceKind } from '#/core/resources.ts'
 import type { Binding, ObjectNamespace, ProgramName } from '#/core/snapshot.ts'
 import { kindOf } from './place-versions.ts'
 import { Refusal } from './refusal.ts'
@@ -80,6 +81,7 @@ export interface BindingWorld {
   readonly isCompute: (program: ProgramName) => boolean
   readonly hasStore: (store: string) => Promise<boolean>
   readonly hasSecret: (store: string, secret: string) => boolean
+  readonly hasResource: (kind: ResourceKind, id: string) => boolean
   readonly hasAssets: boolean
 }
 
@@ -90,6 +92,11 @@ export async function checkTargets(bindings: readonly Binding[], world: BindingW
     if (binding.kind === 'objects') checkObjects(binding, world)
     if (binding.kind === 'kv' && !(await world.hasStore(binding.store)))
       throw new Refusal('store_unknown', `KV namespace '${binding.store}' not found (binding '${binding.name}').`)
+    if (binding.kind === 'sql' && !world.hasResource('sql', binding.database))
+      throw new Refusal(
+        'store_unknown',
+        `D1 binding '${binding.name}' references database '${binding.database}' which was not found.`,
+      )
     if (binding.kind === 'stored-secret' && !world.hasSecret(binding.store, binding.secret))
       throw new Refusal(
         'store_unknown',

@@ -51,6 +51,7 @@ const binding = z.discriminatedUnion('kind', [
     limit: z.number(),
     periodS: z.union([z.literal(10), z.literal(60)]),
   }),
+  z.object({ kind: z.literal('sql'), name, database: z.string() }),
   z.object({ kind: z.literal('stored-secret'), name, store: z.string(), secret: z.string() }),
   z.object({ kind: z.literal('loader'), name }),
   z.object({ kind: z.literal('blob'), name, type: z.enum(['wasm', 'data', 'text']), blob: z.string() }),

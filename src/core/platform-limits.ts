@@ -128,6 +128,7 @@ export const platformLimits = {
     default: 512 * 1024 * KiB,
     why: 'serialized, all sites and programs; each node holds it in memory',
   },
+  blobsHanded: { unit: 'count', default: 10_000, why: 'handed to other nodes ahead of a change, 100 bytes each' },
   canaryLookMs: {
     unit: 'ms',
     default: 100,
@@ -261,6 +262,25 @@ export const platformLimits = {
   },
   rateLimitKeyBytes: { unit: 'bytes', default: 1024, why: 'a key of a rate limit binding; each is held in memory' },
   resourcesPerKind: { unit: 'count', default: 10_000, why: 'databases, buckets or queues; each is in every Snapshot' },
+  // Databases.
+  sqlProcesses: {
+    unit: 'count',
+    default: 16,
+    why: 'databases that run something at the same moment, one process each, some 50 MiB',
+  },
+  sqlIdleMs: { unit: 'ms', default: 30_000, why: 'a process of databases with nothing to do ends after so long' },
+  sqlOpenDatabases: { unit: 'count', default: 32, why: 'open in one process, each with a cache of 2 MiB' },
+  sqlStatementsKept: { unit: 'count', default: 256, why: 'prepared statements of one open database' },
+  sqlQueue: { unit: 'count', default: 1_000, why: 'requests that wait for one database; more are refused' },
+  sqlQueueMs: { unit: 'ms', default: 30_000, why: 'a request waits so long for its database' },
+  sqlQueryMs: { unit: 'ms', default: 30_000, why: 'as D1 has it; a longer one is stopped with its process' },
+  sqlStatementBytes: { unit: 'bytes', default: 100_000, why: 'as D1 has it' },
+  sqlParameters: { unit: 'count', default: 100, why: 'of one statement, as D1 has it' },
+  sqlValueBytes: { unit: 'bytes', default: 2_000_000, why: 'of one text, blob or row, as D1 has it' },
+  sqlColumns: { unit: 'count', default: 100, why: 'of one table or answer, as D1 has it' },
+  sqlRequestBytes: { unit: 'bytes', default: 32 * MiB, why: 'one batch with its parameters, in JSON and in memory' },
+  sqlAnswerBytes: { unit: 'bytes', default: 64 * MiB, why: 'the rows of one request, in JSON and in memory' },
+  sqlDatabaseBytes: { unit: 'bytes', default: 10_000_000_000, why: 'as D1 has it' },
   resourceKnownMs: {
     unit: 'ms',
     default: 10_000,

@@ -178,6 +178,8 @@ export type Binding =
       readonly periodS: 10 | 60
     }
   /** A secret of a store that several programs share, read each time it is asked for. */
+  /** `database` is the resource's id. */
+  | { readonly kind: 'sql'; readonly name: string; readonly database: string }
   | { readonly kind: 'stored-secret'; readonly name: string; readonly store: string; readonly secret: string }
   /** Starts programs from code that the program brings. */
   | { readonly kind: 'loader'; readonly name: string }

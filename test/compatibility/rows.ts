@@ -4,6 +4,7 @@
  */
 import { abiSection } from './abi-rows.ts'
 import { computeArea } from './compute-rows.ts'
+import { d1Commands, d1Rows } from './d1-rows.ts'
 import { queueBinding, queueCommands } from './queue-rows.ts'
 import { r2Binding, r2Commands } from './r2-rows.ts'
 
@@ -149,10 +150,7 @@ const bindings: Area = {
     works('Service bindings: `props`', { check: 'service-props' }),
     works('Assets: `env.ASSETS.fetch`', { check: 'assets-binding' }),
     works('Version metadata', { check: 'version-metadata' }),
-    refused('D1', 'comes with a later release', {
-      config: { d1_databases: [{ binding: 'DB', database_name: 'd', database_id: 'x' }] },
-      says: /d1/i,
-    }),
+    ...d1Rows,
     ...r2Binding,
     ...queueBinding,
     refused('Workers AI', 'Rimward has no models', { config: { ai: { binding: 'AI' } }, says: /\bai\b/i }),
@@ -281,9 +279,10 @@ const wrangler: Area = {
     works('`tail`', { story: 'tail' }),
     ...r2Commands,
     ...queueCommands,
-    refused('`d1`, `workflows` …', 'their API answers 404 and names the call', {
-      wrangler: ['d1', 'list'],
-      says: /d1/,
+    ...d1Commands,
+    refused('`workflows` …', 'their API answers 404 and names the call', {
+      wrangler: ['workflows', 'list'],
+      says: /workflows/,
       fails: true,
     }),
     works('`delete`', { story: 'delete' }),

@@ -39,6 +39,7 @@ const supported = {
     simple: z.strictObject({ limit: z.int().positive(), period: z.union([z.literal(10), z.literal(60)]) }),
   }),
   secrets_store_secret: z.strictObject({ store_id: text.min(1), secret_name: text.min(1) }),
+  d1: z.strictObject({ id: text.min(1), internalEnv: maybe }),
   worker_loader: z.strictObject({}),
   inherit: z.strictObject({ old_name: maybe }),
 }
@@ -49,7 +50,6 @@ type Supported = {
 
 /** What Cloudflare has and we do not (yet), with what a person can do instead. */
 const unsupported: Record<string, string> = {
-  d1: 'SQL databases are not there yet; a Durable Object with SQLite storage can keep tables',
   workflow: 'workflows are not there yet; a Durable Object with an alarm can drive steps',
   analytics_engine: 'datasets are not there yet; log what you count and collect it from the log',
   send_email: 'mail is not sent from here; fetch() the API of a mail service',
@@ -142,6 +142,8 @@ function toRequest(name: string, binding: Supported, find: BindingFinders): Bind
     }
     case 'secrets_store_secret':
       return { kind: 'stored-secret', name, store: binding.store_id, secret: binding.secret_name }
+    case 'd1':
+      return { kind: 'sql', name, database: binding.id }
     case 'worker_loader':
       return { kind: 'loader', name }
     case 'inherit':
@@ -192,6 +194,8 @@ export function writeBinding(binding: VersionRecord['bindings'][number]): Record
     }
     case 'stored-secret':
       return { name, type: 'secrets_store_secret', store_id: binding.store, secret_name: binding.secret }
+    case 'sql':
+      return { name, type: 'd1', id: binding.database }
     case 'loader':
       return { name, type: 'worker_loader' }
     case 'blob':
@@ -216,6 +220,7 @@ export const keptKinds: Record<string, BindingRequest['kind'] | undefined> = {
   version_metadata: 'version',
   assets: 'assets',
   ratelimit: 'rate-limit',
+  d1: 'sql',
   worker_loader: 'loader',
   secrets_store_secret: 'stored-secret',
 }

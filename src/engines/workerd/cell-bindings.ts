@@ -45,6 +45,10 @@ function memberOf(builder: CellBuilder, deployment: Deployment, binding: Binding
       return blobBinding(builder, deployment, binding)
     case 'rate-limit':
       return rateLimitBinding(builder, binding)
+    case 'sql': {
+      const inner = [{ name: 'fetcher', service: backplane(builder, 'sql', binding.database) }]
+      return { wrapped: { moduleName: 'cloudflare-internal:d1-api', innerBindings: inner } }
+    }
     case 'stored-secret': {
       const service = backplane(builder, 'secret', `${binding.store}/${binding.secret}`)
       return wrapped(builder, 'stored-secret', [{ name: 'wire', service }])
