@@ -59,12 +59,16 @@ const law: Record<string, readonly string[]> = {
   'open-engines.ts': [...rooms, 'pop.ts'],
   'open-stores.ts': ['core', 'objects', 'stores', 'pop.ts'],
   'pop.ts': [...rooms, 'open-engines.ts', 'open-stores.ts'],
+  'start-upkeep.ts': [...rooms, 'node-addresses.ts', 'pop.ts'],
   'open-mesh.ts': [...rooms, 'apis/rimward'],
   'node-addresses.ts': [...rooms, 'pop.ts'],
   'open-shared.ts': [...rooms, 'open-mesh.ts'],
+  'open-news.ts': [...rooms, 'control', 'pop.ts'],
   'nats-set-up.ts': ['core', 'fabric'],
-  'platform.ts': [...rooms, 'pop.ts', 'open-shared.ts', 'open-mesh.ts', 'node-addresses.ts', 'background-work.ts'],
-  'background-work.ts': [...rooms, 'platform.ts', 'pop.ts'],
+  'platform.ts': [
+    ...[...rooms, 'pop.ts', 'open-shared.ts', 'open-news.ts', 'open-mesh.ts', 'node-addresses.ts'],
+    'start-upkeep.ts',
+  ],
 }
 
 /** `http/` and `core/` decide; they never touch the world. Types of I/O modules are fine, values are not. */
