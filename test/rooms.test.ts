@@ -63,8 +63,12 @@ const law: Record<string, readonly string[]> = {
   'open-mesh.ts': [...rooms, 'apis/rimward'],
   'node-addresses.ts': [...rooms, 'pop.ts'],
   'open-shared.ts': [...rooms, 'open-mesh.ts'],
+  'open-news.ts': [...rooms, 'control', 'pop.ts'],
   'nats-set-up.ts': ['core', 'fabric'],
-  'platform.ts': [...rooms, 'pop.ts', 'open-shared.ts', 'open-mesh.ts', 'node-addresses.ts', 'start-upkeep.ts'],
+  'platform.ts': [
+    ...[...rooms, 'pop.ts', 'open-shared.ts', 'open-news.ts', 'open-mesh.ts', 'node-addresses.ts'],
+    'start-upkeep.ts',
+  ],
 }
 
 /** `http/` and `core/` decide; they never touch the world. Types of I/O modules are fine, values are not. */
