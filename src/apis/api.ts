@@ -175,11 +175,13 @@ export function createApi(options: ApiOptions): Api {
   }
 }
 
-async function knownStores({ fabric, compute }: ApiOptions) {
+async function knownStores({ fabric, compute, control }: ApiOptions) {
+  const homed = (['sql', 'bucket', 'queue', 'workflow'] as const).flatMap((kind) => control.resources(kind))
   const spaces = await listKvNamespaces(fabric)
   const items = (['config', 'secret', 'access-list'] as const).flatMap((kind) => compute.items.all(kind))
   return [
     ...spaces.map(({ id, title }) => ({ kind: 'kv' as const, id, name: title })),
     ...items.map(({ kind, id, name }) => ({ kind, id, name })),
+    ...homed.map(({ kind, id, name }) => ({ kind: kind as 'sql' | 'bucket' | 'queue' | 'workflow', id, name })),
   ]
 }
