@@ -5,6 +5,7 @@ import { Hono } from 'hono'
 import { createCloudflareApi } from '#/apis/cloudflare/app.ts'
 import { assetRoutes, resolveAssetsWith } from '#/apis/cloudflare/assets.ts'
 import { d1Routes } from '#/apis/cloudflare/d1.ts'
+import { d1TransferRoutes } from '#/apis/cloudflare/d1-transfers.ts'
 import { kvRoutes } from '#/apis/cloudflare/kv.ts'
 import { purgeRoutes } from '#/apis/cloudflare/purge.ts'
 import { secretsStoreRoutes } from '#/apis/cloudflare/secrets-store.ts'
@@ -104,10 +105,11 @@ export function createApi(options: ApiOptions): Api {
     limits,
     hasProgram: (name) => control.findProgram(name) !== undefined,
   })
+  const d1 = { control, homed: options.homed, token, limits, clock }
   const cloudflare = createCloudflareApi({
     control,
     kvRoutes: kvRoutes({ kv: options.kv, fabric, limits, clock }),
-    d1Routes: d1Routes({ control, homed: options.homed, limits }),
+    d1Routes: new Hono().route('/', d1Routes(d1)).route('/', d1TransferRoutes(d1)),
     vaultRoutes: secretsStoreRoutes({ ...options.compute, limits, accountId }),
     assetsRoutes: assetRoutes({ uploads: options.uploads, limits }),
     tailsRoutes: tails.routes,
