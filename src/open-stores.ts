@@ -7,6 +7,7 @@ import type { Place } from '#/core/pops.ts'
 import { resourceKey } from '#/core/resources.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import { regionsOf } from '#/objects/regions.ts'
+import { openBuckets } from '#/stores/buckets/open-buckets.ts'
 import { openSqlStore } from '#/stores/sql/sql-store.ts'
 import type { Parts } from './pop.ts'
 
@@ -19,6 +20,7 @@ export interface OpenedStores {
 export async function openHomedStores(parts: Parts, homed: HomedStores): Promise<OpenedStores> {
   const { folder, place, limits, clock } = parts
   const stores: HomedStore[] = [
+    await openBuckets({ folder: join(folder, 'bucket'), limits, clock, log: parts.say }),
     await openSqlStore({ folder: join(folder, 'sql'), servedBy: servedBy(place), limits, clock }),
   ]
   const known = waitUntilKnown(parts)

@@ -11,6 +11,7 @@ import { createAssetUploads } from '#/control/assets-uploads.ts'
 import { createRollout } from '#/control/canary.ts'
 import { createCertificates } from '#/control/certificates/certificates.ts'
 import { type Control, createControl } from '#/control/control.ts'
+import { type HandAhead, openHandAhead } from '#/control/hand-ahead.ts'
 import { findKvNamespace, finishKvRemovals } from '#/control/kv-namespaces.ts'
 import { createNodeReports, type NodeReports } from '#/control/node-reports.ts'
 import { createProgramOutput } from '#/control/program-output.ts'
@@ -37,6 +38,7 @@ import { itemsByPlace } from '#/stores/items-by-place.ts'
 import { kvByPlace } from '#/stores/kv-by-place.ts'
 import { storesOver } from '#/stores/program-stores.ts'
 import { openSeal } from '#/stores/seal.ts'
+import { startSchedules, startSweeping } from './background-work.ts'
 import { listen, nth, type PopAddresses, urlOf, urlsOf } from './node-addresses.ts'
 import { type JoinSetUp, joinNodes, membersOf, openNodeMesh } from './open-mesh.ts'
 import { claimNode, nodeFolder, openFabrics, openNodeReplicas, platformId, readVersion } from './open-shared.ts'
@@ -84,6 +86,7 @@ async function start(options: PlatformOptions, closer: Closer): Promise<RunningP
   const running = { ...shared, ...desk, pops, ...control }
   const api = await openApi(options, running, closer)
   startSweeping(running, closer)
+  startSchedules(running, closer)
 
   await eachPop(pops, (pop) => pop.purges.ready)
   const addresses = { ...urlsOf(pops[0]!), api }
@@ -225,6 +228,7 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
   const [first] = pops as [Pop]
   await eachPop(pops, (pop) => pop.follower.start())
   const nodes = pops.map(({ place, follower, metrics }) => ({ pop: place.pop, follower, counts: metrics.totals }))
+  const handed = openHandedAhead(pops, shared, closer)
   const rollout = createRollout({ fabric, nodes, limits, clock, pause })
   const follow = (snapshot: Snapshot) => eachPop(pops, (pop) => pop.follower.follow(snapshot))
   const control: Control = await createControl({
@@ -233,6 +237,7 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
       async prove(program, deployment) {
         // A program that is started for its proof runs, too.
         const within = control.withinOf(program.name)
+        handed[0]?.hand(deployment, within)
         const prover = pops.find(({ place }) => allows(within, place.country))
         if (prover !== undefined) return prover.engine.prove(program, deployment)
         const message = `No node of this platform is where ${program.name} may run: ${describeWithin(within)}.`
@@ -266,6 +271,21 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
   return { control, rollout }
 }
 
+/** For each node that has a copy of its own of what is shared. */
+function openHandedAhead(pops: readonly Pop[], { fabrics, limits }: Shared, closer: Closer): readonly HandAhead[] {
+  return pops.flatMap(({ mesh, log }, index) => {
+    const fabric = fabrics[index]!.fabric
+    if (mesh === undefined || !('keepBlob' in fabric)) return []
+    const handed = openHandAhead({
+      ...{ mesh, blobs: fabric.blobs, limits },
+      keep: (blob, bytes) => (fabric as CopiedFabric).keepBlob(blob, bytes),
+      log: (message, facts) => log.logger.info(facts, message),
+    })
+    closer.add(() => handed.close())
+    return handed
+  })
+}
+
 /** Each namespace at a node of this process that may hold it. */
 function kvOf(control: Control, pops: readonly Pop[]) {
   return kvByPlace((store) => {
@@ -290,7 +310,8 @@ async function openDesk({ data }: PlatformOptions, shared: Shared, [first]: read
   return { uploads, certificates }
 }
 
-type Running = Shared &
+/** All that a started platform is made of. */
+export type Running = Shared &
   Awaited<ReturnType<typeof openDesk>> &
   Awaited<ReturnType<typeof openControl>> & { readonly pops: readonly Pop[] }
 
@@ -351,24 +372,6 @@ function openReports({ fabric, pops, limits, clock, version }: Running, closer: 
   const reports = createNodeReports({ fabric, own, limits, clock })
   closer.add(() => reports.close())
   return reports
-}
-
-function startSweeping({ control, pops, uploads, fabrics, limits, clock }: Running, closer: Closer): void {
-  const [first] = pops as [Pop]
-  const sweeping = setInterval(() => {
-    for (const { fabric } of fabrics)
-      if ('sweepCopy' in fabric)
-        (fabric as CopiedFabric)
-          .sweepCopy(clock() - limits.blobGraceMs)
-          .catch((error) => first.log.logger.error({ err: error }, 'sweeping the copy failed'))
-    control
-      .sweep(async function* () {
-        yield* uploads.inUse()
-      })
-      .catch((error) => first.log.logger.error({ err: error }, 'sweeping blobs failed'))
-  }, limits.blobSweepMs)
-  sweeping.unref()
-  closer.add(() => clearInterval(sweeping))
 }
 
 /** Rejects once all are done, with what the first failure was. */

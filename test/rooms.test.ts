@@ -63,7 +63,8 @@ const law: Record<string, readonly string[]> = {
   'node-addresses.ts': [...rooms, 'pop.ts'],
   'open-shared.ts': [...rooms, 'open-mesh.ts'],
   'nats-set-up.ts': ['core', 'fabric'],
-  'platform.ts': [...rooms, 'pop.ts', 'open-shared.ts', 'open-mesh.ts', 'node-addresses.ts'],
+  'platform.ts': [...rooms, 'pop.ts', 'open-shared.ts', 'open-mesh.ts', 'node-addresses.ts', 'background-work.ts'],
+  'background-work.ts': [...rooms, 'platform.ts', 'pop.ts'],
 }
 
 /** `http/` and `core/` decide; they never touch the world. Types of I/O modules are fine, values are not. */

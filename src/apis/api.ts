@@ -8,6 +8,7 @@ import { d1Routes } from '#/apis/cloudflare/d1.ts'
 import { d1TransferRoutes } from '#/apis/cloudflare/d1-transfers.ts'
 import { kvRoutes } from '#/apis/cloudflare/kv.ts'
 import { purgeRoutes } from '#/apis/cloudflare/purge.ts'
+import { r2Routes } from '#/apis/cloudflare/r2.ts'
 import { secretsStoreRoutes } from '#/apis/cloudflare/secrets-store.ts'
 import { createTails } from '#/apis/cloudflare/tails.ts'
 import { createFastlyApi } from '#/apis/fastly/app.ts'
@@ -108,6 +109,7 @@ export function createApi(options: ApiOptions): Api {
   const d1 = { control, homed: options.homed, token, limits, clock }
   const cloudflare = createCloudflareApi({
     control,
+    r2Routes: r2Routes({ control, homed: options.homed, limits }),
     kvRoutes: kvRoutes({ kv: options.kv, fabric, limits, clock }),
     d1Routes: new Hono().route('/', d1Routes(d1)).route('/', d1TransferRoutes(d1)),
     vaultRoutes: secretsStoreRoutes({ ...options.compute, limits, accountId }),

@@ -1,8 +1,10 @@
 /** Where things may be: records of the countries that hold sites, programs and stores, and the Snapshot that follows them. */
+
 import { z } from 'zod'
 import type { Within } from '#/core/pops.ts'
 import { describeWithin, isInside } from '#/core/residency.ts'
 import type { Program, Site, Snapshot } from '#/core/snapshot.ts'
+import { alter } from './kept-map.ts'
 import { Refusal } from './refusal.ts'
 import { type HeldServices, siteNameOf } from './services/held-services.ts'
 
@@ -73,11 +75,11 @@ export function applyToPlacements(
   revision: number,
 ): HeldPlacements {
   if (changes.length === 0) return held
-  const next = new Map(held)
+  const next = alter(held)
   for (const change of changes)
     if (change.record === undefined) next.delete(keyOf(change))
     else next.set(keyOf(change), { record: change.record, revision })
-  return next
+  return next.kept()
 }
 
 type WithPlacements = (snapshot: Snapshot, held: HeldPlacements, services: HeldServices) => Snapshot

@@ -32,6 +32,7 @@ const binding = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('json'), name, json: z.string() }),
   z.object({ kind: z.literal('secret'), name, sealed: z.string() }),
   z.object({ kind: z.literal('kv'), name, store: z.string() }),
+  z.object({ kind: z.literal('bucket'), name, bucket: z.string(), called: z.string() }),
   z.object({ kind: z.literal('program'), name, program: z.string(), entrypoint: optionalText, props: optionalText }),
   z.object({ kind: z.literal('objects'), name, className: z.string(), program: optionalText }),
   z.object({ kind: z.literal('assets'), name }),
@@ -124,6 +125,8 @@ const program = z.object({
   tags: z.array(z.string()),
   /** Serialized JSON, kept for the tools that ask for it again. */
   observability: optionalText,
+  crons: z.exactOptional(z.array(z.object({ cron: z.string(), createdAt: z.number() }))),
+  tailConsumers: z.exactOptional(z.array(z.string())),
   /** Of its site. */
   errorPages: z.exactOptional(errorPagesForm),
   answers: z.exactOptional(answerPolicySchema),

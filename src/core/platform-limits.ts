@@ -128,6 +128,7 @@ export const platformLimits = {
     default: 512 * 1024 * KiB,
     why: 'serialized, all sites and programs; each node holds it in memory',
   },
+  blobsHanded: { unit: 'count', default: 10_000, why: 'handed to other nodes ahead of a change, 100 bytes each' },
   canaryLookMs: {
     unit: 'ms',
     default: 100,
@@ -181,6 +182,13 @@ export const platformLimits = {
     default: 10_000,
     why: 'a schedule whose node is gone goes on elsewhere after so long',
   },
+  scheduleLateMs: {
+    unit: 'ms',
+    default: 30_000,
+    why: 'a schedule told later than this is missed: it is not made up for',
+  },
+  schedulesAtOnce: { unit: 'count', default: 1_000, why: 'schedules told and not done; each may take 15 minutes' },
+  tailBatch: { unit: 'count', default: 100, why: 'traces that a tail Worker is told at once' },
   // Replication.
   replicationBytes: {
     unit: 'bytes',
@@ -270,4 +278,30 @@ export const platformLimits = {
     why: 'the home of a new database or bucket waits so long to hear of it: changes reach all nodes sooner',
   },
   placements: { unit: 'count', default: 10_000, why: 'settings of where things may be; each is in every Snapshot' },
+  // Buckets.
+  bucketKeyBytes: { unit: 'bytes', default: 1024, why: 'R2' },
+  bucketMetadataBytes: { unit: 'bytes', default: 8_192, why: 'R2: custom metadata of one object' },
+  bucketPutBytes: { unit: 'bytes', default: 5 * 1024 * MiB, why: 'R2: an object in one part, or one part of many' },
+  bucketObjectBytes: { unit: 'bytes', default: 5 * 1024 * 1024 * MiB, why: 'R2: an object in many parts' },
+  bucketPartBytes: { unit: 'bytes', default: 5 * MiB, why: 'R2: the least that a part may have, the last one aside' },
+  bucketParts: { unit: 'count', default: 10_000, why: 'R2: parts of one object' },
+  bucketInlineBytes: {
+    unit: 'bytes',
+    default: 64 * KiB,
+    why: 'up to here a row is cheaper than a file with two fsyncs',
+  },
+  bucketDeleteKeys: { unit: 'count', default: 1_000, why: 'R2: keys deleted in one call' },
+  bucketRequestBytes: {
+    unit: 'bytes',
+    default: 4 * MiB,
+    why: 'what is asked, without bodies: 1,000 keys or 10,000 parts by name',
+  },
+  bucketListKeys: { unit: 'count', default: 1_000, why: 'R2: keys and prefixes on a page' },
+  bucketListBytes: { unit: 'bytes', default: 512 * KiB, why: 'of a page; the runtime takes 1 MiB at most' },
+  bucketUploads: { unit: 'count', default: 10_000, why: 'unfinished uploads of one bucket' },
+  bucketUploadMs: { unit: 'ms', default: 7 * 86_400_000, why: 'R2 aborts unfinished uploads after a week' },
+  bucketSweepMs: { unit: 'ms', default: 3_600_000, why: 'how often uploads that nobody finished are looked for' },
+  bucketsOpen: { unit: 'count', default: 256, why: 'indexes open at once, three files and up to 2 MiB of cache each' },
+  bucketBatch: { unit: 'count', default: 256, why: 'writes that share one fsync' },
+  bucketQueue: { unit: 'count', default: 4_096, why: 'calls that wait for the index; small bodies among them' },
 } as const satisfies Record<string, LimitRow>

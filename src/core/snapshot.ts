@@ -79,6 +79,10 @@ export interface Program {
   readonly lookups?: Lookups
   /** Countries where it may run, whatever started it. Absent: anywhere. */
   readonly within?: Within
+  /** When `scheduled()` is called, as `cron.ts` reads it; all parse. */
+  readonly crons?: readonly string[]
+  /** Programs whose `tail()` is told what this one did. */
+  readonly tailConsumers?: readonly ProgramName[]
 }
 
 /** One class of Durable Objects; its data lives under `key`, which survives a rename of the class. */
@@ -134,6 +138,8 @@ export type Binding =
   | { readonly kind: 'json'; readonly name: string; readonly json: string }
   | { readonly kind: 'secret'; readonly name: string; readonly sealed: Sealed }
   | { readonly kind: 'kv'; readonly name: string; readonly store: string }
+  /** `bucket` is the resource's id, `called` its name, which never changes. */
+  | { readonly kind: 'bucket'; readonly name: string; readonly bucket: string; readonly called: string }
   | {
       readonly kind: 'program'
       readonly name: string

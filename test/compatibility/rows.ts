@@ -5,6 +5,7 @@
 import { abiSection } from './abi-rows.ts'
 import { computeArea } from './compute-rows.ts'
 import { d1Commands, d1Rows } from './d1-rows.ts'
+import { r2Binding, r2Commands } from './r2-rows.ts'
 
 export type State = 'works' | 'works differently' | 'refused'
 
@@ -149,10 +150,7 @@ const bindings: Area = {
     works('Assets: `env.ASSETS.fetch`', { check: 'assets-binding' }),
     works('Version metadata', { check: 'version-metadata' }),
     ...d1Rows,
-    refused('R2', 'comes with a later release', {
-      config: { r2_buckets: [{ binding: 'B', bucket_name: 'bucket' }] },
-      says: /r2/i,
-    }),
+    ...r2Binding,
     refused('Queues', 'comes with a later release', {
       config: { queues: { producers: [{ binding: 'Q', queue: 'q' }] } },
       says: /queue/i,
@@ -183,10 +181,17 @@ const bindings: Area = {
       file: 'bindings.test.ts',
       title: 'a program runs code that it brings, and the code reaches nothing but what it is given',
     }),
-    refused('Cron triggers', 'come with a later release; wrangler sets them after the upload, which stands', {
-      config: { triggers: { crons: ['* * * * *'] } },
-      says: /cron|schedule/i,
-      uploaded: true,
+    works('Cron triggers: `scheduled()`, each once in the platform, a missed one not made up for', {
+      file: 'cron.test.ts',
+      title: 'a schedule is told once at its minute, and its tail Worker hears of it',
+    }),
+    differs('Tail Workers: `tail()`', 'fields of requests are redacted, and `getUnredacted()` is not there', {
+      file: 'cron.test.ts',
+      title: 'a tail Worker hears of requests and exceptions, and is a reason not to delete it',
+    }),
+    refused('Streaming tail Workers', 'traces are told at the end of what they tell of: use `tail_consumers`', {
+      config: { streaming_tail_consumers: [{ service: 'watcher' }] },
+      says: /streaming_tail_consumers/,
     }),
   ],
 }
@@ -274,8 +279,9 @@ const wrangler: Area = {
     }),
     works('`kv bulk put`, `kv bulk get`, `kv bulk delete`', { story: 'kv bulk' }),
     works('`tail`', { story: 'tail' }),
+    ...r2Commands,
     ...d1Commands,
-    refused('`r2`, `queues`, `workflows` …', 'their API answers 404 and names the call', {
+    refused('`queues`, `workflows` …', 'their API answers 404 and names the call', {
       wrangler: ['queues', 'list'],
       says: /queues/,
       fails: true,

@@ -43,6 +43,7 @@ export interface DistantPop {
 export interface DistantPops {
   readonly pops: Readonly<Record<PopName, DistantPop>>
   readonly servers: ClusterServer[]
+  readonly relays: RelaysApart
   readonly token: string
   readonly accountId: string
   /** Cuts a place off from the two others: its node and its NATS server. */
@@ -123,6 +124,7 @@ export async function startDistantPops(t: Stoppable): Promise<DistantPops> {
   return {
     pops,
     servers,
+    relays,
     token,
     accountId,
     cut: (name) => relays.cut(touching(name)),

@@ -52,6 +52,7 @@ export function createCloudflareApi(deps: CloudflareApiDeps): Hono {
   app.route('/', rulesetRoutes(deps))
   for (const routes of [
     deps.kvRoutes,
+    deps.r2Routes,
     deps.vaultRoutes,
     deps.d1Routes,
     deps.assetsRoutes,

@@ -17,6 +17,7 @@ export interface CloudflareApiDeps {
   /** Routers of other rooms; their paths start at `/accounts/:account/…`. */
   readonly kvRoutes?: Hono
   readonly vaultRoutes?: Hono
+  readonly r2Routes?: Hono
   readonly d1Routes?: Hono
   readonly assetsRoutes?: Hono
   readonly tailsRoutes?: Hono

@@ -46,7 +46,7 @@ export const abiDifferences: Readonly<Record<string, string>> = {
     'countries from a public-domain database; cities, coordinates and networks with the operator’s MaxMind files; nothing about connections and proxies',
   'fastly_device_detection.lookup': 'knows what the operator’s `devices.json` lists',
   'fastly_kv_store.lookup_wait': 'the generation is 0, as at Fastly: `lookup_wait_v2` has it',
-  'fastly_kv_store.insert': 'metadata of up to 1024 bytes; `background_fetch` changes nothing',
+  'fastly_kv_store.insert': '`background_fetch` changes nothing',
   'fastly_kv_store.list': 'always strongly consistent',
   'fastly_log.endpoint_get': 'an endpoint that the service does not define writes to the node’s log',
   'fastly_log.write': 'lines above 16 KiB are cut',

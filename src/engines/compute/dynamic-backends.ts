@@ -95,8 +95,8 @@ function checked(check: HealthCheck): HealthCheck {
     /^\/[\x21\x22\x24-\x7e]*$/.test(path) &&
     /^[^\s/?#@\\]+$/.test(host ?? '') &&
     [expectedStatus >= 100, expectedStatus <= 599, window >= 1, window <= 15].every(Boolean) &&
-    [threshold >= 1, threshold <= window, initial <= window].every(Boolean) &&
-    [intervalMs >= 1_000, intervalMs <= 3_600_000, timeoutMs >= 1, timeoutMs <= intervalMs].every(Boolean)
+    [threshold <= window, initial <= window].every(Boolean) &&
+    [intervalMs >= 1_000, intervalMs <= 3_600_000, timeoutMs >= 1, timeoutMs <= 3_600_000].every(Boolean)
   if (!fits) throw new EdgeError('bad_request', 'Not a health check.')
   return check
 }

@@ -30,6 +30,8 @@ function memberOf(builder: CellBuilder, deployment: Deployment, binding: Binding
       return { json: JSON.stringify(versionOf(deployment)) }
     case 'kv':
       return { kvNamespace: backplane(builder, 'kv', binding.store) }
+    case 'bucket':
+      return { r2Bucket: backplane(builder, 'bucket', binding.bucket) }
     case 'assets':
       if (deployment.assets === undefined) throw refusal(deployment, `binds assets as ${binding.name} but has none`)
       return { service: backplane(builder, 'assets', deployment.id) }

@@ -11,6 +11,7 @@ import type { Clock } from '#/core/units.ts'
 import { headerValue } from '#/http/header-list.ts'
 import { deploymentOf, type Isolates } from './ask-cell.ts'
 import { type BackplaneHandler, textAnswer } from './backplane.ts'
+import { bucketHandler } from './backplane-bucket.ts'
 import { cacheHandler } from './backplane-cache.ts'
 import { callHandler } from './backplane-call.ts'
 import { kvHandler } from './backplane-kv.ts'
@@ -46,6 +47,7 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
   const { assets, egress, traces, known } = parts
   return {
     kv: kvHandler(parts),
+    bucket: bucketHandler(parts),
     cache: cacheHandler(parts),
     call: callHandler(parts),
     purge: purgeHandler(parts),

@@ -6,6 +6,7 @@
 import { EdgeError } from '#/core/errors.ts'
 import { createListeners } from '#/core/listeners.ts'
 import type { Fabric } from '#/core/ports.ts'
+import type { BlobHash } from '#/core/snapshot.ts'
 import { createCopiedBlobs } from './blobs.ts'
 import { type CopiedBucket, createCopiedBucket } from './bucket.ts'
 import { isCopied } from './copied-buckets.ts'
@@ -21,6 +22,8 @@ export interface CopiedFabricOptions {
 }
 
 export interface CopiedFabric extends Fabric {
+  /** Takes a blob into the copy from another node that has it. Rejects when what comes is not that blob. */
+  keepBlob(hash: BlobHash, source: AsyncIterable<Uint8Array>): Promise<void>
   /** Removes blobs from the copy that are shared no longer and were stored before then. Returns how many. */
   sweepCopy(storedBefore: number): Promise<number>
 }
@@ -148,6 +151,7 @@ export async function openCopiedFabric(options: CopiedFabricOptions): Promise<Co
       return state
     },
     onState: (listener) => listeners.add('', listener),
+    keepBlob: (hash, source) => blobs.keep(hash, source),
     async clean() {
       await Promise.all([...buckets.values()].map((bucket) => bucket.sync()))
       await blobs.sweep(Number.POSITIVE_INFINITY)
