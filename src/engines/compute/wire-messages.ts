@@ -28,6 +28,11 @@ export interface OutCall {
   cancel(): void
 }
 
+/** Who works on an answer. */
+export interface Waiter {
+  callerLeft(): void
+}
+
 /** A call that the other side started. */
 export interface InCall extends Message {
   /** For the stream of a reply whose body is `'stream'`. */
@@ -36,7 +41,8 @@ export interface InCall extends Message {
   onNote: ((head: Head) => void) | undefined
   /** Set when the other side has given up, or the line is cut. */
   cancelled: boolean
-  onCancel: (() => void) | undefined
+  /** Told when that happens. An object: V8 lets a closure that is kept here for each call outlive young collections. */
+  waiter: Waiter | undefined
   reply(reply: Reply): void
   fail(failure: CallFailure): void
 }
@@ -72,7 +78,7 @@ class SilentCall implements InCall {
   readonly body = null
   onNote: InCall['onNote'] = undefined
   cancelled = false
-  onCancel: InCall['onCancel'] = undefined
+  waiter: Waiter | undefined = undefined
 
   constructor(head: Head) {
     this.head = head
