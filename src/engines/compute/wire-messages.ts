@@ -17,6 +17,11 @@ export interface Reply {
   readonly body: SentBody
 }
 
+/** Hears what the other side says before its reply. An object, as `Waiter`. */
+export interface NoteTaker {
+  takeNote(head: Head): void
+}
+
 /** A call that this side started. */
 export interface OutCall {
   /** Rejects with a `CallFailure`. */
@@ -58,7 +63,7 @@ export class CallFailure extends Error {
 }
 
 export interface Line {
-  call(head: Head, body: SentBody, onNote?: (head: Head) => void): OutCall
+  call(head: Head, body: SentBody, notes?: NoteTaker): OutCall
   /** A word that nobody answers. */
   tell(head: Head): void
   /** Since when frames wait for the end of this round of the event loop, in `performance.now()`. */
