@@ -17,7 +17,7 @@ import { programFirst } from '#/core/asset-routing.ts'
 import { backendSites } from '#/core/backend-sites.ts'
 import type { Certificates } from '#/core/certificates.ts'
 import { type Closer, startWhole } from '#/core/closer.ts'
-import { isHere } from '#/core/holdings.ts'
+import { isHere, placementsOf } from '#/core/holdings.ts'
 import type { HomedStores } from '#/core/homed-stores.ts'
 import { keepEgressInside, onlyHere } from '#/core/keep-inside.ts'
 import type { Limits } from '#/core/limits.ts'
@@ -30,6 +30,7 @@ import type { Snapshot } from '#/core/snapshot.ts'
 import type { TakePurge } from '#/core/tiers.ts'
 import type { Traces } from '#/core/traces.ts'
 import type { Clock } from '#/core/units.ts'
+import { createEventDelivery, type EventDelivery } from '#/edge/deliver-event.ts'
 import { type Address, createEdge, type Edge } from '#/edge/edge.ts'
 import { originAnswers } from '#/edge/fetch-again.ts'
 import { prepareSites } from '#/edge/find-site.ts'
@@ -40,7 +41,9 @@ import { openNodeLog } from '#/edge/node-log.ts'
 import { ownPool, ownProgram, ownSite } from '#/edge/own-hosts.ts'
 import { createPurgeByUrl } from '#/edge/purge-by-url.ts'
 import { createRequestTraces } from '#/edge/request-traces.ts'
+import { withTailConsumers } from '#/edge/tail-consumers.ts'
 import type { readDevices } from '#/engines/compute/devices.ts'
+import { createPlacedWords } from '#/fabric/placed/placed-words.ts'
 import { secretCheck } from '#/http/same-secret.ts'
 import { createHomedStores } from '#/objects/homed-stores.ts'
 import { openObjects } from '#/objects/open-objects.ts'
@@ -105,6 +108,8 @@ export interface Pop {
   readonly stores: Stores
   /** Databases, buckets and the like, wherever they live. */
   readonly homed: HomedStores
+  /** Tells programs of what is no request, wherever they may run. */
+  readonly events: Pick<EventDelivery, 'deliver'>
   /** What programs may reach besides public addresses. */
   readonly rules: EgressRuleBook
   readonly engine: Engine
@@ -166,13 +171,18 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   const homedHere = await openHomedStores(parts, homed)
   const ways = await openEgress(parts, rules)
   const assets = createAssets({ blobs: fabric.blobs, limits })
-  const { engine, lacks } = await openEngines(parts, { ...stores, homed }, ways, assets, pops)
+  const snapshot = () => live.snapshot
+  const engineNow: Pick<Engine, 'deliver'> = { deliver: (...event) => live.engine!.deliver(...event) }
+  const events = createEventDelivery({ place, mesh: options.mesh, engine: engineNow, snapshot })
+  closer.add(() => events.close())
+  const traces = withTailConsumers({ ...options, snapshot, deliver: events.deliver, log: say })
+  const { engine, lacks } = await openEngines({ ...parts, traces }, { ...stores, homed }, ways, assets, pops)
   live.engine = engine
 
   const residency = createNodeAudit({ ...options, store: ways.store, flushLog: () => diary.flush() })
   closer.add(() => residency.close())
   async function serve(snapshot: Snapshot): Promise<void> {
-    await engine.adopt(snapshot)
+    await Promise.all([engine.adopt(snapshot), ways.words?.learn(snapshot)])
     const before = live.snapshot
     prepareSites(snapshot, before)
     live.snapshot = snapshot
@@ -200,6 +210,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
     metrics,
     stores,
     homed,
+    events,
     rules,
     engine,
     cache: createPurgeByUrl({ cache: ways.purges, snapshot: () => live.snapshot, pop: popOf(place) }),
@@ -282,17 +293,20 @@ async function openEgress(
   await mkdir(join(folder, 'purges'), { recursive: true })
   const journal = await openPurgeJournal(join(folder, 'purges'))
   const { country } = options.place
+  const siteWithin = (site: string) => placementsOf(live.snapshot)({ kind: 'site', id: site })
+  const words =
+    options.mesh && createPlacedWords({ fabric: options.fabric, seal, limits, country, withinOf: siteWithin })
   const store = keepStoreInside(stored, (scope) => isHere(live.snapshot, scope, country))
   const inside = keepEgressInside(pools, () => live.snapshot, country)
   const next = withAnswerRules(withOwnPrograms(inside, ownPrograms))
   const { cache: egress, purges } = await openTieredCache({
     ...{ place: options.place, mesh: options.mesh, folder, next, store, journal },
-    ...{ limits, clock, originAnswers, log: say },
+    ...{ limits, clock, originAnswers, log: say, ...(words && { words }) },
     siteNamed: (name) => live.snapshot.sites.find((site) => site.name === name),
   })
   closer.add(() => egress.close())
   closer.add(() => health.close())
-  return { egress, purges, health, store, dialer: createDialer(waysOut) }
+  return { egress, purges, health, store, words, dialer: createDialer(waysOut) }
 }
 
 type EdgeParts = Ways & { engine: Engine; assets: ReturnType<typeof createAssets>; certificates: Certificates }

@@ -32,6 +32,7 @@ const binding = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('json'), name, json: z.string() }),
   z.object({ kind: z.literal('secret'), name, sealed: z.string() }),
   z.object({ kind: z.literal('kv'), name, store: z.string() }),
+  z.object({ kind: z.literal('bucket'), name, bucket: z.string(), called: z.string() }),
   z.object({ kind: z.literal('program'), name, program: z.string(), entrypoint: optionalText, props: optionalText }),
   z.object({ kind: z.literal('objects'), name, className: z.string(), program: optionalText }),
   z.object({ kind: z.literal('assets'), name }),
@@ -43,7 +44,10 @@ const binding = z.discriminatedUnion('kind', [
     limit: z.number(),
     periodS: z.union([z.literal(10), z.literal(60)]),
   }),
+  z.object({ kind: z.literal('sql'), name, database: z.string() }),
   z.object({ kind: z.literal('stored-secret'), name, store: z.string(), secret: z.string() }),
+  z.object({ kind: z.literal('server'), name, server: z.string() }),
+  z.object({ kind: z.literal('certificate'), name, certificate: z.string() }),
   z.object({ kind: z.literal('loader'), name }),
   z.object({ kind: z.literal('blob'), name, type: z.enum(['wasm', 'data', 'text']), blob: z.string() }),
   z.object({ kind: z.literal('held'), name, as: z.enum(['text', 'json', 'secret']), blob: z.string() }),
@@ -88,6 +92,7 @@ const version = z.object({
   bindings: z.array(binding),
   assets: z.exactOptional(assets),
   limits: z.object({ cpuMs: z.exactOptional(z.number()) }),
+  usesSockets: z.exactOptional(z.literal(true)),
   frontCache: z.exactOptional(z.object({ acrossVersions: z.boolean() })),
   declaredObjects: z.exactOptional(z.record(z.string(), declaredObject)),
   /** Names that the code exports, found by starting it. */
@@ -123,6 +128,8 @@ const program = z.object({
   tags: z.array(z.string()),
   /** Serialized JSON, kept for the tools that ask for it again. */
   observability: optionalText,
+  crons: z.exactOptional(z.array(z.object({ cron: z.string(), createdAt: z.number() }))),
+  tailConsumers: z.exactOptional(z.array(z.string())),
   /** Of its site. */
   errorPages: z.exactOptional(errorPagesForm),
   answers: z.exactOptional(answerPolicySchema),
@@ -163,7 +170,8 @@ export function parseRecord<Kind extends keyof typeof kinds>(
 
 /** The part of a version that the data plane sees. */
 export function toDeployment(record: VersionRecord): Deployment {
-  const { id, program, number, createdAt, tag, code, bindings, assets, limits, startupMs, frontCache } = record
+  const { id, program, number, createdAt, tag, code, bindings, assets, limits, startupMs, frontCache, usesSockets } =
+    record
   return {
     id,
     program,
@@ -176,5 +184,6 @@ export function toDeployment(record: VersionRecord): Deployment {
     ...(code !== undefined && { code }),
     ...(assets !== undefined && { assets }),
     ...(frontCache !== undefined && { frontCache }),
+    ...(usesSockets && { usesSockets }),
   }
 }

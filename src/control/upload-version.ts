@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import type { FrontCache } from '#/core/front-cache.ts'
 import type { AssetsDeployment, Binding, ObjectNamespace, ProgramCode, ProgramName } from '#/core/snapshot.ts'
 import { type BindingRequest, resolveBindings } from './bindings.ts'
+import { checkTailConsumers } from './change-program.ts'
 import type { Forgetting } from './forget-objects.ts'
 import { applyMigrations, type Migrations, type ObjectChange, reconcileObjects } from './object-classes.ts'
 import {
@@ -40,6 +41,7 @@ export interface Upload {
   /** Settings of the program; those absent stay as they are. Applied only by a deploy. */
   readonly tags?: readonly string[]
   readonly observability?: string
+  readonly tailConsumers?: readonly ProgramName[]
   readonly message?: string
   readonly tag?: string
   readonly source: string
@@ -73,13 +75,13 @@ export async function uploadVersion(
     const record = held?.record ?? newProgram(office, name)
     const latest = record.versions.length === 0 ? undefined : await heldVersion(office, record)
     const within = programWithin(office.ledger.state, name)
-    const draft = await placeVersion(office, draftVersion(office, record, latest, upload), within)
+    const drafted = await readImports(office, draftVersion(office, record, latest, upload))
+    const draft = await placeVersion(office, drafted, within)
     const change = objectChange(office, record, upload, { deploy })
     const objects = change?.objects ?? record.objects
     checkDeletedBindings(draft, change)
     if (!deploy) checkDeclaredBindings(draft, objects)
     await checkBound(office, name, draft, objects)
-    await checkFrontImports(office, draft)
     const version = await proveVersion(office, draft, objects, record.objects)
     await checkBlobs(office, version)
 
@@ -88,7 +90,7 @@ export async function uploadVersion(
       await settle(office, version, stored)
       return { program: stored, version, objects: undefined }
     }
-    const serving = withSettings(withRollout(office, stored, deployment(office, version, upload)), upload)
+    const serving = withSettings(office, withRollout(office, stored, deployment(office, version, upload)), upload)
     const next: ProgramRecord = {
       ...serving,
       objects: [...objects],
@@ -140,11 +142,13 @@ function storedAssets(assets: AssetsDeployment): NonNullable<VersionRecord['asse
   return { ...assets, runProgramFirst: typeof runProgramFirst === 'boolean' ? runProgramFirst : [...runProgramFirst] }
 }
 
-function withSettings(record: ProgramRecord, upload: Upload): ProgramRecord {
+function withSettings(office: Office, record: ProgramRecord, upload: Upload): ProgramRecord {
+  const { tailConsumers } = upload
   return {
     ...record,
     ...(upload.tags !== undefined && { tags: [...upload.tags] }),
     ...(upload.observability !== undefined && { observability: upload.observability }),
+    ...(tailConsumers && { tailConsumers: checkTailConsumers(office, record.name, tailConsumers) }),
   }
 }
 
@@ -218,17 +222,24 @@ async function checkBlobs(office: Office, version: VersionRecord): Promise<void>
       throw new Refusal('conflict', `The bytes of '${binding.name}' were removed while they were uploaded. Try again.`)
 }
 
+/** Of Workers, and of Node as Workers have it. */
+const socketsImport = /["'](?:cloudflare:sockets|(?:node:)?(?:net|tls))["']/
 const cacheImport = /import\s*(?:[\w$]+\s*,\s*)?\{[^}]*\bcache\b[^}]*\}\s*from\s*["']cloudflare:workers["']/
 
 /** The runtime's own `cache` leads nowhere outside Cloudflare: it would be found missing only when something is purged. */
-async function checkFrontImports({ fabric }: Office, { code, frontCache }: VersionRecord): Promise<void> {
-  if (frontCache === undefined) return
+/** What the text of its modules tells: what it may need, and what it asks for in vain. Throws a `Refusal` (`unsupported`). */
+async function readImports({ fabric }: Office, draft: VersionRecord): Promise<VersionRecord> {
+  const { code, frontCache } = draft
+  let usesSockets = false
   for (const { name, kind, blob } of code?.modules ?? []) {
-    const text = kind === 'esm' ? Buffer.from((await fabric.blobs.get(blob)) ?? []).toString('utf8') : ''
-    if (cacheImport.test(text))
+    if (kind !== 'esm' && kind !== 'cjs') continue
+    const text = Buffer.from((await fabric.blobs.get(blob)) ?? []).toString('utf8')
+    usesSockets ||= socketsImport.test(text)
+    if (frontCache !== undefined && kind === 'esm' && cacheImport.test(text))
       throw new Refusal(
         'unsupported',
         `Module '${name}' imports cache from "cloudflare:workers", which Rimward cannot give. Use ctx.cache.purge().`,
       )
   }
+  return usesSockets ? { ...draft, usesSockets } : draft
 }

@@ -79,6 +79,10 @@ export interface Program {
   readonly lookups?: Lookups
   /** Countries where it may run, whatever started it. Absent: anywhere. */
   readonly within?: Within
+  /** When `scheduled()` is called, as `cron.ts` reads it; all parse. */
+  readonly crons?: readonly string[]
+  /** Programs whose `tail()` is told what this one did. */
+  readonly tailConsumers?: readonly ProgramName[]
 }
 
 /** One class of Durable Objects; its data lives under `key`, which survives a rename of the class. */
@@ -108,6 +112,8 @@ export interface Deployment {
   readonly limits: { readonly cpuMs?: number }
   /** The shared cache stands in front of its default export. */
   readonly frontCache?: FrontCache
+  /** Its code may open TCP sockets. */
+  readonly usesSockets?: true
   /** Processor time its proof took to start, ms; absent when it was never proven. */
   readonly startupMs?: number
 }
@@ -134,6 +140,8 @@ export type Binding =
   | { readonly kind: 'json'; readonly name: string; readonly json: string }
   | { readonly kind: 'secret'; readonly name: string; readonly sealed: Sealed }
   | { readonly kind: 'kv'; readonly name: string; readonly store: string }
+  /** `bucket` is the resource's id, `called` its name, which never changes. */
+  | { readonly kind: 'bucket'; readonly name: string; readonly bucket: string; readonly called: string }
   | {
       readonly kind: 'program'
       readonly name: string
@@ -164,7 +172,13 @@ export type Binding =
       readonly periodS: 10 | 60
     }
   /** A secret of a store that several programs share, read each time it is asked for. */
+  /** `database` is the resource's id. */
+  | { readonly kind: 'sql'; readonly name: string; readonly database: string }
   | { readonly kind: 'stored-secret'; readonly name: string; readonly store: string; readonly secret: string }
+  /** A database server elsewhere, by the id of its resource. */
+  | { readonly kind: 'server'; readonly name: string; readonly server: string }
+  /** `fetch()` that shows a client certificate, by the id of its resource. */
+  | { readonly kind: 'certificate'; readonly name: string; readonly certificate: string }
   /** Starts programs from code that the program brings. */
   | { readonly kind: 'loader'; readonly name: string }
 

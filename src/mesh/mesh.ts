@@ -87,6 +87,7 @@ async function start(options: MeshOptions, closer: Closer): Promise<RunningMesh>
     },
     onArrival: (node) => links.wake(node),
     limits,
+    clock,
     log,
   })
   closer.add(() => listener.close())
@@ -117,11 +118,21 @@ async function start(options: MeshOptions, closer: Closer): Promise<RunningMesh>
   })
   follow()
 
-  async function renew(): Promise<void> {
+  let renewal: Promise<void> | undefined
+  async function renewNow(): Promise<void> {
     listener.renew(await identity.renew())
     links.renew()
   }
+  /** One at a time, however long the fabric takes. */
+  function renew(): Promise<void> {
+    renewal ??= renewNow().finally(() => {
+      renewal = undefined
+    })
+    return renewal
+  }
   const renewing = setInterval(() => {
+    directory.retry()
+    membership.retry()
     if (!expelled && isDue(identity.current(), clock()))
       renew().catch((error: unknown) =>
         log('the certificate of this node could not be renewed', { error: String(error) }),

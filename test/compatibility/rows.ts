@@ -4,6 +4,8 @@
  */
 import { abiSection } from './abi-rows.ts'
 import { computeArea } from './compute-rows.ts'
+import { d1Commands, d1Rows } from './d1-rows.ts'
+import { r2Binding, r2Commands } from './r2-rows.ts'
 
 export type State = 'works' | 'works differently' | 'refused'
 
@@ -122,7 +124,14 @@ const runtime: Area = {
     refused('`import { cache } from "cloudflare:workers"`', 'by name, at deploy: use `ctx.cache`', {
       story: 'cache import is refused',
     }),
-    refused('`connect()` (TCP sockets)', 'throws: it comes with Hyperdrive', { check: 'connect' }),
+    differs(
+      '`connect()` (TCP sockets)',
+      'under the rules for `fetch()`; TLS (`secureTransport`, `startTls`) is refused by the runtime',
+      {
+        file: 'sockets.test.ts',
+        title: 'connect() speaks TCP, and either side may be done first',
+      },
+    ),
   ],
 }
 
@@ -147,14 +156,8 @@ const bindings: Area = {
     works('Service bindings: `props`', { check: 'service-props' }),
     works('Assets: `env.ASSETS.fetch`', { check: 'assets-binding' }),
     works('Version metadata', { check: 'version-metadata' }),
-    refused('D1', 'comes with a later release', {
-      config: { d1_databases: [{ binding: 'DB', database_name: 'd', database_id: 'x' }] },
-      says: /d1/i,
-    }),
-    refused('R2', 'comes with a later release', {
-      config: { r2_buckets: [{ binding: 'B', bucket_name: 'bucket' }] },
-      says: /r2/i,
-    }),
+    ...d1Rows,
+    ...r2Binding,
     refused('Queues', 'comes with a later release', {
       config: { queues: { producers: [{ binding: 'Q', queue: 'q' }] } },
       says: /queue/i,
@@ -181,14 +184,37 @@ const bindings: Area = {
       file: 'bindings.test.ts',
       title: 'programs share the secrets of a store, and read a new value without a new deploy',
     }),
+    differs(
+      'Hyperdrive: `connectionString`, `host`, `port`, `user`, `password`, `database`',
+      'connections are made one for one: nothing is pooled or cached; user and password are percent-encoded',
+      {
+        file: 'sockets.test.ts',
+        title: 'a Worker asks a real PostgreSQL',
+      },
+    ),
+    works('Hyperdrive: `sslmode`, authorities of the account', {
+      file: 'sockets.test.ts',
+      title: 'TLS to the database is checked where the mode says so',
+    }),
+    works('mTLS certificates: `fetch`', {
+      file: 'sockets.test.ts',
+      title: 'fetch() of a binding shows the client certificate of the account',
+    }),
     works('Worker loaders: `get(id, callback)`, `env`, `globalOutbound`', {
       file: 'bindings.test.ts',
       title: 'a program runs code that it brings, and the code reaches nothing but what it is given',
     }),
-    refused('Cron triggers', 'come with a later release; wrangler sets them after the upload, which stands', {
-      config: { triggers: { crons: ['* * * * *'] } },
-      says: /cron|schedule/i,
-      uploaded: true,
+    works('Cron triggers: `scheduled()`, each once in the platform, a missed one not made up for', {
+      file: 'cron.test.ts',
+      title: 'a schedule is told once at its minute, and its tail Worker hears of it',
+    }),
+    differs('Tail Workers: `tail()`', 'fields of requests are redacted, and `getUnredacted()` is not there', {
+      file: 'cron.test.ts',
+      title: 'a tail Worker hears of requests and exceptions, and is a reason not to delete it',
+    }),
+    refused('Streaming tail Workers', 'traces are told at the end of what they tell of: use `tail_consumers`', {
+      config: { streaming_tail_consumers: [{ service: 'watcher' }] },
+      says: /streaming_tail_consumers/,
     }),
   ],
 }
@@ -276,9 +302,11 @@ const wrangler: Area = {
     }),
     works('`kv bulk put`, `kv bulk get`, `kv bulk delete`', { story: 'kv bulk' }),
     works('`tail`', { story: 'tail' }),
-    refused('`d1`, `r2`, `queues`, `workflows` …', 'their API answers 404 and names the call', {
-      wrangler: ['d1', 'list'],
-      says: /d1/,
+    ...r2Commands,
+    ...d1Commands,
+    refused('`queues`, `workflows` …', 'their API answers 404 and names the call', {
+      wrangler: ['queues', 'list'],
+      says: /queues/,
       fails: true,
     }),
     works('`delete`', { story: 'delete' }),

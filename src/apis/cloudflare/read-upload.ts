@@ -1,6 +1,6 @@
 /** An upload of a program: modules go to the fabric while they arrive, the metadata says what they are. */
 import type { Context } from 'hono'
-import type { Stage } from '#/control/control.ts'
+import type { Control, Stage } from '#/control/control.ts'
 import type { Upload } from '#/control/upload-version.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { AssetsDeployment, BlobHash, ProgramCode, ProgramModule, ProgramName } from '#/core/snapshot.ts'
@@ -26,6 +26,7 @@ export interface ReadUploadDeps {
   readonly limits: Limits
   readonly now: EpochMs
   readonly stage: Stage
+  readonly control: Pick<Control, 'resources'>
   readonly resolveAssets?: ResolveAssets
 }
 
@@ -131,17 +132,23 @@ async function toUpload(
 ): Promise<Upload> {
   const bound = new Set<string>()
   const bindings = metadata.bindings.map((raw, index) =>
-    readBinding(raw, index, (part) => {
-      const file = files.get(part)
-      if (file === undefined)
-        throw doorError('invalidUpload', `Binding at index ${index} names part '${part}', which is not in the upload.`)
-      bound.add(part)
-      return file.blob
+    readBinding(raw, index, {
+      part(part) {
+        const file = files.get(part)
+        if (file === undefined)
+          throw doorError(
+            'invalidUpload',
+            `Binding at index ${index} names part '${part}', which is not in the upload.`,
+          )
+        bound.add(part)
+        return file.blob
+      },
+      resource: (kind, name) => deps.control.resources(kind).find((one) => one.name === name),
     }),
   )
   const code = toCode(metadata, files, bound)
   const assets = metadata.assets && (await toAssets(program, metadata, deps))
-  const { migrations, declaredObjects, message, tag, tags, observability, cpuMs, frontCache } = metadata
+  const { migrations, declaredObjects, message, tag, tags, observability, tailConsumers, cpuMs, frontCache } = metadata
   return {
     bindings,
     keep: metadata.keep,
@@ -157,6 +164,7 @@ async function toUpload(
     ...(tag !== undefined && { tag }),
     ...(tags !== undefined && { tags }),
     ...(observability !== undefined && { observability }),
+    ...(tailConsumers !== undefined && { tailConsumers }),
   }
 }
 

@@ -2,8 +2,10 @@
 import { z } from 'zod'
 import type { BindingRequest } from '#/control/bindings.ts'
 import type { VersionRecord } from '#/control/records.ts'
+import type { Resource, ResourceKind } from '#/core/resources.ts'
 import type { BlobHash, ObjectNamespace } from '#/core/snapshot.ts'
 import { doorError } from './errors.ts'
+import { bucketNameOf, noBucketToBind, resourceNameOf } from './r2-names.ts'
 
 const text = z.string()
 const maybe = z.exactOptional(z.string())
@@ -14,6 +16,10 @@ const supported = {
   json: z.strictObject({ json: z.unknown() }),
   secret_text: z.strictObject({ text }),
   kv_namespace: z.strictObject({ namespace_id: text.min(1) }),
+  r2_bucket: z.strictObject({
+    bucket_name: text.min(1),
+    jurisdiction: z.exactOptional(z.enum(['default', 'eu', 'fedramp'])),
+  }),
   service: z.strictObject({
     service: text.min(1),
     entrypoint: maybe,
@@ -31,6 +37,9 @@ const supported = {
     simple: z.strictObject({ limit: z.int().positive(), period: z.union([z.literal(10), z.literal(60)]) }),
   }),
   secrets_store_secret: z.strictObject({ store_id: text.min(1), secret_name: text.min(1) }),
+  hyperdrive: z.strictObject({ id: text.min(1) }),
+  mtls_certificate: z.strictObject({ certificate_id: text.min(1) }),
+  d1: z.strictObject({ id: text.min(1), internalEnv: maybe }),
   worker_loader: z.strictObject({}),
   inherit: z.strictObject({ old_name: maybe }),
 }
@@ -41,25 +50,24 @@ type Supported = {
 
 /** What Cloudflare has and we do not (yet), with what a person can do instead. */
 const unsupported: Record<string, string> = {
-  d1: 'SQL databases are not there yet; a Durable Object with SQLite storage can keep tables',
-  r2_bucket: 'object storage is not there yet; KV keeps values up to 25 MiB, or fetch() an S3 service',
   queue: 'queues are not there yet; a Durable Object with an alarm can hold work for later',
   workflow: 'workflows are not there yet; a Durable Object with an alarm can drive steps',
   analytics_engine: 'datasets are not there yet; log what you count and collect it from the log',
   send_email: 'mail is not sent from here; fetch() the API of a mail service',
   ai: 'models do not run here; fetch() the API of a model service',
   vectorize: 'vector indexes are not there; fetch() the API of a vector database',
-  hyperdrive: 'connections to databases are not pooled here; use connect() from the program',
   browser: 'browsers do not run here; fetch() the API of a browser service',
   dispatch_namespace: 'programs of users are deployed as ordinary programs here; bind them as services',
-  mtls_certificate: 'client certificates for fetch() are not there yet',
   tail_consumer: "logs are read with 'wrangler tail'",
 }
 
-/** Finds the blob of a part that a binding names; throws when there is none. */
-export type PartFinder = (part: string) => BlobHash
+export interface BindingFinders {
+  /** The blob of a part that a binding names; throws when there is none. */
+  readonly part: (part: string) => BlobHash
+  readonly resource: (kind: ResourceKind, name: string) => Resource | undefined
+}
 
-export function readBinding(raw: unknown, index: number, partBlob: PartFinder): BindingRequest {
+export function readBinding(raw: unknown, index: number, find: BindingFinders): BindingRequest {
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw))
     throw doorError('badMetadata', `metadata.bindings[${index}] is not an object.`)
   const { name, type, ...rest } = raw as Record<string, unknown>
@@ -73,10 +81,10 @@ export function readBinding(raw: unknown, index: number, partBlob: PartFinder): 
   const read = supported[type as keyof typeof supported].safeParse(rest)
   if (!read.success)
     throw doorError('invalidUpload', `binding ${name} of type ${type} is invalid: ${firstIssue(read.error)}`)
-  return toRequest(name, { type, ...read.data } as Supported, partBlob)
+  return toRequest(name, { type, ...read.data } as Supported, find)
 }
 
-function toRequest(name: string, binding: Supported, partBlob: PartFinder): BindingRequest {
+function toRequest(name: string, binding: Supported, find: BindingFinders): BindingRequest {
   switch (binding.type) {
     case 'plain_text':
       return { kind: 'text', name, text: binding.text }
@@ -86,6 +94,12 @@ function toRequest(name: string, binding: Supported, partBlob: PartFinder): Bind
       return { kind: 'secret', name, text: binding.text }
     case 'kv_namespace':
       return { kind: 'kv', name, store: binding.namespace_id }
+    case 'r2_bucket': {
+      const called = resourceNameOf(binding.bucket_name, binding.jurisdiction)
+      const bucket = find.resource('bucket', called)
+      if (bucket === undefined) throw noBucketToBind(binding.bucket_name)
+      return { kind: 'bucket', name, bucket: bucket.id, called }
+    }
     case 'service': {
       const { entrypoint, props } = binding
       return {
@@ -110,17 +124,23 @@ function toRequest(name: string, binding: Supported, partBlob: PartFinder): Bind
     case 'version_metadata':
       return { kind: 'version', name }
     case 'wasm_module':
-      return { kind: 'blob', name, type: 'wasm', blob: partBlob(binding.part) }
+      return { kind: 'blob', name, type: 'wasm', blob: find.part(binding.part) }
     case 'text_blob':
-      return { kind: 'blob', name, type: 'text', blob: partBlob(binding.part) }
+      return { kind: 'blob', name, type: 'text', blob: find.part(binding.part) }
     case 'data_blob':
-      return { kind: 'blob', name, type: 'data', blob: partBlob(binding.part) }
+      return { kind: 'blob', name, type: 'data', blob: find.part(binding.part) }
     case 'ratelimit': {
       const { namespace_id: namespace, simple } = binding
       return { kind: 'rate-limit', name, namespace, limit: simple.limit, periodS: simple.period }
     }
     case 'secrets_store_secret':
       return { kind: 'stored-secret', name, store: binding.store_id, secret: binding.secret_name }
+    case 'hyperdrive':
+      return { kind: 'server', name, server: binding.id }
+    case 'mtls_certificate':
+      return { kind: 'certificate', name, certificate: binding.certificate_id }
+    case 'd1':
+      return { kind: 'sql', name, database: binding.id }
     case 'worker_loader':
       return { kind: 'loader', name }
     case 'inherit':
@@ -143,6 +163,8 @@ export function writeBinding(binding: VersionRecord['bindings'][number]): Record
       return { name, type: ({ text: 'plain_text', json: 'json', secret: 'secret_text' } as const)[binding.as] }
     case 'kv':
       return { name, type: 'kv_namespace', namespace_id: binding.store }
+    case 'bucket':
+      return { name, type: 'r2_bucket', ...bucketNameOf(binding.called) }
     case 'program': {
       const { entrypoint, props } = binding
       const service = { name, type: 'service', service: binding.program, environment: 'production' }
@@ -165,6 +187,12 @@ export function writeBinding(binding: VersionRecord['bindings'][number]): Record
     }
     case 'stored-secret':
       return { name, type: 'secrets_store_secret', store_id: binding.store, secret_name: binding.secret }
+    case 'server':
+      return { name, type: 'hyperdrive', id: binding.server }
+    case 'certificate':
+      return { name, type: 'mtls_certificate', certificate_id: binding.certificate }
+    case 'sql':
+      return { name, type: 'd1', id: binding.database }
     case 'loader':
       return { name, type: 'worker_loader' }
     case 'blob':
@@ -182,12 +210,16 @@ export const keptKinds: Record<string, BindingRequest['kind'] | undefined> = {
   json: 'json',
   secret_text: 'secret',
   kv_namespace: 'kv',
+  r2_bucket: 'bucket',
   service: 'program',
   durable_object_namespace: 'objects',
   version_metadata: 'version',
   assets: 'assets',
   ratelimit: 'rate-limit',
+  d1: 'sql',
   worker_loader: 'loader',
+  hyperdrive: 'server',
+  mtls_certificate: 'certificate',
   secrets_store_secret: 'stored-secret',
 }
 

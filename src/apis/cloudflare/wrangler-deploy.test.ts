@@ -129,9 +129,14 @@ test('triggers deploy changes addresses without a new version', async () => {
   assert.ok(site()?.hostnames.includes('hello.localhost'))
 })
 
-test('cron triggers are refused by name', async () => {
+test('schedules are set; one that does not parse leaves them as they were', async () => {
+  const crons = () => platform.control.snapshot.programs.get('hello')!.crons
   await configure({ triggers: { crons: ['*/5 * * * *'] } })
-  assert.match(await wranglerFails('triggers', 'deploy'), /Cron triggers are not there yet \(\*\/5 \* \* \* \*\)/)
+  await wrangler('triggers', 'deploy')
+  assert.deepEqual(crons(), ['*/5 * * * *'])
+  await configure({ triggers: { crons: ['0 0 * * 8'] } })
+  assert.match(await wranglerFails('triggers', 'deploy'), /invalid cron string: '0 0 \* \* 8' \[code: 10100\]/)
+  assert.deepEqual(crons(), ['*/5 * * * *'])
 })
 
 test('Durable Objects by migrations: new, renamed, deleted', async () => {
@@ -175,9 +180,9 @@ test('Durable Objects by exports', async () => {
 
 test('a binding that is not supported is refused by name', async () => {
   await project.write('app/plain.js', 'export default { fetch() {} }')
-  await configure({ main: 'plain.js', r2_buckets: [{ binding: 'FILES', bucket_name: 'files' }] })
+  await configure({ main: 'plain.js', vectorize: [{ binding: 'INDEX', index_name: 'pages' }] })
   const output = await wranglerFails('deploy')
-  assert.match(output, /r2/i)
+  assert.match(output, /vectorize/i)
 })
 
 test('service bindings, also to an entrypoint with props; a target that is missing is refused', async () => {

@@ -1,20 +1,25 @@
 /** What cells may ask of us, by kind: code, the way to another program, stores, assets, `fetch()`, traces. */
 
 import type { PurgeWish } from '#/core/cache-policy.ts'
+import { clientCertificate } from '#/core/client-certificates.ts'
 import type { Answer } from '#/core/exchange.ts'
+import type { HomedStores } from '#/core/homed-stores.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Assets, Egress, EgressAnswer, KvStores, ProgramCache, Seal, SecretStores } from '#/core/ports.ts'
+import { resourceOf } from '#/core/resources.ts'
 import type { Deployment, DeploymentId, Program, Snapshot } from '#/core/snapshot.ts'
 import type { Trace, Traces } from '#/core/traces.ts'
 import type { Clock } from '#/core/units.ts'
 import { headerValue } from '#/http/header-list.ts'
 import { deploymentOf, type Isolates } from './ask-cell.ts'
 import { type BackplaneHandler, textAnswer } from './backplane.ts'
+import { bucketHandler } from './backplane-bucket.ts'
 import { cacheHandler } from './backplane-cache.ts'
 import { callHandler } from './backplane-call.ts'
 import { kvHandler } from './backplane-kv.ts'
 import { purgeHandler } from './backplane-purge.ts'
 import { rateLimitHandler } from './backplane-rate-limit.ts'
+import { sqlHandler } from './backplane-sql.ts'
 import { readCacheOptions } from './cache-options.ts'
 import type { Bundles } from './code-bundle.ts'
 import type { WorkerdEngineOptions } from './engine.ts'
@@ -22,6 +27,7 @@ import { placeProgram } from './placement.ts'
 
 export interface HandlerDependencies {
   readonly kv: KvStores
+  readonly homed: HomedStores
   readonly secrets: SecretStores
   readonly seal: Seal
   readonly assets: Assets
@@ -43,9 +49,11 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
   const { assets, egress, traces, known } = parts
   return {
     kv: kvHandler(parts),
+    bucket: bucketHandler(parts),
     cache: cacheHandler(parts),
     call: callHandler(parts),
     purge: purgeHandler(parts),
+    sql: sqlHandler(parts),
     'rate-limit': rateLimitHandler(parts),
     async secret({ id }) {
       const [store = '', name = ''] = id.split('/')
@@ -88,6 +96,15 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
         cache,
       })
       return withCacheStatus(answer)
+    },
+    /** As `egress`, with the client certificate that the binding names. */
+    async certificate({ id, method, url, headers, body, wantsUpgrade, signal }): Promise<Answer> {
+      const [program = '', certificate = ''] = id.split('/')
+      const resource = resourceOf(parts.snapshot(), 'certificate', certificate)
+      if (resource === undefined) return textAnswer(404, `There is no certificate ${certificate}.`)
+      const { certificates, key } = clientCertificate(resource)
+      const connection = { clientCertificate: certificates, ...(key !== undefined && { clientKey: key }) }
+      return egress.fetch({ by: { program }, method, url, headers, body, wantsUpgrade, signal, connection })
     },
     async trace({ id, body }) {
       const parts: Buffer[] = []

@@ -1,0 +1,266 @@
+/** What is written to the index of one bucket; each function runs inside a transaction of the writing thread. */
+import { createHash, randomBytes } from 'node:crypto'
+import type { DatabaseSync } from 'node:sqlite'
+import type { BucketObject, Digests, ObjectFacts, Preconditions, Troubled, UploadedPart } from '#/core/buckets.ts'
+import type { EpochMs } from '#/core/units.ts'
+import { holds } from './preconditions.ts'
+import { type FileName, keyBytes, type ObjectRow, toObject } from './rows.ts'
+
+export interface StoredBody {
+  readonly bytes: number
+  /** MD5 and whatever else was computed. */
+  readonly digests: Digests & { readonly md5: string }
+  /** Where the bytes are: here, or in a file. */
+  readonly inline?: Uint8Array
+  readonly file?: FileName
+}
+
+export type WriteOperation =
+  | { readonly do: 'put'; readonly facts: ObjectFacts; readonly body: StoredBody; readonly onlyIf?: Preconditions }
+  | { readonly do: 'delete'; readonly keys: readonly string[] }
+  | { readonly do: 'create-upload'; readonly facts: ObjectFacts }
+  | {
+      readonly do: 'put-part'
+      readonly key: string
+      readonly uploadId: string
+      readonly number: number
+      readonly body: StoredBody
+    }
+  | {
+      readonly do: 'complete-upload'
+      readonly key: string
+      readonly uploadId: string
+      readonly parts: readonly UploadedPart[]
+    }
+  | { readonly do: 'abort-upload'; readonly key: string; readonly uploadId: string }
+  | { readonly do: 'close'; readonly open: boolean }
+  /** Aborts uploads that began before `before`, forgets those that ended before. */
+  | { readonly do: 'expire-uploads'; readonly before: EpochMs }
+
+export interface WriteAnswer {
+  readonly head: { readonly [name: string]: unknown } | Troubled
+  /** Files that nothing names any more once this is committed. */
+  readonly garbage: readonly FileName[]
+}
+
+export interface WriteLimits {
+  readonly bucketPartBytes: number
+  readonly bucketObjectBytes: number
+  readonly bucketUploads: number
+}
+
+type Write = (operation: WriteOperation, now: EpochMs) => WriteAnswer
+
+export function createWriter(database: DatabaseSync, limits: WriteLimits): Write {
+  const find = database.prepare('SELECT * FROM objects WHERE key = ?')
+  const insert = database.prepare('INSERT INTO objects VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id')
+  const remove = database.prepare('DELETE FROM objects WHERE id = ?')
+  const insertBody = database.prepare('INSERT INTO bodies VALUES (?, ?)')
+  const removeBody = database.prepare('DELETE FROM bodies WHERE object = ?')
+  const insertPiece = database.prepare('INSERT INTO pieces VALUES (?, ?, ?, ?)')
+  const removePieces = database.prepare('DELETE FROM pieces WHERE object = ? RETURNING file')
+  const addUp = database.prepare('UPDATE sums SET objects = objects + ?, bytes = bytes + ?, uploads = uploads + ?')
+  const setClosed = database.prepare('UPDATE sums SET closed = ?')
+  const sums = database.prepare('SELECT * FROM sums')
+  const findUpload = database.prepare('SELECT * FROM uploads WHERE id = ? AND key = ?')
+  const insertUpload = database.prepare('INSERT INTO uploads VALUES (?, ?, ?, ?, ?, ?, NULL)')
+  const endUpload = database.prepare('UPDATE uploads SET ended_at = ? WHERE id = ?')
+  const oldUploads = database.prepare('SELECT id FROM uploads WHERE created_at < ? AND ended_at IS NULL')
+  const forgetUploads = database.prepare('DELETE FROM uploads WHERE ended_at < ?')
+  const partsOf = database.prepare('SELECT * FROM parts WHERE upload = ? ORDER BY number')
+  const removePart = database.prepare('DELETE FROM parts WHERE upload = ? AND number = ? RETURNING file')
+  const insertPart = database.prepare('INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?)')
+  const removeParts = database.prepare('DELETE FROM parts WHERE upload = ? RETURNING file')
+
+  const filesOf = (rows: unknown) => (rows as { file: string }[]).map(({ file }) => file)
+  const isClosed = () => (sums.get() as { closed: number }).closed === 1
+
+  function drop(row: ObjectRow): FileName[] {
+    remove.run(row.id)
+    removeBody.run(row.id)
+    addUp.run(-1, -row.bytes, 0)
+    return filesOf(removePieces.all(row.id))
+  }
+
+  function add(facts: ObjectFacts, body: Pick<BucketObject, 'bytes' | 'etag' | 'digests'>, now: EpochMs): ObjectRow {
+    const { key, http = {}, custom = {}, storageClass = 'Standard' } = facts
+    const row = {
+      key: keyBytes(key),
+      version: randomBytes(16).toString('hex'),
+      bytes: body.bytes,
+      etag: body.etag,
+      uploaded_at: now,
+      digests: JSON.stringify(body.digests),
+      http: JSON.stringify(http),
+      custom: JSON.stringify(custom),
+      class: storageClass,
+    }
+    const { id } = insert.get(...Object.values(row)) as { id: number }
+    addUp.run(1, body.bytes, 0)
+    return { id, ...row }
+  }
+
+  function put({ facts, body, onlyIf }: Extract<WriteOperation, { do: 'put' }>, now: EpochMs): WriteAnswer {
+    const unused = body.file === undefined ? [] : [body.file]
+    if (isClosed()) return { head: { trouble: 'no_bucket' }, garbage: unused }
+    const known = find.get(keyBytes(facts.key)) as ObjectRow | undefined
+    if (onlyIf !== undefined && !holds(onlyIf, known && toObject(known)))
+      return { head: { trouble: 'unmet' }, garbage: unused }
+    const garbage = known === undefined ? [] : drop(known)
+    const { bytes, digests, inline, file } = body
+    const row = add(facts, { bytes, etag: digests.md5, digests }, now)
+    if (inline !== undefined) insertBody.run(row.id, inline)
+    if (file !== undefined) insertPiece.run(row.id, 0, bytes, file)
+    return { head: { object: toObject(row) }, garbage }
+  }
+
+  function createUpload({ facts }: Extract<WriteOperation, { do: 'create-upload' }>, now: EpochMs): WriteAnswer {
+    const { uploads } = sums.get() as { uploads: number }
+    if (isClosed()) return { head: { trouble: 'no_bucket' }, garbage: [] }
+    if (uploads >= limits.bucketUploads)
+      return {
+        head: { trouble: 'bad_argument', detail: `${uploads} unfinished uploads are as many as are allowed.` },
+        garbage: [],
+      }
+    const id = randomBytes(96).toString('base64url')
+    const { key, http = {}, custom = {}, storageClass = 'Standard' } = facts
+    insertUpload.run(id, keyBytes(key), now, JSON.stringify(http), JSON.stringify(custom), storageClass)
+    addUp.run(0, 0, 1)
+    return { head: { uploadId: id }, garbage: [] }
+  }
+
+  function putPart(operation: Extract<WriteOperation, { do: 'put-part' }>, now: EpochMs): WriteAnswer {
+    const { key, uploadId, number, body } = operation
+    const upload = findUpload.get(uploadId, keyBytes(key)) as UploadRow | undefined
+    if (upload === undefined || upload.ended_at !== null)
+      return { head: { trouble: 'no_upload' }, garbage: [body.file!] }
+    const garbage = filesOf(removePart.all(uploadId, number))
+    insertPart.run(uploadId, number, body.bytes, body.digests.md5, now, body.file!)
+    return { head: { etag: body.digests.md5 }, garbage }
+  }
+
+  function completeUpload(operation: Extract<WriteOperation, { do: 'complete-upload' }>, now: EpochMs): WriteAnswer {
+    const { key, uploadId, parts } = operation
+    const upload = findUpload.get(uploadId, keyBytes(key)) as UploadRow | undefined
+    if (upload === undefined || upload.ended_at !== null) return { head: { trouble: 'no_upload' }, garbage: [] }
+    if (isClosed()) return { head: { trouble: 'no_bucket' }, garbage: [] }
+    const chosen = chooseParts(partsOf.all(uploadId) as unknown as PartRow[], parts, limits)
+    if ('trouble' in chosen) return { head: chosen, garbage: [] }
+    const known = find.get(keyBytes(key)) as ObjectRow | undefined
+    const garbage = known === undefined ? [] : drop(known)
+    const bytes = chosen.rows.reduce((sum, part) => sum + part.bytes, 0)
+    const md5 = createHash('md5')
+    for (const part of chosen.rows) md5.update(part.etag, 'hex')
+    const facts = {
+      key,
+      http: JSON.parse(upload.http),
+      custom: JSON.parse(upload.custom),
+      storageClass: upload.class,
+    } as ObjectFacts
+    const row = add(facts, { bytes, etag: `${md5.digest('hex')}-${chosen.rows.length}`, digests: {} }, now)
+    let start = 0
+    for (const part of chosen.rows) {
+      // Parts without bytes have no piece: two would start at the same place.
+      if (part.bytes > 0) insertPiece.run(row.id, start, part.bytes, part.file)
+      start += part.bytes
+    }
+    const used = new Set(chosen.rows.filter((part) => part.bytes > 0).map((part) => part.file))
+    garbage.push(...filesOf(removeParts.all(uploadId)).filter((file) => !used.has(file)))
+    endUpload.run(now, uploadId)
+    addUp.run(0, 0, -1)
+    return { head: { object: toObject(row) }, garbage }
+  }
+
+  function end(uploadId: string, now: EpochMs): FileName[] {
+    endUpload.run(now, uploadId)
+    addUp.run(0, 0, -1)
+    return filesOf(removeParts.all(uploadId))
+  }
+
+  function abortUpload(operation: Extract<WriteOperation, { do: 'abort-upload' }>, now: EpochMs): WriteAnswer {
+    const upload = findUpload.get(operation.uploadId, keyBytes(operation.key)) as UploadRow | undefined
+    if (upload === undefined) return { head: { trouble: 'no_upload' }, garbage: [] }
+    return { head: {}, garbage: upload.ended_at === null ? end(upload.id, now) : [] }
+  }
+
+  function close({ open }: Extract<WriteOperation, { do: 'close' }>): WriteAnswer {
+    const { objects } = sums.get() as { objects: number }
+    if (!open && objects > 0) return { head: { trouble: 'not_empty' }, garbage: [] }
+    setClosed.run(open ? 0 : 1)
+    return { head: {}, garbage: [] }
+  }
+
+  return (operation, now) => {
+    switch (operation.do) {
+      case 'put':
+        return put(operation, now)
+      case 'delete':
+        return {
+          head: {},
+          garbage: operation.keys.flatMap((key) => {
+            const row = find.get(keyBytes(key)) as ObjectRow | undefined
+            return row === undefined ? [] : drop(row)
+          }),
+        }
+      case 'create-upload':
+        return createUpload(operation, now)
+      case 'put-part':
+        return putPart(operation, now)
+      case 'complete-upload':
+        return completeUpload(operation, now)
+      case 'abort-upload':
+        return abortUpload(operation, now)
+      case 'close':
+        return close(operation)
+      case 'expire-uploads': {
+        forgetUploads.run(operation.before)
+        const old = oldUploads.all(operation.before) as { id: string }[]
+        return { head: {}, garbage: old.flatMap(({ id }) => end(id, now)) }
+      }
+    }
+  }
+}
+
+interface UploadRow {
+  readonly id: string
+  readonly http: string
+  readonly custom: string
+  readonly class: string
+  readonly ended_at: number | null
+}
+
+interface PartRow {
+  readonly number: number
+  readonly bytes: number
+  readonly etag: string
+  readonly file: string
+}
+
+/** «R2 > Upload objects > Multipart»: 5 MiB at least and all of one size, the last one aside, which may be smaller. */
+function chooseParts(
+  held: readonly PartRow[],
+  wished: readonly UploadedPart[],
+  limits: WriteLimits,
+): Troubled | { readonly rows: readonly PartRow[] } {
+  const byNumber = new Map(held.map((part) => [part.number, part]))
+  const rows: PartRow[] = []
+  const seen = new Set<number>()
+  for (const { number, etag } of wished) {
+    const part = byNumber.get(number)
+    if (part?.etag !== etag) return { trouble: 'bad_part' }
+    if (seen.has(number)) return { trouble: 'bad_part', detail: `Part ${number} is named twice.` }
+    seen.add(number)
+    rows.push(part)
+  }
+  if (rows.length === 0) return { trouble: 'bad_part', detail: 'An object has one part at least.' }
+  rows.sort((one, other) => one.number - other.number)
+  const [size, last] = [rows[0]!.bytes, rows.at(-1)!.bytes]
+  for (const { bytes } of rows.slice(0, -1)) {
+    if (bytes < limits.bucketPartBytes) return { trouble: 'part_too_small' }
+    if (bytes !== size) return { trouble: 'uneven_parts', detail: 'All non-trailing parts must have the same length.' }
+  }
+  if (rows.length > 1 && last > size)
+    return { trouble: 'uneven_parts', detail: 'The last part must not be longer than the others.' }
+  if (size * (rows.length - 1) + last > limits.bucketObjectBytes) return { trouble: 'too_large' }
+  return { rows }
+}
