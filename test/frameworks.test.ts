@@ -43,7 +43,12 @@ const examples: readonly Example[] = [
     ],
     echo: '/api/said',
   },
-  { name: 'react-router', build: ['react-router', 'build'], pages: [['/?name=edge', /<h1>Hello (?:<!-- -->)?edge<\/h1>/]], echo: '/said' },
+  {
+    name: 'react-router',
+    build: ['react-router', 'build'],
+    pages: [['/?name=edge', /<h1>Hello (?:<!-- -->)?edge<\/h1>/]],
+    echo: '/said',
+  },
 ]
 
 for (const { name, build, pages, echo } of examples)
