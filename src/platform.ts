@@ -14,6 +14,7 @@ import { type Control, createControl } from '#/control/control.ts'
 import { findKvNamespace, finishKvRemovals } from '#/control/kv-namespaces.ts'
 import { createNodeReports, type NodeReports } from '#/control/node-reports.ts'
 import { createProgramOutput } from '#/control/program-output.ts'
+import { runSchedules } from '#/control/schedules.ts'
 import { createTraces } from '#/control/traces.ts'
 import { type Closer, startWhole } from '#/core/closer.ts'
 import { EdgeError } from '#/core/errors.ts'
@@ -84,6 +85,7 @@ async function start(options: PlatformOptions, closer: Closer): Promise<RunningP
   const running = { ...shared, ...desk, pops, ...control }
   const api = await openApi(options, running, closer)
   startSweeping(running, closer)
+  startSchedules(running, closer)
 
   await eachPop(pops, (pop) => pop.purges.ready)
   const addresses = { ...urlsOf(pops[0]!), api }
@@ -369,6 +371,20 @@ function startSweeping({ control, pops, uploads, fabrics, limits, clock }: Runni
   }, limits.blobSweepMs)
   sweeping.unref()
   closer.add(() => clearInterval(sweeping))
+}
+
+/** Crons of all programs, at one node of the platform. */
+function startSchedules({ control, pops, fabric, limits, clock }: Running, closer: Closer): void {
+  const [first] = pops as [Pop]
+  const stop = runSchedules({
+    ...{ fabric, limits, clock },
+    snapshot: () => control.snapshot,
+    deliver: (program, event) => first.events.deliver(program, event),
+    monotonic: () => performance.now(),
+    wait: (ms, signal) => pause(ms, undefined, { signal, ref: false }).catch(() => {}),
+    log: (message, facts) => first.log.logger.info(facts, message),
+  })
+  closer.add(stop)
 }
 
 /** Rejects once all are done, with what the first failure was. */

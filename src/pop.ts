@@ -15,6 +15,7 @@ import { createEgressRules, type EgressRuleBook } from '#/control/egress-rules.t
 import { createFollower, type Follower } from '#/control/follower.ts'
 import { programFirst } from '#/core/asset-routing.ts'
 import { backendSites } from '#/core/backend-sites.ts'
+import type { Certificates } from '#/core/certificates.ts'
 import { type Closer, startWhole } from '#/core/closer.ts'
 import { isHere } from '#/core/holdings.ts'
 import type { HomedStores } from '#/core/homed-stores.ts'
@@ -23,12 +24,13 @@ import type { Limits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import type { OriginState } from '#/core/origin.ts'
 import type { Place } from '#/core/pops.ts'
-import type { Certificates, Engine, Fabric, Seal } from '#/core/ports.ts'
+import type { Engine, Fabric, Seal } from '#/core/ports.ts'
 import type { ProgramOutput } from '#/core/program-output.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import type { TakePurge } from '#/core/tiers.ts'
 import type { Traces } from '#/core/traces.ts'
 import type { Clock } from '#/core/units.ts'
+import { createEventDelivery, type EventDelivery } from '#/edge/deliver-event.ts'
 import { type Address, createEdge, type Edge } from '#/edge/edge.ts'
 import { originAnswers } from '#/edge/fetch-again.ts'
 import { prepareSites } from '#/edge/find-site.ts'
@@ -39,6 +41,7 @@ import { openNodeLog } from '#/edge/node-log.ts'
 import { ownPool, ownProgram, ownSite } from '#/edge/own-hosts.ts'
 import { createPurgeByUrl } from '#/edge/purge-by-url.ts'
 import { createRequestTraces } from '#/edge/request-traces.ts'
+import { withTailConsumers } from '#/edge/tail-consumers.ts'
 import type { readDevices } from '#/engines/compute/devices.ts'
 import { secretCheck } from '#/http/same-secret.ts'
 import { createHomedStores } from '#/objects/homed-stores.ts'
@@ -104,6 +107,8 @@ export interface Pop {
   readonly stores: Stores
   /** Databases, buckets and the like, wherever they live. */
   readonly homed: HomedStores
+  /** Tells programs of what is no request, wherever they may run. */
+  readonly events: Pick<EventDelivery, 'deliver'>
   /** What programs may reach besides public addresses. */
   readonly rules: EgressRuleBook
   readonly engine: Engine
@@ -165,7 +170,12 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   const homedHere = await openHomedStores(parts, homed)
   const ways = await openEgress(parts, rules)
   const assets = createAssets({ blobs: fabric.blobs, limits })
-  const { engine, lacks } = await openEngines(parts, { ...stores, homed }, ways, assets, pops)
+  const snapshot = () => live.snapshot
+  const engineNow: Pick<Engine, 'deliver'> = { deliver: (...event) => live.engine!.deliver(...event) }
+  const events = createEventDelivery({ place, mesh: options.mesh, engine: engineNow, snapshot })
+  closer.add(() => events.close())
+  const traces = withTailConsumers({ ...options, snapshot, deliver: events.deliver, log: say })
+  const { engine, lacks } = await openEngines({ ...parts, traces }, { ...stores, homed }, ways, assets, pops)
   live.engine = engine
 
   const residency = createNodeAudit({ ...options, store: ways.store, flushLog: () => diary.flush() })
@@ -199,6 +209,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
     metrics,
     stores,
     homed,
+    events,
     rules,
     engine,
     cache: createPurgeByUrl({ cache: ways.purges, snapshot: () => live.snapshot, pop: popOf(place) }),

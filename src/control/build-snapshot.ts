@@ -13,6 +13,9 @@ export function buildProgram(record: ProgramRecord, versions: ReadonlyMap<string
       deployment: toDeployment(versions.get(part.version)!),
       percent: part.percent,
     })),
+    ...(record.crons !== undefined && record.crons.length > 0 && { crons: record.crons.map(({ cron }) => cron) }),
+    ...(record.tailConsumers !== undefined &&
+      record.tailConsumers.length > 0 && { tailConsumers: record.tailConsumers }),
   }
 }
 

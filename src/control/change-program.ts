@@ -1,4 +1,5 @@
 /** What belongs to a program rather than to a version: addresses, settings, and its end. */
+import { parseCron } from '#/core/cron.ts'
 import type { ObjectNamespace, ProgramName } from '#/core/snapshot.ts'
 import { checkFree, toHostname, toRoute } from './addresses.ts'
 import type { State } from './fold.ts'
@@ -15,11 +16,13 @@ export interface ProgramChange {
   readonly tags?: readonly string[]
   /** Serialized JSON; null removes. */
   readonly observability?: string | null
+  readonly crons?: readonly string[]
+  readonly tailConsumers?: readonly ProgramName[]
   /** Take hostnames from other programs that have them. */
   readonly takeOver?: boolean
 }
 
-/** Throws a `Refusal` (`no_program`, `bad_address`, `address_taken`, `too_many`). */
+/** Throws a `Refusal` (`no_program`, `bad_address`, `address_taken`, `bad_cron`, `program_unknown`, `too_many`). */
 export async function changeProgram(office: Office, name: ProgramName, change: ProgramChange): Promise<ProgramRecord> {
   const { limits, ledger } = office
   const routes = change.routes && [...new Set(change.routes.map(toRoute))]
@@ -31,6 +34,8 @@ export async function changeProgram(office: Office, name: ProgramName, change: P
   return ledger.exclusively([name], async () => {
     const { record } = heldProgram(office, name)
     const { observability, ...rest } = record
+    const crons = change.crons && keptCrons(change.crons, record, office)
+    const tailConsumers = change.tailConsumers && checkTailConsumers(office, name, change.tailConsumers)
     const kept = change.observability === undefined ? observability : (change.observability ?? undefined)
     const next: ProgramRecord = {
       ...rest,
@@ -40,6 +45,8 @@ export async function changeProgram(office: Office, name: ProgramName, change: P
       ...(hostnames !== undefined && { hostnames }),
       ...(change.tags !== undefined && { tags: [...change.tags] }),
       ...(kept !== undefined && { observability: kept }),
+      ...(crons !== undefined && { crons }),
+      ...(tailConsumers !== undefined && { tailConsumers }),
     }
     await ledger.commit((state) => {
       const losers = change.takeOver === true ? losing(state, name, hostnames ?? []) : []
@@ -50,6 +57,31 @@ export async function changeProgram(office: Office, name: ProgramName, change: P
     })
     return next
   })
+}
+
+/** One that was there keeps the time of its making. */
+function keptCrons(wanted: readonly string[], { crons = [] }: ProgramRecord, { limits, clock }: Office) {
+  const all = [...new Set(wanted)]
+  atMost('schedules', all, limits.cronsPerProgram)
+  for (const cron of all)
+    if (parseCron(cron) === undefined) throw new Refusal('bad_cron', `invalid cron string: '${cron.slice(0, 100)}'`)
+  return all.map((cron) => crons.find((known) => known.cron === cron) ?? { cron, createdAt: clock() })
+}
+
+/** Throws a `Refusal` (`program_unknown`, `unsupported`, `too_many`). */
+export function checkTailConsumers(
+  { ledger, limits }: Pick<Office, 'ledger' | 'limits'>,
+  name: ProgramName,
+  consumers: readonly ProgramName[],
+): ProgramName[] {
+  const all = [...new Set(consumers)]
+  atMost('tail consumers', all, limits.tailConsumersPerProgram)
+  for (const consumer of all) {
+    if (consumer === name) throw new Refusal('unsupported', `'${name}' cannot be its own tail consumer.`)
+    if (!ledger.state.programs.has(consumer))
+      throw new Refusal('program_unknown', `Tail consumer '${consumer.slice(0, 80)}' not found: deploy it first.`)
+  }
+  return all
 }
 
 function atMost(what: string, list: readonly string[] | undefined, most: number): void {

@@ -124,6 +124,8 @@ const program = z.object({
   tags: z.array(z.string()),
   /** Serialized JSON, kept for the tools that ask for it again. */
   observability: optionalText,
+  crons: z.exactOptional(z.array(z.object({ cron: z.string(), createdAt: z.number() }))),
+  tailConsumers: z.exactOptional(z.array(z.string())),
   /** Of its site. */
   errorPages: z.exactOptional(errorPagesForm),
   answers: z.exactOptional(answerPolicySchema),

@@ -31,6 +31,7 @@ export const refusalCodes = [
   'bad_rollout',
   'latest_not_deployed',
   'bad_address',
+  'bad_cron',
   'address_taken',
   'no_resource',
   'name_taken',

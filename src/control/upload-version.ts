@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import type { FrontCache } from '#/core/front-cache.ts'
 import type { AssetsDeployment, Binding, ObjectNamespace, ProgramCode, ProgramName } from '#/core/snapshot.ts'
 import { type BindingRequest, resolveBindings } from './bindings.ts'
+import { checkTailConsumers } from './change-program.ts'
 import type { Forgetting } from './forget-objects.ts'
 import { applyMigrations, type Migrations, type ObjectChange, reconcileObjects } from './object-classes.ts'
 import {
@@ -40,6 +41,7 @@ export interface Upload {
   /** Settings of the program; those absent stay as they are. Applied only by a deploy. */
   readonly tags?: readonly string[]
   readonly observability?: string
+  readonly tailConsumers?: readonly ProgramName[]
   readonly message?: string
   readonly tag?: string
   readonly source: string
@@ -88,7 +90,7 @@ export async function uploadVersion(
       await settle(office, version, stored)
       return { program: stored, version, objects: undefined }
     }
-    const serving = withSettings(withRollout(office, stored, deployment(office, version, upload)), upload)
+    const serving = withSettings(office, withRollout(office, stored, deployment(office, version, upload)), upload)
     const next: ProgramRecord = {
       ...serving,
       objects: [...objects],
@@ -140,11 +142,13 @@ function storedAssets(assets: AssetsDeployment): NonNullable<VersionRecord['asse
   return { ...assets, runProgramFirst: typeof runProgramFirst === 'boolean' ? runProgramFirst : [...runProgramFirst] }
 }
 
-function withSettings(record: ProgramRecord, upload: Upload): ProgramRecord {
+function withSettings(office: Office, record: ProgramRecord, upload: Upload): ProgramRecord {
+  const { tailConsumers } = upload
   return {
     ...record,
     ...(upload.tags !== undefined && { tags: [...upload.tags] }),
     ...(upload.observability !== undefined && { observability: upload.observability }),
+    ...(tailConsumers && { tailConsumers: checkTailConsumers(office, record.name, tailConsumers) }),
   }
 }
 

@@ -95,6 +95,8 @@ export const limitTable = {
   modulesPerProgram: { unit: 'count', default: 2_000, why: 'frameworks that do not bundle upload some hundreds' },
   routesPerProgram: { unit: 'count', default: 1_000, why: 'Cloudflare allows 1,000 routes a zone' },
   hostnamesPerProgram: { unit: 'count', default: 100, why: 'Cloudflare allows 100 custom domains a zone' },
+  cronsPerProgram: { unit: 'count', default: 250, why: 'Cloudflare allows 250 an account' },
+  tailConsumersPerProgram: { unit: 'count', default: 10, why: 'each is told of every request' },
   metadataBytes: { unit: 'bytes', default: 5 * MiB, why: '256 bindings of 5 KB, _headers and _redirects fit' },
   blobSweepMs: { unit: 'ms', default: 3_600_000, why: 'pause between sweeps of blobs that nothing names any more' },
   programs: { unit: 'count', default: 10_000, why: 'the Snapshot is held in memory: about 2 KiB a program' },

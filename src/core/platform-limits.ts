@@ -181,6 +181,13 @@ export const platformLimits = {
     default: 10_000,
     why: 'a schedule whose node is gone goes on elsewhere after so long',
   },
+  scheduleLateMs: {
+    unit: 'ms',
+    default: 30_000,
+    why: 'a schedule told later than this is missed: it is not made up for',
+  },
+  schedulesAtOnce: { unit: 'count', default: 1_000, why: 'schedules told and not done; each may take 15 minutes' },
+  tailBatch: { unit: 'count', default: 100, why: 'traces that a tail Worker is told at once' },
   // Replication.
   replicationBytes: {
     unit: 'bytes',

@@ -383,19 +383,3 @@ export interface Assets {
   /** Like `match`, then `not_found_handling`: always an answer (404 at last). */
   answer(assets: NonNullable<Deployment['assets']>, request: AssetRequest): Promise<Answer>
 }
-
-// ─── Certificates ────────────────────────────────────────────────────────────────────────────────────────────────
-
-export interface Certificate {
-  /** PEM, leaf first. */
-  readonly chain: string
-  /** PEM. */
-  readonly key: string
-}
-
-export interface Certificates {
-  /** The certificate for a server name (SNI, lower case); `undefined` refuses the handshake. May take its time. */
-  forName(serverName: string): Promise<Certificate | undefined>
-  /** Answer to an ACME HTTP-01 challenge (RFC 8555 §8.3), where one is open. */
-  challenge(host: string, token: string): Promise<string | undefined>
-}

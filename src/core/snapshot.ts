@@ -79,6 +79,10 @@ export interface Program {
   readonly lookups?: Lookups
   /** Countries where it may run, whatever started it. Absent: anywhere. */
   readonly within?: Within
+  /** When `scheduled()` is called, as `cron.ts` reads it; all parse. */
+  readonly crons?: readonly string[]
+  /** Programs whose `tail()` is told what this one did. */
+  readonly tailConsumers?: readonly ProgramName[]
 }
 
 /** One class of Durable Objects; its data lives under `key`, which survives a rename of the class. */

@@ -1,8 +1,9 @@
 /**
  * Answers certificate authorities that ask for proof of a name (ACME HTTP-01, RFC 8555 §8.3).
  */
+
+import type { Certificates } from '#/core/certificates.ts'
 import type { Answer, Exchange } from '#/core/exchange.ts'
-import type { Certificates } from '#/core/ports.ts'
 
 const prefix = '/.well-known/acme-challenge/'
 

@@ -3,11 +3,12 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { AddressInfo, Server, Socket } from 'node:net'
+import type { Certificates } from '#/core/certificates.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import { pickDeployment } from '#/core/pick-deployment.ts'
 import { allows } from '#/core/pops.ts'
-import type { Assets, Certificates, Engine } from '#/core/ports.ts'
+import type { Assets, Engine } from '#/core/ports.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
 import type { AcceptedExchange } from './accepted.ts'

@@ -1,10 +1,12 @@
 /**
  * The life of one exchange, from accepted to recorded. ARCHITECTURE.md draws this function.
  */
+
+import type { Certificates } from '#/core/certificates.ts'
 import { EdgeError, toEdgeError } from '#/core/errors.ts'
 import type { Answer } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
-import type { Assets, Certificates, Engine } from '#/core/ports.ts'
+import type { Assets, Engine } from '#/core/ports.ts'
 import type { Site, Snapshot } from '#/core/snapshot.ts'
 import { headerValue } from '#/http/header-list.ts'
 import { type AcceptedExchange, leave } from './accepted.ts'

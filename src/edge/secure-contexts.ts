@@ -4,8 +4,8 @@
 
 import { createHash } from 'node:crypto'
 import { createSecureContext, type SecureContext } from 'node:tls'
+import type { Certificate, Certificates } from '#/core/certificates.ts'
 import type { Limits } from '#/core/limits.ts'
-import type { Certificate, Certificates } from '#/core/ports.ts'
 import type { Clock } from '#/core/units.ts'
 
 export interface SecureContexts {

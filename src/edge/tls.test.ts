@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { connect as connectHttp2 } from 'node:http2'
 import { test } from 'node:test'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
-import type { Certificate } from '#/core/ports.ts'
+import type { Certificate } from '#/core/certificates.ts'
 import { aSite, aSnapshot, readAll, startEdge, textOf, until } from './edge.fixture.ts'
 import { selfSigned } from './self-signed.fixture.ts'
 

@@ -114,7 +114,8 @@ function decodeTopic(encoded: string): string {
 function abortedWith(stream: ServerHttp2Stream, from: Place): AbortSignal {
   const controller = new AbortController()
   stream.once('close', () => {
-    if (!stream.writableEnded || stream.rstCode !== constants.NGHTTP2_NO_ERROR) controller.abort(brokeOff(from.node))
+    // A session that is destroyed closes its streams with NO_ERROR and ends those whose answer is still to come.
+    if (stream.aborted || stream.rstCode !== constants.NGHTTP2_NO_ERROR) controller.abort(brokeOff(from.node))
   })
   return controller.signal
 }

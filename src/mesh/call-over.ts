@@ -26,6 +26,7 @@ export async function askOver(link: CallOver, path: string, request: MeshRequest
   return new Promise((resolve, reject) => {
     receive(stream, answer, {
       other: link.node,
+      leaves: () => link.session.closed,
       headBytes: link.limits.meshHeadBytes,
       onHead: (answered) => resolve({ head: answered, body: answer }),
       onFailure: reject,
@@ -56,6 +57,7 @@ export async function tunnelOver(link: CallOver, path: string, head: MeshHead): 
   return new Promise<Duplex>((resolve, reject: (failure: EdgeError) => void) => {
     receive(stream, tunnel, {
       other: link.node,
+      leaves: () => link.session.closed,
       headBytes: link.limits.meshHeadBytes,
       onHead: () => resolve(tunnel),
       onFailure: reject,

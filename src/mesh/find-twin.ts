@@ -1,5 +1,4 @@
 /** Does another process already run under this node's name? Asked before a node takes its place in the directory. */
-import { constants } from 'node:http2'
 import { EdgeError } from '#/core/errors.ts'
 import { dialNode } from './dial-node.ts'
 import type { NodeEntry } from './directory.ts'
@@ -19,7 +18,7 @@ export async function refuseTwin(own: NodeEntry, options: OpenSessionOptions): P
     )
   }
   const opened = await openSession(options).catch(() => undefined)
-  opened?.session.destroy(undefined, constants.NGHTTP2_CANCEL)
+  opened?.session.destroy()
   if (opened === undefined || opened.hello.instance === own.instance) return
   throw new EdgeError(
     'folder_in_use',

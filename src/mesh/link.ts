@@ -1,5 +1,5 @@
 /** One node's way to another: a session that is kept up, and replaced. */
-import { type ClientHttp2Session, constants } from 'node:http2'
+import type { ClientHttp2Session } from 'node:http2'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Place } from '#/core/pops.ts'
@@ -46,6 +46,16 @@ export interface Link {
   close(): void
 }
 
+/** One of the link's sessions: the last one takes calls, those before it finish what runs on them. */
+interface Standing {
+  readonly session: ClientHttp2Session
+  /** When a new one takes its place, under the certificate that the other side has by then. */
+  readonly replaceAt: EpochMs
+  /** Begun on it so far. */
+  streams: number
+  running: number
+}
+
 const rttSamples = 15
 /** Of the 2^30 that a client has on one connection (RFC 9113 §5.1.1). */
 const streamsPerSession = 2 ** 29
@@ -57,9 +67,11 @@ export function openLink(options: LinkOptions): Link {
   const caps = { calls: limits.meshCalls, tunnels: limits.meshTunnels }
   const rtts: Milliseconds[] = []
   let state: LinkState = { reachable: false, since: clock(), problem: 'no link to it has stood yet' }
-  let session: ClientHttp2Session | undefined
-  let streams = 0
+  const sessions = new Set<Standing>()
+  let current: Standing | undefined
   let attempting = false
+  /** What was asked for while an attempt was under way, which may have begun too early for it. */
+  let missed: { woken: boolean; renewed: boolean } = { woken: false, renewed: false }
   let failures = 0
   let retry: NodeJS.Timeout | undefined
   let closed = false
@@ -79,16 +91,18 @@ export function openLink(options: LinkOptions): Link {
   async function attempt(): Promise<void> {
     if (attempting || closed) return
     attempting = true
+    missed = { woken: false, renewed: false }
     clearTimeout(retry)
     try {
       adopt(await openSession(options))
       failures = 0
     } catch (error) {
       failures++
-      if (session === undefined) become({ ...state, reachable: false, problem: toProblem(error) })
+      if (current === undefined) become({ ...state, reachable: false, problem: toProblem(error) })
       tryLater()
     } finally {
       attempting = false
+      if (missed.renewed || (missed.woken && current === undefined)) void attempt()
     }
   }
   function tryLater(): void {
@@ -99,23 +113,36 @@ export function openLink(options: LinkOptions): Link {
   }
 
   function adopt(opened: OpenedSession): void {
+    const { session, place, expiresAt } = opened
     if (closed) {
-      opened.session.destroy(undefined, constants.NGHTTP2_CANCEL)
+      session.destroy()
       return
     }
-    const old = session
-    session = opened.session
-    streams = 0
+    const standing: Standing = { session, replaceAt: (clock() + expiresAt) / 2, streams: 0, running: 0 }
+    const old = current
+    current = standing
+    sessions.add(standing)
     rtts.length = 0
-    watchSession(opened, { limits, onRoundTrip: measure, onClose: (problem) => lose(opened.session, problem) })
-    old?.close()
+    watchSession(opened, {
+      limits,
+      clock,
+      onRoundTrip: (ms) => current === standing && measure(ms),
+      onLeave: () => current === standing && void attempt(),
+      onClose: (problem) => lose(standing, problem),
+    })
+    if (old !== undefined) closeIdle(old)
     compare(opened)
     const { problem: _, ...rest } = state
-    become({ ...rest, reachable: true, place: opened.place })
+    become({ ...rest, reachable: true, place })
   }
-  function lose(lost: ClientHttp2Session, problem: string): void {
-    if (session !== lost) return
-    session = undefined
+  /** Not while a call runs: the word that it closes may overtake one that was just begun, which is refused then. */
+  function closeIdle(standing: Standing): void {
+    if (standing !== current && standing.running === 0) standing.session.close()
+  }
+  function lose(lost: Standing, problem: string): void {
+    sessions.delete(lost)
+    if (current !== lost) return
+    current = undefined
     become({ ...state, reachable: false, problem })
     void attempt()
   }
@@ -126,7 +153,9 @@ export function openLink(options: LinkOptions): Link {
   }
 
   const comparing = setInterval(() => {
-    if (session !== undefined) greet(session, options).then(compare, () => {})
+    if (current === undefined) return
+    if (clock() >= current.replaceAt) void attempt()
+    else greet(current.session, options).then(compare, () => {})
   }, limits.meshHelloMs)
   comparing.unref()
   let first: Promise<void> | undefined = attempt().finally(() => {
@@ -139,26 +168,36 @@ export function openLink(options: LinkOptions): Link {
       return state
     },
     async take(kind) {
-      if (session === undefined) await first
-      const taken = session
-      if (taken === undefined || taken.closed)
+      if (current === undefined) await first
+      const taken = current
+      if (taken === undefined || taken.session.closed)
         throw new EdgeError('peer_away', `The node ${node} cannot be reached: ${state.problem ?? 'its link closes'}.`)
       if (counts[kind] >= caps[kind])
         throw new EdgeError('overloaded', `There are ${counts[kind]} ${kind} to the node ${node} already.`)
       counts[kind]++
-      if (++streams === streamsPerSession) void attempt()
-      return { session: taken, done: () => void counts[kind]-- }
+      taken.running++
+      if (++taken.streams === streamsPerSession) void attempt()
+      const done = () => {
+        counts[kind]--
+        taken.running--
+        closeIdle(taken)
+      }
+      return { session: taken.session, done }
     },
     wake() {
-      if (session === undefined) void attempt()
+      missed.woken = true
+      if (current === undefined) void attempt()
     },
-    renew: () => void attempt(),
+    renew() {
+      missed.renewed = true
+      void attempt()
+    },
     close() {
       closed = true
       clearTimeout(retry)
       clearInterval(comparing)
-      session?.destroy(undefined, constants.NGHTTP2_CANCEL)
-      session = undefined
+      current = undefined
+      for (const { session } of sessions) session.destroy()
     },
   }
 }

@@ -69,12 +69,15 @@ test('a node that is forgotten is cut off everywhere and does not come back by i
   await assert.rejects(one.ask('nrt', 'anything'), { code: 'peer_away' })
 })
 
-const rarely = { timeout: 30_000, todo: 'about one run in twelve hangs, at which step is not known' }
+/** What `writeWhole` renames once it is on disk. */
+const isDraft = /\.[0-9a-f-]{36}$/
 
-test('a second process under one name is refused: on a copy of the folder, and with another key', rarely, async (t) => {
+test('a second process under one name is refused: on a copy of the folder, and with another key', async (t) => {
   const { open, folder } = await createPlatform(t)
   const one = await open(fra)
-  await cp(join(folder, 'fra'), join(folder, 'copy'), { recursive: true })
+  // The node may be writing: what it has not finished is not part of its folder.
+  const filter = (file: string) => !isDraft.test(file)
+  await cp(join(folder, 'fra'), join(folder, 'copy'), { recursive: true, filter })
   await assert.rejects(open(fra, { folder: join(folder, 'copy') }), {
     code: 'folder_in_use',
     message: /The node fra runs at 127\.0\.0\.1:\d+ already, with a copy/,

@@ -6,6 +6,7 @@ import type { TLSSocket } from 'node:tls'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { NodeId, Place } from '#/core/pops.ts'
+import type { Clock, EpochMs } from '#/core/units.ts'
 import { type AnswerCalls, helloPath, isTunnelPath } from './answer-calls.ts'
 import { fingerprintOf } from './authority.ts'
 import { requestBody } from './byte-stream.ts'
@@ -14,8 +15,9 @@ import { packFailure, packHead } from './head-frame.ts'
 import type { Hello } from './hello.ts'
 import type { Identity } from './identity.ts'
 import { placeOf } from './node-name.ts'
+import { expired } from './open-session.ts'
 import { receive } from './receive.ts'
-import { sessionOptions, tlsOptions } from './session-settings.ts'
+import { type SessionLimits, sessionOptions, tlsOptions } from './session-settings.ts'
 
 export interface ListenOptions {
   /** Port 0 lets the kernel choose. */
@@ -27,18 +29,8 @@ export interface ListenOptions {
   readonly isMember: (node: NodeId, fingerprint: string) => Promise<boolean>
   /** A node that was taken in has connected. */
   readonly onArrival: (node: NodeId) => void
-  readonly limits: Pick<
-    Limits,
-    | 'meshHeadBytes'
-    | 'meshPingMs'
-    | 'meshSilenceMs'
-    | 'meshConnectMs'
-    | 'meshStreamBytes'
-    | 'meshSessionBytes'
-    | 'meshSessions'
-    | 'meshCalls'
-    | 'meshTunnels'
-  >
+  readonly limits: SessionLimits & Pick<Limits, 'meshSessions'>
+  readonly clock: Clock
   readonly log: (message: string, facts?: object) => void
 }
 
@@ -56,6 +48,8 @@ interface Guest {
   readonly session: ServerHttp2Session
   readonly place: Place
   readonly fingerprint: string
+  /** Of its certificate: the session ends then, with all that runs on it. */
+  readonly expiresAt: EpochMs
   /** Its first call was answered: it is in the directory. */
   admitted: boolean
   tunnels: number
@@ -80,11 +74,11 @@ export async function listenForNodes(options: ListenOptions): Promise<MeshListen
   server.on('unknownProtocol', (socket) => socket.destroy())
   server.on('session', (session) => {
     const guest = meet(session)
-    if (guest === undefined) return session.destroy(undefined, constants.NGHTTP2_CANCEL)
+    if (guest === undefined) return session.destroy()
     guests.add(guest)
     session.on('error', () => {})
     session.setLocalWindowSize(limits.meshSessionBytes)
-    watchForSilence(session, limits)
+    watchGuest(guest, options)
     session.once('close', () => guests.delete(guest))
     session.on('stream', (stream, fields) => takeStream(stream, fields[':path'] ?? '', guest, options))
   })
@@ -105,12 +99,11 @@ export async function listenForNodes(options: ListenOptions): Promise<MeshListen
     address: { host: address.host, port: (server.address() as AddressInfo).port },
     renew: (renewed) => server.setSecureContext(tlsOptions(renewed)),
     review(isMember) {
-      for (const guest of guests)
-        if (!isMember(guest.place.node, guest.fingerprint)) guest.session.destroy(undefined, constants.NGHTTP2_CANCEL)
+      for (const guest of guests) if (!isMember(guest.place.node, guest.fingerprint)) guest.session.destroy()
     },
     async close() {
       const done = new Promise<void>((settle) => server.close(() => settle()))
-      for (const guest of guests) guest.session.destroy(undefined, constants.NGHTTP2_CANCEL)
+      for (const guest of guests) guest.session.destroy()
       for (const socket of sockets) socket.destroy()
       await done
     },
@@ -122,7 +115,14 @@ function meet(session: ServerHttp2Session): Guest | undefined {
   const certificate = new X509Certificate(socket.getPeerCertificate().raw)
   const place = placeOf(certificate)
   if (place === undefined) return undefined
-  return { session, place, fingerprint: fingerprintOf(certificate.publicKey), admitted: false, tunnels: 0 }
+  return {
+    session,
+    place,
+    fingerprint: fingerprintOf(certificate.publicKey),
+    expiresAt: certificate.validToDate.getTime(),
+    admitted: false,
+    tunnels: 0,
+  }
 }
 
 function takeStream(stream: ServerHttp2Stream, path: string, guest: Guest, options: ListenOptions): void {
@@ -142,7 +142,7 @@ function takeStream(stream: ServerHttp2Stream, path: string, guest: Guest, optio
 }
 
 function answerHello(stream: ServerHttp2Stream, guest: Guest, options: ListenOptions): void {
-  const { isMember, onArrival, limits, hello } = options
+  const { isMember, onArrival, limits, clock, hello } = options
   const { node } = guest.place
   const finish = (frame: Buffer, status: number) => {
     if (stream.closed) return
@@ -155,6 +155,7 @@ function answerHello(stream: ServerHttp2Stream, guest: Guest, options: ListenOpt
     guest.session.close()
   }
   async function admit(): Promise<void> {
+    if (clock() >= guest.expiresAt) throw expired(`the node ${node}`)
     if (!(await isMember(node, guest.fingerprint)))
       throw new EdgeError(
         'peer_away',
@@ -177,18 +178,21 @@ function answerHello(stream: ServerHttp2Stream, guest: Guest, options: ListenOpt
   })
 }
 
-/** The other side pings; when not even that comes, what it asked for is given up. */
-function watchForSilence(session: ServerHttp2Session, limits: ListenOptions['limits']): void {
+/** The other side pings; when not even that comes, what it asked for is given up. Who says no hello is no guest for long. */
+function watchGuest(guest: Guest, { limits, clock }: ListenOptions): void {
+  const { session, expiresAt } = guest
   const socket = session.socket as TLSSocket
   let heard = socket.bytesRead
   let silentFor = 0
+  let strangerFor = 0
   const timer = setInterval(() => {
     // Its socket is taken from a session that ends before that says `close`.
     if (session.destroyed) return
     const now = socket.bytesRead
     silentFor = now === heard ? silentFor + limits.meshPingMs : 0
     heard = now
-    if (silentFor > limits.meshSilenceMs) session.destroy(undefined, constants.NGHTTP2_CANCEL)
+    strangerFor = guest.admitted ? 0 : strangerFor + limits.meshPingMs
+    if (Math.max(silentFor, strangerFor) > limits.meshSilenceMs || clock() >= expiresAt) session.destroy()
   }, limits.meshPingMs)
   timer.unref()
   session.once('close', () => clearInterval(timer))

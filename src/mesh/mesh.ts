@@ -87,6 +87,7 @@ async function start(options: MeshOptions, closer: Closer): Promise<RunningMesh>
     },
     onArrival: (node) => links.wake(node),
     limits,
+    clock,
     log,
   })
   closer.add(() => listener.close())
@@ -117,9 +118,17 @@ async function start(options: MeshOptions, closer: Closer): Promise<RunningMesh>
   })
   follow()
 
-  async function renew(): Promise<void> {
+  let renewal: Promise<void> | undefined
+  async function renewNow(): Promise<void> {
     listener.renew(await identity.renew())
     links.renew()
+  }
+  /** One at a time, however long the fabric takes. */
+  function renew(): Promise<void> {
+    renewal ??= renewNow().finally(() => {
+      renewal = undefined
+    })
+    return renewal
   }
   const renewing = setInterval(() => {
     if (!expelled && isDue(identity.current(), clock()))

@@ -10,6 +10,8 @@ import { bodyBytesOf, endField, endFromField, frameBytes, prefixBytes, unpackHea
 export interface ReceiveOptions {
   /** Who is at the other side. */
   readonly other: NodeId
+  /** Does the other side take no new streams any more? What it refuses then it does not refuse for its load. */
+  readonly leaves?: () => boolean
   readonly headBytes: number
   readonly onHead: (head: MeshHead) => void
   /** Called at most once, and only before `onHead`: what came is no head, or a failure in its place, or nothing. */
@@ -21,7 +23,7 @@ export interface ReceiveOptions {
  * other side's word that all of it came destroys it with `peer_away`.
  */
 export function receive(stream: Http2Stream, target: Readable, options: ReceiveOptions): void {
-  const { other, headBytes, onHead, onFailure } = options
+  const { other, leaves = () => false, headBytes, onHead, onFailure } = options
   let waiting: Buffer | undefined = Buffer.alloc(0)
   /** Of the body, still to come; `undefined` when a trailer will say that it is whole. */
   let missing: number | undefined
@@ -60,7 +62,7 @@ export function receive(stream: Http2Stream, target: Readable, options: ReceiveO
     if (waiting === undefined && failure === undefined && allCame) {
       ended = true
       target.push(null)
-    } else fail(failure ?? reasonOf(stream.rstCode, other))
+    } else fail(failure ?? (leaves() ? brokeOff(other) : reasonOf(stream.rstCode, other)))
   }
 
   // It may fail before anybody reads; who reads later is told then.

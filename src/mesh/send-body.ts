@@ -49,10 +49,12 @@ function pump(stream: Http2Stream, head: Buffer, body: Readable): void {
     body.destroy()
   })
   stream.write(head)
+  const givenUp = () => finish(new EdgeError('internal', 'A body between nodes was given up by its sender.'))
   body.on('error', (error) => finish(toEdgeError(error)))
-  body.on('close', () => finish(new EdgeError('internal', 'A body between nodes was given up by its sender.')))
+  body.on('close', givenUp)
   if (body.errored !== null) finish(toEdgeError(body.errored))
   if (body.readableEnded) finish()
+  if (body.destroyed) givenUp()
   body.on('end', () => finish())
   body.on('data', (chunk: Uint8Array) => {
     if (!ended && !stream.write(chunk)) body.pause()

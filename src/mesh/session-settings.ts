@@ -7,9 +7,22 @@ const MiB = 1024 * 1024
 /** Fields of a call are few and ours: everything of size is in the head frame. */
 const fieldBytes = 4 * 1024
 
-export type SessionLimits = Pick<Limits, 'meshStreamBytes' | 'meshSessionBytes' | 'meshCalls' | 'meshTunnels'>
+/** What one session is bounded by, at either end. */
+export type SessionLimits = Pick<
+  Limits,
+  | 'meshHeadBytes'
+  | 'meshPingMs'
+  | 'meshSilenceMs'
+  | 'meshConnectMs'
+  | 'meshStreamBytes'
+  | 'meshSessionBytes'
+  | 'meshCalls'
+  | 'meshTunnels'
+>
 
-export function sessionOptions(limits: SessionLimits) {
+export function sessionOptions(
+  limits: Pick<SessionLimits, 'meshStreamBytes' | 'meshSessionBytes' | 'meshCalls' | 'meshTunnels'>,
+) {
   const streams = limits.meshCalls + limits.meshTunnels
   return {
     settings: {

@@ -183,10 +183,17 @@ const bindings: Area = {
       file: 'bindings.test.ts',
       title: 'a program runs code that it brings, and the code reaches nothing but what it is given',
     }),
-    refused('Cron triggers', 'come with a later release; wrangler sets them after the upload, which stands', {
-      config: { triggers: { crons: ['* * * * *'] } },
-      says: /cron|schedule/i,
-      uploaded: true,
+    works('Cron triggers: `scheduled()`, each once in the platform, a missed one not made up for', {
+      file: 'cron.test.ts',
+      title: 'a schedule is told once at its minute, and its tail Worker hears of it',
+    }),
+    differs('Tail Workers: `tail()`', 'fields of requests are redacted, and `getUnredacted()` is not there', {
+      file: 'cron.test.ts',
+      title: 'a tail Worker hears of requests and exceptions, and is a reason not to delete it',
+    }),
+    refused('Streaming tail Workers', 'traces are told at the end of what they tell of: use `tail_consumers`', {
+      config: { streaming_tail_consumers: [{ service: 'watcher' }] },
+      says: /streaming_tail_consumers/,
     }),
   ],
 }

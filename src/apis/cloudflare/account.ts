@@ -14,10 +14,17 @@ export function accountRoutes({ control, accountId }: CloudflareApiDeps): Hono {
   routes.get('/memberships', (c) =>
     ok(c, [{ id: idOf('membership'), account, roles: ['Administrator'], status: 'accepted' }], { result_info: one }),
   )
-  /** Tail Workers are refused at upload, so nobody consumes another program's events. */
   routes.get('/accounts/:account/workers/tails/by-consumer/:name', (c) => {
-    control.program(c.req.param('name'))
-    return ok(c, [])
+    const { name } = control.program(c.req.param('name'))
+    const told = control.programs().filter(({ tailConsumers = [] }) => tailConsumers.includes(name))
+    return ok(
+      c,
+      told.map((record) => ({
+        tag: record.id,
+        producer: { service: record.name, environment: 'production' },
+        consumer: { service: name, environment: 'production' },
+      })),
+    )
   })
   return routes
 }

@@ -1,4 +1,4 @@
-/** Where a program answers: the name on this platform's own domain, routes in zones, custom domains. Crons are refused. */
+/** Where a program answers: the name on this platform's own domain, routes in zones, custom domains; and when it is called without any. */
 import { Hono } from 'hono'
 import { z } from 'zod'
 import { toHostname } from '#/control/addresses.ts'
@@ -33,6 +33,9 @@ const records = z.strictObject({
   override_existing_dns_record: z.boolean().optional(),
   origins: domains,
 })
+
+const schedules = z.array(z.object({ cron: z.string() }))
+const unreadable = 'Could not parse request body. Please ensure the request is valid and try again.'
 
 export function addressRoutes({ control, accountId, limits }: CloudflareApiDeps): Hono {
   const account = '/accounts/:account/workers'
@@ -137,21 +140,21 @@ export function addressRoutes({ control, accountId, limits }: CloudflareApiDeps)
     ),
   )
 
-  routes.get(`${script}/schedules`, (c) => {
-    control.program(c.req.param('name'))
-    return ok(c, { schedules: [] })
+  const scheduleView = ({ crons = [] }: ProgramRecord) => ({
+    schedules: crons.map(({ cron, createdAt }) => {
+      const made = new Date(createdAt).toISOString()
+      return { cron, created_on: made, modified_on: made }
+    }),
   })
+  routes.get(`${script}/schedules`, (c) => ok(c, scheduleView(control.program(c.req.param('name')))))
   routes.put(`${script}/schedules`, async (c) => {
-    const crons = await readJson(c, z.array(z.strictObject({ cron: z.string() })), limits.metadataBytes)
-    control.program(c.req.param('name'))
-    const { status, code } = doorTable.unsupported
-    if (crons.length > 0)
-      throw new VendorError(
-        status,
-        code,
-        `Cron triggers are not there yet (${crons.map(({ cron }) => cron).join(', ')}): remove triggers.crons. A Durable Object with an alarm can wake itself.`,
-      )
-    return ok(c, { schedules: [] })
+    const wanted = schedules.safeParse(await readJson(c, z.unknown(), limits.metadataBytes))
+    if (!wanted.success) {
+      const { status, code } = doorTable.unreadableBody
+      throw new VendorError(status, code, unreadable)
+    }
+    const crons = wanted.data.map(({ cron }) => cron)
+    return ok(c, scheduleView(await control.changeProgram(c.req.param('name'), { crons })))
   })
   return routes
 }

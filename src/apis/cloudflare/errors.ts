@@ -42,6 +42,7 @@ export const refusalTable = {
   bad_rollout: { status: 400, code: 10221 },
   latest_not_deployed: { status: 400, code: 10215 }, // seen
   bad_address: { status: 400, code: 10022 },
+  bad_cron: { status: 400, code: 10100 }, // seen
   address_taken: { status: 409, code: 10020 }, // seen
   no_service: { status: 404, code: 10007 },
   version_locked: { status: 409, code: 10040 },
@@ -63,6 +64,7 @@ export const doorTable = {
   unknownCall: { status: 404, code: 7003 }, // seen
   serviceMissing: { status: 404, code: 10090 }, // seen
   badRequest: { status: 400, code: 10001 },
+  unreadableBody: { status: 400, code: 10026 }, // seen
   badMultipart: { status: 400, code: 10002 },
   badMetadata: { status: 400, code: 10003 },
   unsupported: refusalTable.unsupported,

@@ -14,6 +14,14 @@ import { firstIssue, keptKinds } from './wire-bindings.ts'
 const names = z.array(z.string().min(1)).optional()
 const nothing = z.union([z.null(), z.array(z.never()).length(0)])
 
+/** Programs whose `tail()` is told what this one does. */
+export const tailConsumers = z
+  .union([
+    z.null(),
+    z.array(z.strictObject({ service: z.string().min(1), environment: z.literal('production').optional() })),
+  ])
+  .transform((given) => given?.map(({ service }) => service) ?? [])
+
 const step = z.strictObject({
   new_classes: names,
   new_sqlite_classes: names,
@@ -58,7 +66,7 @@ const schema = z.strictObject({
   cache_options: z.strictObject({ enabled: z.boolean(), cross_version_cache: z.boolean().optional() }).nullish(),
   // Harmless at their defaults.
   logpush: z.union([z.literal(false), z.null()]).optional(),
-  tail_consumers: nothing.optional(),
+  tail_consumers: tailConsumers.optional(),
   streaming_tail_consumers: nothing.optional(),
   containers: nothing.optional(),
   // Hints.
@@ -70,9 +78,8 @@ const schema = z.strictObject({
 /** Why a field that Cloudflare knows is refused, and what to do. */
 const advice: Record<string, string> = {
   logpush: "logs are not pushed from here; collect the node's log, and remove logpush or set it to false",
-  tail_consumers: "tail Workers do not run here yet; use 'wrangler tail', and remove tail_consumers",
-  streaming_tail_consumers:
-    "tail Workers do not run here yet; use 'wrangler tail', and remove streaming_tail_consumers",
+  tail_consumers: 'each entry is { "service": NAME }',
+  streaming_tail_consumers: 'traces are not streamed while a program runs; use tail_consumers, told at its end',
   containers: 'containers do not run here; remove them',
   cache_options: 'only cache.enabled and cache.cross_version_cache are supported',
   placement: 'a program runs where its request arrives; remove placement, or set its mode to "off"',
@@ -99,6 +106,7 @@ export interface Metadata {
   readonly tag: string | undefined
   readonly tags: readonly string[] | undefined
   readonly observability: string | undefined
+  readonly tailConsumers: readonly string[] | undefined
   /** Hints that have no effect here. */
   readonly notes: readonly string[]
 }
@@ -126,6 +134,7 @@ export function readMetadata(text: string, now: EpochMs): Metadata {
     tag: raw.annotations['workers/tag'],
     tags: raw.tags ?? undefined,
     observability: raw.observability == null ? undefined : JSON.stringify(raw.observability),
+    tailConsumers: raw.tail_consumers,
     notes: notesOn(raw),
   }
 }

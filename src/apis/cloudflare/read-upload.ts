@@ -148,7 +148,7 @@ async function toUpload(
   )
   const code = toCode(metadata, files, bound)
   const assets = metadata.assets && (await toAssets(program, metadata, deps))
-  const { migrations, declaredObjects, message, tag, tags, observability, cpuMs, frontCache } = metadata
+  const { migrations, declaredObjects, message, tag, tags, observability, tailConsumers, cpuMs, frontCache } = metadata
   return {
     bindings,
     keep: metadata.keep,
@@ -164,6 +164,7 @@ async function toUpload(
     ...(tag !== undefined && { tag }),
     ...(tags !== undefined && { tags }),
     ...(observability !== undefined && { observability }),
+    ...(tailConsumers !== undefined && { tailConsumers }),
   }
 }
 

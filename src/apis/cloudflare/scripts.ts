@@ -5,6 +5,7 @@ import type { Reconciliation } from '#/control/object-classes.ts'
 import { type CloudflareApiDeps, idOf } from './deps.ts'
 import { ok, VendorError } from './envelope.ts'
 import { doorTable } from './errors.ts'
+import { tailConsumers } from './metadata.ts'
 import { readJson } from './read-json.ts'
 import { readUpload } from './read-upload.ts'
 import { programSettings, scriptView, serviceView, settingsView, workerView } from './wire.ts'
@@ -15,7 +16,7 @@ const scriptSettings = z.strictObject({
   tags: z.array(z.string().max(200)).max(100).nullish(),
   observability: z.record(z.string(), z.unknown()).nullish(),
   logpush: z.union([z.literal(false), z.null()]).optional(),
-  tail_consumers: nothing.optional(),
+  tail_consumers: tailConsumers.optional(),
   streaming_tail_consumers: nothing.optional(),
 })
 
@@ -89,9 +90,10 @@ export function scriptRoutes(deps: CloudflareApiDeps): Hono {
   )
   routes.patch(`${account}/scripts/:name/script-settings`, async (c) => {
     const name = c.req.param('name')
-    const { tags, observability } = await readJson(c, scriptSettings, limits.metadataBytes)
+    const { tags, observability, tail_consumers: consumers } = await readJson(c, scriptSettings, limits.metadataBytes)
     const record = await control.changeProgram(name, {
       ...(tags !== undefined && { tags: tags ?? [] }),
+      ...(consumers !== undefined && { tailConsumers: consumers }),
       ...(observability !== undefined && { observability: observability && JSON.stringify(observability) }),
     })
     return ok(c, programSettings(record))

@@ -112,7 +112,7 @@ export function settingsView(record: ProgramRecord, latest: VersionRecord | unde
 export function programSettings(record: ProgramRecord) {
   return {
     tags: record.tags,
-    tail_consumers: [],
+    tail_consumers: (record.tailConsumers ?? []).map((service) => ({ service, environment: 'production' })),
     logpush: false,
     ...(record.observability !== undefined && { observability: JSON.parse(record.observability) as unknown }),
   }

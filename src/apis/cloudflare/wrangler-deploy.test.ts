@@ -129,9 +129,14 @@ test('triggers deploy changes addresses without a new version', async () => {
   assert.ok(site()?.hostnames.includes('hello.localhost'))
 })
 
-test('cron triggers are refused by name', async () => {
+test('schedules are set; one that does not parse leaves them as they were', async () => {
+  const crons = () => platform.control.snapshot.programs.get('hello')!.crons
   await configure({ triggers: { crons: ['*/5 * * * *'] } })
-  assert.match(await wranglerFails('triggers', 'deploy'), /Cron triggers are not there yet \(\*\/5 \* \* \* \*\)/)
+  await wrangler('triggers', 'deploy')
+  assert.deepEqual(crons(), ['*/5 * * * *'])
+  await configure({ triggers: { crons: ['0 0 * * 8'] } })
+  assert.match(await wranglerFails('triggers', 'deploy'), /invalid cron string: '0 0 \* \* 8' \[code: 10100\]/)
+  assert.deepEqual(crons(), ['*/5 * * * *'])
 })
 
 test('Durable Objects by migrations: new, renamed, deleted', async () => {

@@ -1,6 +1,6 @@
 /** One certificate from an ACME authority: account, order, HTTP-01 challenges, finalization (RFC 8555 §7). */
 import acme from 'acme-client'
-import type { Certificate } from '#/core/ports.ts'
+import type { Certificate } from '#/core/certificates.ts'
 import type { Polling } from './acme-plan.ts'
 import type { AcmeSettings } from './acme-settings.ts'
 

@@ -1,7 +1,9 @@
 /** Certificates with their sealed keys in the fabric, found by server name at every point of presence. */
+
+import type { Certificate } from '#/core/certificates.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
-import type { Certificate, Fabric, Seal } from '#/core/ports.ts'
+import type { Fabric, Seal } from '#/core/ports.ts'
 import type { Sealed } from '#/core/snapshot.ts'
 import type { Clock, EpochMs } from '#/core/units.ts'
 import { followBucket } from './follow-bucket.ts'

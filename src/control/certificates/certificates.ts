@@ -1,7 +1,8 @@
 /** Certificates of this platform: uploaded, from ACME, or from the local authority, in that order. */
 import { X509Certificate } from 'node:crypto'
+import type { Certificate, Certificates } from '#/core/certificates.ts'
 import type { Limits } from '#/core/limits.ts'
-import type { Certificate, Certificates, Fabric, Seal } from '#/core/ports.ts'
+import type { Fabric, Seal } from '#/core/ports.ts'
 import type { Clock, EpochMs } from '#/core/units.ts'
 import { type AcmeLog, type AcmeStatus, createAcme } from './acme.ts'
 import { defaultPolling, type Polling } from './acme-plan.ts'

@@ -1,9 +1,9 @@
 /** Reads a certificate chain and its key, and says in one sentence what is wrong with them. */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
+import type { Certificate } from '#/core/certificates.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
-import type { Certificate } from '#/core/ports.ts'
 import type { EpochMs } from '#/core/units.ts'
 import * as x509 from '#/core/x509.ts'
 

@@ -1,5 +1,6 @@
 /** An event on its way into a cell, and what the cell says of it. The other side is `inside/events.worker.ts`. */
 import { EdgeError } from '#/core/errors.ts'
+import { encodeEvent } from '#/core/event-frame.ts'
 import type { Answer } from '#/core/exchange.ts'
 import type { EventEnd, EventOutcome, ProgramEvent, QueueVerdict } from '#/core/program-events.ts'
 import type { Deployment } from '#/core/snapshot.ts'
@@ -14,19 +15,6 @@ export function eventRequest(
 ): CellRequest {
   const signal = AbortSignal.timeout(wallMs)
   return { method: 'POST', authority: 'events', headers: [], body: encodeEvent(event), signal, ...to }
-}
-
-/** 4 bytes length of the JSON, the JSON, then the bodies of messages one behind the other. */
-function encodeEvent(event: ProgramEvent): Uint8Array {
-  const bodies = event.kind === 'queue' ? event.messages.map(({ body }) => body) : []
-  const told =
-    event.kind === 'queue'
-      ? { ...event, messages: event.messages.map(({ body, ...head }) => ({ ...head, bytes: body.length })) }
-      : event
-  const head = Buffer.from(JSON.stringify(told))
-  const length = Buffer.alloc(4)
-  length.writeUInt32BE(head.length)
-  return Buffer.concat([length, head, ...bodies])
 }
 
 interface Told {

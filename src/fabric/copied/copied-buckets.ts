@@ -41,6 +41,7 @@ export const sharedBuckets: Readonly<Record<string, string>> = {
   'kv-blobs': 'marks for the sweep of blobs',
   tails: 'who listens now; records expire within a minute',
   'tail-sessions': 'who listens now',
+  schedules: 'which minute was told last: compared and set where it lies',
 }
 
 export function isCopied(bucket: string): boolean {

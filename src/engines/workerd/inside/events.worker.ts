@@ -5,7 +5,7 @@
  * never the worker that programs call each other through.
  */
 
-/** As `program-event.ts` writes it. */
+/** As `core/event-frame.ts` writes it. */
 type Event =
   | { kind: 'scheduled'; cron: string; scheduledTime: number }
   | { kind: 'queue'; queue: string; messages: MessageHead[]; metrics: Metrics }
