@@ -3,9 +3,12 @@ import { join } from 'node:path'
 import { EdgeError } from '#/core/errors.ts'
 import type { HomedStore } from '#/core/homed-store.ts'
 import type { HomedStores, StoreCall, StoreHandler } from '#/core/homed-stores.ts'
+import type { Place } from '#/core/pops.ts'
 import { resourceKey } from '#/core/resources.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
+import { regionsOf } from '#/objects/regions.ts'
 import { openBuckets } from '#/stores/buckets/open-buckets.ts'
+import { openSqlStore } from '#/stores/sql/sql-store.ts'
 import type { Parts } from './pop.ts'
 
 export interface OpenedStores {
@@ -15,14 +18,10 @@ export interface OpenedStores {
 
 /** Opens each store below the node's folder and has `homed` ask it. */
 export async function openHomedStores(parts: Parts, homed: HomedStores): Promise<OpenedStores> {
+  const { folder, place, limits, clock } = parts
   const stores: HomedStore[] = [
-    // One line a kind, e.g. `await openSqlStore({ folder: join(folder, 'sql'), limits, clock }),`.
-    await openBuckets({
-      folder: join(parts.folder, 'bucket'),
-      limits: parts.limits,
-      clock: parts.clock,
-      log: parts.say,
-    }),
+    await openBuckets({ folder: join(folder, 'bucket'), limits, clock, log: parts.say }),
+    await openSqlStore({ folder: join(folder, 'sql'), servedBy: servedBy(place), limits, clock }),
   ]
   const known = waitUntilKnown(parts)
   for (const store of stores) {
@@ -38,6 +37,12 @@ export async function openHomedStores(parts: Parts, homed: HomedStores): Promise
         )
     },
   }
+}
+
+/** What answers of databases say of where they were run. */
+function servedBy({ node, pop, country }: Place) {
+  const [region = ''] = regionsOf(country)
+  return { served_by: node, served_by_region: region.toUpperCase(), served_by_colo: pop.toUpperCase() }
 }
 
 /**

@@ -10,11 +10,9 @@ import { auditPlatform } from '#/audit/audit-platform.ts'
 import { createAssetUploads } from '#/control/assets-uploads.ts'
 import { createRollout } from '#/control/canary.ts'
 import { createCertificates } from '#/control/certificates/certificates.ts'
-import { type Control, createControl } from '#/control/control.ts'
+import { type Control, type ControlDeps, createControl } from '#/control/control.ts'
 import { findKvNamespace, finishKvRemovals } from '#/control/kv-namespaces.ts'
-import { createNodeReports, type NodeReports } from '#/control/node-reports.ts'
 import { createProgramOutput } from '#/control/program-output.ts'
-import { runSchedules } from '#/control/schedules.ts'
 import { createTraces } from '#/control/traces.ts'
 import { type Closer, startWhole } from '#/core/closer.ts'
 import { EdgeError } from '#/core/errors.ts'
@@ -23,16 +21,15 @@ import { createMemoryMeshes } from '#/core/memory-mesh.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import { allows, type Place, type Within } from '#/core/pops.ts'
 import { describeWithin } from '#/core/residency.ts'
-import type { Snapshot } from '#/core/snapshot.ts'
 import type { Address } from '#/edge/edge.ts'
 import { joinRegistries } from '#/edge/join-registries.ts'
 import { createLocate } from '#/edge/locate.ts'
 import { readDevices } from '#/engines/compute/devices.ts'
-import type { CopiedFabric } from '#/fabric/copied/fabric.ts'
 import { isTrial } from '#/fabric/nats/connect.ts'
 import { fabricByPlace, type NodeView } from '#/fabric/placed/fabric-by-place.ts'
 import { withPlacedBlobs } from '#/fabric/placed/placed-blobs.ts'
 import type { RunningMesh } from '#/mesh/mesh.ts'
+import { listHomes } from '#/objects/list-homes.ts'
 import { createClientKeys } from '#/stores/client-keys.ts'
 import { itemsByPlace } from '#/stores/items-by-place.ts'
 import { kvByPlace } from '#/stores/kv-by-place.ts'
@@ -40,8 +37,10 @@ import { storesOver } from '#/stores/program-stores.ts'
 import { openSeal } from '#/stores/seal.ts'
 import { listen, nth, type PopAddresses, urlOf, urlsOf } from './node-addresses.ts'
 import { type JoinSetUp, joinNodes, membersOf, openNodeMesh } from './open-mesh.ts'
+import { openNews } from './open-news.ts'
 import { claimNode, nodeFolder, openFabrics, openNodeReplicas, platformId, readVersion } from './open-shared.ts'
 import { type NodeOptions, type Pop, startPop } from './pop.ts'
+import { openReports, startSchedules, startSweeping } from './start-upkeep.ts'
 
 export interface PlatformOptions extends NodeOptions {
   /** Everything that must last; claimed by the caller. */
@@ -227,14 +226,20 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
   const [first] = pops as [Pop]
   await eachPop(pops, (pop) => pop.follower.start())
   const nodes = pops.map(({ place, follower, metrics }) => ({ pop: place.pop, follower, counts: metrics.totals }))
+  const by = pops.map(({ place }) => place.node).join(',')
+  const handed = openNews(pops, { ...shared, by }, closer)
   const rollout = createRollout({ fabric, nodes, limits, clock, pause })
-  const follow = (snapshot: Snapshot) => eachPop(pops, (pop) => pop.follower.follow(snapshot))
+  const follow: NonNullable<ControlDeps['follow']> = (snapshot, { isPartial = false } = {}) =>
+    eachPop(pops, async (pop) => {
+      if (!isPartial || pop.follower.status().revision === 0) await pop.follower.follow(snapshot)
+    })
   const control: Control = await createControl({
     ...shared,
     engine: {
       async prove(program, deployment) {
         // A program that is started for its proof runs, too.
         const within = control.withinOf(program.name)
+        handed[0]?.hand(deployment, within)
         const prover = pops.find(({ place }) => allows(within, place.country))
         if (prover !== undefined) return prover.engine.prove(program, deployment)
         const message = `No node of this platform is where ${program.name} may run: ${describeWithin(within)}.`
@@ -242,6 +247,7 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
       },
       forget: (objects) => eachPop(pops, (pop) => pop.engine.forget(objects)),
     },
+    homesOf: (key) => listHomes(fabric, key),
     alsoInUse: () => first.stores.kv.blobsInUse(),
     hasStore: async (store) => (await findKvNamespace(fabric, store)) !== undefined,
     hasSecret: (store, secret) =>
@@ -251,7 +257,7 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
     adopt: rollout.adopt,
     follow,
     places: () => [...pops.map(({ place }) => place), ...(pops[0]!.mesh?.peers() ?? [])],
-    by: pops.map(({ place }) => place.node).join(','),
+    by,
     log: (message, error) => first.log.logger.error({ err: error }, message),
   })
   closer.add(() => control.close())
@@ -292,7 +298,8 @@ async function openDesk({ data }: PlatformOptions, shared: Shared, [first]: read
   return { uploads, certificates }
 }
 
-type Running = Shared &
+/** All that a started platform is made of. */
+export type Running = Shared &
   Awaited<ReturnType<typeof openDesk>> &
   Awaited<ReturnType<typeof openControl>> & { readonly pops: readonly Pop[] }
 
@@ -322,6 +329,7 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
     ownNodes: () => pops.map(({ place, follower }) => ({ node: place.node, status: follower.status() })),
     dataPlane: { http: first.addresses!.http, https: first.addresses!.https },
     members: running.membership.members,
+    ...(options.join && { meshes: pops.flatMap(({ mesh }) => mesh ?? []) }),
     audit: () =>
       auditPlatform({
         ...running,
@@ -336,55 +344,6 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
   listeners.push(() => [address])
   url = urlOf('http', address)
   return url
-}
-
-/** What is known of all nodes of the platform. */
-function openReports({ fabric, pops, limits, clock, version }: Running, closer: Closer): NodeReports {
-  const startedAt = clock()
-  const own = () =>
-    pops.map((pop) => ({
-      ...pop.place,
-      ...urlsOf(pop),
-      version,
-      startedAt,
-      ...pop.follower.status(),
-      ...pop.metrics.totals(),
-    }))
-  const reports = createNodeReports({ fabric, own, limits, clock })
-  closer.add(() => reports.close())
-  return reports
-}
-
-function startSweeping({ control, pops, uploads, fabrics, limits, clock }: Running, closer: Closer): void {
-  const [first] = pops as [Pop]
-  const sweeping = setInterval(() => {
-    for (const { fabric } of fabrics)
-      if ('sweepCopy' in fabric)
-        (fabric as CopiedFabric)
-          .sweepCopy(clock() - limits.blobGraceMs)
-          .catch((error) => first.log.logger.error({ err: error }, 'sweeping the copy failed'))
-    control
-      .sweep(async function* () {
-        yield* uploads.inUse()
-      })
-      .catch((error) => first.log.logger.error({ err: error }, 'sweeping blobs failed'))
-  }, limits.blobSweepMs)
-  sweeping.unref()
-  closer.add(() => clearInterval(sweeping))
-}
-
-/** Crons of all programs, at one node of the platform. */
-function startSchedules({ control, pops, fabric, limits, clock }: Running, closer: Closer): void {
-  const [first] = pops as [Pop]
-  const stop = runSchedules({
-    ...{ fabric, limits, clock },
-    snapshot: () => control.snapshot,
-    deliver: (program, event) => first.events.deliver(program, event),
-    monotonic: () => performance.now(),
-    wait: (ms, signal) => pause(ms, undefined, { signal, ref: false }).catch(() => {}),
-    log: (message, facts) => first.log.logger.info(facts, message),
-  })
-  closer.add(stop)
 }
 
 /** Rejects once all are done, with what the first failure was. */

@@ -1,11 +1,10 @@
-/** A platform of three points of presence in a process of its own, and what a benchmark asks of it. */
-import { fileURLToPath } from 'node:url'
+/** A platform of three points of presence on NATS, behind long lines, and what a benchmark asks of it. */
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { type DistantPops, type PopName, roundTripOf, startDistantPops } from '../../test/support/distant-pops.ts'
+import type { RelaysApart } from '../../test/support/relays-apart.ts'
 import { type Exchange, type KeptConnection, openConnection } from '../kept-connection.ts'
 import { compatibilityDate } from '../programs.ts'
-import { launch } from '../target.ts'
-
-export const popNames = ['fra', 'iad', 'nrt'] as const
-export type PopName = (typeof popNames)[number]
 
 export interface Pops {
   /** A connection to the data plane of one, for a host. */
@@ -19,23 +18,50 @@ export interface Pops {
   addNamespace(title: string): Promise<string>
   /** What bare round trips from the first take now, ms. */
   roundTrips(): Promise<Readonly<Record<'iad' | 'nrt', number>>>
+  readonly distant: DistantPops
   stop(): Promise<void>
 }
 
-interface Started {
-  readonly api: string
-  readonly lines: string
-  readonly accountId: string
-  readonly token: string
-  readonly pops: Readonly<Record<PopName, string>>
+/** An echo behind lines as long as those between the points of presence. */
+async function openEchoes(relays: RelaysApart) {
+  const server = createServer((socket) =>
+    socket
+      .setNoDelay(true)
+      .on('error', () => {})
+      .pipe(socket),
+  )
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const open = async (name: 'iad' | 'nrt') => {
+    const relay = await relays.open(roundTripOf('fra', name) / 2)
+    await relays.aim(relay, (server.address() as AddressInfo).port)
+    const socket = connect({ host: '127.0.0.1', port: relay, noDelay: true })
+    await once(socket, 'connect')
+    return socket
+  }
+  const sockets = { iad: await open('iad'), nrt: await open('nrt') }
+  return {
+    sockets,
+    close() {
+      for (const socket of Object.values(sockets)) socket.destroy()
+      server.close()
+    },
+  }
 }
 
-const script = fileURLToPath(new URL('pops-process.ts', import.meta.url))
+async function echo(socket: Socket): Promise<number> {
+  const began = performance.now()
+  socket.write('?')
+  await once(socket, 'data')
+  return performance.now() - began
+}
 
 export async function startPops(): Promise<Pops> {
-  const running = launch(process.execPath, ['--disable-warning=ExperimentalWarning', script])
-  const [line] = await running.until(/^\{"api".*\}$/m)
-  const { api, lines, accountId, token, pops } = JSON.parse(line) as Started
+  const stops: (() => unknown)[] = []
+  const distant = await startDistantPops({ after: (stop) => void stops.unshift(stop) })
+  const { pops, accountId, token } = distant
+  const echoes = await openEchoes(distant.relays)
+  stops.unshift(echoes.close)
+  const { api } = pops.fra
   const authorization = `Bearer ${token}`
   const account = `${api}/client/v4/accounts/${accountId}`
 
@@ -49,7 +75,7 @@ export async function startPops(): Promise<Pops> {
 
   return {
     open(pop, host) {
-      const { hostname, port } = new URL(pops[pop])
+      const { hostname, port } = new URL(pops[pop].http)
       return openConnection(hostname, Number(port), `${host}:${port}`)
     },
     openApi() {
@@ -79,7 +105,13 @@ export async function startPops(): Promise<Pops> {
       const text = await send('POST', url, JSON.stringify({ title }), 'application/json')
       return (JSON.parse(text) as { result: { id: string } }).result.id
     },
-    roundTrips: async () => (await fetch(lines)).json() as Promise<{ iad: number; nrt: number }>,
-    stop: running.stop,
+    async roundTrips() {
+      const [iad, nrt] = await Promise.all([echo(echoes.sockets.iad), echo(echoes.sockets.nrt)])
+      return { iad, nrt }
+    },
+    distant,
+    async stop() {
+      for (const stop of stops) await stop()
+    },
   }
 }

@@ -61,6 +61,15 @@ const objects: Reader = async (path, place, tally) => {
   return true
 }
 
+/** `KIND/ID/…`: a folder a store that lives at one node. */
+const homedStores: Reader = async (path, place, tally) => {
+  const found = /^((?:pops\/[^/]+\/)?(?:bucket|queue|sql|workflow)\/([A-Za-z0-9-]+))\//.exec(place)
+  if (found === null) return false
+  const [, folder, id] = found as unknown as [string, string, string]
+  tally.add({ kind: 'store', id }, folder, (await stat(path)).size)
+  return true
+}
+
 const segments: Reader = async (path, place, tally) => {
   if (!/(?:^|\/)cache\/segments\/\d+$/.test(place)) return false
   const bodies = join(path, '..', '..', 'bodies')
@@ -99,7 +108,7 @@ const databases: Reader = async (path, place, tally, code) => {
   return true
 }
 
-const readers: readonly Reader[] = [objects, segments, log, purges, databases]
+const readers: readonly Reader[] = [objects, homedStores, segments, log, purges, databases]
 
 async function isDatabase(path: string): Promise<boolean> {
   const handle = await open(path)

@@ -1,9 +1,11 @@
 /** Cache rules of domains: their records, and how they change. What the door shows of them is kept in its own words. */
+
 import { z } from 'zod'
 import type { DomainCacheRules } from '#/core/cache-settings.ts'
 import { compileCacheRules } from '#/core/compile-cache-rules.ts'
 import type { Site } from '#/core/snapshot.ts'
 import { toHostname } from './addresses.ts'
+import { alter } from './kept-map.ts'
 import type { Office } from './office.ts'
 import { Refusal } from './refusal.ts'
 
@@ -84,11 +86,11 @@ export function parseDomainRules(value: unknown): DomainRulesRecord {
 
 export function applyToDomains(held: HeldDomains, changes: readonly DomainChange[], revision: number): HeldDomains {
   if (changes.length === 0) return held
-  const next = new Map(held)
+  const next = alter(held)
   for (const { domain, record } of changes)
     if (record === undefined) next.delete(domain)
     else next.set(domain, { record, revision })
-  return next
+  return next.kept()
 }
 
 /** Longest domain first; undefined where there are no rules at all. */

@@ -3,6 +3,7 @@ import type { DomainCacheRules } from '#/core/cache-settings.ts'
 import type { Program, ProgramName, Site, Snapshot } from '#/core/snapshot.ts'
 import { buildOriginSite, buildProgram, buildProgramSite } from './build-snapshot.ts'
 import { applyToDomains, type DomainChange, type HeldDomains, servedRules, withDomainRules } from './domain-rules.ts'
+import { alter, listOf } from './kept-map.ts'
 import { applyToPlacements, createPlaced, type HeldPlacements, type PlacementChange } from './placements.ts'
 import type { ProgramRecord, SiteRecord, VersionRecord } from './records.ts'
 import { applyToResources, createResourceTable, type HeldResources, type ResourceChange } from './resources.ts'
@@ -59,6 +60,8 @@ export interface Fold {
   build(revision: ChangeNumber, state: State): Snapshot
 }
 
+const noSites: readonly Site[] = []
+
 export function createFold(hostnameSuffix: string): Fold {
   const withRules = createRuled()
   const programsOf = createProgramTable()
@@ -78,22 +81,30 @@ export function createFold(hostnameSuffix: string): Fold {
     site: buildOriginSite(record, hostnameSuffix),
   })
 
+  function applyToPrograms(held: State['programs'], changes: NonNullable<Change['programs']>, revision: number) {
+    if (changes.length === 0) return held
+    const next = alter(held)
+    for (const { name, record, serving } of changes)
+      if (record === undefined) next.delete(name)
+      else next.set(name, hold(record, revision, serving ?? next.get(name)?.serving ?? new Map()))
+    return next.kept()
+  }
+
+  function applyToSites(held: State['sites'], changes: NonNullable<Change['sites']>, revision: number) {
+    if (changes.length === 0) return held
+    const next = alter(held)
+    for (const { name, record } of changes)
+      if (record === undefined) next.delete(name)
+      else next.set(name, holdSite(record, revision))
+    return next.kept()
+  }
+
   return {
     hold,
     holdSite,
     apply(state, change, revision) {
-      const programs = change.programs === undefined ? state.programs : new Map(state.programs)
-      const sites = change.sites === undefined ? state.sites : new Map(state.sites)
-      for (const { name, record, serving } of change.programs ?? []) {
-        if (record === undefined) (programs as Map<ProgramName, Held>).delete(name)
-        else {
-          const versions = serving ?? programs.get(name)?.serving ?? new Map()
-          ;(programs as Map<ProgramName, Held>).set(name, hold(record, revision, versions))
-        }
-      }
-      for (const { name, record } of change.sites ?? [])
-        if (record === undefined) (sites as Map<string, HeldSite>).delete(name)
-        else (sites as Map<string, HeldSite>).set(name, holdSite(record, revision))
+      const programs = applyToPrograms(state.programs, change.programs ?? [], revision)
+      const sites = applyToSites(state.sites, change.sites ?? [], revision)
       const services = applyToServices(state.services, change.services ?? [], hostnameSuffix, revision)
       const domains = applyToDomains(state.domains, change.domains ?? [], revision)
       const placements = applyToPlacements(state.placements, change.placements ?? [], revision)
@@ -102,11 +113,12 @@ export function createFold(hostnameSuffix: string): Fold {
     },
     build(revision, state) {
       const programs = programsOf(state)
-      const sites: Site[] = []
-      for (const held of state.programs.values()) if (held.site !== undefined) sites.push(held.site)
-      const { cacheRules, ruled } = withRules(state.domains)
-      for (const held of state.sites.values()) sites.push(ruled(held.site))
-      for (const { site } of state.services.values()) if (site !== undefined) sites.push(site)
+      const { cacheRules, ruled, lists } = withRules(state.domains)
+      const sites = noSites.concat(
+        listOf(state.programs, ({ site }) => site, lists),
+        listOf(state.sites, ({ site }) => ruled(site), lists),
+        listOf(state.services, ({ site }) => site, lists),
+      )
       const resources = resourceTable(state.resources)
       const unplaced = { revision, programs, sites, ...(cacheRules !== undefined && { cacheRules }), ...resources }
       return withPlacements(unplaced, state.placements, state.services)
@@ -134,6 +146,8 @@ function createRuled() {
   let of: HeldDomains | undefined
   let cacheRules: readonly DomainCacheRules[] | undefined
   let made = new WeakMap<Site, Site>()
+  /** Of chunks of what is held. */
+  let lists = new WeakMap<object, readonly Site[]>()
   function ruled(site: Site): Site {
     if (cacheRules === undefined) return site
     const known = made.get(site) ?? withDomainRules(site, cacheRules)
@@ -145,7 +159,8 @@ function createRuled() {
       of = domains
       cacheRules = servedRules(domains)
       made = new WeakMap()
+      lists = new WeakMap()
     }
-    return { cacheRules, ruled }
+    return { cacheRules, ruled, lists }
   }
 }

@@ -10,6 +10,7 @@ import type { Fabric } from '#/core/ports.ts'
 import type { BlobHash, Deployment, Snapshot } from '#/core/snapshot.ts'
 import type { Clock, EpochMs, Milliseconds } from '#/core/units.ts'
 import { checkSnapshot } from './check-snapshot.ts'
+import { blobsOf } from './hand-ahead.ts'
 import { openServedStore } from './served-store.ts'
 
 export interface FollowerStatus {
@@ -151,12 +152,4 @@ export function createFollower(options: FollowerOptions): Follower {
       store.close()
     },
   }
-}
-
-/** What must be here for a program to start without the platform. Files are brought when they are asked for. */
-function* blobsOf({ code, compute, bindings, assets }: Deployment): Generator<BlobHash> {
-  for (const module of code?.modules ?? []) yield module.blob
-  for (const binding of bindings) if (binding.kind === 'blob') yield binding.blob
-  if (compute !== undefined) yield compute.module
-  if (assets !== undefined) yield assets.manifest
 }

@@ -3,6 +3,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import type { Limits } from '#/core/limits.ts'
 import type { Place } from '#/core/pops.ts'
 import type { Engine, Fabric, Seal } from '#/core/ports.ts'
+import { resourceKey } from '#/core/resources.ts'
 import type { Binding, ObjectNamespace, ProgramName } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
 import { checkTargets } from './bindings.ts'
@@ -89,6 +90,7 @@ export function checkBound(
     isCompute: (other) => hasProgram(office.ledger.state.services, other),
     hasStore: office.hasStore,
     hasSecret: office.hasSecret,
+    hasResource: ({ kind, id }) => office.ledger.state.resources.has(resourceKey(kind, id)),
     hasAssets: version.assets !== undefined,
   })
 }

@@ -1,9 +1,11 @@
 /** Resources of the platform, as the control plane keeps them: one record each, in the log of changes. */
+
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import { type Resource, type ResourceKind, resourceKey, resourceKinds } from '#/core/resources.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import type { ChangeNumber } from './fold.ts'
+import { alter } from './kept-map.ts'
 import type { Office } from './office.ts'
 import { Refusal } from './refusal.ts'
 
@@ -55,11 +57,11 @@ export function applyToResources(
   revision: ChangeNumber,
 ): HeldResources {
   if (changes.length === 0) return held
-  const next = new Map(held)
+  const next = alter(held)
   for (const { kind, id, record } of changes)
     if (record === undefined) next.delete(resourceKey(kind, id))
     else next.set(resourceKey(kind, id), { record, revision })
-  return next
+  return next.kept()
 }
 
 /** The part of a Snapshot that they are: the same one as long as none of them changes. */

@@ -26,11 +26,14 @@ test('keys', () => {
 
 test('values and metadata', () => {
   const limits = defaultLimits
-  assert.equal(refuseValue(limits.kvValueBytes, JSON.stringify('m'.repeat(1022)), limits), undefined)
+  assert.equal(
+    refuseValue(limits.kvValueBytes, JSON.stringify('m'.repeat(limits.kvMetadataBytes - 2)), limits),
+    undefined,
+  )
   const value = refuseValue(limits.kvValueBytes + 1, undefined, limits)
   assert.equal(value?.message, 'Value length of 26214401 exceeds limit of 26214400.')
-  const metadata = refuseValue(0, JSON.stringify('m'.repeat(1023)), limits)
-  assert.equal(metadata?.message, 'Metadata length of 1025 exceeds limit of 1024.')
+  const metadata = refuseValue(0, JSON.stringify('m'.repeat(limits.kvMetadataBytes - 1)), limits)
+  assert.equal(metadata?.message, 'Metadata length of 4097 exceeds limit of 4096.')
   for (const refusal of [value, metadata]) assert.equal(refusal?.row.status, 413)
   assert.equal(refuseValue(0, '{', limits)?.row.status, 400)
 })

@@ -23,6 +23,11 @@ export function refusePrefix(prefix: string, limitBytes: Bytes): EdgeError | und
   return new EdgeError('url_too_long', detail)
 }
 
+/** For Workers' bindings and Cloudflare's API, which take less metadata than a store does. */
+export function ofWorkers(limits: Limits): Pick<Limits, 'kvValueBytes' | 'kvMetadataBytes'> {
+  return { kvValueBytes: limits.kvValueBytes, kvMetadataBytes: limits.workersKvMetadataBytes }
+}
+
 /** The refusal of a value and its serialized metadata: `body_too_large` (413) or `bad_request` (400). */
 export function refuseValue(
   valueBytes: number,

@@ -299,7 +299,9 @@ export const limitTable = {
   // Stores.
   kvKeyBytes: { unit: 'bytes', default: 1024, why: "Fastly's KV stores" },
   workersKvKeyBytes: { unit: 'bytes', default: 512, why: "Workers KV: for Workers' bindings and Cloudflare's API" },
-  kvMetadataBytes: { unit: 'bytes', default: 1024, why: 'Workers KV' },
+  kvMetadataBytes: { unit: 'bytes', default: 4096, why: "as JSON; Fastly's 2,000 bytes with room for escapes" },
+  workersKvMetadataBytes: { unit: 'bytes', default: 1024, why: 'Workers KV' },
+  computeKvMetadataBytes: { unit: 'bytes', default: 2000, why: "Fastly's KV stores" },
   kvValueBytes: { unit: 'bytes', default: 25 * MiB, why: 'Workers KV' },
   kvInlineBytes: { unit: 'bytes', default: 64 * KiB, why: 'up to here a row is cheaper than a file with two fsyncs' },
   kvMinimumTtlS: { unit: 's', default: 60, why: 'Workers KV refuses expirations nearer than 60 s' },

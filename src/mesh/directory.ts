@@ -46,11 +46,13 @@ export interface Directory {
   forget(node: NodeId): Promise<boolean>
   /** Was this key removed from the platform? Says so as long as a certificate for it could be valid. */
   isForgotten(node: NodeId, fingerprint: string): Promise<boolean>
+  /** Called from time to time: reads again what could not be read when it was due. */
+  retry(): void
   close(): Promise<void>
 }
 
 export interface DirectoryOptions {
-  readonly fabric: Pick<Fabric, 'bucket' | 'onState'>
+  readonly fabric: Pick<Fabric, 'bucket' | 'state' | 'onState'>
   /** Without one, nothing is kept here. */
   readonly folder?: string
   readonly limits: Pick<Limits, 'nodes' | 'nodeCertificateSeconds'>
@@ -72,7 +74,10 @@ export async function openDirectory(options: DirectoryOptions): Promise<Director
   const nodes = new Map<NodeId, NodeEntry>()
   let writing = Promise.resolve()
   let closed = false
+  let unread = false
   let listener = () => {}
+  /** What changed while the whole is read: it is younger than what is read. */
+  const younger = new Set<Map<NodeId, NodeEntry | undefined>>()
 
   function keep(): void {
     if (file === undefined) return
@@ -85,25 +90,41 @@ export async function openDirectory(options: DirectoryOptions): Promise<Director
     if (nodes.has(entry.node) || nodes.size < limits.nodes) nodes.set(entry.node, entry)
     else log('a node is left out: there are more than the limit', { node: entry.node, limit: limits.nodes })
   }
+  function take(node: NodeId, entry: NodeEntry | undefined): void {
+    if (entry === undefined) nodes.delete(node)
+    else set(entry)
+  }
   function changed(): void {
     if (closed) return
     keep()
     listener()
   }
   async function readAll(): Promise<void> {
-    const found = await listNodes(bucket, limits.nodes)
-    nodes.clear()
-    for (const entry of found) set(entry)
+    const meanwhile = new Map<NodeId, NodeEntry | undefined>()
+    younger.add(meanwhile)
+    try {
+      const found = await listNodes(bucket, limits.nodes)
+      nodes.clear()
+      for (const entry of found) set(entry)
+      for (const [node, entry] of meanwhile) take(node, entry)
+    } finally {
+      younger.delete(meanwhile)
+    }
+    unread = false
     changed()
   }
   const refresh = () =>
-    readAll().catch((error: unknown) => log('the directory of nodes cannot be read now', { error: String(error) }))
+    readAll().catch((error: unknown) => {
+      unread = true
+      log('the directory of nodes cannot be read now', { error: String(error) })
+    })
 
   for (const entry of await readKept(file)) set(entry)
   const unwatch = bucket.watch('', (change) => {
+    const node = change.kind === 'put' ? change.entry.key : change.key
     const entry = change.kind === 'put' ? readEntry(change.entry) : undefined
-    if (entry !== undefined) set(entry)
-    else nodes.delete(change.kind === 'put' ? change.entry.key : change.key)
+    for (const meanwhile of younger) meanwhile.set(node, entry)
+    take(node, entry)
     changed()
   })
   const unstate = fabric.onState((state) => void (state === 'here' && refresh()))
@@ -140,6 +161,9 @@ export async function openDirectory(options: DirectoryOptions): Promise<Director
       return true
     },
     isForgotten: async (node, fingerprint) => readForgotten(await bucket.get(node))?.fingerprint === fingerprint,
+    retry() {
+      if (unread && fabric.state === 'here') void refresh()
+    },
     async close() {
       closed = true
       unwatch()

@@ -6,13 +6,15 @@ import { type Directory, type NodeEntry, removed } from './directory.ts'
 export interface Membership {
   /** Called when the directory changed. */
   review(nodes: ReadonlyMap<NodeId, NodeEntry>): void
+  /** Called from time to time: writes the place down that could not be written when it was due. */
+  retry(): void
   close(): void
 }
 
 export interface MembershipOptions {
   readonly own: NodeEntry
   readonly directory: Directory
-  readonly fabric: Pick<Fabric, 'onState'>
+  readonly fabric: Pick<Fabric, 'state' | 'onState'>
   /** This node was removed from the platform; it stays so until it joins again. */
   readonly onExpelled: () => void
   readonly log: (message: string, facts?: object) => void
@@ -59,6 +61,9 @@ export async function takePlace(options: MembershipOptions): Promise<Membership>
       if (entry === undefined && !waiting && !expelled) void restore()
       if (entry !== undefined && entry.instance !== own.instance)
         log(`another process runs as the node ${node}, at ${entry.address.host}:${entry.address.port}`, { node })
+    },
+    retry() {
+      if (waiting && !expelled && fabric.state === 'here') void register()
     },
     close: unstate,
   }

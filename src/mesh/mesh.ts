@@ -131,6 +131,8 @@ async function start(options: MeshOptions, closer: Closer): Promise<RunningMesh>
     return renewal
   }
   const renewing = setInterval(() => {
+    directory.retry()
+    membership.retry()
     if (!expelled && isDue(identity.current(), clock()))
       renew().catch((error: unknown) =>
         log('the certificate of this node could not be renewed', { error: String(error) }),

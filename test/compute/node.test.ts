@@ -1,10 +1,11 @@
 /** A program of the vendor's SDK on a running node, deployed with our CLI: its stores, counters, facts and logs. */
 import assert from 'node:assert/strict'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { buildScript } from '../support/build-guest.ts'
-import { rimward, startNode, temporaryFolder, until } from '../support/node.ts'
+import { rimward, startNode, until } from '../support/node.ts'
+import { writeProject } from '../support/project.ts'
 
 const manifest = `manifest_version = 3
 name = "data"
@@ -31,10 +32,10 @@ data = "from the manifest"
 
 test('stores, counters, facts and logs of a deployed program', { timeout: 120_000 }, async (t) => {
   const node = await startNode(t, {})
-  const folder = await temporaryFolder(t, 'data')
-  mkdirSync(join(folder, 'bin'))
-  writeFileSync(join(folder, 'fastly.toml'), manifest)
-  writeFileSync(join(folder, 'bin/main.wasm'), await buildScript('data.js'))
+  const folder = await writeProject(t, 'data', {
+    'fastly.toml': manifest,
+    'bin/main.wasm': await buildScript('data.js'),
+  })
   // Facts of devices are the operator's.
   writeFileSync(join(node.data, 'devices.json'), '{"Phone/1":{"device":{"name":"Phone"}}}')
   const deployed = await rimward(node, folder, ['deploy'])
@@ -63,5 +64,6 @@ test('stores, counters, facts and logs of a deployed program', { timeout: 120_00
   const again = await startNode(t, { data: node.data })
   const devices = await again.get('data.localhost', '/device')
   assert.deepEqual(JSON.parse(devices.text), ['Phone', null])
-  assert.deepEqual(JSON.parse((await again.get('data.localhost', '/config')).text), ['good day', null, 'blue'])
+  const config = await again.get('data.localhost', '/config')
+  assert.equal(config.text, '["good day",null,"blue"]')
 })

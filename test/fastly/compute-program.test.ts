@@ -1,13 +1,14 @@
 /** A JavaScript program of the vendor's SDK, deployed, reading every store and writing for people, on a real node. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdir, symlink, writeFile } from 'node:fs/promises'
+import { symlink } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fastly, fastlyProcess } from '../support/fastly.ts'
-import { rimward, root, startNode, temporaryFolder, until } from '../support/node.ts'
+import { rimward, root, startNode, until } from '../support/node.ts'
+import { writeProject } from '../support/project.ts'
 
 const program = `
 import { Acl } from 'fastly:acl'
@@ -66,12 +67,12 @@ test('a program of the JavaScript SDK reads what rimward deploy filled, and is h
   t.after(() => origin.close())
   const { port } = origin.address() as AddressInfo
   const node = await startNode(t)
-  const folder = await temporaryFolder(t, 'reader')
-  await mkdir(join(folder, 'src'))
+  const folder = await writeProject(t, 'reader', {
+    'src/index.js': program,
+    'fastly.toml': manifest(port),
+    'visitors.json': '{"entries":[{"prefix":"192.0.2.0/24","action":"BLOCK"}]}',
+  })
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
-  await writeFile(join(folder, 'src/index.js'), program)
-  await writeFile(join(folder, 'fastly.toml'), manifest(port))
-  await writeFile(join(folder, 'visitors.json'), '{"entries":[{"prefix":"192.0.2.0/24","action":"BLOCK"}]}')
   const deployed = await rimward(node, folder, ['deploy'])
   assert.equal(deployed.code, 0, deployed.output)
   await rimward(node, folder, ['allow', 'reader', `127.0.0.1:${port}`])

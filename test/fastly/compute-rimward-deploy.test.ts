@@ -4,7 +4,8 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fastly } from '../support/fastly.ts'
-import { rimward, startNode, temporaryFolder } from '../support/node.ts'
+import { rimward, startNode } from '../support/node.ts'
+import { writeProject } from '../support/project.ts'
 import { smallProgram } from '../support/small-program.ts'
 
 const manifest = `# A comment that stays.
@@ -52,12 +53,13 @@ visitors = "visitors.json"
 
 test('a folder is built, its stores are filled, and it serves', async (t) => {
   const node = await startNode(t)
-  const folder = join(await temporaryFolder(t, 'my-api'))
-  await writeFile(join(folder, 'fastly.toml'), manifest)
-  await writeFile(join(folder, 'program.wasm'), await smallProgram('first'))
-  await writeFile(join(folder, 'moved.json'), '{"/old":"/new"}')
-  await writeFile(join(folder, 'second.txt'), 'two')
-  await writeFile(join(folder, 'visitors.json'), '{"entries":[{"prefix":"192.0.2.0/24","action":"BLOCK"}]}')
+  const folder = await writeProject(t, 'my-api', {
+    'fastly.toml': manifest,
+    'program.wasm': await smallProgram('first'),
+    'moved.json': '{"/old":"/new"}',
+    'second.txt': 'two',
+    'visitors.json': '{"entries":[{"prefix":"192.0.2.0/24","action":"BLOCK"}]}',
+  })
   process.env.MY_SECRET = 'hunter2'
   t.after(() => delete process.env.MY_SECRET)
 

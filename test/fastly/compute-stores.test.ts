@@ -177,6 +177,10 @@ test('KV stores: keys with metadata, modes, batches and generations', async (t) 
   assert.equal((await platform.kv.get(id, longest))?.value.length, large.length)
   assert.match(await cli('kv-store-entry', 'describe', ...on, '--key', longest), /k{1024}/)
   assert.equal((await platform.call('GET', `${keys}?prefix=${longest}k`)).status, 414)
+
+  const metadata = 'm"'.repeat(1000)
+  assert.equal((await platform.call('PUT', `${keys}/noted`, { body: 'n', headers: { metadata } })).status, 200)
+  assert.equal((await platform.kv.get(id, 'noted'))?.metadata, JSON.stringify(metadata))
   const next = `/resources/stores/kv/${id}/keys?prefix=p&limit=2&cursor=${page.meta.next_cursor}`
   assert.deepEqual(JSON.parse((await platform.call('GET', next)).body).data, ['p3'])
 
@@ -285,6 +289,13 @@ test('what does not fit a store is refused, and changes nothing', async (t) => {
     ['GET', `/resources/acls/${list}/entries?limit=0`, undefined, 400, /limit is a number/],
     ['PUT', `/resources/stores/kv/${kv}/keys/a?add=true&append=true`, { body: 'x' }, 400, /exclude each other/],
     ['PUT', `/resources/stores/kv/${kv}/keys/a`, { body: 'x', headers: { time_to_live_sec: 'soon' } }, 400, /seconds/],
+    [
+      'PUT',
+      `/resources/stores/kv/${kv}/keys/a`,
+      { body: 'x', headers: { metadata: 'm'.repeat(2001) } },
+      413,
+      /Metadata length of 2001 exceeds limit of 2000/,
+    ],
     ['PUT', `/resources/stores/kv/${kv}/keys/${'k'.repeat(1025)}`, { body: 'x' }, 414, /exceeds key length/],
     ['PUT', `/resources/stores/kv/${kv}/batch`, { body: '{"key":"a","value":"?"}' }, 400, /Line 1/],
     ['PUT', `/resources/stores/kv/${kv}/batch`, { body: '{}\n{}\n{}' }, 400, /at most 2 lines/],

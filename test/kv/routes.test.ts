@@ -189,6 +189,13 @@ test('what does not fit is refused in the vendor’s words', async () => {
       `${field('value', 'v')}${field('metadata', '{')}--b--`,
       type,
     ],
+    [
+      [413, 10033, /^put: 'Metadata length of 1025 exceeds limit of 1024/],
+      'PUT',
+      `${at}/values/k`,
+      `${field('value', 'v')}${field('metadata', JSON.stringify('m'.repeat(1023)))}--b--`,
+      type,
+    ],
     [[400, 10033, /"value" is missing/], 'PUT', `${at}/values/k`, `${field('metadata', '1')}--b--`, type],
     [[400, 10033, /"other" is unknown/], 'PUT', `${at}/values/k`, `${field('other', '1')}--b--`, type],
     [[400, 10033, /cut short/], 'PUT', `${at}/values/k`, field('value', 'v').slice(0, -4), type],

@@ -61,7 +61,7 @@ test('what no door may store is refused, and nothing is written', async (t) => {
   await assert.rejects(kv.put('s', 'k'.repeat(limits.kvKeyBytes + 1), value('v')), { code: 'url_too_long' })
   await assert.rejects(kv.list('s', { prefix: 'k'.repeat(limits.kvKeyBytes + 1), limit: 1 }), { code: 'url_too_long' })
   await assert.rejects(kv.put('s', 'k', large(0, limits.kvValueBytes + 1)), { code: 'body_too_large' })
-  await assert.rejects(kv.put('s', 'k', { ...value('v'), metadata: `"${'m'.repeat(1023)}"` }), {
+  await assert.rejects(kv.put('s', 'k', { ...value('v'), metadata: `"${'m'.repeat(limits.kvMetadataBytes - 1)}"` }), {
     code: 'body_too_large',
   })
   for (const limit of [0, 1.5, 1001, Number.NaN]) await assert.rejects(kv.list('s', { limit }), { code: 'bad_request' })
@@ -72,7 +72,7 @@ test('what no door may store is refused, and nothing is written', async (t) => {
 test('a listing goes page by page, by prefix, whatever is written meanwhile', async (t) => {
   const { kv } = await openStores(t)
   const names = Array.from({ length: 25 }, (_, i) => `a/${String(i).padStart(2, '0')}`)
-  const metadata = JSON.stringify('m'.repeat(1022))
+  const metadata = JSON.stringify('m'.repeat(4094))
   for (const name of names) await kv.put('s', name, { ...large(1, 70_000), metadata })
   await kv.put('s', 'b', value('v'))
   const found: string[] = []

@@ -2,12 +2,10 @@
  * A control plane with every store and Fastly's API in this process, for the CLI: all of a node but its data plane. In place
  * of the engine, a module is compiled to see whether it can be.
  */
-import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { createAdaptorServer } from '@hono/node-server'
 import { createFastlyApi } from '#/apis/fastly/app.ts'
+import { serveDoor } from '#/apis/fastly/door.fixture.ts'
 import { type Control, createControl } from '#/control/control.ts'
 import { createProgramOutput } from '#/control/program-output.ts'
 import { defaultLimits, type Limits } from '#/core/limits.ts'
@@ -74,14 +72,8 @@ export async function startComputePlatform(
     clock,
     log: (_message, error) => bugs.push(error),
   })
-  const server = createAdaptorServer({ fetch: api.fetch }) as Server
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.after(() => {
-    items.close()
-    server.closeAllConnections()
-    server.close()
-  })
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const url = await serveDoor(t, api)
+  t.after(() => items.close())
   return {
     ...{ control, fabric, output, url, token, accountId, data, bugs, kv, secrets, lists },
     config: createConfigStores({ stores: items }),

@@ -43,6 +43,7 @@ export interface DistantPop {
 export interface DistantPops {
   readonly pops: Readonly<Record<PopName, DistantPop>>
   readonly servers: ClusterServer[]
+  readonly relays: RelaysApart
   readonly token: string
   readonly accountId: string
   /** Cuts a place off from the two others: its node and its NATS server. */
@@ -81,8 +82,8 @@ export async function startDistantPops(t: Stoppable): Promise<DistantPops> {
   const aimed: Promise<void>[] = []
   const servers = await startCluster(t, {
     binary: newestServer(),
-    // A client is told of its own server only, so that nobody goes around a line that was cut.
-    inCluster: 'no_advertise: true',
+    // Nobody goes around a line that was cut.
+    noGossip: true,
     route(from, to, ports) {
       const relay = routeLines.port(popNames[from]!, popNames[to]!)
       aimed.push(relays.aim(relay, ports[to]!))
@@ -123,6 +124,7 @@ export async function startDistantPops(t: Stoppable): Promise<DistantPops> {
   return {
     pops,
     servers,
+    relays,
     token,
     accountId,
     cut: (name) => relays.cut(touching(name)),

@@ -138,7 +138,14 @@ const uploads: [what: string, init: RequestInit, status: number, code: number, m
     10052,
     /Binding at index 0 must have a name/,
   ],
-  ['a binding type we lack', bound({ name: 'DB', type: 'd1', id: 'x' }), 400, 10501, /'DB' is of type 'd1', .*SQLite/],
+  [
+    'a database that is not there',
+    bound({ name: 'DB', type: 'd1', id: 'x' }),
+    400,
+    10041,
+    /'DB' .* 'x' which was not found/,
+  ],
+  ['a binding type we lack', bound({ name: 'M', type: 'ai' }), 400, 10501, /'M' is of type 'ai', .*model/],
   ['a binding type nobody has', bound({ name: 'X', type: 'flux' }), 400, 10501, /'X' is of type 'flux'/],
   [
     'a binding field we lack',

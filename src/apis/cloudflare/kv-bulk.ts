@@ -1,7 +1,7 @@
 /** Cloudflare's calls for many KV keys at once. All of a call is checked before any of it is written. */
 import type { Context, Hono } from 'hono'
 import { z } from 'zod'
-import { refuseValue } from '#/core/kv-rules.ts'
+import { ofWorkers, refuseValue } from '#/core/kv-rules.ts'
 import type { KvValue } from '#/core/ports.ts'
 import { ok, VendorError } from './envelope.ts'
 import { readExpiration } from './kv-expiration.ts'
@@ -46,7 +46,7 @@ export function bulkRoutes(app: Hono, parts: KvRoutesParts): void {
     const writes = pairs.map((pair) => [pair.key, toValue(pair, parts)] as const)
     for (const [key, { value, metadata }] of writes) {
       requireKey('bulk put keys', key, limits)
-      const refusal = refuseValue(value.byteLength, metadata, limits)
+      const refusal = refuseValue(value.byteLength, metadata, ofWorkers(limits))
       if (refusal !== undefined) throw toVendor('bulk put keys', refusal)
     }
     await inGroups(writes, ([key, value]) => act('bulk put keys', () => kv.put(id, key, value)))

@@ -12,7 +12,7 @@ import {
   removeKvNamespace,
   renameKvNamespace,
 } from '#/control/kv-namespaces.ts'
-import { refusePrefix } from '#/core/kv-rules.ts'
+import { ofWorkers, refusePrefix, refuseValue } from '#/core/kv-rules.ts'
 import type { Limits } from '#/core/limits.ts'
 import { ok, VendorError } from './envelope.ts'
 import { readKvBody } from './kv-body.ts'
@@ -101,6 +101,8 @@ function keyRoutes(app: Hono, parts: KvRoutesParts): void {
     if (!expiration.ok) throw new VendorError(400, 10033, `put: '${expiration.message}'`)
     const { value, metadata } = await readKvBody(c.req, limits)
     if (metadata !== undefined) requireJson(metadata)
+    const refusal = refuseValue(value.byteLength, metadata, ofWorkers(limits))
+    if (refusal !== undefined) throw toVendor('put', refusal)
     const { ok: _, ...end } = expiration
     await act('put', () => kv.put(id, key, { value, ...end, ...(keepsMetadata(metadata) && { metadata }) }))
     return ok(c, null)

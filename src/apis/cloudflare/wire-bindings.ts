@@ -37,6 +37,9 @@ const supported = {
     simple: z.strictObject({ limit: z.int().positive(), period: z.union([z.literal(10), z.literal(60)]) }),
   }),
   secrets_store_secret: z.strictObject({ store_id: text.min(1), secret_name: text.min(1) }),
+  hyperdrive: z.strictObject({ id: text.min(1) }),
+  mtls_certificate: z.strictObject({ certificate_id: text.min(1) }),
+  d1: z.strictObject({ id: text.min(1), internalEnv: maybe }),
   worker_loader: z.strictObject({}),
   inherit: z.strictObject({ old_name: maybe }),
 }
@@ -47,17 +50,14 @@ type Supported = {
 
 /** What Cloudflare has and we do not (yet), with what a person can do instead. */
 const unsupported: Record<string, string> = {
-  d1: 'SQL databases are not there yet; a Durable Object with SQLite storage can keep tables',
   queue: 'queues are not there yet; a Durable Object with an alarm can hold work for later',
   workflow: 'workflows are not there yet; a Durable Object with an alarm can drive steps',
   analytics_engine: 'datasets are not there yet; log what you count and collect it from the log',
   send_email: 'mail is not sent from here; fetch() the API of a mail service',
   ai: 'models do not run here; fetch() the API of a model service',
   vectorize: 'vector indexes are not there; fetch() the API of a vector database',
-  hyperdrive: 'connections to databases are not pooled here; use connect() from the program',
   browser: 'browsers do not run here; fetch() the API of a browser service',
   dispatch_namespace: 'programs of users are deployed as ordinary programs here; bind them as services',
-  mtls_certificate: 'client certificates for fetch() are not there yet',
   tail_consumer: "logs are read with 'wrangler tail'",
 }
 
@@ -135,6 +135,12 @@ function toRequest(name: string, binding: Supported, find: BindingFinders): Bind
     }
     case 'secrets_store_secret':
       return { kind: 'stored-secret', name, store: binding.store_id, secret: binding.secret_name }
+    case 'hyperdrive':
+      return { kind: 'server', name, server: binding.id }
+    case 'mtls_certificate':
+      return { kind: 'certificate', name, certificate: binding.certificate_id }
+    case 'd1':
+      return { kind: 'sql', name, database: binding.id }
     case 'worker_loader':
       return { kind: 'loader', name }
     case 'inherit':
@@ -181,6 +187,12 @@ export function writeBinding(binding: VersionRecord['bindings'][number]): Record
     }
     case 'stored-secret':
       return { name, type: 'secrets_store_secret', store_id: binding.store, secret_name: binding.secret }
+    case 'server':
+      return { name, type: 'hyperdrive', id: binding.server }
+    case 'certificate':
+      return { name, type: 'mtls_certificate', certificate_id: binding.certificate }
+    case 'sql':
+      return { name, type: 'd1', id: binding.database }
     case 'loader':
       return { name, type: 'worker_loader' }
     case 'blob':
@@ -204,7 +216,10 @@ export const keptKinds: Record<string, BindingRequest['kind'] | undefined> = {
   version_metadata: 'version',
   assets: 'assets',
   ratelimit: 'rate-limit',
+  d1: 'sql',
   worker_loader: 'loader',
+  hyperdrive: 'server',
+  mtls_certificate: 'certificate',
   secrets_store_secret: 'stored-secret',
 }
 

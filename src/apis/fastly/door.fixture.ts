@@ -80,13 +80,7 @@ export async function openDoor(
     clock,
     log: (_message, error) => bugs.push(error),
   })
-  const server = createAdaptorServer({ fetch: api.fetch }) as Server
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.after(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const url = await serveDoor(t, api)
   return {
     control,
     url,
@@ -103,4 +97,18 @@ export async function openDoor(
       return { status: response.status, body: await response.json() }
     },
   }
+}
+
+/** The URL at which it answers until the test ends. */
+export async function serveDoor(
+  t: TestContext,
+  { fetch: answer }: ReturnType<typeof createFastlyApi>,
+): Promise<string> {
+  const server = createAdaptorServer({ fetch: answer }) as Server
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }

@@ -52,7 +52,7 @@ export function kvItemRoutes({ compute: { kv }, limits, clock }: FastlyApiDeps):
     const value = await readBytes(c, limits.kvValueBytes, 'The value')
     const metadata = c.req.header('metadata')
     const given = {
-      ...(metadata !== undefined && metadata !== '' && { metadata: keepText(decodeHeader(metadata)) }),
+      ...(metadata !== undefined && metadata !== '' && { metadata: keepText(decodeHeader(metadata), limits) }),
       ...expiry(secondsOf(c)),
     }
     if (mode === 'append' || mode === 'prepend') await join(store, key, { value, ...given }, mode, expect)
@@ -100,7 +100,7 @@ export function kvItemRoutes({ compute: { kv }, limits, clock }: FastlyApiDeps):
     for (const { key, value, metadata, time_to_live_sec } of entries)
       await kv.put(at(c).store, key, {
         value: Buffer.from(value, 'base64'),
-        ...(metadata !== undefined && metadata !== '' && { metadata: keepText(metadata) }),
+        ...(metadata !== undefined && metadata !== '' && { metadata: keepText(metadata, limits) }),
         ...expiry(time_to_live_sec),
       })
     return c.json({ type: '', title: 'success', errors: [] })

@@ -1,7 +1,9 @@
 /** Services as the control plane holds them, and the sites that they are. */
+
 import type { Lookups } from '#/core/delivery-rules.ts'
 import type { Bucket, Fabric } from '#/core/ports.ts'
 import type { Program, Site } from '#/core/snapshot.ts'
+import { alter } from '../kept-map.ts'
 import { buildProgramServiceSite, buildServiceProgram } from './service-program.ts'
 import type { ServiceRecord, TableRecord } from './service-records.ts'
 
@@ -130,7 +132,7 @@ export function applyToServices(
   revision: number,
 ): HeldServices {
   if (changes.length === 0) return held
-  const next = new Map(held)
+  const next = alter(held)
   for (const { id, record: given, tables: changed = [], removed } of changes) {
     const before = next.get(id)
     const record = given ?? before?.record
@@ -146,7 +148,7 @@ export function applyToServices(
     if (same) next.set(id, { ...before, record, revision })
     else next.set(id, holdService(record, revision, tables, suffix))
   }
-  return next
+  return next.kept()
 }
 
 function sameSite(one: ServiceRecord, other: ServiceRecord): boolean {

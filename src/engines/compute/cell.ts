@@ -11,12 +11,19 @@ import type { CellLimits } from './inside/program.ts'
 import { openLine } from './wire.ts'
 import type { Head, InCall, Line } from './wire-messages.ts'
 
+export interface LoadedProgram {
+  /** Until it can run. */
+  ready: Promise<void> | undefined
+  readonly program: string
+  lookups: Program['lookups']
+}
+
 export interface ComputeCell {
   readonly name: string
   readonly pid: number
   readonly line: Line
   /** Ids of the deployments it has loaded, or is loading. */
-  readonly loaded: Map<string, { readonly ready: Promise<void>; readonly program: string; lookups: Program['lookups'] }>
+  readonly loaded: Map<string, LoadedProgram>
   /** Requests in it. */
   inFlight: number
   /** A ping is on its way. */

@@ -4,12 +4,14 @@ import type { ComputeCode } from '#/core/compute.ts'
 import { EdgeError, type ErrorCode, errorTable, toEdgeError } from '#/core/errors.ts'
 import type { ProgramRequest } from '#/core/ports.ts'
 import type { Deployment, Program, Snapshot } from '#/core/snapshot.ts'
-import { type ComputeCell, startCell } from './cell.ts'
+import { type ComputeCell, type LoadedProgram, startCell } from './cell.ts'
 import type { ComputeEngineOptions } from './engine.ts'
-import type { HostCalls, HostRun } from './host-calls.ts'
+import { HeldRun } from './held-run.ts'
+import type { HostCalls } from './host-calls.ts'
 import { createSheets } from './prepare-sheets.ts'
 import { programFacts } from './program-facts.ts'
 import { asHead, type HostHead } from './protocol.ts'
+import { Slots } from './slots.ts'
 import { CallFailure, type Head, type InCall, type Reply, silentCall } from './wire-messages.ts'
 
 export type ComputeDeployment = Deployment & { readonly compute: ComputeCode }
@@ -17,13 +19,14 @@ export type ComputeDeployment = Deployment & { readonly compute: ComputeCode }
 export interface Cells {
   /** Started cells, for tests and figures. */
   readonly open: readonly ComputeCell[]
-  pick(deployment: string): Promise<ComputeCell>
-  /** Resolves when the program can run there. Rejects with `program_start_failed`. */
-  load(cell: ComputeCell, program: Program, deployment: ComputeDeployment): Promise<void>
+  /** At once where it runs already. */
+  pick(deployment: string): ComputeCell | Promise<ComputeCell>
+  /** Undefined where the program can run there, else resolves when it can. Rejects with `program_start_failed`. */
+  load(cell: ComputeCell, program: Program, deployment: ComputeDeployment): Promise<void> | undefined
   /** As `load`, ahead of the first request: its code is compiled too. */
   warm(program: Program, deployment: ComputeDeployment): Promise<void>
-  /** A number for a request, under which its cell calls back until it says that the program has ended. */
-  hold(cell: ComputeCell, run: Omit<HostRun, 'signal'>): number
+  /** Gives a request a number, under which its cell calls back until it says that the program has ended. */
+  hold(cell: ComputeCell, program: Program, deployment: ComputeDeployment, request: ProgramRequest): HeldRun
   /** The program has ended. */
   release(run: number): void
   /** A cell for one proof; the caller kills it. */
@@ -33,52 +36,24 @@ export interface Cells {
   close(): Promise<void>
 }
 
-/** A request in a cell. Its signal is made when somebody asks: most requests end without. */
-class HeldRun implements HostRun {
-  readonly cell: ComputeCell
-  readonly program: Program
-  readonly deployment: ComputeDeployment
-  readonly request: ProgramRequest
-  readonly handOver: HostRun['handOver']
-  #aborter: AbortController | undefined
-  #over = false
-
-  constructor(cell: ComputeCell, run: Omit<HostRun, 'signal'>) {
-    this.cell = cell
-    this.program = run.program
-    this.deployment = run.deployment
-    this.request = run.request
-    this.handOver = run.handOver
-  }
-
-  get signal(): AbortSignal {
-    this.#aborter ??= new AbortController()
-    if (this.#over) this.#aborter.abort()
-    return this.#aborter.signal
-  }
-
-  end(): void {
-    this.#over = true
-    this.#aborter?.abort()
-  }
-}
-
 /** A cell's place; empty until a program is first asked for. */
 interface Seat {
   readonly starting: Promise<ComputeCell>
   cell: ComputeCell | undefined
 }
 
-type Runs = Map<number, HeldRun>
+type Runs = Slots<HeldRun>
+
+/** A client that has left is noticed after one to two of these. */
+const attendMs = 50
 
 export function createCells(options: ComputeEngineOptions): Cells {
   const { limits, log } = options
   // One core is left to the node itself.
   const seats: (Seat | undefined)[] = new Array(Math.max(1, availableParallelism() - 1)).fill(undefined)
   const cells = new Set<ComputeCell>()
-  const runs: Runs = new Map()
+  const runs: Runs = new Slots()
   const sheetOf = createSheets(options, () => open({ checks: true }))
-  let nextRun = 1
   let started = 0
   let closed = false
 
@@ -99,7 +74,7 @@ export function createCells(options: ComputeEngineOptions): Cells {
     cell.gone.then((reason) => {
       cells.delete(cell)
       if (!closed && !cell.ended) log('cell lost', { cell: name, reason })
-      for (const [number, held] of runs) if (held.cell === cell) endRun(runs, number)
+      for (const held of runs.all()) if (held.cell === cell) endRun(runs, held.number)
     })
     return cell
   }
@@ -122,14 +97,22 @@ export function createCells(options: ComputeEngineOptions): Cells {
   }, limits.computePingMs)
   pinging.unref()
 
-  function pick(deployment: string): Promise<ComputeCell> {
+  let attending: NodeJS.Timeout | undefined
+  function attend(): void {
+    const held = runs.all()
+    for (const run of held) run.attend()
+    attending = held.length > 0 ? setTimeout(attend, attendMs) : undefined
+  }
+
+  function pick(deployment: string): ComputeCell | Promise<ComputeCell> {
     // The same program in the same cell, so that its instances are used again; a busy one shares with the others.
     const home = Number.parseInt(deployment.slice(0, 8), 16) % seats.length || 0
     let best = home
     const busy = (index: number) => seats[index]?.cell?.inFlight ?? 0
     if (busy(home) >= limits.computeSpread)
       for (let index = 0; index < seats.length; index++) if (busy(index) < busy(best)) best = index
-    return seats[best]?.starting ?? seat(best)
+    const chosen = seats[best]
+    return chosen?.cell ?? chosen?.starting ?? seat(best)
   }
 
   function load(
@@ -137,12 +120,16 @@ export function createCells(options: ComputeEngineOptions): Cells {
     program: Program,
     deployment: ComputeDeployment,
     ahead: { readonly rehearse: boolean } = { rehearse: false },
-  ): Promise<void> {
+  ): Promise<void> | undefined {
     const held = cell.loaded.get(deployment.id)
     if (held !== undefined) return held.ready
     const ready = loadInto(cell, options, program, deployment, { sheetOf, ...ahead })
-    cell.loaded.set(deployment.id, { ready, program: program.name, lookups: program.lookups })
-    ready.catch(() => cell.loaded.delete(deployment.id))
+    const loading: LoadedProgram = { ready, program: program.name, lookups: program.lookups }
+    cell.loaded.set(deployment.id, loading)
+    const settle = () => {
+      loading.ready = undefined
+    }
+    ready.then(settle, () => cell.loaded.delete(deployment.id))
     return ready
   }
 
@@ -173,11 +160,12 @@ export function createCells(options: ComputeEngineOptions): Cells {
     pick,
     load: (cell, program, deployment) => load(cell, program, deployment),
     warm,
-    hold(cell, run) {
-      const number = nextRun++
-      runs.set(number, new HeldRun(cell, run))
+    hold(cell, program, deployment, request) {
+      const held = new HeldRun(cell, program, deployment, request)
+      held.number = runs.add(held)
       cell.inFlight++
-      return number
+      attending ??= setTimeout(attend, attendMs)
+      return held
     },
     release: (run) => endRun(runs, run),
     spare: () => open(),
@@ -188,6 +176,7 @@ export function createCells(options: ComputeEngineOptions): Cells {
     async close() {
       closed = true
       clearInterval(pinging)
+      clearTimeout(attending)
       await Promise.allSettled(seats.map((one) => one?.starting))
       const ending = [...cells]
       for (const cell of ending) cell.kill()
@@ -257,7 +246,7 @@ export function toFailure(failure: unknown, name: string): EdgeError {
 function endRun(runs: Runs, number: number): void {
   const held = runs.get(number)
   if (held === undefined) return
-  runs.delete(number)
+  runs.remove(number)
   held.cell.inFlight--
   held.end()
 }

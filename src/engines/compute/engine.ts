@@ -1,7 +1,6 @@
 /** The Compute engine: WebAssembly programs of Fastly Compute in cells, processes apart from those that hold connections. */
 import { mkdir } from 'node:fs/promises'
 import { EdgeError } from '#/core/errors.ts'
-import type { Answer } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Blobs, Engine, ProgramAnswer, ProgramRequest, Proof } from '#/core/ports.ts'
 import type { Deployment, Program } from '#/core/snapshot.ts'
@@ -93,27 +92,24 @@ async function run(
   deployment: ComputeDeployment,
   request: ProgramRequest,
 ): Promise<ProgramAnswer> {
-  const cell = await cells.pick(deployment.id)
+  const picked = cells.pick(deployment.id)
+  const cell = picked instanceof Promise ? await picked : picked
   if (cell.inFlight >= limits.computeInFlight)
     throw new EdgeError('overloaded', `${limits.computeInFlight} requests are in this program's cell.`)
-  await cells.load(cell, program, deployment)
-  if (request.signal.aborted) throw new EdgeError('client_gone', 'The client left.')
-  let handedOver: Answer | undefined
-  const handOver = (answer: Answer) => {
-    handedOver = answer
-  }
-  const run = cells.hold(cell, { program, deployment, request, handOver })
-  const head = runHead(deployment, run, request)
-  const call = cell.line.call(asHead(head), request.body === null ? null : 'stream', {
-    onNote: ({ status, headers }) => request.onInformational?.(status as number, headers as string[]),
-  })
+  const loading = cells.load(cell, program, deployment)
+  if (loading !== undefined) await loading
+  const held = cells.hold(cell, program, deployment, request)
+  const head = runHead(deployment, held.number, request)
+  const call = cell.line.call(asHead(head), request.body === null ? null : 'stream', ({ status, headers }) =>
+    request.onInformational?.(status as number, headers as string[]),
+  )
+  held.call = call
   if (request.body !== null) pumpInto(call.out!, request.body)
-  request.signal.addEventListener('abort', call.cancel, { once: true })
   try {
     const { head: answer, body } = await call.reply
     const { status, headers, start, over } = answer as unknown as AnswerHead
-    if (over === true) cells.release(run)
-    if (handedOver !== undefined) return { ...handedOver, start }
+    if (over === true) cells.release(held.number)
+    if (held.handedOver !== undefined) return { ...held.handedOver, start }
     return { status, headers, start, body: body instanceof InBody ? toReadable(body) : body }
   } catch (failure) {
     throw toFailure(failure, program.name)

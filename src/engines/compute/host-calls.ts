@@ -13,7 +13,7 @@ export interface HostRun {
   /** Aborted when the request is over; made when it is first asked for. */
   readonly signal: AbortSignal
   /** This answer goes to the client, whatever the cell says: its connection was given to a backend. */
-  readonly handOver: (answer: Answer) => void
+  handOver(answer: Answer): void
 }
 
 /** Throws an `EdgeError` or `CallFailure`; undefined where the call was answered through `call` itself. */

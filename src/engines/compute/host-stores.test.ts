@@ -11,7 +11,7 @@ import type { InCall } from './wire-messages.ts'
 
 const { ok, none, badHandle, bufferTooSmall, invalidArgument } = status
 /** `kv_error` of the ABI. */
-const [fine, notFound, precondition] = [1, 3, 4] as const
+const [fine, notFound, precondition, tooLarge] = [1, 3, 4, 5] as const
 
 const lookup: Call = ['fastly_kv_store.lookup', load('kv'), 'a key', 0, 0, out('pending')]
 const waitFor = (name: string): Call => [
@@ -80,6 +80,21 @@ test('KV: a round trip with metadata and generations', async (t) => {
     assert.equal(second.u32('insert'), error, what)
     assert.equal(second.text('one', 'one length'), after, what)
   }
+})
+
+test('KV: metadata as long as Fastly takes it, and no longer', async (t) => {
+  const stage = await openHost(t)
+  const noted = (bytes: number) => ({ struct: [0, 0, 'm'.repeat(bytes), 0, 0n] })
+  const outcome = await callAll(
+    stage,
+    [
+      ['fastly_kv_store.open', 'things', out('kv')],
+      ...insert('a', 'longest', 8, noted(2000)),
+      ...insert('b', 'longer', 8, noted(2001)),
+    ],
+    { code: linked },
+  )
+  assert.deepEqual([outcome.u32('longest'), outcome.u32('longer')], [fine, tooLarge])
 })
 
 test('KV: modes', async (t) => {

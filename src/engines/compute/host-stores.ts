@@ -17,7 +17,7 @@ export interface StoreParts {
   readonly configs: ConfigStores
   readonly secrets: Pick<SecretStores, 'get'>
   readonly accessLists: AccessLists
-  readonly limits: Pick<Limits, 'kvValueBytes' | 'kvListKeys'>
+  readonly limits: Pick<Limits, 'kvValueBytes' | 'kvListKeys' | 'computeKvMetadataBytes'>
   readonly clock: Clock
 }
 
@@ -125,7 +125,7 @@ async function bodyOf({ body }: InCall, limitBytes: number): Promise<Uint8Array 
 
 /** What went wrong; nothing where the value was written. */
 async function insert(
-  { kv, clock }: StoreParts,
+  { kv, clock, limits }: StoreParts,
   store: string,
   key: string,
   value: Uint8Array,
@@ -133,7 +133,7 @@ async function insert(
 ): Promise<KvTrouble | undefined> {
   const wanted = generation === undefined ? undefined : BigInt(generation)
   const facts: Omit<KvValue, 'value'> = {
-    ...(metadata !== undefined && { metadata: keepText(metadata) }),
+    ...(metadata !== undefined && { metadata: keepText(metadata, limits) }),
     ...(ttlSeconds !== undefined && { expiresAt: clock() + ttlSeconds * 1000 }),
   }
   for (let attempt = 0; attempt < attempts; attempt++) {

@@ -52,7 +52,7 @@ export class CallFailure extends Error {
 }
 
 export interface Line {
-  call(head: Head, body: SentBody, options?: { readonly onNote?: (head: Head) => void }): OutCall
+  call(head: Head, body: SentBody, onNote?: (head: Head) => void): OutCall
   /** A word that nobody answers. */
   tell(head: Head): void
   /** Since when frames wait for the end of this round of the event loop, in `performance.now()`. */
@@ -64,17 +64,25 @@ export interface Line {
 
 /** A call whose answer nobody hears. */
 export function silentCall(head: object): InCall {
-  return {
-    head: head as Head,
-    body: null,
-    get out(): never {
-      throw new Error('nobody hears a reply')
-    },
-    note() {},
-    onNote: undefined,
-    cancelled: false,
-    onCancel: undefined,
-    reply() {},
-    fail() {},
+  return new SilentCall(head as Head)
+}
+
+class SilentCall implements InCall {
+  readonly head: Head
+  readonly body = null
+  onNote: InCall['onNote'] = undefined
+  cancelled = false
+  onCancel: InCall['onCancel'] = undefined
+
+  constructor(head: Head) {
+    this.head = head
   }
+
+  get out(): never {
+    throw new Error('nobody hears a reply')
+  }
+
+  note(): void {}
+  reply(): void {}
+  fail(): void {}
 }

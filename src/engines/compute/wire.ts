@@ -4,7 +4,9 @@
  * the frame's receiver. Heads are JSON. Bodies are bytes within the frame, or a stream under credit.
  */
 import type { Socket } from 'node:net'
+import { Slots, slotOf } from './slots.ts'
 import { InBody, OutBody } from './wire-body.ts'
+import { type CallLine, type HeldCall, OwnCall, TakenCall } from './wire-calls.ts'
 import {
   empty,
   failureBytes,
@@ -22,8 +24,8 @@ import {
   type Head,
   type InCall,
   type Line,
-  type Message,
   type OutCall,
+  type Reply,
   type SentBody,
 } from './wire-messages.ts'
 
@@ -38,30 +40,17 @@ export interface LineOptions {
   readonly windowBytes: number
 }
 
-/** One call of either side. */
-interface Held {
-  readonly own: boolean
-  readonly id: number
-  incoming: InBody | undefined
-  outgoing: OutBody | undefined
-  settle: ((message: Message) => void) | undefined
-  reject: ((failure: CallFailure) => void) | undefined
-  onNote: ((head: Head) => void) | undefined
-  inCall: InCall | undefined
-  replied: boolean
-}
-
 /** Takes over a connected socket. */
 export function openLine(socket: Socket, options: LineOptions): Line {
   return new SocketLine(socket, options)
 }
 
-class SocketLine implements Line {
+class SocketLine implements Line, CallLine {
   readonly #socket: Socket
   readonly #options: LineOptions
-  readonly #own = new Map<number, Held>()
-  readonly #others = new Map<number, Held>()
-  #nextId = 1
+  readonly #own = new Slots<OwnCall>()
+  /** By the slots of their numbers, which the other side gave. */
+  readonly #taken: (TakenCall | undefined)[] = []
   #rest: Buffer | undefined
   #out: Uint8Array[] = []
   #waitsSince = 0
@@ -75,29 +64,17 @@ class SocketLine implements Line {
     socket.on('close', () => this.#end('closed'))
   }
 
-  call(head: Head, body: SentBody, { onNote }: { onNote?: (head: Head) => void } = {}): OutCall {
-    const id = this.#nextId
-    this.#nextId = id === 0xffff_ffff ? 1 : id + 1
-    const { promise, resolve, reject } = Promise.withResolvers<Message>()
-    const held = newHeld(true, id)
-    held.settle = resolve
-    held.reject = reject
-    held.onNote = onNote
-    if (body === 'stream') held.outgoing = this.#outBody(held)
-    const { outgoing } = held
+  call(head: Head, body: SentBody, onNote?: (head: Head) => void): OutCall {
+    const call = new OwnCall(this, onNote)
+    if (body === 'stream') call.outgoing = this.openOut(call)
     if (this.#cut) {
-      outgoing?.cut('The cell is gone.')
-      reject(new CallFailure('cut', 'The cell is gone.'))
+      call.outgoing?.cut('The cell is gone.')
+      call.reject(new CallFailure('cut', 'The cell is gone.'))
     } else {
-      this.#own.set(id, held)
-      this.#send(held, frameType.call, head, body)
+      call.id = this.#own.add(call)
+      this.#send(call, frameType.call, head, body)
     }
-    return {
-      reply: promise,
-      out: outgoing,
-      note: (note) => this.#send(held, frameType.note, note, null),
-      cancel: () => this.#cancelOwn(held),
-    }
+    return call
   }
 
   tell(head: Head): void {
@@ -109,70 +86,88 @@ class SocketLine implements Line {
     this.#end('closed')
   }
 
-  #outBody(held: Held): OutBody {
+  openOut(call: HeldCall): OutBody {
     return new OutBody(this.#options.windowBytes, {
-      data: (bytes) => this.#write(held, frameType.data, bytes),
+      data: (bytes) => this.#write(call, frameType.data, bytes),
       end: (trailers) => {
-        this.#write(held, frameType.end, trailers === undefined ? empty : Buffer.from(JSON.stringify(trailers)))
-        held.outgoing = undefined
-        this.#forget(held)
+        this.#write(call, frameType.end, trailers === undefined ? empty : Buffer.from(JSON.stringify(trailers)))
+        call.outgoing = undefined
+        this.#forget(call)
       },
       fail: (reason) => {
-        this.#write(held, frameType.fail, failureBytes(new CallFailure('body', reason)))
-        held.outgoing = undefined
-        this.#forget(held)
+        this.#write(call, frameType.fail, failureBytes(new CallFailure('body', reason)))
+        call.outgoing = undefined
+        this.#forget(call)
       },
     })
   }
 
-  #inBody(held: Held): InBody {
+  note(call: HeldCall, head: Head): void {
+    this.#send(call, frameType.note, head, null)
+  }
+
+  reply(call: TakenCall, { head, body }: Reply): void {
+    this.#send(call, frameType.reply, head, body)
+    this.#forget(call)
+  }
+
+  fail(call: TakenCall, failure: CallFailure): void {
+    this.#write(call, frameType.fail, failureBytes(failure))
+    // The caller hears of it and sends no more.
+    call.incoming?.break(failure.message)
+    call.incoming = undefined
+    this.#forget(call)
+  }
+
+  cancel(call: OwnCall): void {
+    if (this.#own.get(call.id) !== call) return
+    this.#own.remove(call.id)
+    this.#write(call, frameType.cancel, empty)
+    call.outgoing?.cut('cancelled')
+    call.incoming?.break('cancelled')
+    call.reject(new CallFailure('cancelled', 'The call was given up.'))
+  }
+
+  #openIn(call: HeldCall): InBody {
     return new InBody({
       consumed: (bytes) => {
         const credit = Buffer.allocUnsafe(4)
         credit.writeUInt32LE(bytes, 0)
-        this.#write(held, frameType.credit, credit)
+        this.#write(call, frameType.credit, credit)
       },
       cancelled: () => {
-        held.incoming = undefined
-        this.#write(held, frameType.cancel, empty)
-        this.#forget(held)
+        call.incoming = undefined
+        this.#write(call, frameType.cancel, empty)
+        this.#forget(call)
       },
     })
   }
 
-  #cancelOwn(held: Held): void {
-    if (this.#own.get(held.id) !== held) return
-    this.#own.delete(held.id)
-    this.#write(held, frameType.cancel, empty)
-    held.outgoing?.cut('cancelled')
-    held.incoming?.break('cancelled')
-    held.reject?.(new CallFailure('cancelled', 'The call was given up.'))
-    held.settle = held.reject = undefined
-  }
-
   /** A call is done when its reply is there and neither body runs any more. */
-  #forget(held: Held): void {
-    if (!held.replied || held.incoming !== undefined || held.outgoing !== undefined) return
-    const calls = held.own ? this.#own : this.#others
-    if (calls.get(held.id) === held) calls.delete(held.id)
+  #forget(call: HeldCall): void {
+    if (!call.replied || call.incoming !== undefined || call.outgoing !== undefined) return
+    if (call.own) this.#own.remove(call.id)
+    else if (this.#taken[slotOf(call.id)] === call) this.#taken[slotOf(call.id)] = undefined
   }
 
-  #send(held: Held, type: number, head: Head, body: SentBody): void {
-    const json = Buffer.from(JSON.stringify(head))
+  #send(call: HeldCall, type: number, head: Head, body: SentBody): void {
+    if (this.#cut) return
+    const json = JSON.stringify(head)
     const inline = body instanceof Uint8Array ? body : empty
-    const frame = Buffer.allocUnsafe(headOf + 5 + json.length + inline.length)
-    writeHead(frame, type | (held.own ? 0 : ofReceiver), held.id)
+    const jsonBytes = Buffer.byteLength(json)
+    const frame = Buffer.allocUnsafe(headOf + 5 + jsonBytes + inline.length)
+    writeHead(frame, type | (call.own ? 0 : ofReceiver), call.id)
     frame[headOf] = body === null ? noBody : body === 'stream' ? streamBody : inlineBody
-    frame.writeUInt32LE(json.length, headOf + 1)
-    frame.set(json, headOf + 5)
-    frame.set(inline, headOf + 5 + json.length)
+    frame.writeUInt32LE(jsonBytes, headOf + 1)
+    frame.write(json, headOf + 5)
+    frame.set(inline, headOf + 5 + jsonBytes)
     this.#push(frame)
   }
 
-  #write(held: Held, type: number, payload: Uint8Array): void {
+  #write(call: HeldCall, type: number, payload: Uint8Array): void {
     if (this.#cut) return
     const frame = Buffer.allocUnsafe(headOf + payload.length)
-    writeHead(frame, type | (held.own ? 0 : ofReceiver), held.id)
+    writeHead(frame, type | (call.own ? 0 : ofReceiver), call.id)
     frame.set(payload, headOf)
     this.#push(frame)
   }
@@ -232,97 +227,67 @@ class SocketLine implements Line {
       this.#options.onTell?.(readMessage(payload).head)
       return
     }
-    const held = (own ? this.#own : this.#others).get(id)
+    const call = own ? this.#own.get(id) : this.#taken[slotOf(id)]
     // A late frame of a call that was given up.
-    if (held === undefined) return
-    if (type === frameType.reply) this.#takeReply(held, payload)
-    else if (type === frameType.note) {
-      const { head } = readMessage(payload)
-      if (held.inCall === undefined) held.onNote?.(head)
-      else held.inCall.onNote?.(head)
-    } else if (type === frameType.data) held.incoming?.push(payload)
-    else if (type === frameType.end) this.#takeEnd(held, payload)
-    else if (type === frameType.fail) this.#takeFailure(held, payload)
-    else if (type === frameType.cancel) this.#takeCancel(held)
-    else if (type === frameType.credit) held.outgoing?.credit(payload.readUInt32LE(0))
+    if (call?.id !== id) return
+    if (type === frameType.reply) this.#takeReply(call, payload)
+    else if (type === frameType.note) call.onNoteTaken(readMessage(payload).head)
+    else if (type === frameType.data) call.incoming?.push(payload)
+    else if (type === frameType.end) this.#takeEnd(call, payload)
+    else if (type === frameType.fail) this.#takeFailure(call, payload)
+    else if (type === frameType.cancel) this.#takeCancel(call)
+    else if (type === frameType.credit) call.outgoing?.credit(payload.readUInt32LE(0))
     else throw new Error(`type ${type}`)
   }
 
   #takeCall(id: number, payload: Buffer): void {
-    const held = newHeld(false, id)
+    const slot = slotOf(id)
+    if (this.#taken[slot] !== undefined) throw new Error('a call under the number of another')
     const { head, kind, body } = readMessage(payload)
-    if (kind === streamBody) held.incoming = this.#inBody(held)
-    this.#others.set(id, held)
-    const line = this
-    const inCall: InCall = {
-      head,
-      body: held.incoming ?? (kind === inlineBody ? body : null),
-      get out() {
-        held.outgoing ??= line.#outBody(held)
-        return held.outgoing
-      },
-      note: (note) => line.#send(held, frameType.note, note, null),
-      onNote: undefined,
-      cancelled: false,
-      onCancel: undefined,
-      reply(reply) {
-        if (inCall.cancelled || held.replied) return
-        if (reply.body === 'stream') held.outgoing ??= line.#outBody(held)
-        held.replied = true
-        line.#send(held, frameType.reply, reply.head, reply.body)
-        line.#forget(held)
-      },
-      fail(failure) {
-        if (inCall.cancelled || held.replied) return
-        held.replied = true
-        line.#write(held, frameType.fail, failureBytes(failure))
-        line.#forget(held)
-      },
-    }
-    held.inCall = inCall
-    this.#options.onCall(inCall)
+    const call = new TakenCall(this, id, head, kind === inlineBody ? body : null)
+    if (kind === streamBody) call.streams(this.#openIn(call))
+    this.#taken[slot] = call
+    this.#options.onCall(call)
   }
 
-  #takeReply(held: Held, payload: Buffer): void {
+  #takeReply(call: HeldCall, payload: Buffer): void {
+    if (!(call instanceof OwnCall) || call.replied) throw new Error('a reply to nobody')
     const { head, kind, body } = readMessage(payload)
-    held.replied = true
-    if (kind === streamBody) held.incoming = this.#inBody(held)
-    const settle = held.settle
-    held.settle = held.reject = undefined
-    settle?.({ head, body: held.incoming ?? (kind === inlineBody ? body : null) })
-    this.#forget(held)
+    call.replied = true
+    if (kind === streamBody) call.incoming = this.#openIn(call)
+    call.settle({ head, body: call.incoming ?? (kind === inlineBody ? body : null) })
+    this.#forget(call)
   }
 
-  #takeEnd(held: Held, payload: Buffer): void {
-    const { incoming } = held
-    held.incoming = undefined
+  #takeEnd(call: HeldCall, payload: Buffer): void {
+    const { incoming } = call
+    call.incoming = undefined
     incoming?.end(payload.length === 0 ? undefined : (JSON.parse(payload.toString()) as string[]))
-    this.#forget(held)
+    this.#forget(call)
   }
 
-  #takeFailure(held: Held, payload: Buffer): void {
+  #takeFailure(call: HeldCall, payload: Buffer): void {
     const { code, message } = JSON.parse(payload.toString()) as { code: string; message: string }
-    if (held.own && !held.replied) {
-      held.replied = true
-      held.reject?.(new CallFailure(code, message))
-      held.settle = held.reject = undefined
-      held.outgoing?.cut(message)
-      held.outgoing = undefined
-    } else held.incoming?.break(message)
-    held.incoming = undefined
-    this.#forget(held)
+    if (call instanceof OwnCall && !call.replied) {
+      call.replied = true
+      call.reject(new CallFailure(code, message))
+      call.outgoing?.cut(message)
+      call.outgoing = undefined
+    } else call.incoming?.break(message)
+    call.incoming = undefined
+    this.#forget(call)
   }
 
   /** From the caller: it gave up. From the other side of a body that we send: it wants no more of it. */
-  #takeCancel(held: Held): void {
-    if (held.own) {
-      held.outgoing?.cut('not wanted')
-      held.outgoing = undefined
-      this.#forget(held)
+  #takeCancel(call: HeldCall): void {
+    if (call instanceof TakenCall) {
+      this.#taken[slotOf(call.id)] = undefined
+      call.end('given up')
       return
     }
-    this.#others.delete(held.id)
-    cancelHeld(held, 'given up')
+    call.outgoing?.cut('not wanted')
+    call.outgoing = undefined
+    this.#forget(call)
   }
 
   #break(reason: string): void {
@@ -333,39 +298,16 @@ class SocketLine implements Line {
   #end(reason: string): void {
     if (this.#cut) return
     this.#cut = true
-    for (const held of this.#own.values()) {
-      held.reject?.(new CallFailure('cut', `The line was cut: ${reason}.`))
-      held.outgoing?.cut(reason)
-      held.incoming?.break(reason)
+    for (const call of this.#own.all()) {
+      call.reject(new CallFailure('cut', `The line was cut: ${reason}.`))
+      call.outgoing?.cut(reason)
+      call.incoming?.break(reason)
     }
-    for (const held of this.#others.values()) cancelHeld(held, reason)
-    this.#own.clear()
-    this.#others.clear()
+    for (const call of this.#taken) call?.end(reason)
+    this.#taken.length = 0
     this.#options.onCut(reason)
   }
 }
 
 /** Stands for no call. */
-const nobody = newHeld(true, 0)
-
-function cancelHeld(held: Held, reason: string): void {
-  held.outgoing?.cut(reason)
-  held.incoming?.break(reason)
-  if (held.inCall === undefined || held.inCall.cancelled) return
-  held.inCall.cancelled = true
-  held.inCall.onCancel?.()
-}
-
-function newHeld(own: boolean, id: number): Held {
-  return {
-    own,
-    id,
-    incoming: undefined,
-    outgoing: undefined,
-    settle: undefined,
-    reject: undefined,
-    onNote: undefined,
-    inCall: undefined,
-    replied: false,
-  }
-}
+const nobody = new OwnCall({} as CallLine, undefined)

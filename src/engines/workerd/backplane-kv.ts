@@ -12,7 +12,7 @@ import type { BackplaneHandler, BackplaneRequest } from './backplane.ts'
 interface KvDependencies {
   readonly kv: KvStores
   readonly clock: Clock
-  readonly limits: Pick<Limits, 'workersKvKeyBytes' | 'kvValueBytes' | 'kvMetadataBytes' | 'kvListKeys'>
+  readonly limits: Pick<Limits, 'workersKvKeyBytes' | 'kvValueBytes' | 'workersKvMetadataBytes' | 'kvListKeys'>
 }
 
 const bulkKeys = 100
@@ -52,7 +52,7 @@ export function kvHandler({ kv, clock, limits }: KvDependencies): BackplaneHandl
   async function put(request: BackplaneRequest, key: string, query: URLSearchParams): Promise<Answer> {
     const expiresAt = expiry(query, clock())
     const metadata = header(request.headers, 'cf-kv-metadata')
-    if (metadata !== undefined) checkMetadata(metadata, limits.kvMetadataBytes)
+    if (metadata !== undefined) checkMetadata(metadata, limits.workersKvMetadataBytes)
     const value = await readAll(request.body, limits.kvValueBytes)
     await kv.put(request.id, key, {
       value,

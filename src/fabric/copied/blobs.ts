@@ -6,14 +6,18 @@ interface Parts {
   readonly shared: Blobs
   readonly copy: Blobs
   readonly isAway: () => boolean
+  /** Asked while what is shared does not answer. */
+  readonly elsewhere: (hash: BlobHash) => Promise<AsyncIterable<Uint8Array> | undefined>
 }
 
 export interface CopiedBlobs extends Blobs {
+  /** Into the copy, from another node that has it. Rejects when what comes has another hash. */
+  keep(hash: BlobHash, source: AsyncIterable<Uint8Array>): Promise<void>
   /** Removes from the copy what is shared no longer. Returns how many. */
   sweep(storedBefore: number): Promise<number>
 }
 
-export function createCopiedBlobs({ shared, copy, isAway }: Parts): CopiedBlobs {
+export function createCopiedBlobs({ shared, copy, isAway, elsewhere }: Parts): CopiedBlobs {
   /** Several that ask for one at once wait for one. */
   const filling = new Map<BlobHash, Promise<boolean>>()
   /** In the copy already, on their way to what is shared. */
@@ -27,15 +31,31 @@ export function createCopiedBlobs({ shared, copy, isAway }: Parts): CopiedBlobs 
   }
 
   async function fetch(hash: BlobHash): Promise<boolean> {
-    const source = await shared.stream(hash)
+    const source = await shared.stream(hash).catch(async (error: unknown) => {
+      const found = await elsewhere(hash)
+      if (found === undefined) throw error
+      return found
+    })
     if (source === undefined) return false
+    await keep(hash, source)
+    return true
+  }
+
+  async function keep(hash: BlobHash, source: AsyncIterable<Uint8Array>): Promise<void> {
     const stored = await copy.put(source)
-    if (stored.hash === hash) return true
+    if (stored.hash === hash) return
     await copy.delete(stored.hash)
     throw new Error(`The blob ${hash} is damaged: what arrived has the hash ${stored.hash}.`)
   }
 
   return {
+    /** Several that ask for it meanwhile wait for what arrives. */
+    async keep(hash, source) {
+      if (filling.has(hash) || (await copy.has(hash))) return
+      const arriving = keep(hash, source).then(() => true)
+      filling.set(hash, arriving)
+      await arriving.finally(() => filling.delete(hash))
+    },
     /** Into the copy first: a source can be read once only. */
     async put(source) {
       const { hash } = await copy.put(source)

@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import type { CellHead, LoadHead, RunHead } from '../protocol.ts'
 import { asHead } from '../protocol.ts'
+import { Slots } from '../slots.ts'
 import { openPageScan } from '../wasm/scan-pages.ts'
 import { openLine } from '../wire.ts'
 import { CallFailure, type InCall } from '../wire-messages.ts'
@@ -51,6 +52,7 @@ const workshop: Workshop = {
   },
   scan: pages.ok ? pages.scan : undefined,
   limits,
+  beforeCleaning: () => line.flush(),
 }
 
 const line = openLine(connect(socketPath), {
@@ -61,11 +63,11 @@ const line = openLine(connect(socketPath), {
   onCut: () => process.exit(0),
 })
 
-const running = new Set<Sandbox>()
+const running = new Slots<Sandbox>()
 setInterval(
   () => {
     const before = performance.now() - limits.wallMs
-    for (const sandbox of running) if (sandbox.startedAt < before) sandbox.end('time')
+    for (const sandbox of running.all()) if (sandbox.startedAt < before) sandbox.end('time')
   },
   Math.min(1000, limits.wallMs / 4),
 ).unref()
@@ -145,8 +147,8 @@ function run(call: InCall, head: RunHead): void {
     (program) => {
       program.requests++
       const sandbox = new Sandbox({ program, line, call, run: head, limits })
-      running.add(sandbox)
-      runRequest(sandbox, turns).then(() => running.delete(sandbox))
+      const number = running.add(sandbox)
+      runRequest(sandbox, turns).then(() => running.remove(number))
     },
     (error: Error) => call.fail(new CallFailure('program_start_failed', error.message)),
   )

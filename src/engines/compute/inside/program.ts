@@ -76,6 +76,8 @@ export interface Workshop {
   compile(file: string): Promise<WebAssembly.Module>
   readonly scan: PageScan | undefined
   readonly limits: CellLimits
+  /** Called before instances are made as new while nobody waits for them: what others wait for goes first. */
+  beforeCleaning(): void
 }
 
 /** Rejects with V8's words for what it cannot compile or link. */
@@ -146,7 +148,7 @@ function createInstances(
   const bytes = (sheet.memory?.initial ?? 0) * wasmPageBytes
   const source = openImageSourceFile(image, bytes, globals, workshop.scan)
   const parts: KeptParts = { module, globals: sheet.globals, memory: sheet.memory, imports: importsWith }
-  return createPool(parts, source, how, workshop.limits)
+  return createPool(parts, source, how, workshop)
 }
 
 /** An instance that is kept, and its guest as the next request gets it. */
@@ -155,13 +157,19 @@ interface Kept extends GuestInstance {
 }
 
 /** Instances that wait: made as new when they are taken, or before, when there is time. */
-function createPool(parts: KeptParts, source: ImageSource, how: () => 'cold' | 'warm', limits: CellLimits): Instances {
+function createPool(
+  parts: KeptParts,
+  source: ImageSource,
+  how: () => 'cold' | 'warm',
+  { limits, beforeCleaning }: Pick<Workshop, 'limits' | 'beforeCleaning'>,
+): Instances {
   const fresh: Kept[] = []
   const soiled: Kept[] = []
   let cleaning = false
 
   function clean(): void {
     cleaning = false
+    beforeCleaning()
     for (const one of soiled.splice(0)) if (one.kept.reset().ok) fresh.push(one)
   }
 

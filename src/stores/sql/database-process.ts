@@ -1,0 +1,89 @@
+/** One process of databases, seen from the node: what is given to it, and what came back before it ended. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { accessSync, constants } from 'node:fs'
+import { createFrameReader, encodeFrame, type Frame } from './frames.ts'
+import type { SqlLimits } from './open-database.ts'
+import type { ServedBy } from './run-query.ts'
+
+export interface DatabaseProcess {
+  readonly pid: number | undefined
+  /** Frames are read in this order, and what is sent at once is run together where it may be. */
+  send(frames: readonly Frame[]): void
+  /** It ends when it has done what it was given. */
+  end(): void
+  /** At once; `exited` tells. */
+  kill(): void
+  /** Resolves when all that it wrote has been told. */
+  readonly exited: Promise<string>
+}
+
+export interface DatabaseProcessOptions {
+  readonly limits: SqlLimits
+  readonly servedBy: ServedBy
+  readonly onFrame: (frame: Frame) => void
+}
+
+/** Of the limits, what the processes need. */
+export function sqlLimits(limits: SqlLimits): SqlLimits {
+  const {
+    sqlStatementBytes,
+    sqlParameters,
+    sqlValueBytes,
+    sqlColumns,
+    sqlAnswerBytes,
+    sqlDatabaseBytes,
+    sqlStatementsKept,
+  } = limits
+  return {
+    sqlStatementBytes,
+    sqlParameters,
+    sqlValueBytes,
+    sqlColumns,
+    sqlAnswerBytes,
+    sqlDatabaseBytes,
+    sqlStatementsKept,
+  }
+}
+
+/** setpriv(1) of util-linux asks the kernel to kill the process when the node dies, however it dies. */
+const setpriv = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+})
+
+const program = new URL('./run-databases.child.ts', import.meta.url).pathname
+
+export function startDatabaseProcess({ limits, servedBy, onFrame }: DatabaseProcessOptions): DatabaseProcess {
+  const given = JSON.stringify({ limits: sqlLimits(limits), servedBy })
+  const command = [process.execPath, '--disable-warning=ExperimentalWarning', program, given]
+  if (setpriv !== undefined) command.unshift(setpriv, '--pdeathsig', 'KILL')
+  const child: ChildProcess = spawn(command[0]!, command.slice(1), { env: {}, stdio: ['pipe', 'pipe', 'pipe'] })
+  const read = createFrameReader()
+  let complaint = ''
+  child.stdout!.on('data', (bytes: Buffer) => {
+    for (const frame of read(bytes)) onFrame(frame)
+  })
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+    complaint = (complaint + text).slice(-4096)
+  })
+  child.stdin!.on('error', () => {})
+  const exited = new Promise<string>((resolve) => {
+    child.once('error', (error) => resolve(error.message))
+    child.once('close', (code, signal) => resolve(complaint.trim() || `ended with ${signal ?? code}`))
+  })
+  return {
+    pid: child.pid,
+    exited,
+    end: () => void child.stdin!.end(),
+    kill: () => void child.kill('SIGKILL'),
+    send(frames) {
+      child.stdin!.cork()
+      for (const { head, body } of frames) for (const part of encodeFrame(head, body)) child.stdin!.write(part)
+      child.stdin!.uncork()
+    },
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * A process that runs SQL, started by `database-process.ts`. It waits for frames on its standard input and answers on its
+ * standard output, one thing after the other: while a query runs nothing else does, so whoever started it kills it when a
+ * query takes too long. What is not acknowledged by then was never committed.
+ */
+import { readSync, writeSync } from 'node:fs'
+import { createFrameReader, encodeFrame, type Frame } from './frames.ts'
+import { type OpenDatabase, openDatabase, type SqlLimits } from './open-database.ts'
+import { type GroupJob, runGroups } from './run-group.ts'
+import { readQueries, type ServedBy } from './run-query.ts'
+
+const { limits, servedBy } = JSON.parse(process.argv[2]!) as { limits: SqlLimits; servedBy: ServedBy }
+const open = new Map<string, OpenDatabase>()
+const now = () => performance.now()
+
+let lastMoment = 0
+
+/** Sorts as the answers of this machine do: microseconds since 1970, in the vendor's form. */
+function bookmark(): string {
+  lastMoment = Math.max(lastMoment + 1, Date.now() * 1000)
+  const digits = lastMoment.toString(16).padStart(16, '0')
+  return `${digits.slice(0, 8)}-${digits.slice(8)}-00000000-${'0'.repeat(32)}`
+}
+
+/** Blocks until all is written: nothing else is to be done meanwhile. */
+function send(head: Frame['head'], body?: Uint8Array): void {
+  let rest = Buffer.concat(encodeFrame(head, body))
+  while (rest.length > 0)
+    try {
+      rest = rest.subarray(writeSync(1, rest))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+    }
+}
+
+function databaseAt(file: string): OpenDatabase {
+  const known = open.get(file)
+  if (known !== undefined) return known
+  const opened = openDatabase(file, limits)
+  open.set(file, opened)
+  return opened
+}
+
+function closeDatabase(file: string): void {
+  open.get(file)?.close()
+  open.delete(file)
+}
+
+function query({ head, body }: Frame): GroupJob | undefined {
+  const { number, columns, each } = head as { number: number; columns: boolean; each: boolean }
+  const answer = (text: string, refused?: string) =>
+    send({ number, kind: 'answer', bookmark: bookmark(), ...(refused !== undefined && { refused }) }, Buffer.from(text))
+  const fail = (error: string) => answer(JSON.stringify({ success: false, error }), error)
+  try {
+    return {
+      request: { columns, each, queries: readQueries(body) },
+      started: () => send({ number, kind: 'started' }),
+      done: (outcome) => (outcome.ok ? answer(`[${outcome.results.join(',')}]`) : fail(outcome.error)),
+    }
+  } catch (error) {
+    fail((error as Error).message)
+    return undefined
+  }
+}
+
+function describe(number: number, file: string): void {
+  const { tables, bytes } = databaseAt(file).describe()
+  send({ number, kind: 'answer', tables, bytes, bookmark: bookmark() })
+}
+
+/** Frames that came together are of one database. */
+function run(frames: readonly Frame[]): void {
+  const queries = frames.filter(({ head }) => head.kind === 'query')
+  for (const { head } of frames)
+    if (head.kind === 'close') {
+      closeDatabase(head.file as string)
+      send({ number: head.number, kind: 'answer' })
+    }
+  for (const { head } of frames) if (head.kind === 'info') describe(head.number as number, head.file as string)
+  if (queries.length === 0) return
+  const database = databaseAt(queries[0]!.head.file as string)
+  const jobs = queries.map(query).filter((job) => job !== undefined)
+  runGroups({ database, limits, servedBy, now }, jobs)
+}
+
+const input = Buffer.allocUnsafe(1024 * 1024)
+const read = createFrameReader()
+for (;;) {
+  let length: number
+  try {
+    length = readSync(0, input)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+    continue
+  }
+  if (length === 0) break
+  const frames = read(Buffer.from(input.subarray(0, length)))
+  if (frames.length > 0) run(frames)
+}
+for (const file of [...open.keys()]) closeDatabase(file)

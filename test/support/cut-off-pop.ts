@@ -1,0 +1,132 @@
+/**
+ * A point of presence is cut off while the others deploy and purge, and healed: what its users saw, and when it was as new as
+ * the others.
+ */
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as wait } from 'node:timers/promises'
+import { type DistantPops, popNames } from './distant-pops.ts'
+import { get } from './node.ts'
+
+export interface CutOff {
+  /** Requests at the PoP while it was cut off, and those that failed. */
+  readonly asked: number
+  readonly failed: number
+  readonly deploys: number
+  readonly purges: number
+  /** From the return of its lines until all its answers were new, ms. */
+  readonly convergedMs: number
+  /** Until `/readyz` said so without `awaySince`, ms. */
+  readonly readyMs: number
+  /** Answers from before, to requests that were sent after it had said that it is ready. */
+  readonly stale: number
+}
+
+const away = 'nrt'
+const insistMs = 60_000
+const compatibilityDate = '2026-11-01'
+
+/** Both the Worker `shop` and the cached site `page` answer with a version. */
+export async function cutOffPop(distant: DistantPops, cutMs: number): Promise<CutOff> {
+  const { pops, token, accountId } = distant
+  let version = 1
+  const origin = createServer((_, response) => {
+    response.setHeader('cache-control', 'max-age=3600').end(String(version))
+  })
+  await new Promise<void>((resolve) => origin.listen(0, '127.0.0.1', resolve))
+  const { port } = origin.address() as AddressInfo
+
+  async function call(path: string, body: object | FormData): Promise<{ readonly ok: boolean; readonly text: string }> {
+    const isForm = body instanceof FormData
+    const answer = await fetch(`${pops.fra.api}${path}`, {
+      method: isForm ? 'PUT' : 'POST',
+      headers: { authorization: `Bearer ${token}`, ...(!isForm && { 'content-type': 'application/json' }) },
+      body: isForm ? body : JSON.stringify(body),
+    })
+    return { ok: answer.ok, text: await answer.text() }
+  }
+
+  /** Again while NATS elects a leader: the one that was cut off may have been it. */
+  async function insist(path: string, body: () => object | FormData): Promise<void> {
+    for (const began = performance.now(); ; ) {
+      const { ok, text } = await call(path, body())
+      if (ok) return
+      if (performance.now() - began > insistMs || !/fabric_away|NATS cannot be reached/.test(text))
+        throw new Error(`${path}: ${text}`)
+      await wait(200)
+    }
+  }
+
+  async function deploy(): Promise<void> {
+    const script = `/client/v4/accounts/${accountId}/workers/scripts/shop`
+    await insist(script, () => {
+      const form = new FormData()
+      form.append('metadata', JSON.stringify({ main_module: 'index.js', compatibility_date: compatibilityDate }))
+      const source = `export default { fetch: () => new Response('${version}') }`
+      form.append('index.js', new File([source], 'index.js', { type: 'application/javascript+module' }))
+      return form
+    })
+    if (version === 1) await insist(`${script}/subdomain`, () => ({ enabled: true }))
+  }
+  const purge = () => insist('/rimward/v1/purge', () => ({ site: 'page', everything: true }))
+
+  const hosts = ['shop.localhost', 'page.localhost'] as const
+  const ask = (name: (typeof popNames)[number], host: string) => get(pops[name].http, host, '/')
+  const isNew = async (name: (typeof popNames)[number]) =>
+    (await Promise.all(hosts.map((host) => ask(name, host)))).every(({ text }) => text === String(version))
+  async function isReady(): Promise<boolean> {
+    const answer = await fetch(`${pops[away].api}/readyz`)
+    return answer.ok && !(await answer.text()).includes('awaySince')
+  }
+
+  await insist('/rimward/v1/sites', () => ({ name: 'page', origin: `http://127.0.0.1:${port}` }))
+  await deploy()
+  for (const name of popNames) while (!(await isNew(name))) await wait(20)
+
+  const counted = { asked: 0, failed: 0, deploys: 0, purges: 0 }
+  await distant.cut(away)
+  const endAt = performance.now() + cutMs
+  const serving = (async () => {
+    while (performance.now() < endAt) {
+      for (const host of hosts) {
+        counted.asked++
+        const answer = await ask(away, host).catch(() => undefined)
+        if (answer?.status !== 200) counted.failed++
+      }
+      await wait(50)
+    }
+  })()
+  while (performance.now() < endAt || counted.deploys === 0) {
+    version++
+    await deploy()
+    counted.deploys++
+    await purge()
+    counted.purges++
+    await wait(Math.min(1000, cutMs / 10))
+  }
+  await serving
+
+  await distant.heal(away)
+  const healedAt = performance.now()
+  let convergedAt = Number.NaN
+  let readyAt = Number.NaN
+  let stale = 0
+  while (
+    Number.isNaN(readyAt) ||
+    Number.isNaN(convergedAt) ||
+    performance.now() < Math.max(readyAt, convergedAt) + 2000
+  ) {
+    const wasReady = !Number.isNaN(readyAt)
+    const fresh = await isNew(away)
+    if (!fresh) {
+      convergedAt = Number.NaN
+      if (wasReady) stale++
+    } else if (Number.isNaN(convergedAt)) convergedAt = performance.now()
+    if (!wasReady && (await isReady())) readyAt = performance.now()
+    if (performance.now() > healedAt + 60_000) throw new Error('It does not come back.')
+    await wait(20)
+  }
+  origin.closeAllConnections()
+  origin.close()
+  return { ...counted, convergedMs: convergedAt - healedAt, readyMs: readyAt - healedAt, stale }
+}
