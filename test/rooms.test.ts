@@ -59,7 +59,7 @@ const law: Record<string, readonly string[]> = {
   apis: ['apis/cloudflare', 'apis/fastly', 'apis/rimward', 'apis/s3', 'control', 'core', 'http'],
   cli: ['control', 'core', 'http', 'nats-set-up.ts', 'platform.ts'],
   'open-engines.ts': [...rooms, 'pop.ts'],
-  'open-stores.ts': ['core', 'objects', 'stores', 'pop.ts'],
+  'open-stores.ts': ['core', 'edge', 'fabric', 'objects', 'stores', 'pop.ts'],
   'pop.ts': [...rooms, 'open-engines.ts', 'open-stores.ts'],
   'start-upkeep.ts': [...rooms, 'node-addresses.ts', 'pop.ts'],
   'open-mesh.ts': [...rooms, 'apis/rimward'],

@@ -10,6 +10,7 @@ import { hyperdriveRoutes } from '#/apis/cloudflare/hyperdrive.ts'
 import { kvRoutes } from '#/apis/cloudflare/kv.ts'
 import { mtlsCertificateRoutes } from '#/apis/cloudflare/mtls-certificates.ts'
 import { purgeRoutes } from '#/apis/cloudflare/purge.ts'
+import { queueRoutes } from '#/apis/cloudflare/queues.ts'
 import { r2Routes } from '#/apis/cloudflare/r2.ts'
 import { secretsStoreRoutes } from '#/apis/cloudflare/secrets-store.ts'
 import { createTails } from '#/apis/cloudflare/tails.ts'
@@ -126,6 +127,7 @@ export function createApi(options: ApiOptions): Api {
     bindingRoutes: [
       d1Routes({ control, homed: options.homed, limits }),
       r2Routes({ control, homed: options.homed, limits }),
+      queueRoutes({ control, homed: options.homed, limits, clock }),
       secretsStoreRoutes({ ...options.compute, limits, accountId }),
       hyperdriveRoutes({ control, seal: options.seal, limits }),
       mtlsCertificateRoutes({ control, seal: options.seal, limits }),

@@ -32,6 +32,13 @@ const binding = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('json'), name, json: z.string() }),
   z.object({ kind: z.literal('secret'), name, sealed: z.string() }),
   z.object({ kind: z.literal('kv'), name, store: z.string() }),
+  z.object({
+    kind: z.literal('queue'),
+    name,
+    queue: z.string(),
+    called: z.string(),
+    delayS: z.exactOptional(z.number()),
+  }),
   z.object({ kind: z.literal('bucket'), name, bucket: z.string(), called: z.string() }),
   z.object({ kind: z.literal('program'), name, program: z.string(), entrypoint: optionalText, props: optionalText }),
   z.object({ kind: z.literal('objects'), name, className: z.string(), program: optionalText }),

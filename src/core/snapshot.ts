@@ -140,6 +140,14 @@ export type Binding =
   | { readonly kind: 'json'; readonly name: string; readonly json: string }
   | { readonly kind: 'secret'; readonly name: string; readonly sealed: Sealed }
   | { readonly kind: 'kv'; readonly name: string; readonly store: string }
+  /** As for a bucket; `delayS` of what is sent without a delay of its own. */
+  | {
+      readonly kind: 'queue'
+      readonly name: string
+      readonly queue: string
+      readonly called: string
+      readonly delayS?: number
+    }
   /** `bucket` is the resource's id, `called` its name, which never changes. */
   | { readonly kind: 'bucket'; readonly name: string; readonly bucket: string; readonly called: string }
   | {

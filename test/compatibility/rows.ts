@@ -5,6 +5,7 @@
 import { abiSection } from './abi-rows.ts'
 import { computeArea } from './compute-rows.ts'
 import { d1Commands, d1Rows } from './d1-rows.ts'
+import { queueBinding, queueCommands } from './queue-rows.ts'
 import { r2Binding, r2Commands } from './r2-rows.ts'
 
 export type State = 'works' | 'works differently' | 'refused'
@@ -158,10 +159,7 @@ const bindings: Area = {
     works('Version metadata', { check: 'version-metadata' }),
     ...d1Rows,
     ...r2Binding,
-    refused('Queues', 'comes with a later release', {
-      config: { queues: { producers: [{ binding: 'Q', queue: 'q' }] } },
-      says: /queue/i,
-    }),
+    ...queueBinding,
     refused('Workers AI', 'Rimward has no models', { config: { ai: { binding: 'AI' } }, says: /\bai\b/i }),
     refused('Vectorize', 'Rimward has no vector index', {
       config: { vectorize: [{ binding: 'V', index_name: 'v' }] },
@@ -303,10 +301,11 @@ const wrangler: Area = {
     works('`kv bulk put`, `kv bulk get`, `kv bulk delete`', { story: 'kv bulk' }),
     works('`tail`', { story: 'tail' }),
     ...r2Commands,
+    ...queueCommands,
     ...d1Commands,
-    refused('`queues`, `workflows` …', 'their API answers 404 and names the call', {
-      wrangler: ['queues', 'list'],
-      says: /queues/,
+    refused('`workflows` …', 'their API answers 404 and names the call', {
+      wrangler: ['workflows', 'list'],
+      says: /workflows/,
       fails: true,
     }),
     works('`delete`', { story: 'delete' }),

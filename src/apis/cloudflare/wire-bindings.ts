@@ -5,6 +5,7 @@ import type { VersionRecord } from '#/control/records.ts'
 import type { Resource, ResourceKind } from '#/core/resources.ts'
 import type { BlobHash, ObjectNamespace } from '#/core/snapshot.ts'
 import { doorError } from './errors.ts'
+import { noQueue } from './queue-errors.ts'
 import { bucketNameOf, noBucketToBind, resourceNameOf } from './r2-names.ts'
 
 const text = z.string()
@@ -20,6 +21,7 @@ const supported = {
     bucket_name: text.min(1),
     jurisdiction: z.exactOptional(z.enum(['default', 'eu', 'fedramp'])),
   }),
+  queue: z.strictObject({ queue_name: text.min(1), delivery_delay: z.exactOptional(z.int().min(0).max(86_400)) }),
   service: z.strictObject({
     service: text.min(1),
     entrypoint: maybe,
@@ -50,7 +52,6 @@ type Supported = {
 
 /** What Cloudflare has and we do not (yet), with what a person can do instead. */
 const unsupported: Record<string, string> = {
-  queue: 'queues are not there yet; a Durable Object with an alarm can hold work for later',
   workflow: 'workflows are not there yet; a Durable Object with an alarm can drive steps',
   analytics_engine: 'datasets are not there yet; log what you count and collect it from the log',
   send_email: 'mail is not sent from here; fetch() the API of a mail service',
@@ -99,6 +100,12 @@ function toRequest(name: string, binding: Supported, find: BindingFinders): Bind
       const bucket = find.resource('bucket', called)
       if (bucket === undefined) throw noBucketToBind(binding.bucket_name)
       return { kind: 'bucket', name, bucket: bucket.id, called }
+    }
+    case 'queue': {
+      const { queue_name: called, delivery_delay: delayS } = binding
+      const queue = find.resource('queue', called)
+      if (queue === undefined) throw noQueue(called)
+      return { kind: 'queue', name, queue: queue.id, called, ...(delayS !== undefined && { delayS }) }
     }
     case 'service': {
       const { entrypoint, props } = binding
@@ -163,6 +170,10 @@ export function writeBinding(binding: VersionRecord['bindings'][number]): Record
       return { name, type: ({ text: 'plain_text', json: 'json', secret: 'secret_text' } as const)[binding.as] }
     case 'kv':
       return { name, type: 'kv_namespace', namespace_id: binding.store }
+    case 'queue': {
+      const { called, delayS } = binding
+      return { name, type: 'queue', queue_name: called, ...(delayS !== undefined && { delivery_delay: delayS }) }
+    }
     case 'bucket':
       return { name, type: 'r2_bucket', ...bucketNameOf(binding.called) }
     case 'program': {
@@ -211,6 +222,7 @@ export const keptKinds: Record<string, BindingRequest['kind'] | undefined> = {
   secret_text: 'secret',
   kv_namespace: 'kv',
   r2_bucket: 'bucket',
+  queue: 'queue',
   service: 'program',
   durable_object_namespace: 'objects',
   version_metadata: 'version',

@@ -30,6 +30,8 @@ function memberOf(builder: CellBuilder, deployment: Deployment, binding: Binding
       return { json: JSON.stringify(versionOf(deployment)) }
     case 'kv':
       return { kvNamespace: backplane(builder, 'kv', binding.store) }
+    case 'queue':
+      return { queue: backplane(builder, 'queue', `${binding.queue}/${binding.delayS ?? ''}`) }
     case 'bucket':
       return { r2Bucket: backplane(builder, 'bucket', binding.bucket) }
     case 'assets':

@@ -18,6 +18,7 @@ import { cacheHandler } from './backplane-cache.ts'
 import { callHandler } from './backplane-call.ts'
 import { kvHandler } from './backplane-kv.ts'
 import { purgeHandler } from './backplane-purge.ts'
+import { queueHandler } from './backplane-queue.ts'
 import { rateLimitHandler } from './backplane-rate-limit.ts'
 import { sqlHandler } from './backplane-sql.ts'
 import { readCacheOptions } from './cache-options.ts'
@@ -50,6 +51,7 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
   return {
     kv: kvHandler(parts),
     bucket: bucketHandler(parts),
+    queue: queueHandler(parts),
     cache: cacheHandler(parts),
     call: callHandler(parts),
     purge: purgeHandler(parts),

@@ -24,6 +24,7 @@ const nativeKinds: ReadonlySet<Binding['kind']> = new Set([
   'bucket',
   'certificate',
   'loader',
+  'queue',
   'rate-limit',
   'server',
   'sql',
