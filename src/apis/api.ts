@@ -4,8 +4,7 @@ import { createAdaptorServer } from '@hono/node-server'
 import { Hono } from 'hono'
 import { createCloudflareApi } from '#/apis/cloudflare/app.ts'
 import { assetRoutes, resolveAssetsWith } from '#/apis/cloudflare/assets.ts'
-import { d1Routes } from '#/apis/cloudflare/d1.ts'
-import { d1TransferRoutes } from '#/apis/cloudflare/d1-transfers.ts'
+import { allD1Routes } from '#/apis/cloudflare/d1-all.ts'
 import { kvRoutes } from '#/apis/cloudflare/kv.ts'
 import { purgeRoutes } from '#/apis/cloudflare/purge.ts'
 import { r2Routes } from '#/apis/cloudflare/r2.ts'
@@ -106,12 +105,11 @@ export function createApi(options: ApiOptions): Api {
     limits,
     hasProgram: (name) => control.findProgram(name) !== undefined,
   })
-  const d1 = { control, homed: options.homed, token, limits, clock }
   const cloudflare = createCloudflareApi({
     control,
     r2Routes: r2Routes({ control, homed: options.homed, limits }),
     kvRoutes: kvRoutes({ kv: options.kv, fabric, limits, clock }),
-    d1Routes: new Hono().route('/', d1Routes(d1)).route('/', d1TransferRoutes(d1)),
+    d1Routes: allD1Routes({ control, homed: options.homed, token, limits, clock }),
     vaultRoutes: secretsStoreRoutes({ ...options.compute, limits, accountId }),
     assetsRoutes: assetRoutes({ uploads: options.uploads, limits }),
     tailsRoutes: tails.routes,
