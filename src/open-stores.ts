@@ -6,8 +6,11 @@ import type { HomedStores, StoreCall, StoreHandler } from '#/core/homed-stores.t
 import type { Place } from '#/core/pops.ts'
 import { resourceKey } from '#/core/resources.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
+import type { EventDelivery } from '#/edge/deliver-event.ts'
+import { openGroupCommit } from '#/fabric/sqlite/group-commit.ts'
 import { regionsOf } from '#/objects/regions.ts'
 import { openBuckets } from '#/stores/buckets/open-buckets.ts'
+import { openQueueStore } from '#/stores/queues/queue-store.ts'
 import { openSqlStore } from '#/stores/sql/sql-store.ts'
 import type { Parts } from './pop.ts'
 
@@ -17,11 +20,19 @@ export interface OpenedStores {
 }
 
 /** Opens each store below the node's folder and has `homed` ask it. */
-export async function openHomedStores(parts: Parts, homed: HomedStores): Promise<OpenedStores> {
-  const { folder, place, limits, clock } = parts
+export async function openHomedStores(
+  parts: Parts & { readonly events: Pick<EventDelivery, 'deliver'> },
+  homed: HomedStores,
+): Promise<OpenedStores> {
+  const { folder, place, limits, clock, live, say: log } = parts
   const stores: HomedStore[] = [
-    await openBuckets({ folder: join(folder, 'bucket'), limits, clock, log: parts.say }),
+    await openBuckets({ folder: join(folder, 'bucket'), limits, clock, log }),
     await openSqlStore({ folder: join(folder, 'sql'), servedBy: servedBy(place), limits, clock }),
+    await openQueueStore({
+      ...{ folder: join(folder, 'queue'), homed, openGroupCommit, limits, clock, log },
+      snapshot: () => live.snapshot,
+      deliver: (queue, program, event) => parts.events.deliver(program, event, live.snapshot.placements?.get(queue)),
+    }),
   ]
   const known = waitUntilKnown(parts)
   for (const store of stores) {
@@ -32,9 +43,11 @@ export async function openHomedStores(parts: Parts, homed: HomedStores): Promise
     async follow(snapshot) {
       known.wake()
       for (const store of stores)
-        await eraseUnnamed(store, snapshot).catch((err: unknown) =>
-          parts.say('what a removed resource held is not all erased', { kind: store.kind, err }),
-        )
+        await eraseUnnamed(store, snapshot)
+          .then(() => store.follow?.())
+          .catch((err: unknown) =>
+            parts.say('what a removed resource held is not all erased', { kind: store.kind, err }),
+          )
     },
   }
 }
