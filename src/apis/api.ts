@@ -4,9 +4,9 @@ import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
 import { createCloudflareApi } from '#/apis/cloudflare/app.ts'
 import { assetRoutes, resolveAssetsWith } from '#/apis/cloudflare/assets.ts'
-import { d1Routes } from '#/apis/cloudflare/d1.ts'
-import { d1TransferRoutes } from '#/apis/cloudflare/d1-transfers.ts'
+import { allD1Routes } from '#/apis/cloudflare/d1-all.ts'
 import { hyperdriveRoutes } from '#/apis/cloudflare/hyperdrive.ts'
+
 import { kvRoutes } from '#/apis/cloudflare/kv.ts'
 import { mtlsCertificateRoutes } from '#/apis/cloudflare/mtls-certificates.ts'
 import { purgeRoutes } from '#/apis/cloudflare/purge.ts'
@@ -121,13 +121,11 @@ export function createApi(options: ApiOptions): Api {
     limits,
     hasProgram: (name) => control.findProgram(name) !== undefined,
   })
-  const d1 = { control, homed: options.homed, token, limits, clock }
   const cloudflare = createCloudflareApi({
     control,
     kvRoutes: kvRoutes({ kv: options.kv, fabric, limits, clock }),
     bindingRoutes: [
-      d1Routes(d1),
-      d1TransferRoutes(d1),
+      allD1Routes({ control, homed: options.homed, token, limits, clock }),
       r2Routes({ control, homed: options.homed, limits }),
       queueRoutes({ control, homed: options.homed, limits, clock }),
       secretsStoreRoutes({ ...options.compute, limits, accountId }),
