@@ -11,7 +11,6 @@ import { createAssetUploads } from '#/control/assets-uploads.ts'
 import { createRollout } from '#/control/canary.ts'
 import { createCertificates } from '#/control/certificates/certificates.ts'
 import { type Control, createControl } from '#/control/control.ts'
-import { type HandAhead, openHandAhead } from '#/control/hand-ahead.ts'
 import { findKvNamespace, finishKvRemovals } from '#/control/kv-namespaces.ts'
 import { createNodeReports, type NodeReports } from '#/control/node-reports.ts'
 import { createProgramOutput } from '#/control/program-output.ts'
@@ -28,7 +27,6 @@ import type { Address } from '#/edge/edge.ts'
 import { joinRegistries } from '#/edge/join-registries.ts'
 import { createLocate } from '#/edge/locate.ts'
 import { readDevices } from '#/engines/compute/devices.ts'
-import type { CopiedFabric } from '#/fabric/copied/fabric.ts'
 import { isTrial } from '#/fabric/nats/connect.ts'
 import { fabricByPlace, type NodeView } from '#/fabric/placed/fabric-by-place.ts'
 import { withPlacedBlobs } from '#/fabric/placed/placed-blobs.ts'
@@ -41,6 +39,7 @@ import { openSeal } from '#/stores/seal.ts'
 import { startSchedules, startSweeping } from './background-work.ts'
 import { listen, nth, type PopAddresses, urlOf, urlsOf } from './node-addresses.ts'
 import { type JoinSetUp, joinNodes, membersOf, openNodeMesh } from './open-mesh.ts'
+import { openNews } from './open-news.ts'
 import { claimNode, nodeFolder, openFabrics, openNodeReplicas, platformId, readVersion } from './open-shared.ts'
 import { type NodeOptions, type Pop, startPop } from './pop.ts'
 
@@ -228,7 +227,8 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
   const [first] = pops as [Pop]
   await eachPop(pops, (pop) => pop.follower.start())
   const nodes = pops.map(({ place, follower, metrics }) => ({ pop: place.pop, follower, counts: metrics.totals }))
-  const handed = openHandedAhead(pops, shared, closer)
+  const by = pops.map(({ place }) => place.node).join(',')
+  const handed = openNews(pops, { ...shared, by }, closer)
   const rollout = createRollout({ fabric, nodes, limits, clock, pause })
   const follow = (snapshot: Snapshot) => eachPop(pops, (pop) => pop.follower.follow(snapshot))
   const control: Control = await createControl({
@@ -254,7 +254,7 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
     adopt: rollout.adopt,
     follow,
     places: () => [...pops.map(({ place }) => place), ...(pops[0]!.mesh?.peers() ?? [])],
-    by: pops.map(({ place }) => place.node).join(','),
+    by,
     log: (message, error) => first.log.logger.error({ err: error }, message),
   })
   closer.add(() => control.close())
@@ -269,21 +269,6 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
   }
   control.onSnapshot((snapshot) => void follow(snapshot))
   return { control, rollout }
-}
-
-/** For each node that has a copy of its own of what is shared. */
-function openHandedAhead(pops: readonly Pop[], { fabrics, limits }: Shared, closer: Closer): readonly HandAhead[] {
-  return pops.flatMap(({ mesh, log }, index) => {
-    const fabric = fabrics[index]!.fabric
-    if (mesh === undefined || !('keepBlob' in fabric)) return []
-    const handed = openHandAhead({
-      ...{ mesh, blobs: fabric.blobs, limits },
-      keep: (blob, bytes) => (fabric as CopiedFabric).keepBlob(blob, bytes),
-      log: (message, facts) => log.logger.info(facts, message),
-    })
-    closer.add(() => handed.close())
-    return handed
-  })
 }
 
 /** Each namespace at a node of this process that may hold it. */

@@ -62,8 +62,12 @@ const law: Record<string, readonly string[]> = {
   'open-mesh.ts': [...rooms, 'apis/rimward'],
   'node-addresses.ts': [...rooms, 'pop.ts'],
   'open-shared.ts': [...rooms, 'open-mesh.ts'],
+  'open-news.ts': [...rooms, 'control', 'pop.ts'],
   'nats-set-up.ts': ['core', 'fabric'],
-  'platform.ts': [...rooms, 'pop.ts', 'open-shared.ts', 'open-mesh.ts', 'node-addresses.ts', 'background-work.ts'],
+  'platform.ts': [
+    ...[...rooms, 'pop.ts', 'open-shared.ts', 'open-news.ts', 'open-mesh.ts', 'node-addresses.ts'],
+    'background-work.ts',
+  ],
   'background-work.ts': [...rooms, 'platform.ts', 'pop.ts'],
 }
 

@@ -5,7 +5,10 @@ import { Hono } from 'hono'
 import { createCloudflareApi } from '#/apis/cloudflare/app.ts'
 import { assetRoutes, resolveAssetsWith } from '#/apis/cloudflare/assets.ts'
 import { d1Routes } from '#/apis/cloudflare/d1.ts'
+import { hyperdriveRoutes } from '#/apis/cloudflare/hyperdrive.ts'
+
 import { kvRoutes } from '#/apis/cloudflare/kv.ts'
+import { mtlsCertificateRoutes } from '#/apis/cloudflare/mtls-certificates.ts'
 import { purgeRoutes } from '#/apis/cloudflare/purge.ts'
 import { queueRoutes } from '#/apis/cloudflare/queues.ts'
 import { r2Routes } from '#/apis/cloudflare/r2.ts'
@@ -37,7 +40,7 @@ import type { HomedStores } from '#/core/homed-stores.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { OriginState } from '#/core/origin.ts'
 import type { NodeId } from '#/core/pops.ts'
-import type { Fabric, KvStores } from '#/core/ports.ts'
+import type { Fabric, KvStores, Seal } from '#/core/ports.ts'
 import type { PurgeReceipt, PurgeStanding, TakePurge } from '#/core/tiers.ts'
 import type { Clock } from '#/core/units.ts'
 
@@ -63,6 +66,7 @@ export interface ApiOptions {
   readonly stats: FastlyApiDeps['stats']
   /** What is known here of a site's origins. */
   readonly origins: (site: string) => readonly OriginState[]
+  readonly seal: Seal
   readonly token: string
   readonly accountId: string
   readonly version: string
@@ -108,11 +112,15 @@ export function createApi(options: ApiOptions): Api {
   })
   const cloudflare = createCloudflareApi({
     control,
-    r2Routes: r2Routes({ control, homed: options.homed, limits }),
-    queueRoutes: queueRoutes({ control, homed: options.homed, limits, clock }),
     kvRoutes: kvRoutes({ kv: options.kv, fabric, limits, clock }),
-    d1Routes: d1Routes({ control, homed: options.homed, limits }),
-    vaultRoutes: secretsStoreRoutes({ ...options.compute, limits, accountId }),
+    bindingRoutes: [
+      d1Routes({ control, homed: options.homed, limits }),
+      r2Routes({ control, homed: options.homed, limits }),
+      queueRoutes({ control, homed: options.homed, limits, clock }),
+      secretsStoreRoutes({ ...options.compute, limits, accountId }),
+      hyperdriveRoutes({ control, seal: options.seal, limits }),
+      mtlsCertificateRoutes({ control, seal: options.seal, limits }),
+    ],
     assetsRoutes: assetRoutes({ uploads: options.uploads, limits }),
     tailsRoutes: tails.routes,
     purgeRoutes: purgeRoutes({ control, cache, limits }),

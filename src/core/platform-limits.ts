@@ -128,6 +128,7 @@ export const platformLimits = {
     default: 512 * 1024 * KiB,
     why: 'serialized, all sites and programs; each node holds it in memory',
   },
+  newsBytes: { unit: 'bytes', default: 4 * MiB, why: 'changes that a node asks another for at once' },
   blobsHanded: { unit: 'count', default: 10_000, why: 'handed to other nodes ahead of a change, 100 bytes each' },
   canaryLookMs: {
     unit: 'ms',

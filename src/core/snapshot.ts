@@ -112,6 +112,8 @@ export interface Deployment {
   readonly limits: { readonly cpuMs?: number }
   /** The shared cache stands in front of its default export. */
   readonly frontCache?: FrontCache
+  /** Its code may open TCP sockets. */
+  readonly usesSockets?: true
   /** Processor time its proof took to start, ms; absent when it was never proven. */
   readonly startupMs?: number
 }
@@ -181,6 +183,10 @@ export type Binding =
   /** `database` is the resource's id. */
   | { readonly kind: 'sql'; readonly name: string; readonly database: string }
   | { readonly kind: 'stored-secret'; readonly name: string; readonly store: string; readonly secret: string }
+  /** A database server elsewhere, by the id of its resource. */
+  | { readonly kind: 'server'; readonly name: string; readonly server: string }
+  /** `fetch()` that shows a client certificate, by the id of its resource. */
+  | { readonly kind: 'certificate'; readonly name: string; readonly certificate: string }
   /** Starts programs from code that the program brings. */
   | { readonly kind: 'loader'; readonly name: string }
 

@@ -125,7 +125,14 @@ const runtime: Area = {
     refused('`import { cache } from "cloudflare:workers"`', 'by name, at deploy: use `ctx.cache`', {
       story: 'cache import is refused',
     }),
-    refused('`connect()` (TCP sockets)', 'throws: it comes with Hyperdrive', { check: 'connect' }),
+    differs(
+      '`connect()` (TCP sockets)',
+      'under the rules for `fetch()`; TLS (`secureTransport`, `startTls`) is refused by the runtime',
+      {
+        file: 'sockets.test.ts',
+        title: 'connect() speaks TCP, and either side may be done first',
+      },
+    ),
   ],
 }
 
@@ -174,6 +181,22 @@ const bindings: Area = {
     works('Secrets Store: `get()`', {
       file: 'bindings.test.ts',
       title: 'programs share the secrets of a store, and read a new value without a new deploy',
+    }),
+    differs(
+      'Hyperdrive: `connectionString`, `host`, `port`, `user`, `password`, `database`',
+      'connections are made one for one: nothing is pooled or cached; user and password are percent-encoded',
+      {
+        file: 'sockets.test.ts',
+        title: 'a Worker asks a real PostgreSQL',
+      },
+    ),
+    works('Hyperdrive: `sslmode`, authorities of the account', {
+      file: 'sockets.test.ts',
+      title: 'TLS to the database is checked where the mode says so',
+    }),
+    works('mTLS certificates: `fetch`', {
+      file: 'sockets.test.ts',
+      title: 'fetch() of a binding shows the client certificate of the account',
     }),
     works('Worker loaders: `get(id, callback)`, `env`, `globalOutbound`', {
       file: 'bindings.test.ts',

@@ -23,6 +23,7 @@ export interface CutOff {
 }
 
 const away = 'nrt'
+const insistMs = 60_000
 const compatibilityDate = '2026-11-01'
 
 /** Both the Worker `shop` and the cached site `page` answer with a version. */
@@ -47,10 +48,11 @@ export async function cutOffPop(distant: DistantPops, cutMs: number): Promise<Cu
 
   /** Again while NATS elects a leader: the one that was cut off may have been it. */
   async function insist(path: string, body: () => object | FormData): Promise<void> {
-    for (let attempt = 0; ; attempt++) {
+    for (const began = performance.now(); ; ) {
       const { ok, text } = await call(path, body())
       if (ok) return
-      if (attempt > 100 || !/fabric_away|NATS cannot be reached/.test(text)) throw new Error(`${path}: ${text}`)
+      if (performance.now() - began > insistMs || !/fabric_away|NATS cannot be reached/.test(text))
+        throw new Error(`${path}: ${text}`)
       await wait(200)
     }
   }

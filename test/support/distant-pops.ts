@@ -82,8 +82,8 @@ export async function startDistantPops(t: Stoppable): Promise<DistantPops> {
   const aimed: Promise<void>[] = []
   const servers = await startCluster(t, {
     binary: newestServer(),
-    // A client is told of its own server only, so that nobody goes around a line that was cut.
-    inCluster: 'no_advertise: true',
+    // Nobody goes around a line that was cut.
+    noGossip: true,
     route(from, to, ports) {
       const relay = routeLines.port(popNames[from]!, popNames[to]!)
       aimed.push(relays.aim(relay, ports[to]!))

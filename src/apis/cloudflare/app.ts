@@ -49,17 +49,8 @@ export function createCloudflareApi(deps: CloudflareApiDeps): Hono {
   app.route('/', secretRoutes(deps))
   app.route('/', addressRoutes(deps))
   app.route('/', rulesetRoutes(deps))
-  for (const routes of [
-    deps.kvRoutes,
-    deps.r2Routes,
-    deps.queueRoutes,
-    deps.vaultRoutes,
-    deps.d1Routes,
-    deps.assetsRoutes,
-    deps.tailsRoutes,
-    deps.purgeRoutes,
-  ])
-    if (routes !== undefined) app.route('/', routes)
+  const given = [deps.kvRoutes, ...(deps.bindingRoutes ?? []), deps.assetsRoutes, deps.tailsRoutes, deps.purgeRoutes]
+  for (const routes of given) if (routes !== undefined) app.route('/', routes)
 
   app.all('*', (c) => {
     throw doorError('unknownCall', `Rimward does not support ${c.req.method} ${c.req.path}.`)

@@ -39,6 +39,8 @@ const supported = {
     simple: z.strictObject({ limit: z.int().positive(), period: z.union([z.literal(10), z.literal(60)]) }),
   }),
   secrets_store_secret: z.strictObject({ store_id: text.min(1), secret_name: text.min(1) }),
+  hyperdrive: z.strictObject({ id: text.min(1) }),
+  mtls_certificate: z.strictObject({ certificate_id: text.min(1) }),
   d1: z.strictObject({ id: text.min(1), internalEnv: maybe }),
   worker_loader: z.strictObject({}),
   inherit: z.strictObject({ old_name: maybe }),
@@ -55,10 +57,8 @@ const unsupported: Record<string, string> = {
   send_email: 'mail is not sent from here; fetch() the API of a mail service',
   ai: 'models do not run here; fetch() the API of a model service',
   vectorize: 'vector indexes are not there; fetch() the API of a vector database',
-  hyperdrive: 'connections to databases are not pooled here; use connect() from the program',
   browser: 'browsers do not run here; fetch() the API of a browser service',
   dispatch_namespace: 'programs of users are deployed as ordinary programs here; bind them as services',
-  mtls_certificate: 'client certificates for fetch() are not there yet',
   tail_consumer: "logs are read with 'wrangler tail'",
 }
 
@@ -142,6 +142,10 @@ function toRequest(name: string, binding: Supported, find: BindingFinders): Bind
     }
     case 'secrets_store_secret':
       return { kind: 'stored-secret', name, store: binding.store_id, secret: binding.secret_name }
+    case 'hyperdrive':
+      return { kind: 'server', name, server: binding.id }
+    case 'mtls_certificate':
+      return { kind: 'certificate', name, certificate: binding.certificate_id }
     case 'd1':
       return { kind: 'sql', name, database: binding.id }
     case 'worker_loader':
@@ -194,6 +198,10 @@ export function writeBinding(binding: VersionRecord['bindings'][number]): Record
     }
     case 'stored-secret':
       return { name, type: 'secrets_store_secret', store_id: binding.store, secret_name: binding.secret }
+    case 'server':
+      return { name, type: 'hyperdrive', id: binding.server }
+    case 'certificate':
+      return { name, type: 'mtls_certificate', certificate_id: binding.certificate }
     case 'sql':
       return { name, type: 'd1', id: binding.database }
     case 'loader':
@@ -222,6 +230,8 @@ export const keptKinds: Record<string, BindingRequest['kind'] | undefined> = {
   ratelimit: 'rate-limit',
   d1: 'sql',
   worker_loader: 'loader',
+  hyperdrive: 'server',
+  mtls_certificate: 'certificate',
   secrets_store_secret: 'stored-secret',
 }
 
