@@ -187,11 +187,15 @@ export function createApi(options: ApiOptions): Api {
   }
 }
 
-async function knownStores({ fabric, compute }: ApiOptions) {
+/** What lies at one node. */
+const homedKinds = ['sql', 'bucket', 'queue', 'workflow'] as const
+
+async function knownStores({ control, fabric, compute }: ApiOptions) {
   const spaces = await listKvNamespaces(fabric)
   const items = (['config', 'secret', 'access-list'] as const).flatMap((kind) => compute.items.all(kind))
   return [
     ...spaces.map(({ id, title }) => ({ kind: 'kv' as const, id, name: title })),
     ...items.map(({ kind, id, name }) => ({ kind, id, name })),
+    ...homedKinds.flatMap((kind) => control.resources(kind).map(({ id, name }) => ({ kind, id, name }))),
   ]
 }

@@ -61,6 +61,18 @@ const objects: Reader = async (path, place, tally) => {
   return true
 }
 
+/** `queue/ID/…`, `sql/ID/…`: a folder a store that lives at this node. */
+const homedStores: Reader = async (path, place, tally) => {
+  const found = /(?:^|\/)((?:sql|bucket|queue|workflow)\/([^/]+))\//.exec(place)
+  if (found === null) return false
+  tally.add(
+    { kind: 'store', id: found[2]! },
+    place.slice(0, found.index + found[0].length - 1),
+    (await stat(path)).size,
+  )
+  return true
+}
+
 const segments: Reader = async (path, place, tally) => {
   if (!/(?:^|\/)cache\/segments\/\d+$/.test(place)) return false
   const bodies = join(path, '..', '..', 'bodies')
@@ -99,7 +111,7 @@ const databases: Reader = async (path, place, tally, code) => {
   return true
 }
 
-const readers: readonly Reader[] = [objects, segments, log, purges, databases]
+const readers: readonly Reader[] = [objects, homedStores, segments, log, purges, databases]
 
 async function isDatabase(path: string): Promise<boolean> {
   const handle = await open(path)

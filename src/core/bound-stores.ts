@@ -16,6 +16,8 @@ export function boundResource(binding: Binding): BoundResource | undefined {
       return { kind: 'sql', id: binding.database, called: 'D1 database' }
     case 'bucket':
       return { kind: 'bucket', id: binding.bucket, called: 'R2 bucket' }
+    case 'queue':
+      return { kind: 'queue', id: binding.queue, called: 'Queue' }
     case 'server':
       return { kind: 'server', id: binding.server, called: 'Hyperdrive config' }
     case 'certificate':
