@@ -10,9 +10,8 @@ import { auditPlatform } from '#/audit/audit-platform.ts'
 import { createAssetUploads } from '#/control/assets-uploads.ts'
 import { createRollout } from '#/control/canary.ts'
 import { createCertificates } from '#/control/certificates/certificates.ts'
-import { type Control, createControl } from '#/control/control.ts'
+import { type Control, type ControlDeps, createControl } from '#/control/control.ts'
 import { findKvNamespace, finishKvRemovals } from '#/control/kv-namespaces.ts'
-import { createNodeReports, type NodeReports } from '#/control/node-reports.ts'
 import { createProgramOutput } from '#/control/program-output.ts'
 import { createTraces } from '#/control/traces.ts'
 import { type Closer, startWhole } from '#/core/closer.ts'
@@ -22,7 +21,6 @@ import { createMemoryMeshes } from '#/core/memory-mesh.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import { allows, type Place, type Within } from '#/core/pops.ts'
 import { describeWithin } from '#/core/residency.ts'
-import type { Snapshot } from '#/core/snapshot.ts'
 import type { Address } from '#/edge/edge.ts'
 import { joinRegistries } from '#/edge/join-registries.ts'
 import { createLocate } from '#/edge/locate.ts'
@@ -31,17 +29,18 @@ import { isTrial } from '#/fabric/nats/connect.ts'
 import { fabricByPlace, type NodeView } from '#/fabric/placed/fabric-by-place.ts'
 import { withPlacedBlobs } from '#/fabric/placed/placed-blobs.ts'
 import type { RunningMesh } from '#/mesh/mesh.ts'
+import { listHomes } from '#/objects/list-homes.ts'
 import { createClientKeys } from '#/stores/client-keys.ts'
 import { itemsByPlace } from '#/stores/items-by-place.ts'
 import { kvByPlace } from '#/stores/kv-by-place.ts'
 import { storesOver } from '#/stores/program-stores.ts'
 import { openSeal } from '#/stores/seal.ts'
-import { startSchedules, startSweeping } from './background-work.ts'
 import { listen, nth, type PopAddresses, urlOf, urlsOf } from './node-addresses.ts'
 import { type JoinSetUp, joinNodes, membersOf, openNodeMesh } from './open-mesh.ts'
 import { openNews } from './open-news.ts'
 import { claimNode, nodeFolder, openFabrics, openNodeReplicas, platformId, readVersion } from './open-shared.ts'
 import { type NodeOptions, type Pop, startPop } from './pop.ts'
+import { openReports, startSchedules, startSweeping } from './start-upkeep.ts'
 
 export interface PlatformOptions extends NodeOptions {
   /** Everything that must last; claimed by the caller. */
@@ -230,7 +229,10 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
   const by = pops.map(({ place }) => place.node).join(',')
   const handed = openNews(pops, { ...shared, by }, closer)
   const rollout = createRollout({ fabric, nodes, limits, clock, pause })
-  const follow = (snapshot: Snapshot) => eachPop(pops, (pop) => pop.follower.follow(snapshot))
+  const follow: NonNullable<ControlDeps['follow']> = (snapshot, { isPartial = false } = {}) =>
+    eachPop(pops, async (pop) => {
+      if (!isPartial || pop.follower.status().revision === 0) await pop.follower.follow(snapshot)
+    })
   const control: Control = await createControl({
     ...shared,
     engine: {
@@ -245,6 +247,7 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
       },
       forget: (objects) => eachPop(pops, (pop) => pop.engine.forget(objects)),
     },
+    homesOf: (key) => listHomes(fabric, key),
     alsoInUse: () => first.stores.kv.blobsInUse(),
     hasStore: async (store) => (await findKvNamespace(fabric, store)) !== undefined,
     hasSecret: (store, secret) =>
@@ -326,6 +329,7 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
     ownNodes: () => pops.map(({ place, follower }) => ({ node: place.node, status: follower.status() })),
     dataPlane: { http: first.addresses!.http, https: first.addresses!.https },
     members: running.membership.members,
+    ...(options.join && { meshes: pops.flatMap(({ mesh }) => mesh ?? []) }),
     audit: () =>
       auditPlatform({
         ...running,
@@ -340,23 +344,6 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
   listeners.push(() => [address])
   url = urlOf('http', address)
   return url
-}
-
-/** What is known of all nodes of the platform. */
-function openReports({ fabric, pops, limits, clock, version }: Running, closer: Closer): NodeReports {
-  const startedAt = clock()
-  const own = () =>
-    pops.map((pop) => ({
-      ...pop.place,
-      ...urlsOf(pop),
-      version,
-      startedAt,
-      ...pop.follower.status(),
-      ...pop.metrics.totals(),
-    }))
-  const reports = createNodeReports({ fabric, own, limits, clock })
-  closer.add(() => reports.close())
-  return reports
 }
 
 /** Rejects once all are done, with what the first failure was. */

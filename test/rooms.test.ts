@@ -59,6 +59,7 @@ const law: Record<string, readonly string[]> = {
   'open-engines.ts': [...rooms, 'pop.ts'],
   'open-stores.ts': ['core', 'edge', 'fabric', 'objects', 'stores', 'pop.ts'],
   'pop.ts': [...rooms, 'open-engines.ts', 'open-stores.ts'],
+  'start-upkeep.ts': [...rooms, 'node-addresses.ts', 'pop.ts'],
   'open-mesh.ts': [...rooms, 'apis/rimward'],
   'node-addresses.ts': [...rooms, 'pop.ts'],
   'open-shared.ts': [...rooms, 'open-mesh.ts'],
@@ -66,9 +67,8 @@ const law: Record<string, readonly string[]> = {
   'nats-set-up.ts': ['core', 'fabric'],
   'platform.ts': [
     ...[...rooms, 'pop.ts', 'open-shared.ts', 'open-news.ts', 'open-mesh.ts', 'node-addresses.ts'],
-    'background-work.ts',
+    'start-upkeep.ts',
   ],
-  'background-work.ts': [...rooms, 'platform.ts', 'pop.ts'],
 }
 
 /** `http/` and `core/` decide; they never touch the world. Types of I/O modules are fine, values are not. */

@@ -16,6 +16,7 @@ import { secretsStoreRoutes } from '#/apis/cloudflare/secrets-store.ts'
 import { createTails } from '#/apis/cloudflare/tails.ts'
 import { createFastlyApi } from '#/apis/fastly/app.ts'
 import type { ComputeDeps, FastlyApiDeps } from '#/apis/fastly/deps.ts'
+import { type Answer, type HandOverOptions, handOverCalls } from '#/apis/hand-over.ts'
 import { createRimwardApi } from '#/apis/rimward/app.ts'
 import { certificateRoutes } from '#/apis/rimward/certificates.ts'
 import { viewControl } from '#/apis/rimward/control-view.ts'
@@ -81,6 +82,8 @@ export interface ApiOptions {
     readonly http: { readonly port: number }
     readonly https: { readonly port: number } | undefined
   }
+  /** Of the nodes of this process; absent: there are no others. */
+  readonly meshes?: HandOverOptions['meshes']
   readonly limits: Limits
   readonly clock: Clock
   readonly log: (message: string, error: unknown) => void
@@ -90,6 +93,11 @@ export interface Api {
   /** Not listening yet. */
   readonly server: Server
   close(): Promise<void>
+}
+
+/** A node that cannot read a change goes on with what it has. */
+function changesCheck({ stuck }: Pick<Control, 'stuck'>): Check[] {
+  return stuck === undefined ? [] : [{ name: 'changes', ready: true, reason: `later ones are not followed: ${stuck}` }]
 }
 
 /** Only where there is something to say: a node that is cut off goes on alone, one that catches up takes no traffic yet. */
@@ -151,7 +159,11 @@ export function createApi(options: ApiOptions): Api {
       addresses: options.addresses,
       pops: () => viewNodes(options.nodes.all(), control.snapshot.revision, clock(), limits),
       rollout: options.rollout,
-      checks: () => [...nodeChecks(options.ownNodes()), ...options.standings().flatMap(purgeCheck)],
+      checks: () => [
+        ...nodeChecks(options.ownNodes()),
+        ...changesCheck(control),
+        ...options.standings().flatMap(purgeCheck),
+      ],
     },
     clock,
     limits,
@@ -169,10 +181,10 @@ export function createApi(options: ApiOptions): Api {
     clock,
     log: options.log,
   })
-  const server = createAdaptorServer({
-    // Fastly's door answers every path that is left, so it comes last.
-    fetch: new Hono().route('/client/v4', cloudflare).route('/', own).route('/', fastly).fetch,
-  }) as Server
+  // Fastly's door answers every path that is left, so it comes last.
+  const doors = new Hono().route('/client/v4', cloudflare).route('/', own).route('/', fastly)
+  const handing = handOverCalls({ ...options, meshes: options.meshes ?? [], answer: doors.fetch as Answer })
+  const server = createAdaptorServer({ fetch: handing.answer as typeof doors.fetch }) as Server
   server.on('upgrade', (request, socket, head) => {
     if (!tails.upgradeTail(request, socket, head)) socket.destroy()
   })
@@ -180,6 +192,7 @@ export function createApi(options: ApiOptions): Api {
     server,
     async close() {
       tails.close()
+      handing.close()
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeAllConnections()
       await closed

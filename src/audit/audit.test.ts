@@ -12,7 +12,7 @@ import type { Snapshot } from '#/core/snapshot.ts'
 import { auditFolder } from './audit-folder.ts'
 import { askNodes, serveAudit } from './audit-nodes.ts'
 import { auditPlatform } from './audit-platform.ts'
-import { eraseLines, eraseSegments } from './erase-away.ts'
+import { eraseLines, erasePurges, eraseSegments } from './erase-away.ts'
 import { lookApart } from './look-apart.ts'
 
 async function aFolder(t: TestContext): Promise<string> {
@@ -146,6 +146,7 @@ test('what is erased is found no more, and its neighbours are as they were', asy
   const before = await auditFolder(folder)
   await eraseSegments(join(folder, 'cache/segments'), (scope) => scope === 'shop')
   await eraseLines(join(folder, 'log'), (site) => site === 'shop')
+  await erasePurges(join(folder, 'purges'), (site) => site === 'shop')
   const after = await auditFolder(folder)
   const gone = before.holdings.filter(
     (one) => !after.holdings.some((other) => other.place === one.place && other.id === one.id),
@@ -154,7 +155,11 @@ test('what is erased is found no more, and its neighbours are as they were', asy
     'shop cache',
     'shop cache/bodies',
     'shop log/rimward.jsonl',
+    'shop purges',
   ])
+  const purges = await readFile(join(folder, 'purges/1.jsonl'), 'utf8')
+  assert.doesNotMatch(purges, /example/)
+  assert.match(purges, /\["fra~1",1,5,\[\{"scope":"shop","what":\{"kind":"everything"\},"soft":false\},/)
   assert.equal((await readFile(join(folder, 'cache/segments/1'))).includes('shop'), false)
   assert.equal((await readFile(join(folder, 'log/rimward.jsonl'), 'utf8')).trimStart().split('\n').length, 4)
   assert.ok((await readFile(join(folder, 'cache/segments/1'))).includes('body-of-chat'))

@@ -3,7 +3,7 @@
  * left of them where they were is removed, and every node is told to rewrite what its disk had of it.
  */
 import { EdgeError } from '#/core/errors.ts'
-import type { Within } from '#/core/pops.ts'
+import { allows, type CountryCode, type NodeId, type Within } from '#/core/pops.ts'
 import { describeWithin, sameWithin } from '#/core/residency.ts'
 import type { BlobHash } from '#/core/snapshot.ts'
 import type { Change } from './fold.ts'
@@ -18,6 +18,15 @@ import { createServiceVersions, type ServiceVersions } from './services/service-
 export interface PlacementOffice extends Office {
   /** Removes those of these blobs that nothing names any more. */
   readonly forgetBlobs: (names: readonly BlobHash[]) => Promise<void>
+  /** Where objects of a namespace live. */
+  readonly homesOf: (key: string) => Promise<readonly ObjectHome[]>
+}
+
+/** Objects that live at one node. */
+export interface ObjectHome {
+  readonly node: NodeId
+  readonly country: CountryCode
+  readonly objects: number
 }
 
 /** What moves with a setting. */
@@ -110,7 +119,9 @@ async function packProgram(
 ): Promise<Luggage | undefined> {
   const { ledger } = office
   const held = ledger.state.programs.get(name)
-  if (held === undefined || held.record.versions.length === 0) return undefined
+  if (held === undefined) return undefined
+  for (const object of held.record.objects) checkHomes(name, object.className, await office.homesOf(object.key), within)
+  if (held.record.versions.length === 0) return undefined
   const moved = new Map<string, VersionRecord>()
   const left: BlobHash[] = []
   for (const id of held.record.versions) {
@@ -135,6 +146,17 @@ async function packProgram(
       for (const version of moved.values()) await ledger.replaceVersion(version)
     },
   }
+}
+
+/** Their storage lies with the node that they live on, and stays. */
+function checkHomes(name: string, className: string, homes: readonly ObjectHome[], within: Within | undefined): void {
+  const outside = homes.filter(({ country }) => !allows(within, country))
+  if (outside.length === 0) return
+  const where = outside.map(({ node, country, objects }) => `${objects} at ${node} (${country})`).join(', ')
+  throw new Refusal(
+    'misplaced',
+    `Durable Objects of class '${className}' of '${name}' live outside of ${describeWithin(within)} and cannot move: ${where}. Name their countries too, or delete the class first.`,
+  )
 }
 
 async function filesOf({ fabric }: Office, { assets }: VersionRecord): Promise<BlobHash[]> {
