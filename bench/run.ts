@@ -21,6 +21,7 @@ import { h2Rows } from './rows/h2-hit.ts'
 import { hitRows } from './rows/hits.ts'
 import { popsRow } from './rows/pops.ts'
 import { popsScale } from './rows/pops-scale.ts'
+import { queues } from './rows/queues.ts'
 import { workersCold, workersColdTls } from './rows/workers-cold.ts'
 import { workersIdle } from './rows/workers-idle.ts'
 import { workersWarm } from './rows/workers-warm.ts'
@@ -39,6 +40,7 @@ const allRows: readonly BenchRow[] = [
   cacheStore,
   popsRow,
   popsScale,
+  queues,
 ]
 
 const { values, positionals } = parseArgs({
