@@ -61,15 +61,11 @@ const objects: Reader = async (path, place, tally) => {
   return true
 }
 
-/** `queue/ID/…`, `sql/ID/…`: a folder a store that lives at this node. */
-const homedStores: Reader = async (path, place, tally) => {
-  const found = /(?:^|\/)((?:sql|bucket|queue|workflow)\/([^/]+))\//.exec(place)
-  if (found === null) return false
-  tally.add(
-    { kind: 'store', id: found[2]! },
-    place.slice(0, found.index + found[0].length - 1),
-    (await stat(path)).size,
-  )
+/** `sql/ID/…` and the like: a folder for each resource that lives at this node. */
+const homed: Reader = async (path, place, tally) => {
+  const [folder, id] = /(?:^|\/)((?:sql|bucket|queue|workflow)\/([\w-]+))\//.exec(place)?.slice(1) ?? []
+  if (folder === undefined || id === undefined) return false
+  tally.add({ kind: 'store', id }, folder, (await stat(path)).size)
   return true
 }
 
@@ -111,7 +107,7 @@ const databases: Reader = async (path, place, tally, code) => {
   return true
 }
 
-const readers: readonly Reader[] = [objects, homedStores, segments, log, purges, databases]
+const readers: readonly Reader[] = [objects, homed, segments, log, purges, databases]
 
 async function isDatabase(path: string): Promise<boolean> {
   const handle = await open(path)

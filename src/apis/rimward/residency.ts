@@ -11,7 +11,10 @@ import { residencyWish } from './schemas.ts'
 
 /** A store as people know it: by id, or by name among those of its kind. */
 export interface KnownStore {
-  readonly kind: Exclude<PlacedKind, 'site' | 'program' | 'service' | 'log'>
+  readonly kind: Extract<
+    PlacedKind,
+    'kv' | 'config' | 'secret' | 'access-list' | 'sql' | 'bucket' | 'queue' | 'workflow'
+  >
   readonly id: string
   readonly name: string
 }
