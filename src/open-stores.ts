@@ -4,11 +4,13 @@ import { EdgeError } from '#/core/errors.ts'
 import type { HomedStore } from '#/core/homed-store.ts'
 import type { HomedStores, StoreCall, StoreHandler } from '#/core/homed-stores.ts'
 import type { Place } from '#/core/pops.ts'
-import { resourceKey } from '#/core/resources.ts'
-import type { Snapshot } from '#/core/snapshot.ts'
+import type { EventOutcome, ProgramEvent } from '#/core/program-events.ts'
+import { resourceKey, resourceOf } from '#/core/resources.ts'
+import type { ProgramName, Snapshot } from '#/core/snapshot.ts'
 import { regionsOf } from '#/objects/regions.ts'
 import { openBuckets } from '#/stores/buckets/open-buckets.ts'
 import { openSqlStore } from '#/stores/sql/sql-store.ts'
+import { openWorkflowStore } from '#/stores/workflows/workflow-store.ts'
 import type { Parts } from './pop.ts'
 
 export interface OpenedStores {
@@ -17,11 +19,22 @@ export interface OpenedStores {
 }
 
 /** Opens each store below the node's folder and has `homed` ask it. */
-export async function openHomedStores(parts: Parts, homed: HomedStores): Promise<OpenedStores> {
-  const { folder, place, limits, clock } = parts
+export async function openHomedStores(
+  parts: Parts,
+  homed: HomedStores,
+  deliver: (program: ProgramName, event: ProgramEvent) => Promise<EventOutcome>,
+): Promise<OpenedStores> {
+  const { folder, place, limits, clock, live } = parts
+  const workflows = await openWorkflowStore({
+    folder: join(folder, 'workflow'),
+    resource: (id) => resourceOf(live.snapshot, 'workflow', id),
+    deliver,
+    ...{ limits, clock, log: parts.say },
+  })
   const stores: HomedStore[] = [
     await openBuckets({ folder: join(folder, 'bucket'), limits, clock, log: parts.say }),
     await openSqlStore({ folder: join(folder, 'sql'), servedBy: servedBy(place), limits, clock }),
+    workflows,
   ]
   const known = waitUntilKnown(parts)
   for (const store of stores) {
@@ -35,6 +48,7 @@ export async function openHomedStores(parts: Parts, homed: HomedStores): Promise
         await eraseUnnamed(store, snapshot).catch((err: unknown) =>
           parts.say('what a removed resource held is not all erased', { kind: store.kind, err }),
         )
+      await workflows.goOn()
     },
   }
 }

@@ -167,13 +167,13 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   closer.add(() => rules.close())
   const pops = openObjects({ ...parts, log: say })
   const homed = createHomedStores({ self: place.node, ...(pops && { pops }), snapshot: () => live.snapshot })
-  const homedHere = await openHomedStores(parts, homed)
-  const ways = await openEgress(parts, rules)
-  const assets = createAssets({ blobs: fabric.blobs, limits })
   const snapshot = () => live.snapshot
   const engineNow: Pick<Engine, 'deliver'> = { deliver: (...event) => live.engine!.deliver(...event) }
   const events = createEventDelivery({ place, mesh: options.mesh, engine: engineNow, snapshot })
   closer.add(() => events.close())
+  const homedHere = await openHomedStores(parts, homed, events.deliver)
+  const ways = await openEgress(parts, rules)
+  const assets = createAssets({ blobs: fabric.blobs, limits })
   const traces = withTailConsumers({ ...options, snapshot, deliver: events.deliver, log: say })
   const { engine, lacks } = await openEngines({ ...parts, traces }, { ...stores, homed }, ways, assets, pops)
   live.engine = engine

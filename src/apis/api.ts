@@ -10,6 +10,7 @@ import { purgeRoutes } from '#/apis/cloudflare/purge.ts'
 import { r2Routes } from '#/apis/cloudflare/r2.ts'
 import { secretsStoreRoutes } from '#/apis/cloudflare/secrets-store.ts'
 import { createTails } from '#/apis/cloudflare/tails.ts'
+import { workflowRoutes } from '#/apis/cloudflare/workflows.ts'
 import { createFastlyApi } from '#/apis/fastly/app.ts'
 import type { ComputeDeps, FastlyApiDeps } from '#/apis/fastly/deps.ts'
 import { createRimwardApi } from '#/apis/rimward/app.ts'
@@ -110,6 +111,7 @@ export function createApi(options: ApiOptions): Api {
     r2Routes: r2Routes({ control, homed: options.homed, limits }),
     kvRoutes: kvRoutes({ kv: options.kv, fabric, limits, clock }),
     d1Routes: d1Routes({ control, homed: options.homed, limits }),
+    workflowRoutes: workflowRoutes({ control, homed: options.homed, limits }),
     vaultRoutes: secretsStoreRoutes({ ...options.compute, limits, accountId }),
     assetsRoutes: assetRoutes({ uploads: options.uploads, limits }),
     tailsRoutes: tails.routes,

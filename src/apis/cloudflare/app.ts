@@ -54,6 +54,7 @@ export function createCloudflareApi(deps: CloudflareApiDeps): Hono {
     deps.r2Routes,
     deps.vaultRoutes,
     deps.d1Routes,
+    deps.workflowRoutes,
     deps.assetsRoutes,
     deps.tailsRoutes,
     deps.purgeRoutes,

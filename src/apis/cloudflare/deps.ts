@@ -19,6 +19,7 @@ export interface CloudflareApiDeps {
   readonly vaultRoutes?: Hono
   readonly r2Routes?: Hono
   readonly d1Routes?: Hono
+  readonly workflowRoutes?: Hono
   readonly assetsRoutes?: Hono
   readonly tailsRoutes?: Hono
   /** Its paths start at `/zones/:zone`. */

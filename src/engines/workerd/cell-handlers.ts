@@ -18,6 +18,7 @@ import { kvHandler } from './backplane-kv.ts'
 import { purgeHandler } from './backplane-purge.ts'
 import { rateLimitHandler } from './backplane-rate-limit.ts'
 import { sqlHandler } from './backplane-sql.ts'
+import { workflowHandlers } from './backplane-workflow.ts'
 import { readCacheOptions } from './cache-options.ts'
 import type { Bundles } from './code-bundle.ts'
 import type { WorkerdEngineOptions } from './engine.ts'
@@ -52,6 +53,7 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
     call: callHandler(parts),
     purge: purgeHandler(parts),
     sql: sqlHandler(parts),
+    ...workflowHandlers(parts),
     'rate-limit': rateLimitHandler(parts),
     async secret({ id }) {
       const [store = '', name = ''] = id.split('/')

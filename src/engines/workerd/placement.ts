@@ -20,7 +20,9 @@ export type OwnCells = Pick<Engine, 'run' | 'deliver' | 'warm' | 'prove' | 'adop
 }
 
 /** The runtime has these itself, but makes them from its configuration alone: the loader of shared cells hands over fetchers. */
-const nativeKinds: ReadonlySet<Binding['kind']> = new Set(['bucket', 'loader', 'rate-limit', 'sql', 'stored-secret'])
+const nativeKinds: ReadonlySet<Binding['kind']> = new Set([
+  ...(['bucket', 'loader', 'rate-limit', 'sql', 'stored-secret', 'workflow'] as const),
+])
 
 /** A shared cell runs modules whose bindings need no configuration of their own; all else needs an own cell. */
 export function placeProgram(
