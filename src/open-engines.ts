@@ -49,6 +49,7 @@ export async function openEngines(
     seal,
     assets,
     egress: createProgramEgress({ egress: ways.egress, snapshot, pop: popOf(place), limits, clock }),
+    dialer: ways.dialer,
     callProgram: createProgramCalls({
       chosen: (name) => chosenProgram(live.snapshot, name),
       engine: () => live.engine!,

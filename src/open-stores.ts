@@ -4,11 +4,13 @@ import { EdgeError } from '#/core/errors.ts'
 import type { HomedStore } from '#/core/homed-store.ts'
 import type { HomedStores, StoreCall, StoreHandler } from '#/core/homed-stores.ts'
 import type { Place } from '#/core/pops.ts'
-import type { EventOutcome, ProgramEvent } from '#/core/program-events.ts'
 import { resourceKey, resourceOf } from '#/core/resources.ts'
-import type { ProgramName, Snapshot } from '#/core/snapshot.ts'
+import type { Snapshot } from '#/core/snapshot.ts'
+import type { EventDelivery } from '#/edge/deliver-event.ts'
+import { openGroupCommit } from '#/fabric/sqlite/group-commit.ts'
 import { regionsOf } from '#/objects/regions.ts'
 import { openBuckets } from '#/stores/buckets/open-buckets.ts'
+import { openQueueStore } from '#/stores/queues/queue-store.ts'
 import { openSqlStore } from '#/stores/sql/sql-store.ts'
 import { openWorkflowStore } from '#/stores/workflows/workflow-store.ts'
 import type { Parts } from './pop.ts'
@@ -20,21 +22,23 @@ export interface OpenedStores {
 
 /** Opens each store below the node's folder and has `homed` ask it. */
 export async function openHomedStores(
-  parts: Parts,
+  parts: Parts & { readonly events: Pick<EventDelivery, 'deliver'> },
   homed: HomedStores,
-  deliver: (program: ProgramName, event: ProgramEvent) => Promise<EventOutcome>,
 ): Promise<OpenedStores> {
-  const { folder, place, limits, clock, live } = parts
-  const workflows = await openWorkflowStore({
-    folder: join(folder, 'workflow'),
-    resource: (id) => resourceOf(live.snapshot, 'workflow', id),
-    deliver,
-    ...{ limits, clock, log: parts.say },
-  })
+  const { folder, place, limits, clock, live, say: log } = parts
   const stores: HomedStore[] = [
-    await openBuckets({ folder: join(folder, 'bucket'), limits, clock, log: parts.say }),
+    await openBuckets({ folder: join(folder, 'bucket'), limits, clock, log }),
     await openSqlStore({ folder: join(folder, 'sql'), servedBy: servedBy(place), limits, clock }),
-    workflows,
+    await openQueueStore({
+      ...{ folder: join(folder, 'queue'), homed, openGroupCommit, limits, clock, log },
+      snapshot: () => live.snapshot,
+      deliver: (queue, program, event) => parts.events.deliver(program, event, live.snapshot.placements?.get(queue)),
+    }),
+    await openWorkflowStore({
+      ...{ folder: join(folder, 'workflow'), limits, clock, log },
+      resource: (id) => resourceOf(live.snapshot, 'workflow', id),
+      deliver: (program, event) => parts.events.deliver(program, event, live.snapshot.placements?.get(event.workflow)),
+    }),
   ]
   const known = waitUntilKnown(parts)
   for (const store of stores) {
@@ -45,10 +49,11 @@ export async function openHomedStores(
     async follow(snapshot) {
       known.wake()
       for (const store of stores)
-        await eraseUnnamed(store, snapshot).catch((err: unknown) =>
-          parts.say('what a removed resource held is not all erased', { kind: store.kind, err }),
-        )
-      await workflows.goOn()
+        await eraseUnnamed(store, snapshot)
+          .then(() => store.follow?.())
+          .catch((err: unknown) =>
+            parts.say('what a removed resource held is not all erased', { kind: store.kind, err }),
+          )
     },
   }
 }

@@ -10,10 +10,9 @@ import { auditPlatform } from '#/audit/audit-platform.ts'
 import { createAssetUploads } from '#/control/assets-uploads.ts'
 import { createRollout } from '#/control/canary.ts'
 import { createCertificates } from '#/control/certificates/certificates.ts'
-import { type Control, createControl } from '#/control/control.ts'
-import { type HandAhead, openHandAhead } from '#/control/hand-ahead.ts'
+import { type Control, type ControlDeps, createControl } from '#/control/control.ts'
 import { findKvNamespace, finishKvRemovals } from '#/control/kv-namespaces.ts'
-import { createNodeReports, type NodeReports } from '#/control/node-reports.ts'
+import { platformToken } from '#/control/platform-token.ts'
 import { createProgramOutput } from '#/control/program-output.ts'
 import { createTraces } from '#/control/traces.ts'
 import { type Closer, startWhole } from '#/core/closer.ts'
@@ -23,26 +22,26 @@ import { createMemoryMeshes } from '#/core/memory-mesh.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import { allows, type Place, type Within } from '#/core/pops.ts'
 import { describeWithin } from '#/core/residency.ts'
-import type { Snapshot } from '#/core/snapshot.ts'
 import type { Address } from '#/edge/edge.ts'
 import { joinRegistries } from '#/edge/join-registries.ts'
 import { createLocate } from '#/edge/locate.ts'
 import { readDevices } from '#/engines/compute/devices.ts'
-import type { CopiedFabric } from '#/fabric/copied/fabric.ts'
 import { isTrial } from '#/fabric/nats/connect.ts'
 import { fabricByPlace, type NodeView } from '#/fabric/placed/fabric-by-place.ts'
 import { withPlacedBlobs } from '#/fabric/placed/placed-blobs.ts'
 import type { RunningMesh } from '#/mesh/mesh.ts'
+import { listHomes } from '#/objects/list-homes.ts'
 import { createClientKeys } from '#/stores/client-keys.ts'
 import { itemsByPlace } from '#/stores/items-by-place.ts'
 import { kvByPlace } from '#/stores/kv-by-place.ts'
 import { storesOver } from '#/stores/program-stores.ts'
 import { openSeal } from '#/stores/seal.ts'
-import { startSchedules, startSweeping } from './background-work.ts'
 import { listen, nth, type PopAddresses, urlOf, urlsOf } from './node-addresses.ts'
 import { type JoinSetUp, joinNodes, membersOf, openNodeMesh } from './open-mesh.ts'
+import { openNews } from './open-news.ts'
 import { claimNode, nodeFolder, openFabrics, openNodeReplicas, platformId, readVersion } from './open-shared.ts'
 import { type NodeOptions, type Pop, startPop } from './pop.ts'
+import { openReports, startSchedules, startSweeping } from './start-upkeep.ts'
 
 export interface PlatformOptions extends NodeOptions {
   /** Everything that must last; claimed by the caller. */
@@ -66,6 +65,8 @@ export interface RunningPlatform {
   readonly addresses: PopAddresses & { readonly api: string }
   readonly pops: readonly (PopAddresses & { readonly id: string; readonly country: string })[]
   readonly accountId: string
+  /** The administrator's: the platform's, where this process was not given its own. */
+  readonly token: string
   /** What this machine lacks, a sentence each; the nodes run without. */
   readonly lacks: readonly string[]
   /** Stops accepting, finishes what is in flight, closes everything. */
@@ -77,8 +78,11 @@ export function startPlatform(options: PlatformOptions): Promise<RunningPlatform
   return startWhole((closer) => start(options, closer))
 }
 
-async function start(options: PlatformOptions, closer: Closer): Promise<RunningPlatform> {
-  const shared = await openShared(options, closer)
+async function start(given: PlatformOptions, closer: Closer): Promise<RunningPlatform> {
+  const shared = await openShared(given, closer)
+  const isSet = given.join?.token !== undefined
+  const token = given.join === undefined ? given.token : await platformToken({ ...shared, token: given.token, isSet })
+  const options = { ...given, token }
   const pops = await startPops(options, shared, closer)
   const control = await openControl(shared, pops, closer)
   const desk = await openDesk(options, shared, pops, closer)
@@ -97,6 +101,7 @@ async function start(options: PlatformOptions, closer: Closer): Promise<RunningP
     addresses,
     pops: pops.map((pop) => ({ id: pop.place.pop, country: pop.place.country, ...urlsOf(pop) })),
     accountId: shared.accountId,
+    token,
     lacks: [...new Set(pops.flatMap((pop) => pop.lacks))],
     async stop() {
       await eachPop(pops, (pop) => pop.drain())
@@ -228,9 +233,14 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
   const [first] = pops as [Pop]
   await eachPop(pops, (pop) => pop.follower.start())
   const nodes = pops.map(({ place, follower, metrics }) => ({ pop: place.pop, follower, counts: metrics.totals }))
-  const handed = openHandedAhead(pops, shared, closer)
-  const rollout = createRollout({ fabric, nodes, limits, clock, pause })
-  const follow = (snapshot: Snapshot) => eachPop(pops, (pop) => pop.follower.follow(snapshot))
+  const by = pops.map(({ place }) => place.node).join(',')
+  const handed = openNews(pops, { ...shared, by }, closer)
+  const peers = () => first.mesh?.peers() ?? []
+  const rollout = createRollout({ fabric, nodes, elsewhere: () => peers().map(({ pop }) => pop), limits, clock, pause })
+  const follow: NonNullable<ControlDeps['follow']> = (snapshot, { isPartial = false } = {}) =>
+    eachPop(pops, async (pop) => {
+      if (!isPartial || pop.follower.status().revision === 0) await pop.follower.follow(snapshot)
+    })
   const control: Control = await createControl({
     ...shared,
     engine: {
@@ -245,6 +255,7 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
       },
       forget: (objects) => eachPop(pops, (pop) => pop.engine.forget(objects)),
     },
+    homesOf: (key) => listHomes(fabric, key),
     alsoInUse: () => first.stores.kv.blobsInUse(),
     hasStore: async (store) => (await findKvNamespace(fabric, store)) !== undefined,
     hasSecret: (store, secret) =>
@@ -253,8 +264,8 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
         ?.has(secret) === true,
     adopt: rollout.adopt,
     follow,
-    places: () => [...pops.map(({ place }) => place), ...(pops[0]!.mesh?.peers() ?? [])],
-    by: pops.map(({ place }) => place.node).join(','),
+    places: () => [...pops.map(({ place }) => place), ...peers()],
+    by,
     log: (message, error) => first.log.logger.error({ err: error }, message),
   })
   closer.add(() => control.close())
@@ -269,21 +280,6 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
   }
   control.onSnapshot((snapshot) => void follow(snapshot))
   return { control, rollout }
-}
-
-/** For each node that has a copy of its own of what is shared. */
-function openHandedAhead(pops: readonly Pop[], { fabrics, limits }: Shared, closer: Closer): readonly HandAhead[] {
-  return pops.flatMap(({ mesh, log }, index) => {
-    const fabric = fabrics[index]!.fabric
-    if (mesh === undefined || !('keepBlob' in fabric)) return []
-    const handed = openHandAhead({
-      ...{ mesh, blobs: fabric.blobs, limits },
-      keep: (blob, bytes) => (fabric as CopiedFabric).keepBlob(blob, bytes),
-      log: (message, facts) => log.logger.info(facts, message),
-    })
-    closer.add(() => handed.close())
-    return handed
-  })
 }
 
 /** Each namespace at a node of this process that may hold it. */
@@ -341,6 +337,7 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
     ownNodes: () => pops.map(({ place, follower }) => ({ node: place.node, status: follower.status() })),
     dataPlane: { http: first.addresses!.http, https: first.addresses!.https },
     members: running.membership.members,
+    ...(options.join && { meshes: pops.flatMap(({ mesh }) => mesh ?? []) }),
     audit: () =>
       auditPlatform({
         ...running,
@@ -355,23 +352,6 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
   listeners.push(() => [address])
   url = urlOf('http', address)
   return url
-}
-
-/** What is known of all nodes of the platform. */
-function openReports({ fabric, pops, limits, clock, version }: Running, closer: Closer): NodeReports {
-  const startedAt = clock()
-  const own = () =>
-    pops.map((pop) => ({
-      ...pop.place,
-      ...urlsOf(pop),
-      version,
-      startedAt,
-      ...pop.follower.status(),
-      ...pop.metrics.totals(),
-    }))
-  const reports = createNodeReports({ fabric, own, limits, clock })
-  closer.add(() => reports.close())
-  return reports
 }
 
 /** Rejects once all are done, with what the first failure was. */

@@ -17,7 +17,7 @@ import { programFirst } from '#/core/asset-routing.ts'
 import { backendSites } from '#/core/backend-sites.ts'
 import type { Certificates } from '#/core/certificates.ts'
 import { type Closer, startWhole } from '#/core/closer.ts'
-import { isHere } from '#/core/holdings.ts'
+import { isHere, placementsOf } from '#/core/holdings.ts'
 import type { HomedStores } from '#/core/homed-stores.ts'
 import { keepEgressInside, onlyHere } from '#/core/keep-inside.ts'
 import type { Limits } from '#/core/limits.ts'
@@ -43,6 +43,7 @@ import { createPurgeByUrl } from '#/edge/purge-by-url.ts'
 import { createRequestTraces } from '#/edge/request-traces.ts'
 import { withTailConsumers } from '#/edge/tail-consumers.ts'
 import type { readDevices } from '#/engines/compute/devices.ts'
+import { createPlacedWords } from '#/fabric/placed/placed-words.ts'
 import { secretCheck } from '#/http/same-secret.ts'
 import { createHomedStores } from '#/objects/homed-stores.ts'
 import { openObjects } from '#/objects/open-objects.ts'
@@ -167,13 +168,13 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   closer.add(() => rules.close())
   const pops = openObjects({ ...parts, log: say })
   const homed = createHomedStores({ self: place.node, ...(pops && { pops }), snapshot: () => live.snapshot })
+  const ways = await openEgress(parts, rules)
+  const assets = createAssets({ blobs: fabric.blobs, limits })
   const snapshot = () => live.snapshot
   const engineNow: Pick<Engine, 'deliver'> = { deliver: (...event) => live.engine!.deliver(...event) }
   const events = createEventDelivery({ place, mesh: options.mesh, engine: engineNow, snapshot })
   closer.add(() => events.close())
-  const homedHere = await openHomedStores(parts, homed, events.deliver)
-  const ways = await openEgress(parts, rules)
-  const assets = createAssets({ blobs: fabric.blobs, limits })
+  const homedHere = await openHomedStores({ ...parts, events }, homed)
   const traces = withTailConsumers({ ...options, snapshot, deliver: events.deliver, log: say })
   const { engine, lacks } = await openEngines({ ...parts, traces }, { ...stores, homed }, ways, assets, pops)
   live.engine = engine
@@ -181,7 +182,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   const residency = createNodeAudit({ ...options, store: ways.store, flushLog: () => diary.flush() })
   closer.add(() => residency.close())
   async function serve(snapshot: Snapshot): Promise<void> {
-    await engine.adopt(snapshot)
+    await Promise.all([engine.adopt(snapshot), ways.words?.learn(snapshot)])
     const before = live.snapshot
     prepareSites(snapshot, before)
     live.snapshot = snapshot
@@ -292,17 +293,20 @@ async function openEgress(
   await mkdir(join(folder, 'purges'), { recursive: true })
   const journal = await openPurgeJournal(join(folder, 'purges'))
   const { country } = options.place
+  const siteWithin = (site: string) => placementsOf(live.snapshot)({ kind: 'site', id: site })
+  const words =
+    options.mesh && createPlacedWords({ fabric: options.fabric, seal, limits, country, withinOf: siteWithin })
   const store = keepStoreInside(stored, (scope) => isHere(live.snapshot, scope, country))
   const inside = keepEgressInside(pools, () => live.snapshot, country)
   const next = withAnswerRules(withOwnPrograms(inside, ownPrograms))
   const { cache: egress, purges } = await openTieredCache({
     ...{ place: options.place, mesh: options.mesh, folder, next, store, journal },
-    ...{ limits, clock, originAnswers, log: say },
+    ...{ limits, clock, originAnswers, log: say, ...(words && { words }) },
     siteNamed: (name) => live.snapshot.sites.find((site) => site.name === name),
   })
   closer.add(() => egress.close())
   closer.add(() => health.close())
-  return { egress, purges, health, store, dialer: createDialer(waysOut) }
+  return { egress, purges, health, store, words, dialer: createDialer(waysOut) }
 }
 
 type EdgeParts = Ways & { engine: Engine; assets: ReturnType<typeof createAssets>; certificates: Certificates }

@@ -251,3 +251,40 @@ function withoutWatch(bucket: Bucket): Bucket {
     watch: () => () => {},
   }
 }
+
+test('an entry that a newer release wrote is named; what was before it goes on, and nothing is changed past it', async (t) => {
+  const fabric = createMemoryFabric(Date.now)
+  const one = await openPlane(t, fabric)
+  await one.control.siteAdd({ name: 'shop', origin: 'https://shop.test', hosts: [] })
+  const log = fabric.bucket('control-log')
+  const [last] = (await log.list({ limit: 10 })).slice(-1)
+  const { id } = JSON.parse(Buffer.from(last!.value).toString())
+  const head = { previous: id, at: 1, by: 'newer', quiet: false }
+  const unknown = { ...head, id: 'x', change: { sites: [{ name: 'docs', record: { shape: 'of next year' } }] } }
+  const next = String(Number(last!.key) + 1).padStart(16, '0')
+  await log.put(next, Buffer.from(JSON.stringify(unknown)), { expect: 0 })
+
+  const add = (plane: Plane) => plane.control.siteAdd({ name: 'more', origin: 'https://more.test', hosts: [] })
+  const isNamed = (error: Error) => /entry 2 of the log.*cannot be read.*newer release/s.test(error.message)
+  await until(() => one.control.stuck !== undefined, 'the entry was found')
+  await assert.rejects(add(one), isNamed)
+  assert.deepEqual(names(one), ['shop'])
+
+  const partial: unknown[] = []
+  const two = await openPlane(t, fabric, { follow: async (_snapshot, how) => void partial.push(how) })
+  assert.deepEqual([names(two), partial], [['shop'], [{ isPartial: true }]])
+  assert.match(two.control.stuck ?? '', /entry 2 /)
+  assert.match(two.control.problems.join(), /entry 2 /)
+  await assert.rejects(add(two), isNamed)
+  assert.equal((await log.list({ limit: 10 })).length, 2)
+
+  // The newer release has written the records, and the log was cut: these say what is.
+  const known = { ...head, id: 'y', previous: 'x', change: { sites: [{ name: 'shop', record: null }] } }
+  await log.put(String(3).padStart(16, '0'), Buffer.from(JSON.stringify(known)), { expect: 0 })
+  await fabric.bucket('sites').delete('shop')
+  await log.delete(String(1).padStart(16, '0'))
+  await log.delete(next)
+  const three = await openPlane(t, fabric)
+  assert.deepEqual([three.control.stuck, names(three)], [undefined, []])
+  await add(three)
+})

@@ -79,6 +79,31 @@ test('a program that was placed before its first deploy is nowhere else', async 
   assert.deepEqual(await elsewhere(again, 'fra'), [])
 })
 
+test('a program whose Durable Objects live elsewhere stays where it is', async (t) => {
+  const platform = await startPlatform(t)
+  const { at, folder } = platform
+  const room = `import { DurableObject } from 'cloudflare:workers'
+    export class Room extends DurableObject { fetch() { return new Response('a room') } }
+    export default { fetch: (request, env) => env.ROOM.get(env.ROOM.idFromName('one')).fetch(request) }`
+  await writeFile(join(folder, 'rooms.js'), room)
+  const config = {
+    name: 'rooms',
+    main: 'rooms.js',
+    compatibility_date: '2026-11-01',
+    durable_objects: { bindings: [{ name: 'ROOM', class_name: 'Room' }] },
+    migrations: [{ tag: 'v1', new_sqlite_classes: ['Room'] }],
+  }
+  await writeFile(join(folder, 'wrangler.json'), JSON.stringify(config))
+  await ok(platform, 'deploy')
+  assert.equal((await get(at.iad, 'rooms.localhost', '/')).text, 'a room')
+  const refused = await platform.run('residency', 'program:rooms', 'DE')
+  assert.equal(refused.code, 1)
+  assert.match(refused.output, /class 'Room' of 'rooms' live outside of DE and cannot move: 1 at iad \(US\)/)
+  await ok(platform, 'residency', 'program:rooms', 'US')
+  assert.equal((await get(at.fra, 'rooms.localhost', '/')).text, 'a room')
+  assert.match(await ok(platform, 'audit'), /Nothing lies where it may not/)
+})
+
 test('what a program had elsewhere before it was placed goes from there, and moves with it', async (t) => {
   const data = await temporaryFolder(t, 'code-moves')
   const platform = await startPlatform(t, data)

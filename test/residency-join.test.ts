@@ -5,7 +5,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { freePorts, startServer } from '#/fabric/nats/server.fixture.ts'
-import { get, rimward, startNode, temporaryFolder, until } from './support/node.ts'
+import { get, type RunningNode, rimward, startNode, temporaryFolder, until } from './support/node.ts'
 import { filesWith } from './support/three-countries.ts'
 
 const marker = 'marker-of-an-item-0b7d'
@@ -37,17 +37,17 @@ test('code, variables and secrets of a program lie with the machine in its count
   const { one, two, fra, iad } = await startTwo(t)
   const place = await temporaryFolder(t, 'apps')
   const [early, late] = ['marker-of-an-early-program-71d0', 'marker-of-a-late-program-c4e9']
-  async function deploy(name: string, text: string): Promise<void> {
+  async function deploy(by: RunningNode, name: string, text: string): Promise<void> {
     const main = `export default { fetch: (_, env) => new Response(env.GREETING + ' ${text} ' + env.SECRET) }`
     await writeFile(join(place, 'main.js'), main)
     const vars = { GREETING: `variable-${text}` }
     const config = { name, main: 'main.js', compatibility_date: '2026-11-01', vars }
     await writeFile(join(place, 'wrangler.json'), JSON.stringify(config))
-    const { code, output } = await rimward(fra, place, ['deploy'])
+    const { code, output } = await rimward(by, place, ['deploy'])
     assert.equal(code, 0, output)
     const secret = { name: 'SECRET', text: `secret-${text}`, type: 'secret_text' }
-    const path = `/client/v4/accounts/${fra.accountId}/workers/scripts/${name}/secrets`
-    const put = await fra.api(path, { method: 'PUT', body: JSON.stringify(secret) })
+    const path = `/client/v4/accounts/${by.accountId}/workers/scripts/${name}/secrets`
+    const put = await by.api(path, { method: 'PUT', body: JSON.stringify(secret) })
     assert.equal(put.status, 200, await put.text())
   }
   const answers = async (name: string, text: string) => {
@@ -60,16 +60,17 @@ test('code, variables and secrets of a program lie with the machine in its count
   }
 
   // Placed once it ran in both countries: it goes from one of them.
-  await deploy('late', late)
+  await deploy(fra, 'late', late)
   await answers('late', late)
   await until(async () => (await filesWith(two, late)).length > 0, 'it ran in the US')
-  const restrict = (name: string) => rimward(fra, place, ['residency', `program:${name}`, 'DE'])
+  const restrict = (name: string) => rimward(iad, place, ['residency', `program:${name}`, 'DE'])
   assert.equal((await restrict('late')).code, 0)
   await until(async () => (await filesWith(two, late)).length === 0, 'nothing of it is left in the US')
   await answers('late', late)
 
+  // By the API in the US, which hands it over.
   assert.equal((await restrict('early')).code, 0)
-  await deploy('early', early)
+  await deploy(iad, 'early', early)
   await answers('early', early)
   assert.deepEqual([await filesWith(two, early), await filesWith(two, 'placed-blobs')], [[], []])
   const audit = await rimward(iad, place, ['audit'])
@@ -96,9 +97,20 @@ test('a config store lies with the machine in its country only', async (t) => {
   await until(async () => (await filesWith(two, marker)).length === 0, 'nothing of it is left in the US')
   await until(async () => (await fra.api(`${path}/${id}/items`)).status === 200, 'the store is in Germany')
   assert.match(await (await fra.api(`${path}/${id}/items`)).text(), new RegExp(marker))
-  const refused = await iad.api(`${path}/${id}/items`)
-  assert.equal(refused.status, 451)
-  assert.match(await refused.text(), /settings.*stays in DE/)
+  // The API in the US hands calls about it over.
+  assert.match(await (await iad.api(`${path}/${id}/items`)).text(), new RegExp(marker))
+  assert.equal((await post(`${path}/${id}/item`, { item_key: 'b', item_value: `${marker}-b` })).status, 200)
+  assert.match(await (await fra.api(`${path}/${id}/items`)).text(), new RegExp(`${marker}-b`))
+  assert.deepEqual(await filesWith(two, marker), [])
+
+  // A change that Germany has to try first is made there, whoever is asked.
+  const canary = { canary: { pop: 'fra', windowMs: 100 } }
+  const set = await iad.api('/rimward/v1/rollout', { method: 'PUT', body: JSON.stringify(canary) })
+  assert.equal(set.status, 200, await set.text())
+  const site = { name: 'shop', origin: 'http://127.0.0.1:1' }
+  const added = await iad.api('/rimward/v1/sites', { method: 'POST', body: JSON.stringify(site) })
+  assert.ok(added.ok, await added.text())
+  assert.equal(added.headers.get('x-rimward-answered-by'), 'fra')
 
   const report = (await (await iad.api('/rimward/v1/audit')).json()) as Report
   assert.equal(report.clean, true)

@@ -111,9 +111,13 @@ test('what lay elsewhere before is removed there', async (t) => {
     )
   }
 
+  const purged = '/marker-of-a-purged-page-0c5e'
+  await ok(platform, 'purge', '--url', `http://shop.localhost${purged}`)
+  assert.notDeepEqual(await filesWith(pop(platform, 'iad'), purged), [])
+
   await ok(platform, 'residency', 'shop', 'eu')
   assert.match(await ok(platform, 'residency'), /site +shop +eu/)
-  for (const word of [small, path]) assert.deepEqual(await filesWith(pop(platform, 'iad'), word), [], word)
+  for (const word of [small, path, purged]) assert.deepEqual(await filesWith(pop(platform, 'iad'), word), [], word)
   await until(async () => (await filesWith(pop(platform, 'iad'), large)).length === 0, 'large bodies are gone')
   assert.notDeepEqual(await filesWith(pop(platform, 'fra'), small), [])
   const report = JSON.parse(await ok(platform, 'audit', '--json')) as { clean: boolean; holdings: { node: string }[] }
@@ -123,6 +127,17 @@ test('what lay elsewhere before is removed there', async (t) => {
   const answer = await get(at.iad, 'shop.localhost', path)
   assert.deepEqual([answer.text, answer.headers['x-served-by']], [small, 'fra'])
   assert.match(String(answer.headers['cache-status']), /hit/)
+
+  // What is purged from now on is named to nodes inside only, and hits.
+  const hits = async () => String((await get(at.iad, 'shop.localhost', path)).headers['cache-status'])
+  await ok(platform, 'purge', '--url', `http://shop.localhost${path}`)
+  assert.match(await hits(), /fwd=/)
+  assert.match(await hits(), /hit/)
+  await ok(platform, 'purge', '--prefix', `shop.localhost${path.slice(0, -3)}`)
+  assert.match(await hits(), /fwd=/)
+  for (const name of ['iad', 'nrt']) assert.deepEqual(await filesWith(pop(platform, name), path), [], name)
+  assert.match(await ok(platform, 'audit'), /Nothing lies where it may not/)
+
   assert.match((await platform.run('residency', 'shop', 'DE,UK')).output, /no country "UK".*GB/)
   assert.match(
     (await platform.run('residency', 'nothing', 'DE')).output,

@@ -57,14 +57,18 @@ const law: Record<string, readonly string[]> = {
   apis: ['apis/cloudflare', 'apis/fastly', 'apis/rimward', 'control', 'core', 'http'],
   cli: ['control', 'core', 'http', 'nats-set-up.ts', 'platform.ts'],
   'open-engines.ts': [...rooms, 'pop.ts'],
-  'open-stores.ts': ['core', 'objects', 'stores', 'pop.ts'],
+  'open-stores.ts': ['core', 'edge', 'fabric', 'objects', 'stores', 'pop.ts'],
   'pop.ts': [...rooms, 'open-engines.ts', 'open-stores.ts'],
+  'start-upkeep.ts': [...rooms, 'node-addresses.ts', 'pop.ts'],
   'open-mesh.ts': [...rooms, 'apis/rimward'],
   'node-addresses.ts': [...rooms, 'pop.ts'],
   'open-shared.ts': [...rooms, 'open-mesh.ts'],
+  'open-news.ts': [...rooms, 'control', 'pop.ts'],
   'nats-set-up.ts': ['core', 'fabric'],
-  'platform.ts': [...rooms, 'pop.ts', 'open-shared.ts', 'open-mesh.ts', 'node-addresses.ts', 'background-work.ts'],
-  'background-work.ts': [...rooms, 'platform.ts', 'pop.ts'],
+  'platform.ts': [
+    ...[...rooms, 'pop.ts', 'open-shared.ts', 'open-news.ts', 'open-mesh.ts', 'node-addresses.ts'],
+    'start-upkeep.ts',
+  ],
 }
 
 /** `http/` and `core/` decide; they never touch the world. Types of I/O modules are fine, values are not. */

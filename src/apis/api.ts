@@ -5,14 +5,19 @@ import { Hono } from 'hono'
 import { createCloudflareApi } from '#/apis/cloudflare/app.ts'
 import { assetRoutes, resolveAssetsWith } from '#/apis/cloudflare/assets.ts'
 import { d1Routes } from '#/apis/cloudflare/d1.ts'
+import { d1TransferRoutes } from '#/apis/cloudflare/d1-transfers.ts'
+import { hyperdriveRoutes } from '#/apis/cloudflare/hyperdrive.ts'
 import { kvRoutes } from '#/apis/cloudflare/kv.ts'
+import { mtlsCertificateRoutes } from '#/apis/cloudflare/mtls-certificates.ts'
 import { purgeRoutes } from '#/apis/cloudflare/purge.ts'
+import { queueRoutes } from '#/apis/cloudflare/queues.ts'
 import { r2Routes } from '#/apis/cloudflare/r2.ts'
 import { secretsStoreRoutes } from '#/apis/cloudflare/secrets-store.ts'
 import { createTails } from '#/apis/cloudflare/tails.ts'
 import { workflowRoutes } from '#/apis/cloudflare/workflows.ts'
 import { createFastlyApi } from '#/apis/fastly/app.ts'
 import type { ComputeDeps, FastlyApiDeps } from '#/apis/fastly/deps.ts'
+import { type Answer, type HandOverOptions, handOverCalls } from '#/apis/hand-over.ts'
 import { createRimwardApi } from '#/apis/rimward/app.ts'
 import { certificateRoutes } from '#/apis/rimward/certificates.ts'
 import { viewControl } from '#/apis/rimward/control-view.ts'
@@ -37,7 +42,7 @@ import type { HomedStores } from '#/core/homed-stores.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { OriginState } from '#/core/origin.ts'
 import type { NodeId } from '#/core/pops.ts'
-import type { Fabric, KvStores } from '#/core/ports.ts'
+import type { Fabric, KvStores, Seal } from '#/core/ports.ts'
 import type { PurgeReceipt, PurgeStanding, TakePurge } from '#/core/tiers.ts'
 import type { Clock } from '#/core/units.ts'
 
@@ -63,6 +68,7 @@ export interface ApiOptions {
   readonly stats: FastlyApiDeps['stats']
   /** What is known here of a site's origins. */
   readonly origins: (site: string) => readonly OriginState[]
+  readonly seal: Seal
   readonly token: string
   readonly accountId: string
   readonly version: string
@@ -77,6 +83,8 @@ export interface ApiOptions {
     readonly http: { readonly port: number }
     readonly https: { readonly port: number } | undefined
   }
+  /** Of the nodes of this process; absent: there are no others. */
+  readonly meshes?: HandOverOptions['meshes']
   readonly limits: Limits
   readonly clock: Clock
   readonly log: (message: string, error: unknown) => void
@@ -86,6 +94,11 @@ export interface Api {
   /** Not listening yet. */
   readonly server: Server
   close(): Promise<void>
+}
+
+/** A node that cannot read a change goes on with what it has. */
+function changesCheck({ stuck }: Pick<Control, 'stuck'>): Check[] {
+  return stuck === undefined ? [] : [{ name: 'changes', ready: true, reason: `later ones are not followed: ${stuck}` }]
 }
 
 /** Only where there is something to say: a node that is cut off goes on alone, one that catches up takes no traffic yet. */
@@ -106,13 +119,20 @@ export function createApi(options: ApiOptions): Api {
     limits,
     hasProgram: (name) => control.findProgram(name) !== undefined,
   })
+  const d1 = { control, homed: options.homed, token, limits, clock }
   const cloudflare = createCloudflareApi({
     control,
-    r2Routes: r2Routes({ control, homed: options.homed, limits }),
     kvRoutes: kvRoutes({ kv: options.kv, fabric, limits, clock }),
-    d1Routes: d1Routes({ control, homed: options.homed, limits }),
-    workflowRoutes: workflowRoutes({ control, homed: options.homed, limits }),
-    vaultRoutes: secretsStoreRoutes({ ...options.compute, limits, accountId }),
+    bindingRoutes: [
+      d1Routes(d1),
+      d1TransferRoutes(d1),
+      r2Routes({ control, homed: options.homed, limits }),
+      queueRoutes({ control, homed: options.homed, limits, clock }),
+      workflowRoutes({ control, homed: options.homed, limits }),
+      secretsStoreRoutes({ ...options.compute, limits, accountId }),
+      hyperdriveRoutes({ control, seal: options.seal, limits }),
+      mtlsCertificateRoutes({ control, seal: options.seal, limits }),
+    ],
     assetsRoutes: assetRoutes({ uploads: options.uploads, limits }),
     tailsRoutes: tails.routes,
     purgeRoutes: purgeRoutes({ control, cache, limits }),
@@ -143,7 +163,11 @@ export function createApi(options: ApiOptions): Api {
       addresses: options.addresses,
       pops: () => viewNodes(options.nodes.all(), control.snapshot.revision, clock(), limits),
       rollout: options.rollout,
-      checks: () => [...nodeChecks(options.ownNodes()), ...options.standings().flatMap(purgeCheck)],
+      checks: () => [
+        ...nodeChecks(options.ownNodes()),
+        ...changesCheck(control),
+        ...options.standings().flatMap(purgeCheck),
+      ],
     },
     clock,
     limits,
@@ -161,10 +185,15 @@ export function createApi(options: ApiOptions): Api {
     clock,
     log: options.log,
   })
-  const server = createAdaptorServer({
-    // Fastly's door answers every path that is left, so it comes last.
-    fetch: new Hono().route('/client/v4', cloudflare).route('/', own).route('/', fastly).fetch,
-  }) as Server
+  // Fastly's door answers every path that is left, so it comes last.
+  const doors = new Hono().route('/client/v4', cloudflare).route('/', own).route('/', fastly)
+  const handing = handOverCalls({
+    ...options,
+    meshes: options.meshes ?? [],
+    firstPop: async () => (await options.rollout.setting())?.pop,
+    answer: doors.fetch as Answer,
+  })
+  const server = createAdaptorServer({ fetch: handing.answer as typeof doors.fetch }) as Server
   server.on('upgrade', (request, socket, head) => {
     if (!tails.upgradeTail(request, socket, head)) socket.destroy()
   })
@@ -172,6 +201,7 @@ export function createApi(options: ApiOptions): Api {
     server,
     async close() {
       tails.close()
+      handing.close()
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeAllConnections()
       await closed
@@ -179,11 +209,13 @@ export function createApi(options: ApiOptions): Api {
   }
 }
 
-async function knownStores({ fabric, compute }: ApiOptions) {
+async function knownStores({ fabric, compute, control }: ApiOptions) {
+  const homed = (['sql', 'bucket', 'queue', 'workflow'] as const).flatMap((kind) => control.resources(kind))
   const spaces = await listKvNamespaces(fabric)
   const items = (['config', 'secret', 'access-list'] as const).flatMap((kind) => compute.items.all(kind))
   return [
     ...spaces.map(({ id, title }) => ({ kind: 'kv' as const, id, name: title })),
     ...items.map(({ kind, id, name }) => ({ kind, id, name })),
+    ...homed.map(({ kind, id, name }) => ({ kind: kind as 'sql' | 'bucket' | 'queue' | 'workflow', id, name })),
   ]
 }

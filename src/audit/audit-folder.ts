@@ -61,6 +61,14 @@ const objects: Reader = async (path, place, tally) => {
   return true
 }
 
+/** `sql/ID/…` and the like: a folder for each resource that lives at this node. */
+const homed: Reader = async (path, place, tally) => {
+  const [folder, id] = /(?:^|\/)((?:sql|bucket|queue|workflow)\/([\w-]+))\//.exec(place)?.slice(1) ?? []
+  if (folder === undefined || id === undefined) return false
+  tally.add({ kind: 'store', id }, folder, (await stat(path)).size)
+  return true
+}
+
 const segments: Reader = async (path, place, tally) => {
   if (!/(?:^|\/)cache\/segments\/\d+$/.test(place)) return false
   const bodies = join(path, '..', '..', 'bodies')
@@ -99,7 +107,7 @@ const databases: Reader = async (path, place, tally, code) => {
   return true
 }
 
-const readers: readonly Reader[] = [objects, segments, log, purges, databases]
+const readers: readonly Reader[] = [objects, homed, segments, log, purges, databases]
 
 async function isDatabase(path: string): Promise<boolean> {
   const handle = await open(path)

@@ -12,7 +12,7 @@ import type { Snapshot } from '#/core/snapshot.ts'
 import { auditFolder } from './audit-folder.ts'
 import { askNodes, serveAudit } from './audit-nodes.ts'
 import { auditPlatform } from './audit-platform.ts'
-import { eraseLines, eraseSegments } from './erase-away.ts'
+import { eraseLines, erasePurges, eraseSegments } from './erase-away.ts'
 import { lookApart } from './look-apart.ts'
 
 async function aFolder(t: TestContext): Promise<string> {
@@ -48,6 +48,7 @@ async function fill(folder: string): Promise<void> {
     'pops/iad/log',
     'purges',
     'served',
+    'sql/5b3c-1',
   ])
     await mkdir(join(folder, name), { recursive: true })
   const database = new DatabaseSync(join(folder, 'fabric/fabric.db'))
@@ -77,6 +78,8 @@ async function fill(folder: string): Promise<void> {
   served.close()
   await writeFile(join(folder, 'fabric/blobs/ab', hash), 'x'.repeat(1000))
   await writeFile(join(folder, 'engine/objects/k1/a.sqlite'), 'x'.repeat(10))
+  await writeFile(join(folder, 'sql/5b3c-1/database'), 'SQLite')
+  await writeFile(join(folder, 'sql/5b3c-1/database-wal'), 'x'.repeat(6))
   const records = [
     segmentRecord('shop', 'body-of-shop'),
     segmentRecord('chat', 'body-of-chat'),
@@ -116,6 +119,7 @@ test('every byte is found where it lies', async (t) => {
     'site shop cache/bodies 1 500',
     'site shop log/rimward.jsonl 1 50',
     'site shop purges 2 166',
+    'store 5b3c-1 sql/5b3c-1 2 12',
     'store s1 fabric/fabric.db#kv 2 16',
     'store s2 fabric/blobs 1 1000',
     'store s2 fabric/fabric.db#kv-blobs 1 74',
@@ -146,6 +150,7 @@ test('what is erased is found no more, and its neighbours are as they were', asy
   const before = await auditFolder(folder)
   await eraseSegments(join(folder, 'cache/segments'), (scope) => scope === 'shop')
   await eraseLines(join(folder, 'log'), (site) => site === 'shop')
+  await erasePurges(join(folder, 'purges'), (site) => site === 'shop')
   const after = await auditFolder(folder)
   const gone = before.holdings.filter(
     (one) => !after.holdings.some((other) => other.place === one.place && other.id === one.id),
@@ -154,7 +159,11 @@ test('what is erased is found no more, and its neighbours are as they were', asy
     'shop cache',
     'shop cache/bodies',
     'shop log/rimward.jsonl',
+    'shop purges',
   ])
+  const purges = await readFile(join(folder, 'purges/1.jsonl'), 'utf8')
+  assert.doesNotMatch(purges, /example/)
+  assert.match(purges, /\["fra~1",1,5,\[\{"scope":"shop","what":\{"kind":"everything"\},"soft":false\},/)
   assert.equal((await readFile(join(folder, 'cache/segments/1'))).includes('shop'), false)
   assert.equal((await readFile(join(folder, 'log/rimward.jsonl'), 'utf8')).trimStart().split('\n').length, 4)
   assert.ok((await readFile(join(folder, 'cache/segments/1'))).includes('body-of-chat'))

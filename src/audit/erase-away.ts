@@ -3,12 +3,13 @@
  * bytes too. Done before the Snapshot that says so counts as served here.
  */
 import { existsSync } from 'node:fs'
-import { open, readdir, rm } from 'node:fs/promises'
+import { open, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isHere, placementsOf } from '#/core/holdings.ts'
 import { allows, type CountryCode } from '#/core/pops.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import { ownerOfLine } from './read-log.ts'
+import { blurWishes } from './read-purges.ts'
 import { headerBytes, readSegment, type SegmentRecord } from './read-segments.ts'
 
 export interface EraseAwayOptions {
@@ -38,6 +39,7 @@ export function eraseAway(options: EraseAwayOptions): (snapshot: Snapshot) => Pr
     await eraseSegments(join(folder, 'cache', 'segments'), goes)
     await options.flushLog()
     await eraseLines(join(folder, 'log'), (site) => !mayLog || goes(site))
+    for (const name of ['purges', 'purge-log']) await erasePurges(join(folder, name), goes)
   }
 }
 
@@ -70,6 +72,26 @@ export async function eraseLines(folder: string, goes: (site: string) => boolean
     if (places.length === 0) continue
     await overwrite(path, async (write) => {
       for (const { offset, bytes } of places) await write(Buffer.alloc(bytes, ' '), offset)
+    })
+  }
+}
+
+/** What was purged of these sites becomes that everything of them was; lines keep their lengths. */
+export async function erasePurges(folder: string, goes: (site: string) => boolean): Promise<void> {
+  for (const name of (await namesIn(folder)).filter((one) => one.endsWith('.jsonl'))) {
+    const path = join(folder, name)
+    const places: { readonly offset: number; readonly line: Buffer }[] = []
+    let offset = 0
+    for (const line of (await readFile(path, 'utf8')).split('\n')) {
+      const bytes = Buffer.byteLength(line)
+      const blurred = blurWishes(line, goes)
+      const spare = bytes - Buffer.byteLength(blurred ?? line)
+      if (blurred !== undefined && spare >= 0) places.push({ offset, line: Buffer.from(blurred + ' '.repeat(spare)) })
+      offset += bytes + 1
+    }
+    if (places.length === 0) continue
+    await overwrite(path, async (write) => {
+      for (const place of places) await write(place.line, place.offset)
     })
   }
 }

@@ -112,6 +112,8 @@ function mark(marks: Marks, { scope = '', what }: PurgeWish, value: Mark): void 
   marks.latest = value.sequence
   switch (what.kind) {
     case 'everything':
+    // Whoever cannot read which: all that it may be.
+    case 'hidden':
       marks.everything.set(scope, value)
       return
     case 'url':

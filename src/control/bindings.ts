@@ -1,7 +1,10 @@
 /** What a new version is bound to: its own bindings, plus those taken over from the version before. */
+import { type BoundResource, boundResource } from '#/core/bound-stores.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Seal } from '#/core/ports.ts'
-import type { ResourceKind } from '#/core/resources.ts'
+
+import type { Resource } from '#/core/resources.ts'
+
 import type { Binding, ObjectNamespace, ProgramName } from '#/core/snapshot.ts'
 import { kindOf } from './place-versions.ts'
 import { Refusal } from './refusal.ts'
@@ -81,7 +84,7 @@ export interface BindingWorld {
   readonly isCompute: (program: ProgramName) => boolean
   readonly hasStore: (store: string) => Promise<boolean>
   readonly hasSecret: (store: string, secret: string) => boolean
-  readonly hasResource: (kind: ResourceKind, id: string) => boolean
+  readonly hasResource: (resource: Pick<Resource, 'kind' | 'id'>) => boolean
   readonly hasAssets: boolean
 }
 
@@ -92,11 +95,9 @@ export async function checkTargets(bindings: readonly Binding[], world: BindingW
     if (binding.kind === 'objects') checkObjects(binding, world)
     if (binding.kind === 'kv' && !(await world.hasStore(binding.store)))
       throw new Refusal('store_unknown', `KV namespace '${binding.store}' not found (binding '${binding.name}').`)
-    if (binding.kind === 'sql' && !world.hasResource('sql', binding.database))
-      throw new Refusal(
-        'store_unknown',
-        `D1 binding '${binding.name}' references database '${binding.database}' which was not found.`,
-      )
+    const resource = boundResource(binding)
+    if (resource !== undefined && !world.hasResource(resource))
+      throw new Refusal('store_unknown', missingResource(binding, resource))
     if (binding.kind === 'stored-secret' && !world.hasSecret(binding.store, binding.secret))
       throw new Refusal(
         'store_unknown',
@@ -105,6 +106,12 @@ export async function checkTargets(bindings: readonly Binding[], world: BindingW
     if (binding.kind === 'assets' && !world.hasAssets)
       throw new Refusal('bad_binding', `Binding '${binding.name}' is to assets, but this version has none.`)
   }
+}
+
+/** In Cloudflare's words where they are known. */
+function missingResource({ name }: Binding, { kind, id, called }: BoundResource): string {
+  if (kind === 'sql') return `D1 binding '${name}' references database '${id}' which was not found.`
+  return `${called} '${id}' not found (binding '${name}').`
 }
 
 function checkProgram(binding: Extract<Binding, { kind: 'program' }>, world: BindingWorld): void {

@@ -5,6 +5,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
+import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Entry, Fabric } from '#/core/ports.ts'
 import { resourceKinds } from '#/core/resources.ts'
@@ -16,6 +17,7 @@ import { parsePlacement, placedKinds } from './placements.ts'
 import { parseRecord, type VersionRecord } from './records.ts'
 import { parseResource } from './resources.ts'
 import { parseService } from './services/service-records.ts'
+import { UnreadableEntry } from './unreadable-entry.ts'
 
 export interface LogEntry {
   readonly revision: ChangeNumber
@@ -34,7 +36,7 @@ export interface LogEntry {
 export interface ChangeLog {
   /** False when somebody else has written this revision. Rejects as the fabric does, and then nothing is committed. */
   append(entry: Omit<LogEntry, 'id'>): Promise<LogEntry | undefined>
-  /** Later entries, oldest first, as many as a page holds. Throws an Error naming the entry that cannot be read. */
+  /** Later entries, oldest first, as many as a page holds. Throws an `UnreadableEntry` where the next one is one. */
   after(revision: ChangeNumber): Promise<readonly LogEntry[]>
   read(revision: ChangeNumber): Promise<LogEntry | undefined>
   newest(): Promise<ChangeNumber>
@@ -91,7 +93,9 @@ export function openChangeLog({ fabric, limits }: Parts): ChangeLog {
       sizes.set(Number(key), value.byteLength)
       return { revision: Number(key), ...head, change: readChange(read) }
     } catch (error) {
-      throw new Error(`entry ${Number(key)} of the log of changes cannot be read: ${(error as Error).message}`)
+      // What the fabric says of itself is not the entry's fault.
+      if (error instanceof EdgeError) throw error
+      throw new UnreadableEntry(Number(key), (error as Error).message)
     }
   }
 
@@ -130,7 +134,13 @@ export function openChangeLog({ fabric, limits }: Parts): ChangeLog {
     async after(revision) {
       const entries = await bucket.list({ after: keyOf(revision), limit: page })
       const read: LogEntry[] = []
-      for (const entry of entries) read.push(await decode(entry))
+      for (const entry of entries)
+        try {
+          read.push(await decode(entry))
+        } catch (error) {
+          if (read.length === 0 || !(error instanceof UnreadableEntry)) throw error
+          break
+        }
       return read
     },
     async read(revision) {

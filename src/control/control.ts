@@ -15,7 +15,7 @@ import { changeSite, putSite, removeSite, type SiteChange, type SiteWish } from 
 import { type DomainRulesRecord, type DomainRulesWish, setDomainRules } from './domain-rules.ts'
 import type { State } from './fold.ts'
 import { createForgetting } from './forget-objects.ts'
-import { openLedger } from './ledger.ts'
+import { type Follow, openLedger } from './ledger.ts'
 import { heldProgram, heldVersion, type Office } from './office.ts'
 import { blobsOfVersion, openForPeople } from './place-versions.ts'
 import { keyOf, type Placed, type PlacementRecord, programWithin } from './placements.ts'
@@ -36,7 +36,7 @@ export interface ControlDeps {
   /** Makes the data plane ready for a Snapshot and switches to it; rejects when it cannot, and serves the one before. */
   readonly adopt: (snapshot: Snapshot) => Promise<void>
   /** Hands the data plane what others committed; absent: `adopt`, whose failure is logged. Never rejects. */
-  readonly follow?: (snapshot: Snapshot) => Promise<void>
+  readonly follow?: Follow
   /** Name of this process in the log of changes. */
   readonly by?: string
   readonly log?: (message: string, error: unknown) => void
@@ -46,6 +46,8 @@ export interface ControlDeps {
   readonly alsoInUse?: () => AsyncIterable<BlobHash>
   /** Does a shared store hold this secret? Absent: bindings to these are not checked. */
   readonly hasSecret?: (store: string, secret: string) => boolean
+  /** Where objects of a namespace live; absent: nowhere that counts. */
+  readonly homesOf?: PlacementOffice['homesOf']
   /** All nodes of the platform; absent: no site can name a shield. */
   readonly places?: () => readonly Place[]
   /** Domain below which programs have names of their own. */
@@ -67,6 +69,8 @@ export interface Control {
   onSnapshot(listener: (snapshot: Snapshot) => void): () => void
   /** Records that did not parse at start and were left out. */
   readonly problems: readonly string[]
+  /** Why later changes are neither followed nor made here. */
+  readonly stuck: string | undefined
   readonly hostnameSuffix: string
   programs(): readonly ProgramRecord[]
   findProgram(name: ProgramName): ProgramRecord | undefined
@@ -143,7 +147,7 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     places,
   }
   const forgetting = createForgetting(fabric, engine)
-  await forgetting.run(ledger.state)
+  if (ledger.stuck === undefined) await forgetting.run(ledger.state)
 
   const services = createServices(office)
   async function* inUse() {
@@ -152,7 +156,8 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     yield* ledger.blobsInUse()
     if (deps.alsoInUse !== undefined) yield* deps.alsoInUse()
   }
-  const placing: PlacementOffice = { ...office, forgetBlobs: (names) => forgetBlobs(office, names, inUse) }
+  const { homesOf = async () => [] } = deps
+  const placing: PlacementOffice = { ...office, homesOf, forgetBlobs: (names) => forgetBlobs(office, names, inUse) }
   const isPlaced = finishPlacements(placing, log)
 
   const control: Control = {
@@ -162,6 +167,9 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     },
     onSnapshot: ledger.onSnapshot,
     problems: ledger.problems,
+    get stuck() {
+      return ledger.stuck
+    },
     hostnameSuffix,
     programs: () => [...ledger.state.programs.values()].map((held) => held.record),
     findProgram: (name) => ledger.state.programs.get(name)?.record,

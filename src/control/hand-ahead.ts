@@ -1,6 +1,7 @@
 /**
- * What a deployment needs to start, handed to the other nodes while it is proven here: they have it when they hear of the
- * change, which else would cost them the way to what is shared and back, twice.
+ * What a deployment needs to start, between nodes: handed to the others while it is proven here, so that they have it when they
+ * hear of the change, which else would cost them the way to what is shared and back, twice; and asked for while what is shared
+ * is away.
  */
 import type { Readable } from 'node:stream'
 import type { Mesh } from '#/core/mesh.ts'
@@ -22,21 +23,30 @@ export interface HandAheadOptions {
 export interface HandAhead {
   /** Only to nodes in these countries. Returns at once: who does not get it fetches it. */
   hand(deployment: Deployment, within: Within | undefined): void
+  /** From the first other node that has it. */
+  find(blob: BlobHash): Promise<Readable | undefined>
   close(): void
 }
 
-const topic = 'control.blob'
+const topics = { hand: 'control.blob', find: 'control.blob.find' } as const
 const hash = /^[0-9a-f]{64}$/
 
 export function openHandAhead({ mesh, blobs, keep, limits, log }: HandAheadOptions): HandAhead {
   const handed = new Set<string>()
 
-  const withdraw = mesh.serve(topic, async ({ head, body }) => {
-    const blob = String(head.blob)
-    if (hash.test(blob)) await keep(blob, body)
-    body.destroy()
-    return {}
-  })
+  const withdraw = [
+    mesh.serve(topics.hand, async ({ head, body }) => {
+      const blob = String(head.blob)
+      if (hash.test(blob)) await keep(blob, body)
+      body.destroy()
+      return {}
+    }),
+    mesh.serve(topics.find, async ({ head }) => {
+      const blob = String(head.blob)
+      const body = hash.test(blob) ? await blobs.stream(blob) : undefined
+      return { head: { found: body !== undefined }, body: body ?? null }
+    }),
+  ]
 
   /** False when it was handed over before. */
   function note(node: NodeId, blob: BlobHash): boolean {
@@ -52,7 +62,7 @@ export function openHandAhead({ mesh, blobs, keep, limits, log }: HandAheadOptio
       // What stays in countries reaches their nodes by the way that is theirs.
       if (!hash.test(blob) || !note(node, blob)) continue
       const bytes = await blobs.stream(blob)
-      const answer = await mesh.ask(node, topic, { head: { blob }, body: bytes ?? null })
+      const answer = await mesh.ask(node, topics.hand, { head: { blob }, body: bytes ?? null })
       answer.body.resume()
     }
   }
@@ -65,7 +75,19 @@ export function openHandAhead({ mesh, blobs, keep, limits, log }: HandAheadOptio
             log('a blob was not handed to another node', { node, error: String(error) }),
           )
     },
-    close: withdraw,
+    async find(blob) {
+      if (!hash.test(blob)) return undefined
+      for (const { node, reachable } of mesh.peers()) {
+        if (!reachable) continue
+        const answer = await mesh.ask(node, topics.find, { head: { blob } }).catch(() => undefined)
+        if (answer?.head.found) return answer.body
+        answer?.body.resume()
+      }
+      return undefined
+    },
+    close() {
+      for (const back of withdraw) back()
+    },
   }
 }
 

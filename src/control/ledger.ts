@@ -19,6 +19,7 @@ import type { ProgramRecord, VersionRecord } from './records.ts'
 import { Refusal } from './refusal.ts'
 import { sameSites } from './services/held-services.ts'
 import { differs, keysOf } from './touched.ts'
+import { UnreadableEntry } from './unreadable-entry.ts'
 
 export interface Ledger {
   readonly state: State
@@ -26,6 +27,8 @@ export interface Ledger {
   readonly snapshot: Snapshot
   /** Records left out, each with the reason; entries of the log that cannot be read. */
   readonly problems: readonly string[]
+  /** Why later changes are neither followed nor made here: an entry of the log that this release cannot read. */
+  readonly stuck: string | undefined
   onSnapshot(listener: (snapshot: Snapshot) => void): () => void
   /**
    * Runs alone among all tasks of this process with one of these names; anew when another control plane has changed what it
@@ -64,9 +67,12 @@ export interface LedgerDeps {
   /** Makes the nodes of this process ready for a change that is about to be committed; rejects when they cannot be. */
   readonly adopt: (snapshot: Snapshot) => Promise<void>
   /** Hands them what is committed already, here or elsewhere. Never rejects: a node that cannot adopt it says so itself. */
-  readonly follow: (snapshot: Snapshot) => Promise<void>
+  readonly follow: Follow
   readonly log: (message: string, error: unknown) => void
 }
+
+/** `isPartial`: later changes could not be read; who served one of them has something newer. */
+export type Follow = (snapshot: Snapshot, how?: { readonly isPartial?: boolean }) => Promise<void>
 
 /** How often a change is decided anew because somebody else came first. */
 const attempts = 20
@@ -90,6 +96,10 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
   /** The last entry that is folded in. */
   let head: Pick<LogEntry, 'revision' | 'id'>
   let recording: Promise<void> = Promise.resolve()
+  let stuck: UnreadableEntry | undefined
+  function checkReadable(): void {
+    if (stuck !== undefined) throw stuck.refusal
+  }
 
   function problem(message: string): void {
     if (!problems.includes(message)) problems.push(message)
@@ -105,12 +115,27 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
       if (newest !== 0 && folded.oldest > newest + 1 && attempt < attempts) continue
       const mended = new Set(folded.entries.flatMap(({ change }) => keysOf(change)))
       unread = new Map([...loaded.unread].filter(([key]) => !mended.has(key)))
-      problems.splice(0, problems.length, ...unread.values())
+      problems.splice(0, problems.length, ...unread.values(), ...(stuck === undefined ? [] : [stuck.message]))
       state = folded.state
       head = folded.head
       snapshot = fold.build(folded.served, state)
       repair(folded.entries, loaded.state)
       return
+    }
+  }
+
+  /** None where the next one cannot be read: what comes after it says nothing without it. */
+  async function nextEntries(after: ChangeNumber): Promise<readonly LogEntry[]> {
+    try {
+      const entries = await log.after(after)
+      if (entries.length > 0) stuck = undefined
+      return entries
+    } catch (error) {
+      if (!(error instanceof UnreadableEntry)) throw error
+      if (stuck?.revision !== error.revision) deps.log('later changes are not followed', error)
+      stuck = error
+      problem(error.message)
+      return []
     }
   }
 
@@ -123,7 +148,7 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
       entries: [] as LogEntry[],
     }
     for (let after = 0; ; ) {
-      const entries = await log.after(after)
+      const entries = await nextEntries(after)
       for (const entry of entries) {
         // An entry that a control plane wrote into a place compacted long ago, and had no time to take back.
         const follows = entry.revision === folded.head.revision + 1 && entry.previous === folded.head.id
@@ -173,7 +198,7 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
   async function readNews(): Promise<boolean> {
     const before = head.revision
     for (;;) {
-      const entries = await log.after(head.revision)
+      const entries = await nextEntries(head.revision)
       for (const entry of entries) {
         if (entry.revision !== head.revision + 1 || entry.previous !== head.id) {
           await load()
@@ -265,6 +290,7 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
 
   async function commit(decide: (state: State) => Change, { fresh = false } = {}): Promise<void> {
     const trial = { isServed: false }
+    checkReadable()
     try {
       // One change at most waits for its records.
       await recording
@@ -277,7 +303,9 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
           trial.isServed = false
           return
         }
-        if (!(await readNews())) await pause(turn * 10)
+        const isNew = await readNews()
+        checkReadable()
+        if (!isNew) await pause(turn * 10)
       }
       throw new Refusal('conflict', 'Others change this platform all the time. Try again.')
     } finally {
@@ -316,8 +344,9 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
   })
   await load()
   isLoaded = true
-  await deps.follow(snapshot!)
-  record(() => books.dropUnnamed(state, unread))
+  await deps.follow(snapshot!, { isPartial: stuck !== undefined })
+  // Who cannot read a change does not know what it names.
+  if (stuck === undefined) record(() => books.dropUnnamed(state, unread))
   wake()
 
   return {
@@ -328,6 +357,9 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
       return snapshot
     },
     problems,
+    get stuck() {
+      return stuck?.message
+    },
     onSnapshot(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)

@@ -90,7 +90,7 @@ export function checkBound(
     isCompute: (other) => hasProgram(office.ledger.state.services, other),
     hasStore: office.hasStore,
     hasSecret: office.hasSecret,
-    hasResource: (kind, id) => office.ledger.state.resources.has(resourceKey(kind, id)),
+    hasResource: ({ kind, id }) => office.ledger.state.resources.has(resourceKey(kind, id)),
     hasAssets: version.assets !== undefined,
   })
 }

@@ -1,6 +1,7 @@
 /** Where things may be: records of the countries that hold sites, programs and stores, and the Snapshot that follows them. */
 
 import { z } from 'zod'
+import { boundStore } from '#/core/bound-stores.ts'
 import type { Within } from '#/core/pops.ts'
 import { describeWithin, isInside } from '#/core/residency.ts'
 import type { Program, Site, Snapshot } from '#/core/snapshot.ts'
@@ -181,10 +182,8 @@ export function findMisplaced(snapshot: Snapshot): Misplaced | undefined {
     for (const { deployment } of rollout) {
       const bound = [
         ...deployment.bindings.flatMap((one) => {
-          if (one.kind === 'kv')
-            return [{ binding: one.name, target: `store '${one.store}'`, to: placements.get(one.store) }]
-          if (one.kind === 'stored-secret')
-            return [{ binding: one.name, target: `store '${one.store}'`, to: placements.get(one.store) }]
+          const store = boundStore(one)
+          if (store !== undefined) return [{ binding: one.name, target: `store '${store}'`, to: placements.get(store) }]
           if (one.kind !== 'program') return []
           return [{ binding: one.name, target: `program '${one.program}'`, to: programs.get(one.program)?.within }]
         }),

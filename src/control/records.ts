@@ -32,6 +32,13 @@ const binding = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('json'), name, json: z.string() }),
   z.object({ kind: z.literal('secret'), name, sealed: z.string() }),
   z.object({ kind: z.literal('kv'), name, store: z.string() }),
+  z.object({
+    kind: z.literal('queue'),
+    name,
+    queue: z.string(),
+    called: z.string(),
+    delayS: z.exactOptional(z.number()),
+  }),
   z.object({ kind: z.literal('bucket'), name, bucket: z.string(), called: z.string() }),
   z.object({ kind: z.literal('program'), name, program: z.string(), entrypoint: optionalText, props: optionalText }),
   z.object({ kind: z.literal('objects'), name, className: z.string(), program: optionalText }),
@@ -53,6 +60,8 @@ const binding = z.discriminatedUnion('kind', [
     program: z.exactOptional(z.string()),
   }),
   z.object({ kind: z.literal('stored-secret'), name, store: z.string(), secret: z.string() }),
+  z.object({ kind: z.literal('server'), name, server: z.string() }),
+  z.object({ kind: z.literal('certificate'), name, certificate: z.string() }),
   z.object({ kind: z.literal('loader'), name }),
   z.object({ kind: z.literal('blob'), name, type: z.enum(['wasm', 'data', 'text']), blob: z.string() }),
   z.object({ kind: z.literal('held'), name, as: z.enum(['text', 'json', 'secret']), blob: z.string() }),
@@ -97,6 +106,7 @@ const version = z.object({
   bindings: z.array(binding),
   assets: z.exactOptional(assets),
   limits: z.object({ cpuMs: z.exactOptional(z.number()) }),
+  usesSockets: z.exactOptional(z.literal(true)),
   frontCache: z.exactOptional(z.object({ acrossVersions: z.boolean() })),
   declaredObjects: z.exactOptional(z.record(z.string(), declaredObject)),
   /** Names that the code exports, found by starting it. */
@@ -174,7 +184,8 @@ export function parseRecord<Kind extends keyof typeof kinds>(
 
 /** The part of a version that the data plane sees. */
 export function toDeployment(record: VersionRecord): Deployment {
-  const { id, program, number, createdAt, tag, code, bindings, assets, limits, startupMs, frontCache } = record
+  const { id, program, number, createdAt, tag, code, bindings, assets, limits, startupMs, frontCache, usesSockets } =
+    record
   return {
     id,
     program,
@@ -187,5 +198,6 @@ export function toDeployment(record: VersionRecord): Deployment {
     ...(code !== undefined && { code }),
     ...(assets !== undefined && { assets }),
     ...(frontCache !== undefined && { frontCache }),
+    ...(usesSockets && { usesSockets }),
   }
 }

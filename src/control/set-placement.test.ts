@@ -9,20 +9,30 @@ import type { Deployment, Snapshot } from '#/core/snapshot.ts'
 import { type Control, createControl } from './control.ts'
 import { createMemoryFabric } from './memory-fabric.fixture.ts'
 import { Refusal } from './refusal.ts'
+import type { ObjectHome } from './set-placement.ts'
+import type { Upload } from './upload-version.ts'
 
 const seal = {
   seal: (text: string) => `sealed ${Buffer.from(text).toString('hex')}`,
   open: (sealed: string) => Buffer.from(sealed.slice(7), 'hex').toString(),
 }
-const proven: Proof = { ok: true, startupMs: 1, exports: [{ name: 'default', kind: 'handlers', handlers: ['fetch'] }] }
+const proven: Proof = {
+  ok: true,
+  startupMs: 1,
+  exports: [
+    { name: 'default', kind: 'handlers', handlers: ['fetch'] },
+    { name: 'Room', kind: 'object', handlers: [] },
+  ],
+}
 const inGermany: Within = ['DE']
 const vault = { kind: 'program', id: 'vault' } as const
 
-async function open(fabric: Fabric) {
+async function open(fabric: Fabric, homes: readonly ObjectHome[] = []) {
   const served: Snapshot[] = []
   const proved: Deployment[] = []
   const control = await createControl({
     fabric,
+    homesOf: async () => homes,
     seal,
     engine: {
       async prove(_program, deployment) {
@@ -38,7 +48,7 @@ async function open(fabric: Fabric) {
   return { control, served, proved }
 }
 
-async function deploy(control: Control, text: string): Promise<void> {
+async function deploy(control: Control, text: string, more: Partial<Upload> = {}): Promise<void> {
   const stage = control.stage(vault)
   const { hash, bytes } = await stage.put(Buffer.from(text))
   await control.upload(
@@ -60,6 +70,7 @@ async function deploy(control: Control, text: string): Promise<void> {
       keepAssets: false,
       limits: {},
       source: 'test',
+      ...more,
     },
     { deploy: true },
   )
@@ -192,4 +203,20 @@ test('the package of a service goes with it, in versions and in what is active',
   assert.equal(moved!.fields.module, moved!.blobs![0])
   const { rollout, within } = control.snapshot.programs.get('edge')!
   assert.deepEqual([rollout[0]!.deployment.compute?.module, within], [moved!.blobs![0], inGermany])
+})
+
+test('a program whose objects live elsewhere is not restricted, and says where they are', async () => {
+  const fabric = createMemoryFabric(() => 1000)
+  const homes = [
+    { node: 'fra', country: 'DE', objects: 2 },
+    { node: 'iad', country: 'US', objects: 3 },
+  ]
+  const { control } = await open(fabric, homes)
+  await deploy(control, 'the code', { declaredObjects: { Room: { state: 'created', storage: 'sqlite' } } })
+  await assert.rejects(control.setPlacement(vault, inGermany), (thrown: Refusal) => {
+    assert.match(thrown.message, /class 'Room' of 'vault' live outside of DE and cannot move: 3 at iad \(US\)/)
+    return thrown.code === 'misplaced'
+  })
+  await control.setPlacement(vault, ['DE', 'US'])
+  assert.deepEqual(control.snapshot.programs.get('vault')?.objects[0]?.within, ['DE', 'US'])
 })

@@ -3,7 +3,7 @@
  * left of them where they were is removed, and every node is told to rewrite what its disk had of it.
  */
 import { EdgeError } from '#/core/errors.ts'
-import type { Within } from '#/core/pops.ts'
+import { allows, type CountryCode, type NodeId, type Within } from '#/core/pops.ts'
 import { describeWithin, sameWithin } from '#/core/residency.ts'
 import type { BlobHash } from '#/core/snapshot.ts'
 import type { Change } from './fold.ts'
@@ -18,6 +18,15 @@ import { createServiceVersions, type ServiceVersions } from './services/service-
 export interface PlacementOffice extends Office {
   /** Removes those of these blobs that nothing names any more. */
   readonly forgetBlobs: (names: readonly BlobHash[]) => Promise<void>
+  /** Where objects of a namespace live. */
+  readonly homesOf: (key: string) => Promise<readonly ObjectHome[]>
+}
+
+/** Objects that live at one node. */
+export interface ObjectHome {
+  readonly node: NodeId
+  readonly country: CountryCode
+  readonly objects: number
 }
 
 /** What moves with a setting. */
@@ -110,7 +119,9 @@ async function packProgram(
 ): Promise<Luggage | undefined> {
   const { ledger } = office
   const held = ledger.state.programs.get(name)
-  if (held === undefined || held.record.versions.length === 0) return undefined
+  if (held === undefined) return undefined
+  for (const object of held.record.objects) checkHomes(name, object.className, await office.homesOf(object.key), within)
+  if (held.record.versions.length === 0) return undefined
   const moved = new Map<string, VersionRecord>()
   const left: BlobHash[] = []
   for (const id of held.record.versions) {
@@ -137,6 +148,17 @@ async function packProgram(
   }
 }
 
+/** Their storage lies with the node that they live on, and stays. */
+function checkHomes(name: string, className: string, homes: readonly ObjectHome[], within: Within | undefined): void {
+  const outside = homes.filter(({ country }) => !allows(within, country))
+  if (outside.length === 0) return
+  const where = outside.map(({ node, country, objects }) => `${objects} at ${node} (${country})`).join(', ')
+  throw new Refusal(
+    'misplaced',
+    `Durable Objects of class '${className}' of '${name}' live outside of ${describeWithin(within)} and cannot move: ${where}. Name their countries too, or delete the class first.`,
+  )
+}
+
 async function filesOf({ fabric }: Office, { assets }: VersionRecord): Promise<BlobHash[]> {
   const manifest = assets && (await fabric.blobs.get(assets.manifest))
   if (manifest === undefined) return []
@@ -157,7 +179,7 @@ async function packService(
     const next = await placeBlob(office.fabric.blobs, name, within)
     if (next !== name) names.set(name, next)
   }
-  if (record.program !== undefined) await take(record.program.module)
+  for (const made of [record.program, record.staged?.program]) if (made !== undefined) await take(made.module)
   for (const { number } of record.versions)
     for (const { blobs = [] } of await versions.parts(id, number)) for (const name of blobs) await take(name)
   if (names.size === 0) return undefined
@@ -169,9 +191,14 @@ async function packService(
 }
 
 function renamed(record: ServiceRecord, names: ReadonlyMap<BlobHash, BlobHash>): ServiceRecord {
-  const { program } = record
+  const { program, staged } = record
   if (program === undefined) return record
-  return { ...record, program: { ...program, module: names.get(program.module) ?? program.module } }
+  const moved = (made: typeof program) => ({ ...made, module: names.get(made.module) ?? made.module })
+  return {
+    ...record,
+    program: moved(program),
+    ...(staged && { staged: { ...staged, program: moved(staged.program) } }),
+  }
 }
 
 async function renameParts(

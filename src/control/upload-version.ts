@@ -75,13 +75,13 @@ export async function uploadVersion(
     const record = held?.record ?? newProgram(office, name)
     const latest = record.versions.length === 0 ? undefined : await heldVersion(office, record)
     const within = programWithin(office.ledger.state, name)
-    const draft = await placeVersion(office, draftVersion(office, record, latest, upload), within)
+    const drafted = await readImports(office, draftVersion(office, record, latest, upload))
+    const draft = await placeVersion(office, drafted, within)
     const change = objectChange(office, record, upload, { deploy })
     const objects = change?.objects ?? record.objects
     checkDeletedBindings(draft, change)
     if (!deploy) checkDeclaredBindings(draft, objects)
     await checkBound(office, name, draft, objects)
-    await checkFrontImports(office, draft)
     const version = await proveVersion(office, draft, objects, record.objects)
     await checkBlobs(office, version)
 
@@ -222,17 +222,24 @@ async function checkBlobs(office: Office, version: VersionRecord): Promise<void>
       throw new Refusal('conflict', `The bytes of '${binding.name}' were removed while they were uploaded. Try again.`)
 }
 
+/** Of Workers, and of Node as Workers have it. */
+const socketsImport = /["'](?:cloudflare:sockets|(?:node:)?(?:net|tls))["']/
 const cacheImport = /import\s*(?:[\w$]+\s*,\s*)?\{[^}]*\bcache\b[^}]*\}\s*from\s*["']cloudflare:workers["']/
 
 /** The runtime's own `cache` leads nowhere outside Cloudflare: it would be found missing only when something is purged. */
-async function checkFrontImports({ fabric }: Office, { code, frontCache }: VersionRecord): Promise<void> {
-  if (frontCache === undefined) return
+/** What the text of its modules tells: what it may need, and what it asks for in vain. Throws a `Refusal` (`unsupported`). */
+async function readImports({ fabric }: Office, draft: VersionRecord): Promise<VersionRecord> {
+  const { code, frontCache } = draft
+  let usesSockets = false
   for (const { name, kind, blob } of code?.modules ?? []) {
-    const text = kind === 'esm' ? Buffer.from((await fabric.blobs.get(blob)) ?? []).toString('utf8') : ''
-    if (cacheImport.test(text))
+    if (kind !== 'esm' && kind !== 'cjs') continue
+    const text = Buffer.from((await fabric.blobs.get(blob)) ?? []).toString('utf8')
+    usesSockets ||= socketsImport.test(text)
+    if (frontCache !== undefined && kind === 'esm' && cacheImport.test(text))
       throw new Refusal(
         'unsupported',
         `Module '${name}' imports cache from "cloudflare:workers", which Rimward cannot give. Use ctx.cache.purge().`,
       )
   }
+  return usesSockets ? { ...draft, usesSockets } : draft
 }

@@ -67,6 +67,14 @@ export interface CacheWish {
   readonly memoryOnly?: boolean
 }
 
+/** How wishes travel between nodes. */
+export interface PurgeWords {
+  /** As every node may see it; where this node cannot hide it, all that is kept of its site. */
+  hide(wish: PurgeWish): PurgeWish
+  /** What is meant; where this node cannot read it, all that is kept of its site. */
+  show(wish: PurgeWish): PurgeWish
+}
+
 /** What must go; the schemes of URLs and prefixes do not matter. `soft` marks stale instead, so that stale-while-revalidate and stale-if-error go on serving. */
 export interface PurgeWish {
   /** Whose objects: a site's or a program's name; absent: the whole platform (administrators only). */
@@ -77,5 +85,7 @@ export interface PurgeWish {
     | { readonly kind: 'tag'; readonly tag: string }
     | { readonly kind: 'prefix'; readonly prefix: string }
     | { readonly kind: 'host'; readonly host: string }
+    /** One of these of a site that stays in countries, as it travels: only nodes there can read which. */
+    | { readonly kind: 'hidden'; readonly text: string }
   readonly soft: boolean
 }

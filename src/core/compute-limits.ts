@@ -86,5 +86,10 @@ export const computeLimits = {
     why: 'a request that a program sent and did not wait for goes on so long after it ended',
   },
   computeKeepAliveMs: { unit: 'ms', default: 600_000, why: 'an unused connection to a backend; as at Fastly' },
+  computeClientKeys: {
+    unit: 'count',
+    default: 256,
+    why: 'keys of registered backends that stay sealed as they are, so that connections are shared',
+  },
   computeStartMs: { unit: 'ms', default: 10_000, why: 'a cell starts in 0.1 s; a busy machine gets patience' },
 } as const satisfies Record<string, LimitRow>

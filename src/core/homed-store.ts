@@ -10,5 +10,7 @@ export interface HomedStore {
   held(): Promise<readonly string[]>
   /** Ends what is in progress; resolves when nothing of the resource is left on the disk. */
   erase(id: string): Promise<void>
+  /** After each Snapshot. */
+  follow?(): Promise<void>
   close(): Promise<void>
 }

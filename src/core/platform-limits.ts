@@ -128,6 +128,7 @@ export const platformLimits = {
     default: 512 * 1024 * KiB,
     why: 'serialized, all sites and programs; each node holds it in memory',
   },
+  newsBytes: { unit: 'bytes', default: 4 * MiB, why: 'changes that a node asks another for at once' },
   blobsHanded: { unit: 'count', default: 10_000, why: 'handed to other nodes ahead of a change, 100 bytes each' },
   canaryLookMs: {
     unit: 'ms',
@@ -189,6 +190,21 @@ export const platformLimits = {
   },
   schedulesAtOnce: { unit: 'count', default: 1_000, why: 'schedules told and not done; each may take 15 minutes' },
   tailBatch: { unit: 'count', default: 100, why: 'traces that a tail Worker is told at once' },
+  queueBytes: {
+    unit: 'bytes',
+    default: 25 * 1024 * MiB,
+    why: 'Cloudflare keeps 25 GB a queue; beyond it sends are refused',
+  },
+  queuesOpen: { unit: 'count', default: 64, why: 'queues in which something happens; each has a thread of 5 MB' },
+  queueIdleMs: { unit: 'ms', default: 60_000, why: 'a queue where nothing happens for so long is closed' },
+  queueSweepMs: { unit: 'ms', default: 5_000, why: 'how often old messages are removed, and idle queues closed' },
+  queueDeliveries: {
+    unit: 'count',
+    default: 10,
+    why: 'batches of one queue under way where max_concurrency is not set',
+  },
+  queueBackOffMs: { unit: 'ms', default: 500, why: 'pause after a consumer could not be reached; doubles each time' },
+  queueBackOffMostMs: { unit: 'ms', default: 30_000, why: 'the longest such pause' },
   // Replication.
   replicationBytes: {
     unit: 'bytes',
@@ -265,6 +281,12 @@ export const platformLimits = {
   sqlColumns: { unit: 'count', default: 100, why: 'of one table or answer, as D1 has it' },
   sqlRequestBytes: { unit: 'bytes', default: 32 * MiB, why: 'one batch with its parameters, in JSON and in memory' },
   sqlAnswerBytes: { unit: 'bytes', default: 64 * MiB, why: 'the rows of one request, in JSON and in memory' },
+  sqlImportBytes: { unit: 'bytes', default: 5_000_000_000, why: 'a file of SQL for one database, as D1 has it' },
+  sqlImportStatementBytes: {
+    unit: 'bytes',
+    default: 16 * MiB,
+    why: 'one statement of such a file; a row of 2 MB takes 4 MB in an export',
+  },
   sqlDatabaseBytes: { unit: 'bytes', default: 10_000_000_000, why: 'as D1 has it' },
   resourceKnownMs: {
     unit: 'ms',

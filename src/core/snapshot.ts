@@ -105,6 +105,8 @@ export interface Deployment {
   readonly tag?: string
   /** Absent for a program that is only assets, and where `compute` is. */
   readonly code?: ProgramCode
+  /** Serves no visitor, only who asks for it (`rimward-staging: 1`). */
+  readonly staged?: true
   /** A WebAssembly program of Fastly Compute, run by the engine of that name instead of workerd. */
   readonly compute?: ComputeCode
   readonly bindings: readonly Binding[]
@@ -112,6 +114,8 @@ export interface Deployment {
   readonly limits: { readonly cpuMs?: number }
   /** The shared cache stands in front of its default export. */
   readonly frontCache?: FrontCache
+  /** Its code may open TCP sockets. */
+  readonly usesSockets?: true
   /** Processor time its proof took to start, ms; absent when it was never proven. */
   readonly startupMs?: number
 }
@@ -138,6 +142,14 @@ export type Binding =
   | { readonly kind: 'json'; readonly name: string; readonly json: string }
   | { readonly kind: 'secret'; readonly name: string; readonly sealed: Sealed }
   | { readonly kind: 'kv'; readonly name: string; readonly store: string }
+  /** As for a bucket; `delayS` of what is sent without a delay of its own. */
+  | {
+      readonly kind: 'queue'
+      readonly name: string
+      readonly queue: string
+      readonly called: string
+      readonly delayS?: number
+    }
   /** `bucket` is the resource's id, `called` its name, which never changes. */
   | { readonly kind: 'bucket'; readonly name: string; readonly bucket: string; readonly called: string }
   | {
@@ -182,6 +194,10 @@ export type Binding =
       readonly program?: ProgramName
     }
   | { readonly kind: 'stored-secret'; readonly name: string; readonly store: string; readonly secret: string }
+  /** A database server elsewhere, by the id of its resource. */
+  | { readonly kind: 'server'; readonly name: string; readonly server: string }
+  /** `fetch()` that shows a client certificate, by the id of its resource. */
+  | { readonly kind: 'certificate'; readonly name: string; readonly certificate: string }
   /** Starts programs from code that the program brings. */
   | { readonly kind: 'loader'; readonly name: string }
 

@@ -5,6 +5,7 @@
 import { abiSection } from './abi-rows.ts'
 import { computeArea } from './compute-rows.ts'
 import { d1Commands, d1Rows } from './d1-rows.ts'
+import { queueBinding, queueCommands } from './queue-rows.ts'
 import { r2Binding, r2Commands } from './r2-rows.ts'
 
 export type State = 'works' | 'works differently' | 'refused'
@@ -124,7 +125,14 @@ const runtime: Area = {
     refused('`import { cache } from "cloudflare:workers"`', 'by name, at deploy: use `ctx.cache`', {
       story: 'cache import is refused',
     }),
-    refused('`connect()` (TCP sockets)', 'throws: it comes with Hyperdrive', { check: 'connect' }),
+    differs(
+      '`connect()` (TCP sockets)',
+      'under the rules for `fetch()`; TLS (`secureTransport`, `startTls`) is refused by the runtime',
+      {
+        file: 'sockets.test.ts',
+        title: 'connect() speaks TCP, and either side may be done first',
+      },
+    ),
   ],
 }
 
@@ -151,10 +159,7 @@ const bindings: Area = {
     works('Version metadata', { check: 'version-metadata' }),
     ...d1Rows,
     ...r2Binding,
-    refused('Queues', 'comes with a later release', {
-      config: { queues: { producers: [{ binding: 'Q', queue: 'q' }] } },
-      says: /queue/i,
-    }),
+    ...queueBinding,
     refused('Workers AI', 'Rimward has no models', { config: { ai: { binding: 'AI' } }, says: /\bai\b/i }),
     refused('Vectorize', 'Rimward has no vector index', {
       config: { vectorize: [{ binding: 'V', index_name: 'v' }] },
@@ -176,6 +181,22 @@ const bindings: Area = {
     works('Secrets Store: `get()`', {
       file: 'bindings.test.ts',
       title: 'programs share the secrets of a store, and read a new value without a new deploy',
+    }),
+    differs(
+      'Hyperdrive: `connectionString`, `host`, `port`, `user`, `password`, `database`',
+      'connections are made one for one: nothing is pooled or cached; user and password are percent-encoded',
+      {
+        file: 'sockets.test.ts',
+        title: 'a Worker asks a real PostgreSQL',
+      },
+    ),
+    works('Hyperdrive: `sslmode`, authorities of the account', {
+      file: 'sockets.test.ts',
+      title: 'TLS to the database is checked where the mode says so',
+    }),
+    works('mTLS certificates: `fetch`', {
+      file: 'sockets.test.ts',
+      title: 'fetch() of a binding shows the client certificate of the account',
     }),
     works('Worker loaders: `get(id, callback)`, `env`, `globalOutbound`', {
       file: 'bindings.test.ts',
@@ -280,10 +301,11 @@ const wrangler: Area = {
     works('`kv bulk put`, `kv bulk get`, `kv bulk delete`', { story: 'kv bulk' }),
     works('`tail`', { story: 'tail' }),
     ...r2Commands,
+    ...queueCommands,
     ...d1Commands,
-    refused('`queues`, `workflows` …', 'their API answers 404 and names the call', {
-      wrangler: ['queues', 'list'],
-      says: /queues/,
+    refused('`workflows` …', 'their API answers 404 and names the call', {
+      wrangler: ['workflows', 'list'],
+      says: /workflows/,
       fails: true,
     }),
     works('`delete`', { story: 'delete' }),

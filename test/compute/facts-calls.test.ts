@@ -259,6 +259,32 @@ test('requests to backends, the ways of older and newer programs', async (t) => 
   )
 })
 
+test('the cache override in a record', async (t) => {
+  const stage = await openBackends(t)
+  const origin = await openOrigin(t, (_request, response) => response.end('x'))
+  const send = async (tag: number) => {
+    const { statuses } = await callAll(
+      stage,
+      [
+        ['fastly_http_req.new', out('request')],
+        ['fastly_http_req.uri_set', load('request'), 'http://origin.test/'],
+        ['fastly_http_req.cache_override_v3_set', load('request'), tag, { struct: [60, 0, 'one two', 9] }],
+        ['fastly_http_body.new', out('body')],
+        ['fastly_http_req.send', load('request'), load('body'), 'origin', out('response'), out('answer')],
+      ],
+      { code: { backends: [origin.backend] } },
+    )
+    return statuses[2]
+  }
+  const [pass, ttl, lookupTimeout] = [1, 2, 16]
+  assert.deepEqual([await send(ttl), await send(ttl), origin.asked.length], [ok, ok, 1])
+  await stage.cache.purge([{ scope: 'calls', soft: false, what: { kind: 'tag', tag: 'two' } }])
+  assert.deepEqual([await send(ttl), origin.asked.length], [ok, 2])
+  assert.deepEqual([await send(pass), origin.asked.length], [ok, 3])
+  assert.equal(await send(ttl | lookupTimeout), unsupported)
+  assert.equal(await send(32), status.invalidArgument)
+})
+
 test('a request is not inspected, and hears so as a service does that has no workspace for it', async (t) => {
   const stage = await openBackends(t)
   const inspect = (mask: number, info: Call[1], size = 256): Call => [

@@ -265,7 +265,11 @@ tests.push([
       }
       return ask('/tls', { method: 'POST', body: Readable.from([Buffer.from(JSON.stringify(words))]) }).then(textOf)
     }
+    let connections = 0
+    listening.on('secureConnection', () => connections++)
     assert.equal(await send({}), 'tls.test client.test')
+    assert.equal(await send({ broken: '' }), 'tls.test client.test')
+    assert.equal(connections, 1, 'two requests that describe the same backend share its connections')
     assert.match(await send({ broken: true }), /certificate/i)
   },
 ])

@@ -72,3 +72,15 @@ export async function buildGo(name: string): Promise<Uint8Array> {
     }),
   )
 }
+
+/** With the vendor's SDK for Rust and the machine's cargo, whose toolchain needs the target `wasm32-wasip1`. */
+export async function buildRust(name: string): Promise<Uint8Array> {
+  const { stdout } = await run(process.env.RUSTC ?? 'rustc', ['--version'])
+  const sources = ['Cargo.toml', 'Cargo.lock', 'main.rs'].map((file) => `${name}/${file}`)
+  return cached(stdout, sources, async (folder, out) => {
+    const target = join(folder, 'target')
+    const env = { CARGO_TARGET_DIR: target, ...process.env }
+    await run('cargo', ['build', '--release', '--locked', '--target', 'wasm32-wasip1'], { cwd: folder, env })
+    cpSync(join(env.CARGO_TARGET_DIR, 'wasm32-wasip1/release/guest.wasm'), out)
+  })
+}

@@ -38,7 +38,9 @@ export async function openBackends(t: TestContext, given: Partial<Limits> = {}):
   const folder = mkdtempSync(join(tmpdir(), 'compute-cache-'))
   let now = Date.now()
   const clock = () => now
-  const seal = { seal: (text: string) => `sealed ${text}`, open: (text: string) => text.slice(7) }
+  let sealed = 0
+  // No two are alike, as of a real one.
+  const seal = { seal: (text: string) => `${sealed++} ${text}`, open: (text: string) => text.replace(/^\d+ /, '') }
   const direct = createEgress({
     rules: {
       grants: (by) => ('program' in by && by.program === 'trusted' ? [{ names: 'network', port: false }] : []),

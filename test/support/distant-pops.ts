@@ -46,9 +46,9 @@ export interface DistantPops {
   readonly relays: RelaysApart
   readonly token: string
   readonly accountId: string
-  /** Cuts a place off from the two others: its node and its NATS server. */
-  cut(name: PopName): Promise<void>
-  heal(name: PopName): Promise<void>
+  /** Cuts a place off from the two others: its node and its NATS server, or the server alone. */
+  cut(name: PopName, what?: 'server'): Promise<void>
+  heal(name: PopName, what?: 'server'): Promise<void>
 }
 
 interface Stoppable {
@@ -82,8 +82,8 @@ export async function startDistantPops(t: Stoppable): Promise<DistantPops> {
   const aimed: Promise<void>[] = []
   const servers = await startCluster(t, {
     binary: newestServer(),
-    // A client is told of its own server only, so that nobody goes around a line that was cut.
-    inCluster: 'no_advertise: true',
+    // Nobody goes around a line that was cut.
+    noGossip: true,
     route(from, to, ports) {
       const relay = routeLines.port(popNames[from]!, popNames[to]!)
       aimed.push(relays.aim(relay, ports[to]!))
@@ -117,8 +117,8 @@ export async function startDistantPops(t: Stoppable): Promise<DistantPops> {
     accountId = started.accountId
     pops[name] = pop
   }
-  const touching = (name: PopName) =>
-    [meshLines, routeLines].flatMap(({ port }) =>
+  const touching = (name: PopName, what?: 'server') =>
+    (what === 'server' ? [routeLines] : [meshLines, routeLines]).flatMap(({ port }) =>
       lines.filter((line) => line.includes(name)).map(([from, to]) => port(from, to)),
     )
   return {
@@ -127,8 +127,8 @@ export async function startDistantPops(t: Stoppable): Promise<DistantPops> {
     relays,
     token,
     accountId,
-    cut: (name) => relays.cut(touching(name)),
-    heal: (name) => relays.heal(touching(name)),
+    cut: (name, what) => relays.cut(touching(name, what)),
+    heal: (name, what) => relays.heal(touching(name, what)),
   }
 }
 

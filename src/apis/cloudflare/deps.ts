@@ -16,10 +16,8 @@ export interface CloudflareApiDeps {
   readonly control: Control
   /** Routers of other rooms; their paths start at `/accounts/:account/…`. */
   readonly kvRoutes?: Hono
-  readonly vaultRoutes?: Hono
-  readonly r2Routes?: Hono
-  readonly d1Routes?: Hono
-  readonly workflowRoutes?: Hono
+  /** Of bindings: databases, buckets, queues and the like. */
+  readonly bindingRoutes?: readonly Hono[]
   readonly assetsRoutes?: Hono
   readonly tailsRoutes?: Hono
   /** Its paths start at `/zones/:zone`. */

@@ -5,6 +5,7 @@ import type { VersionRecord } from '#/control/records.ts'
 import type { Resource, ResourceKind } from '#/core/resources.ts'
 import type { BlobHash, ObjectNamespace } from '#/core/snapshot.ts'
 import { doorError } from './errors.ts'
+import { noQueue } from './queue-errors.ts'
 import { bucketNameOf, noBucketToBind, resourceNameOf } from './r2-names.ts'
 
 const text = z.string()
@@ -23,6 +24,7 @@ const supported = {
     bucket_name: text.min(1),
     jurisdiction: z.exactOptional(z.enum(['default', 'eu', 'fedramp'])),
   }),
+  queue: z.strictObject({ queue_name: text.min(1), delivery_delay: z.exactOptional(z.int().min(0).max(86_400)) }),
   service: z.strictObject({
     service: text.min(1),
     entrypoint: maybe,
@@ -40,6 +42,8 @@ const supported = {
     simple: z.strictObject({ limit: z.int().positive(), period: z.union([z.literal(10), z.literal(60)]) }),
   }),
   secrets_store_secret: z.strictObject({ store_id: text.min(1), secret_name: text.min(1) }),
+  hyperdrive: z.strictObject({ id: text.min(1) }),
+  mtls_certificate: z.strictObject({ certificate_id: text.min(1) }),
   d1: z.strictObject({ id: text.min(1), internalEnv: maybe }),
   workflow: z.strictObject({
     workflow_name: text.regex(workflowName, 'a workflow has a name of letters, digits, - and _, 64 at most'),
@@ -56,15 +60,12 @@ type Supported = {
 
 /** What Cloudflare has and we do not (yet), with what a person can do instead. */
 const unsupported: Record<string, string> = {
-  queue: 'queues are not there yet; a Durable Object with an alarm can hold work for later',
   analytics_engine: 'datasets are not there yet; log what you count and collect it from the log',
   send_email: 'mail is not sent from here; fetch() the API of a mail service',
   ai: 'models do not run here; fetch() the API of a model service',
   vectorize: 'vector indexes are not there; fetch() the API of a vector database',
-  hyperdrive: 'connections to databases are not pooled here; use connect() from the program',
   browser: 'browsers do not run here; fetch() the API of a browser service',
   dispatch_namespace: 'programs of users are deployed as ordinary programs here; bind them as services',
-  mtls_certificate: 'client certificates for fetch() are not there yet',
   tail_consumer: "logs are read with 'wrangler tail'",
 }
 
@@ -107,6 +108,12 @@ function toRequest(name: string, binding: Supported, find: BindingFinders): Bind
       if (bucket === undefined) throw noBucketToBind(binding.bucket_name)
       return { kind: 'bucket', name, bucket: bucket.id, called }
     }
+    case 'queue': {
+      const { queue_name: called, delivery_delay: delayS } = binding
+      const queue = find.resource('queue', called)
+      if (queue === undefined) throw noQueue(called)
+      return { kind: 'queue', name, queue: queue.id, called, ...(delayS !== undefined && { delayS }) }
+    }
     case 'service': {
       const { entrypoint, props } = binding
       return {
@@ -142,6 +149,10 @@ function toRequest(name: string, binding: Supported, find: BindingFinders): Bind
     }
     case 'secrets_store_secret':
       return { kind: 'stored-secret', name, store: binding.store_id, secret: binding.secret_name }
+    case 'hyperdrive':
+      return { kind: 'server', name, server: binding.id }
+    case 'mtls_certificate':
+      return { kind: 'certificate', name, certificate: binding.certificate_id }
     case 'd1':
       return { kind: 'sql', name, database: binding.id }
     case 'workflow': {
@@ -170,6 +181,10 @@ export function writeBinding(binding: VersionRecord['bindings'][number]): Record
       return { name, type: ({ text: 'plain_text', json: 'json', secret: 'secret_text' } as const)[binding.as] }
     case 'kv':
       return { name, type: 'kv_namespace', namespace_id: binding.store }
+    case 'queue': {
+      const { called, delayS } = binding
+      return { name, type: 'queue', queue_name: called, ...(delayS !== undefined && { delivery_delay: delayS }) }
+    }
     case 'bucket':
       return { name, type: 'r2_bucket', ...bucketNameOf(binding.called) }
     case 'program': {
@@ -194,6 +209,10 @@ export function writeBinding(binding: VersionRecord['bindings'][number]): Record
     }
     case 'stored-secret':
       return { name, type: 'secrets_store_secret', store_id: binding.store, secret_name: binding.secret }
+    case 'server':
+      return { name, type: 'hyperdrive', id: binding.server }
+    case 'certificate':
+      return { name, type: 'mtls_certificate', certificate_id: binding.certificate }
     case 'sql':
       return { name, type: 'd1', id: binding.database }
     case 'workflow': {
@@ -218,6 +237,7 @@ export const keptKinds: Record<string, BindingRequest['kind'] | undefined> = {
   secret_text: 'secret',
   kv_namespace: 'kv',
   r2_bucket: 'bucket',
+  queue: 'queue',
   service: 'program',
   durable_object_namespace: 'objects',
   version_metadata: 'version',
@@ -226,6 +246,8 @@ export const keptKinds: Record<string, BindingRequest['kind'] | undefined> = {
   d1: 'sql',
   workflow: 'workflow',
   worker_loader: 'loader',
+  hyperdrive: 'server',
+  mtls_certificate: 'certificate',
   secrets_store_secret: 'stored-secret',
 }
 

@@ -11,7 +11,10 @@ import { residencyWish } from './schemas.ts'
 
 /** A store as people know it: by id, or by name among those of its kind. */
 export interface KnownStore {
-  readonly kind: Extract<PlacedKind, 'kv' | 'config' | 'secret' | 'access-list'>
+  readonly kind: Extract<
+    PlacedKind,
+    'kv' | 'config' | 'secret' | 'access-list' | 'sql' | 'bucket' | 'queue' | 'workflow'
+  >
   readonly id: string
   readonly name: string
 }
@@ -37,6 +40,12 @@ const words: Readonly<Record<string, PlacedKind>> = {
   secret: 'secret',
   acl: 'access-list',
   'access-list': 'access-list',
+  sql: 'sql',
+  d1: 'sql',
+  bucket: 'bucket',
+  r2: 'bucket',
+  queue: 'queue',
+  workflow: 'workflow',
 }
 
 /** Paths begin at `/rimward/v1`. The caller has been authenticated. */

@@ -1,5 +1,6 @@
 /** The caches of one node: alone, or one among others with purges over all of them and tiers. */
 import { join } from 'node:path'
+import type { PurgeWish, PurgeWords } from '#/core/cache-policy.ts'
 import type { CoreCache } from '#/core/core-cache.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import type { Place } from '#/core/pops.ts'
@@ -20,6 +21,8 @@ export interface TieredCacheOptions
   /** The node's. */
   readonly folder: string
   readonly log: (message: string, facts?: object) => void
+  /** Absent: wishes travel as they are. */
+  readonly words?: PurgeWords
 }
 
 export interface TieredCache {
@@ -41,7 +44,10 @@ export async function openTieredCache(options: TieredCacheOptions): Promise<Tier
     const local = createLocalPurges({ ...options, self: place, cache: inner })
     return { cache: inner, purges: local }
   }
-  const platform = await createPlatformPurges({ ...options, mesh, cache: inner, folder: join(folder, 'purge-log') })
+  const { words } = options
+  const told = words === undefined ? inner : { purge: (all: readonly PurgeWish[]) => inner.purge(all.map(words.show)) }
+  const open = await createPlatformPurges({ ...options, mesh, cache: told, folder: join(folder, 'purge-log') })
+  const platform = words === undefined ? open : hidden(open, words)
   purges = platform
   const gated = withPurgeGate(inner, platform)
   const withdraw = serveShield({ ...options, mesh, cache: gated, purges: platform })
@@ -55,4 +61,15 @@ export async function openTieredCache(options: TieredCacheOptions): Promise<Tier
     },
   }
   return { cache, purges: platform }
+}
+
+/** Other nodes, and logs, get wishes as they may see them. */
+function hidden(purges: PlatformPurges, words: PurgeWords): PlatformPurges {
+  return Object.defineProperties(
+    {},
+    {
+      ...Object.getOwnPropertyDescriptors(purges),
+      purge: { value: (wishes: readonly PurgeWish[]) => purges.purge(wishes.map(words.hide)), enumerable: true },
+    },
+  ) as PlatformPurges
 }

@@ -45,6 +45,10 @@ export const abiDifferences: Readonly<Record<string, string>> = {
   'fastly_geo.lookup':
     'countries from a public-domain database; cities, coordinates and networks with the operator’s MaxMind files; nothing about connections and proxies',
   'fastly_device_detection.lookup': 'knows what the operator’s `devices.json` lists',
+  'fastly_http_req.cache_override_v3_set': 'a time for the lookup is `unsupported`',
+  'fastly_compute_runtime.has_domain_inspector': 'always 0',
+  'fastly_compute_runtime.has_image_optimizer': 'always 0',
+  'fastly_compute_runtime.has_origin_inspector': 'always 0',
   'fastly_kv_store.lookup_wait': 'the generation is 0, as at Fastly: `lookup_wait_v2` has it',
   'fastly_kv_store.insert': '`background_fetch` changes nothing',
   'fastly_kv_store.list': 'always strongly consistent',

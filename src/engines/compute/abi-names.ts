@@ -1,6 +1,7 @@
 /**
  * Every function of Fastly's public ABI, by import module: names only, as its interface description lists them
- * (compute-at-edge-abi/*.witx). `docs/compatibility.md` says of each whether it works here.
+ * (compute-at-edge-abi/*.witx) and,
+ * beyond it, the SDK for Rust imports (fastly-sys 0.13.2). `docs/compatibility.md` says of each whether it works here.
  */
 export const abiNames: Readonly<Record<string, readonly string[]>> = {
   fastly_abi: `
@@ -31,7 +32,7 @@ export const abiNames: Readonly<Record<string, readonly string[]>> = {
     .trim()
     .split(/\s+/),
   fastly_compute_runtime: `
-    get_vcpu_ms get_heap_mib`
+    get_vcpu_ms get_heap_mib has_domain_inspector has_image_optimizer has_origin_inspector`
     .trim()
     .split(/\s+/),
   fastly_config_store: `
@@ -87,7 +88,7 @@ export const abiNames: Readonly<Record<string, readonly string[]>> = {
     .trim()
     .split(/\s+/),
   fastly_http_req: `
-    body_downstream_get cache_override_set cache_override_v2_set downstream_client_ip_addr
+    body_downstream_get cache_override_set cache_override_v2_set cache_override_v3_set downstream_client_ip_addr
     downstream_server_ip_addr downstream_client_h2_fingerprint downstream_client_request_id
     downstream_client_oh_fingerprint downstream_client_ddos_detected downstream_tls_cipher_openssl_name
     downstream_tls_protocol downstream_tls_client_hello downstream_tls_raw_client_certificate

@@ -1,10 +1,11 @@
 /** Backends by name: those of the service, and those that a program describes while it answers one request. */
-import { X509Certificate } from 'node:crypto'
+import { createHash, X509Certificate } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import { type HealthCheck, type Origin, tlsVersions } from '#/core/origin.ts'
 import type { Seal } from '#/core/ports.ts'
+import type { Sealed } from '#/core/snapshot.ts'
 import type { DynamicBackend } from './fetch-protocol.ts'
 import type { HostRun } from './host-calls.ts'
 import { asBackend, backendFacts } from './program-facts.ts'
@@ -39,9 +40,10 @@ export function createDynamicBackends({
   readonly limits: Limits
 }): DynamicBackends {
   const byRun = new WeakMap<HostRun, Map<string, Origin>>()
+  const sealed = createKeptSeals(seal, limits)
   return {
     add(run, backend) {
-      const origin = asBackend(toOrigin(backend, seal, limits), limits)
+      const origin = asBackend(toOrigin(backend, sealed, limits), limits)
       const ours = byRun.get(run) ?? new Map<string, Origin>()
       if (ours.size >= limits.computeHandles) throw new EdgeError('bad_request', 'Too many backends.')
       ours.set(backend.name, origin)
@@ -52,7 +54,23 @@ export function createDynamicBackends({
   }
 }
 
-function toOrigin(backend: DynamicBackend, seal: Pick<Seal, 'seal'>, limits: Limits): Origin {
+/**
+ * A key is sealed once, for as long as it is among the last ones: sealing it anew each time would make each request's
+ * backend another one, with connections of its own.
+ */
+function createKeptSeals(seal: Pick<Seal, 'seal'>, limits: Limits): (key: string) => Sealed {
+  const kept = new Map<string, Sealed>()
+  return (key) => {
+    const name = createHash('sha256').update(key).digest('base64')
+    const sealed = kept.get(name) ?? seal.seal(key)
+    kept.delete(name)
+    kept.set(name, sealed)
+    if (kept.size > limits.computeClientKeys) kept.delete(kept.keys().next().value!)
+    return sealed
+  }
+}
+
+function toOrigin(backend: DynamicBackend, seal: (key: string) => Sealed, limits: Limits): Origin {
   const { name, target, tls, clientCertificate, clientKey, caCertificate, ciphers, tcpKeepAlive, healthCheck } = backend
   const url = /^[^/?#@\\\s]+$/.test(target) ? URL.parse(`${tls ? 'https' : 'http'}://${target}`) : null
   if (url === null) throw new EdgeError('bad_request', `Not a host: ${target.slice(0, 200)}`)
@@ -81,7 +99,7 @@ function toOrigin(backend: DynamicBackend, seal: Pick<Seal, 'seal'>, limits: Lim
     ...(caCertificate !== undefined && { caCertificate }),
     ...(ciphers !== undefined && { ciphers }),
     ...(clientCertificate !== undefined &&
-      clientKey !== undefined && { clientCertificate, clientKey: seal.seal(clientKey) }),
+      clientKey !== undefined && { clientCertificate, clientKey: seal(clientKey) }),
     ...(backend.minTlsVersion !== undefined && { minTlsVersion: tlsVersion(backend.minTlsVersion) }),
     ...(backend.maxTlsVersion !== undefined && { maxTlsVersion: tlsVersion(backend.maxTlsVersion) }),
   }

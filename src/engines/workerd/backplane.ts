@@ -4,7 +4,7 @@
  * a program.
  */
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { toEdgeError } from '#/core/errors.ts'
 import type { Answer, HeaderList } from '#/core/exchange.ts'
@@ -32,11 +32,8 @@ export interface Backplane {
   close(): void
 }
 
-/** Listens on `socketPath`; `handlers` by kind. An unknown kind answers 400. */
-export async function createBackplane(
-  socketPath: string,
-  handlers: Readonly<Record<string, BackplaneHandler>>,
-): Promise<Backplane> {
+/** Not listening yet; `handlers` by kind. An unknown kind answers 400. */
+export function createBackplaneServer(handlers: Readonly<Record<string, BackplaneHandler>>): Server {
   const server = createServer({
     keepAliveTimeout: 0,
     requestTimeout: 0,
@@ -81,6 +78,15 @@ export async function createBackplane(
       .then((answer) => sendUpgrade(socket, head, answer))
       .catch(() => socket.destroy())
   })
+  return server
+}
+
+/** Listens on `socketPath`. */
+export async function createBackplane(
+  socketPath: string,
+  handlers: Readonly<Record<string, BackplaneHandler>>,
+): Promise<Backplane> {
+  const server = createBackplaneServer(handlers)
   server.listen(socketPath)
   await once(server, 'listening')
   return {

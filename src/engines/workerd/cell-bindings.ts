@@ -30,6 +30,8 @@ function memberOf(builder: CellBuilder, deployment: Deployment, binding: Binding
       return { json: JSON.stringify(versionOf(deployment)) }
     case 'kv':
       return { kvNamespace: backplane(builder, 'kv', binding.store) }
+    case 'queue':
+      return { queue: backplane(builder, 'queue', `${binding.queue}/${binding.delayS ?? ''}`) }
     case 'bucket':
       return { r2Bucket: backplane(builder, 'bucket', binding.bucket) }
     case 'assets':
@@ -55,6 +57,10 @@ function memberOf(builder: CellBuilder, deployment: Deployment, binding: Binding
       const service = backplane(builder, 'secret', `${binding.store}/${binding.secret}`)
       return wrapped(builder, 'stored-secret', [{ name: 'wire', service }])
     }
+    case 'server':
+      return serverBinding(builder, deployment, binding)
+    case 'certificate':
+      return { service: backplane(builder, 'certificate', `${deployment.program}/${binding.certificate}`) }
     case 'loader':
       // Without other cells the runtime has no loader; nothing is loaded for a proof.
       return builder.plan.purpose === 'prove' ? { service: nobody(builder) } : { workerLoader: {} }
@@ -65,6 +71,29 @@ function memberOf(builder: CellBuilder, deployment: Deployment, binding: Binding
 function wrapped(builder: CellBuilder, name: InsideModule, inner: readonly CapnpValue[]): Member {
   return { wrapped: { moduleName: builder.extension(name), innerBindings: inner } }
 }
+
+/** The runtime makes the address of it that programs see, and connects to ours. */
+function serverBinding(
+  builder: CellBuilder,
+  deployment: Deployment,
+  { name, server }: Extract<Binding, { kind: 'server' }>,
+): Member {
+  const { door, serverOf, open } = builder.plan
+  const known = serverOf?.(server)
+  // A proof reaches no database, and the address says so.
+  const { scheme, database, user, password } = known ?? unknownServer
+  const path = door?.('server', deployment.program, server) ?? builder.plan.backplane
+  const designator = builder.service(`server:${name}`, { external: { address: `unix:${path}`, tcp: {} } })
+  // The runtime writes them into `connectionString` as they are, and programs read that above all.
+  const encoded = {
+    database: encodeURIComponent(database),
+    user: encodeURIComponent(user),
+    password: password === undefined ? '' : encodeURIComponent(open(password)),
+  }
+  return { hyperdrive: { designator, ...encoded, scheme } }
+}
+
+const unknownServer = { scheme: 'postgresql', database: 'unknown', user: 'unknown', password: undefined }
 
 function rateLimitBinding(builder: CellBuilder, binding: Extract<Binding, { kind: 'rate-limit' }>): Member {
   const { namespace, limit, periodS: period } = binding

@@ -2,6 +2,7 @@
  * What a cell of its own is made of: a program, its deployments and their bindings, as a configuration for workerd.
  * Pure: bytes of modules come later, by the names in `files`.
  */
+import type { DatabaseServer } from '#/core/database-servers.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { BlobHash, Deployment, ObjectNamespace, Program, ProgramName, Sealed } from '#/core/snapshot.ts'
 import { type CapnpValue, capnpText } from './capnp.ts'
@@ -9,6 +10,7 @@ import { bindingsOf } from './cell-bindings.ts'
 import { addHost, hasObjectsEnv, objectsEnvBindings, objectsEnvModules } from './cell-objects.ts'
 import { flagsFor } from './code-bundle.ts'
 import { type InsideModule, insideModule } from './inside-module.ts'
+import type { DoorKind } from './program-doors.ts'
 
 /** What `cellConfig` needs to know. */
 export interface CellPlan {
@@ -19,10 +21,17 @@ export interface CellPlan {
   readonly open: (sealed: Sealed) => string
   /** Object classes of another program; `undefined` when there is no such program. */
   readonly objectsOf: (program: ProgramName) => readonly ObjectNamespace[] | undefined
+  /** A database server of a binding, by the id of its resource; absent: nobody knows any. */
+  readonly serverOf?: (id: string) => DatabaseServer | undefined
   /** Path of a unix socket of this cell. */
   readonly socket: (name: string) => string
   /** Path of the unix socket where stores, assets, egress and traces answer. */
   readonly backplane: string
+  /**
+   * Path of a unix socket that is known to be this program's, because what goes there cannot say so itself: `connect` takes
+   * what `egress` does and TCP connections, `server` is a database's. Absent: neither can be reached.
+   */
+  readonly door?: (kind: DoorKind, program: ProgramName, id: string) => string
   /** Folder with one folder an object namespace, or memory that ends with the process. */
   readonly storage: { readonly folder: string } | 'memory'
   /** `prove`: alone, without other cells, and answering what it exports instead of serving. */
@@ -132,7 +141,7 @@ function addProgram(builder: CellBuilder, deployment: Deployment): void {
         ...(front ? [purgeBinding(builder, deployment)] : []),
         ...(routed ? objectsEnvBindings(builder, deployment) : []),
       ],
-      globalOutbound: backplane(builder, 'egress', deployment.program),
+      globalOutbound: wayOut(builder, deployment),
       ...(proof ? {} : { cacheApiOutbound: backplane(builder, 'cache', deployment.program) }),
       ...(objects.length === 0 ? {} : objectsIn(builder, objects)),
       ...(plan.tails && !proof
@@ -140,6 +149,12 @@ function addProgram(builder: CellBuilder, deployment: Deployment): void {
         : {}),
     },
   })
+}
+
+/** What its `fetch()` and `connect()` go to. */
+function wayOut(builder: CellBuilder, { program, usesSockets }: Deployment): string {
+  const path = usesSockets ? builder.plan.door?.('connect', program, '') : undefined
+  return backplane(builder, 'egress', program, path)
 }
 
 /** A cache stands in front of it, so that it gets `ctx.cache`; scripts have no `ctx`. */
@@ -288,16 +303,16 @@ function addEvents(builder: CellBuilder): void {
  * A service of the backplane: `kind` says which, `id` which store (`kv`), deployment (`assets`, `trace`) or asking program
  * (all others). workerd writes both fields over whatever a program sends.
  */
-export function backplane(builder: CellBuilder, kind: string, id: string): string {
+export function backplane(builder: CellBuilder, kind: string, id: string, path = builder.plan.backplane): string {
   const injectRequestHeaders = [
     { name: 'rimward-kind', value: kind },
     { name: 'rimward-id', value: id },
   ]
   // `proxy`: the request line holds the whole URL, so that http is known from https.
-  const style = { enumerant: kind === 'egress' || kind === 'cache' ? 'proxy' : 'host' }
+  const style = { enumerant: ['egress', 'cache', 'certificate'].includes(kind) ? 'proxy' : 'host' }
   // Of what a program says in `cf` only its fetches are asked; workerd writes the field over what a program sends.
   const http = { style, injectRequestHeaders, ...(kind === 'egress' ? { cfBlobHeader: 'rimward-cf' } : {}) }
-  return builder.service(`${kind}:${id}`, { external: { address: `unix:${builder.plan.backplane}`, http } })
+  return builder.service(`${kind}:${id}`, { external: { address: `unix:${path}`, http } })
 }
 
 /** As `backplane`, for `call`: our forwarder in the cell writes the `id`, the program that is asked. */

@@ -1,10 +1,12 @@
 /** What cells may ask of us, by kind: code, the way to another program, stores, assets, `fetch()`, traces. */
 
 import type { PurgeWish } from '#/core/cache-policy.ts'
+import { clientCertificate } from '#/core/client-certificates.ts'
 import type { Answer } from '#/core/exchange.ts'
 import type { HomedStores } from '#/core/homed-stores.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Assets, Egress, EgressAnswer, KvStores, ProgramCache, Seal, SecretStores } from '#/core/ports.ts'
+import { resourceOf } from '#/core/resources.ts'
 import type { Deployment, DeploymentId, Program, Snapshot } from '#/core/snapshot.ts'
 import type { Trace, Traces } from '#/core/traces.ts'
 import type { Clock } from '#/core/units.ts'
@@ -16,6 +18,7 @@ import { cacheHandler } from './backplane-cache.ts'
 import { callHandler } from './backplane-call.ts'
 import { kvHandler } from './backplane-kv.ts'
 import { purgeHandler } from './backplane-purge.ts'
+import { queueHandler } from './backplane-queue.ts'
 import { rateLimitHandler } from './backplane-rate-limit.ts'
 import { sqlHandler } from './backplane-sql.ts'
 import { workflowHandlers } from './backplane-workflow.ts'
@@ -49,6 +52,7 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
   return {
     kv: kvHandler(parts),
     bucket: bucketHandler(parts),
+    queue: queueHandler(parts),
     cache: cacheHandler(parts),
     call: callHandler(parts),
     purge: purgeHandler(parts),
@@ -96,6 +100,15 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
         cache,
       })
       return withCacheStatus(answer)
+    },
+    /** As `egress`, with the client certificate that the binding names. */
+    async certificate({ id, method, url, headers, body, wantsUpgrade, signal }): Promise<Answer> {
+      const [program = '', certificate = ''] = id.split('/')
+      const resource = resourceOf(parts.snapshot(), 'certificate', certificate)
+      if (resource === undefined) return textAnswer(404, `There is no certificate ${certificate}.`)
+      const { certificates, key } = clientCertificate(resource)
+      const connection = { clientCertificate: certificates, ...(key !== undefined && { clientKey: key }) }
+      return egress.fetch({ by: { program }, method, url, headers, body, wantsUpgrade, signal, connection })
     },
     async trace({ id, body }) {
       const parts: Buffer[] = []

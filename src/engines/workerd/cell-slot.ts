@@ -87,10 +87,11 @@ export function createCellSlot(first: SlotPart, options: SlotOptions): CellSlot 
     await options.makeRoom()
     if (part.pops !== undefined) part = { ...part, pops: { epoch: epochFor(part) } }
     const { program, deployments, tails, pops } = part
-    const { blobs, backplane, open, objectsOf, objectsFolder } = options
+    const { blobs, backplane, open, objectsOf, objectsFolder, door, serverOf } = options
     const storage = { folder: objectsFolder }
     const many = pops === undefined ? {} : { pops: { runsObjects: pops.epoch !== undefined } }
-    const plan = { program, deployments, open, objectsOf, backplane, storage, tails, ...many }
+    const ways = { backplane, ...(door && { door }), ...(serverOf && { serverOf }) }
+    const plan = { program, deployments, open, objectsOf, ...ways, storage, tails, ...many }
     const folder = options.nextFolder()
     const passes = passesOf(pops)
     const started = await startOwnCell({ plan, folder, blobs, limits, ...(passes && { passes }) }).catch(

@@ -86,6 +86,11 @@ export async function openStage(
       runFolder: join(folder, 'run'),
       blobs: { get: async (hash: string) => blobs.get(hash) } as WorkerdEngineOptions['blobs'],
       kv: memoryKv(),
+      dialer: {
+        dial: async ({ host }) => {
+          throw new EdgeError('egress_refused', `${host} cannot be reached from here.`)
+        },
+      },
       secrets: { get: async () => undefined },
       homed: {
         self: 'local',

@@ -1,6 +1,7 @@
 /** The Workers engine: shared cells for most programs, cells of their own for those that need one. */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { PurgeWish } from '#/core/cache-policy.ts'
+import type { Dialer } from '#/core/dialer.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { Answer } from '#/core/exchange.ts'
 import type { HomedStores } from '#/core/homed-stores.ts'
@@ -54,6 +55,8 @@ export interface WorkerdEngineOptions {
   readonly seal: Seal
   readonly assets: Assets
   readonly egress: Egress
+  /** For what is not HTTP. */
+  readonly dialer: Dialer
   /** Asks a program of another engine that a Worker binds. Rejects like `Engine.run`. */
   readonly callProgram: (program: ProgramName, call: ProgramCall) => Promise<Answer>
   readonly programCache: ProgramCache

@@ -13,7 +13,7 @@ import type { Deployment, ObjectNamespace, Program, ProgramName, Sealed, Snapsho
 import type { Traces } from '#/core/traces.ts'
 import type { Clock } from '#/core/units.ts'
 import { isRepeatable } from './cell-client.ts'
-import { serviceOf } from './cell-config.ts'
+import { type CellPlan, serviceOf } from './cell-config.ts'
 import type { BlobSource } from './cell-files.ts'
 import { type CellSlot, createCellSlot, rolloutOf, type SlotPart } from './cell-slot.ts'
 
@@ -27,6 +27,8 @@ export interface OwnCellsOptions {
   readonly blobs: BlobSource
   readonly open: (sealed: Sealed) => string
   readonly objectsOf: (program: ProgramName) => readonly ObjectNamespace[] | undefined
+  readonly door?: NonNullable<CellPlan['door']>
+  readonly serverOf?: NonNullable<CellPlan['serverOf']>
   readonly traces: Pick<Traces, 'wanted'>
   /** Objects run only under this node's lease; absent: this node is the only one. */
   readonly standing?: Standing

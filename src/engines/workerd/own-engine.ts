@@ -1,7 +1,9 @@
 /** The part of the engine that gives programs cells of their own, as `createWorkerdEngine` takes it. */
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { databaseServer } from '#/core/database-servers.ts'
 import { EdgeError } from '#/core/errors.ts'
+import { resourceOf } from '#/core/resources.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import { type BackplaneHandler, createBackplane } from './backplane.ts'
 import { clearLeftovers } from './cell.ts'
@@ -11,6 +13,7 @@ import { stoppedError } from './fence-stream.ts'
 import { startOwnCell } from './own-cell.ts'
 import { createOwnCells } from './own-cells.ts'
 import type { OwnCells } from './placement.ts'
+import { createProgramDoors } from './program-doors.ts'
 import { createProver } from './prove.ts'
 import { createReach } from './reach.ts'
 import { createPopsReach, type PopsReach } from './reach-pops.ts'
@@ -39,8 +42,14 @@ export async function openOwnEngine(
     objectsOf: (name: string) => snapshot?.programs.get(name)?.objects,
   }
   const standing = options.pops?.homes.standing
+  const serverOf = (id: string) => {
+    const resource = snapshot && resourceOf(snapshot, 'server', id)
+    return resource && databaseServer(resource)
+  }
   const cells = createOwnCells({
     ...common,
+    serverOf,
+    door: (kind, name, id) => doors.path(kind, name, id),
     objectsFolder,
     backplane: socket,
     traces,
@@ -74,11 +83,13 @@ export async function openOwnEngine(
       return handler(request)
     }
   }
-  const held = ['egress', 'call', 'purge', 'cache'].flatMap((kind) => {
+  const held = ['egress', 'call', 'certificate', 'purge', 'cache'].flatMap((kind) => {
     const handler = handlers[kind]
     return handler === undefined ? [] : [[kind, fenced(handler)] as const]
   })
-  const backplane = await createBackplane(socket, { ...handlers, ...Object.fromEntries(held), reach })
+  const asked = { ...handlers, ...Object.fromEntries(held), reach }
+  const backplane = await createBackplane(socket, asked)
+  const doors = createProgramDoors({ folder, handlers: asked, dialer: options.dialer, serverOf, log: options.log })
   return {
     run: cells.run,
     deliver: cells.deliver,
@@ -107,10 +118,12 @@ export async function openOwnEngine(
     async adopt(next) {
       snapshot = next
       await cells.adopt(next)
+      doors.keep((name) => next.programs.has(name))
     },
     async close() {
       pops?.close()
       await cells.close()
+      doors.close()
       backplane.close()
     },
   }

@@ -21,7 +21,15 @@ export type OwnCells = Pick<Engine, 'run' | 'deliver' | 'warm' | 'prove' | 'adop
 
 /** The runtime has these itself, but makes them from its configuration alone: the loader of shared cells hands over fetchers. */
 const nativeKinds: ReadonlySet<Binding['kind']> = new Set([
-  ...(['bucket', 'loader', 'rate-limit', 'sql', 'stored-secret', 'workflow'] as const),
+  'bucket',
+  'certificate',
+  'loader',
+  'queue',
+  'rate-limit',
+  'server',
+  'sql',
+  'stored-secret',
+  'workflow',
 ])
 
 /** A shared cell runs modules whose bindings need no configuration of their own; all else needs an own cell. */
@@ -30,9 +38,10 @@ export function placeProgram(
   deployment: Deployment,
   limits: Pick<Limits, 'cellStallMs'>,
 ): Placement {
-  const { code, bindings } = deployment
+  const { code, bindings, usesSockets } = deployment
   if (program.objects.length > 0 || bindings.some((binding) => binding.kind === 'objects'))
     return { kind: 'own', why: 'objects' }
+  if (usesSockets) return { kind: 'own', why: 'native' }
   if (bindings.some((binding) => nativeKinds.has(binding.kind))) return { kind: 'own', why: 'native' }
   if (code?.syntax === 'script') return { kind: 'own', why: 'script' }
   if ((deployment.limits.cpuMs ?? 0) > limits.cellStallMs) return { kind: 'own', why: 'cpu-limit' }

@@ -6,6 +6,8 @@ interface Parts {
   readonly shared: Blobs
   readonly copy: Blobs
   readonly isAway: () => boolean
+  /** Asked while what is shared does not answer. */
+  readonly elsewhere: (hash: BlobHash) => Promise<AsyncIterable<Uint8Array> | undefined>
 }
 
 export interface CopiedBlobs extends Blobs {
@@ -15,7 +17,7 @@ export interface CopiedBlobs extends Blobs {
   sweep(storedBefore: number): Promise<number>
 }
 
-export function createCopiedBlobs({ shared, copy, isAway }: Parts): CopiedBlobs {
+export function createCopiedBlobs({ shared, copy, isAway, elsewhere }: Parts): CopiedBlobs {
   /** Several that ask for one at once wait for one. */
   const filling = new Map<BlobHash, Promise<boolean>>()
   /** In the copy already, on their way to what is shared. */
@@ -29,7 +31,11 @@ export function createCopiedBlobs({ shared, copy, isAway }: Parts): CopiedBlobs 
   }
 
   async function fetch(hash: BlobHash): Promise<boolean> {
-    const source = await shared.stream(hash)
+    const source = await shared.stream(hash).catch(async (error: unknown) => {
+      const found = await elsewhere(hash)
+      if (found === undefined) throw error
+      return found
+    })
     if (source === undefined) return false
     await keep(hash, source)
     return true

@@ -9,6 +9,8 @@ import { createTurns } from '../sqlite/turns.ts'
 export interface CopiedBucket extends Bucket {
   /** Reads what differs from the shared bucket and makes the copy the same. Rejects while that is away. */
   sync(): Promise<void>
+  /** Into the copy, from another node that has it from what is shared; what is newer here stays. */
+  keep(entry: Entry): Promise<void>
   close(): void
 }
 
@@ -111,6 +113,7 @@ export function createCopiedBucket({ shared, copy, ready, onTrouble }: Parts): C
       for (const key of known.keys()) if (!wanted.has(key)) await refresh(key)
       for (const [key, revision] of wanted) if (known.get(key) !== revision) await refresh(key)
     },
+    keep,
     close: stop,
   }
 

@@ -5,7 +5,7 @@
  */
 import { EdgeError } from '#/core/errors.ts'
 import { createListeners } from '#/core/listeners.ts'
-import type { Fabric } from '#/core/ports.ts'
+import type { Entry, Fabric } from '#/core/ports.ts'
 import type { BlobHash } from '#/core/snapshot.ts'
 import { createCopiedBlobs } from './blobs.ts'
 import { type CopiedBucket, createCopiedBucket } from './bucket.ts'
@@ -24,6 +24,10 @@ export interface CopiedFabricOptions {
 export interface CopiedFabric extends Fabric {
   /** Takes a blob into the copy from another node that has it. Rejects when what comes is not that blob. */
   keepBlob(hash: BlobHash, source: AsyncIterable<Uint8Array>): Promise<void>
+  /** The same for an entry of a bucket that is copied. */
+  keepEntry(bucket: string, entry: Entry): Promise<void>
+  /** Where to ask for a blob while what is shared does not answer. */
+  findBlobsWith(find: (hash: BlobHash) => Promise<AsyncIterable<Uint8Array> | undefined>): void
   /** Removes blobs from the copy that are shared no longer and were stored before then. Returns how many. */
   sweepCopy(storedBefore: number): Promise<number>
 }
@@ -63,8 +67,12 @@ export async function openCopiedFabric(options: CopiedFabricOptions): Promise<Co
 
   async function connect(): Promise<void> {
     await checkIdentity()
-    noteState()
-    if (stranger === undefined) await Promise.all([...buckets.values()].map((bucket) => bucket.sync()))
+    try {
+      if (stranger === undefined) await Promise.all([...buckets.values()].map((bucket) => bucket.sync()))
+    } finally {
+      // Only now: who hears that it is here goes by what the copy says.
+      noteState()
+    }
   }
 
   /** One run at a time; asked for meanwhile it runs once more. */
@@ -83,8 +91,8 @@ export async function openCopiedFabric(options: CopiedFabricOptions): Promise<Co
   }
 
   const stopState = shared.onState((now) => {
-    noteState()
     if (now === 'here') syncAll()
+    else noteState()
   })
 
   function open(name: string, placement?: Placement): CopiedBucket {
@@ -128,7 +136,13 @@ export async function openCopiedFabric(options: CopiedFabricOptions): Promise<Co
 
   if (shared.state === 'here') await checkIdentity().catch(report)
   state = stateOf()
-  const blobs = createCopiedBlobs({ shared: shared.blobs, copy: copy.blobs, isAway: () => state === 'away' })
+  let findBlob: Parameters<CopiedFabric['findBlobsWith']>[0] = async () => undefined
+  const blobs = createCopiedBlobs({
+    shared: shared.blobs,
+    copy: copy.blobs,
+    isAway: () => state === 'away',
+    elsewhere: (hash) => findBlob(hash),
+  })
   let closing: Promise<void> | undefined
   async function close(): Promise<void> {
     isClosed = true
@@ -152,6 +166,10 @@ export async function openCopiedFabric(options: CopiedFabricOptions): Promise<Co
     },
     onState: (listener) => listeners.add('', listener),
     keepBlob: (hash, source) => blobs.keep(hash, source),
+    keepEntry: (name, entry) => open(name).keep(entry),
+    findBlobsWith(find) {
+      findBlob = find
+    },
     async clean() {
       await Promise.all([...buckets.values()].map((bucket) => bucket.sync()))
       await blobs.sweep(Number.POSITIVE_INFINITY)

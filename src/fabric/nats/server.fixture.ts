@@ -148,15 +148,18 @@ export interface ClusterPlan {
   readonly binary: ServerBinary
   /** Further lines of each server's configuration. */
   readonly extra?: (index: number) => string
-  /** Further lines of its block `cluster`. */
-  readonly inCluster?: string
+  /** Nobody is told of servers by others: each reaches the others, and is reached, as `route` says and in no other way. */
+  readonly noGossip?: boolean
   /** Where server `from` reaches the route port of server `to`; that port itself unless a relay stands between. */
   readonly route?: (from: number, to: number, ports: readonly number[]) => number
 }
 
+/** Nothing listens there. */
+const closedPort = 1
+
 /** Three servers with JetStream; each keeps its ports over restarts. */
 export async function startCluster(t: Pick<TestContext, 'after'>, plan: ClusterPlan): Promise<ClusterServer[]> {
-  const { binary, extra = () => '', inCluster = '', route = (_, to, ports) => ports[to]! } = plan
+  const { binary, extra = () => '', noGossip = false, route = (_, to, ports) => ports[to]! } = plan
   const ports = await freePorts(6)
   const routePorts = ports.slice(3)
   const sync = syncsAlways(binary) ? ', sync_interval: always' : ''
@@ -170,9 +173,9 @@ export async function startCluster(t: Pick<TestContext, 'after'>, plan: ClusterP
       cluster {
         name: tests
         listen: "127.0.0.1:${routePorts[index]}"
-        advertise: "127.0.0.1:${route(index === 2 ? 0 : 2, index, routePorts)}"
+        advertise: "127.0.0.1:${noGossip ? closedPort : route(index === 2 ? 0 : 2, index, routePorts)}"
         routes: [${routes.map((url) => `"${url}"`).join(', ')}]
-        ${inCluster}
+        no_advertise: ${noGossip}
       }
       ${extra(index)}`
     const running = await startServer(t, { binary, configuration, folder })

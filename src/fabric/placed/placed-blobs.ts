@@ -2,15 +2,16 @@
  * Blobs that stay in their countries: in parts in a bucket there, encrypted with a key of these countries, which lies beside
  * them and which the platform's own key opens. All other blobs are those of the fabric below.
  */
-import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto'
+import { createHmac } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { nameWithin, placedBlobName, withinOfBlob } from '#/core/blob-names.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Within } from '#/core/pops.ts'
-import type { Blobs, Bucket, Entry, Fabric, Seal } from '#/core/ports.ts'
+import type { Blobs, Entry, Fabric, Seal } from '#/core/ports.ts'
 import type { BlobHash } from '#/core/snapshot.ts'
 import type { Clock, EpochMs } from '#/core/units.ts'
+import { awaitEntry, decrypt, encrypt, openPlacedKey } from './placed-key.ts'
 
 export interface PlacedBlobOptions {
   /** Under the platform's key. */
@@ -28,9 +29,6 @@ interface Head {
 /** The largest message of NATS is 1 MiB by default. */
 const partBytes = 512 * 1024
 const page = 500
-/** NIST SP 800-38D §8.2: 96 bits, random. */
-const nonceBytes = 12
-const tagBytes = 16
 /** A name is made young again when it is older than this. */
 const youngMs = 60_000
 
@@ -92,7 +90,7 @@ function openShelf(fabric: Pick<Fabric, 'bucket'>, within: Within, { seal, limit
   const bucket = fabric.bucket(nameWithin('placed-blobs', within), { within })
   let opened: Promise<Buffer> | undefined
   function key(): Promise<Buffer> {
-    opened ??= openKey(fabric, within, seal, limits.placedBlobWaitMs)
+    opened ??= openPlacedKey(fabric, within, seal, limits.placedBlobWaitMs)
     opened.catch(() => {
       opened = undefined
     })
@@ -118,7 +116,7 @@ function openShelf(fabric: Pick<Fabric, 'bucket'>, within: Within, { seal, limit
     /** Whoever was told its name may be faster than its bytes: they are waited for. */
     async read(hash: BlobHash, range?: { readonly start: number; readonly end: number }) {
       const digest = digestOf(hash)
-      const head = await awaitKey(bucket, digest, limits.placedBlobWaitMs)
+      const head = await awaitEntry(bucket, digest, limits.placedBlobWaitMs)
       if (head === undefined) return undefined
       const secret = await key()
       const { bytes } = headOf(head)
@@ -127,7 +125,7 @@ function openShelf(fabric: Pick<Fabric, 'bucket'>, within: Within, { seal, limit
         const last = Math.floor(Math.min(end, bytes - 1) / partBytes)
         for (let index = Math.floor(start / partBytes); index <= last; index++) {
           const name = partKey(digest, index)
-          const entry = await awaitKey(bucket, name, limits.placedBlobWaitMs)
+          const entry = await awaitEntry(bucket, name, limits.placedBlobWaitMs)
           if (entry === undefined) throw new EdgeError('internal', `The blob ${hash} is not whole.`)
           const at = index * partBytes
           yield decrypt(secret, name, entry.value).subarray(Math.max(0, start - at), end + 1 - at)
@@ -165,47 +163,8 @@ function openShelf(fabric: Pick<Fabric, 'bucket'>, within: Within, { seal, limit
   }
 }
 
-/** The key of some countries; whoever needs it first makes it. Nodes elsewhere never hold it. */
-async function openKey(
-  fabric: Pick<Fabric, 'bucket'>,
-  within: Within,
-  seal: PlacedBlobOptions['seal'],
-  waitMs: number,
-): Promise<Buffer> {
-  const keys = fabric.bucket(nameWithin('placed-keys', within), { within })
-  if ((await keys.get('blobs')) === undefined)
-    await keys.put('blobs', Buffer.from(seal.seal(randomBytes(32).toString('base64'))), { expect: 0 })
-  const entry = await awaitKey(keys, 'blobs', waitMs)
-  if (entry === undefined) throw new EdgeError('internal', `The key for what stays in ${within.join(', ')} is missing.`)
-  return Buffer.from(seal.open(Buffer.from(entry.value).toString()), 'base64')
-}
-
 async function wholeOf(source: Uint8Array | AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   return source instanceof Uint8Array ? source : Buffer.concat(await Array.fromAsync(source))
-}
-
-/** An entry that is there or arrives in time. */
-async function awaitKey(bucket: Bucket, key: string, waitMs: number): Promise<Entry | undefined> {
-  const there = await bucket.get(key)
-  if (there !== undefined) return there
-  let stop = () => {}
-  let timer: NodeJS.Timeout | undefined
-  const arrived = new Promise<void>((resolve) => {
-    stop = bucket.watch(key, (change) => {
-      if (change.kind === 'put' && change.entry.key === key) resolve()
-    })
-    timer = setTimeout(resolve, waitMs)
-  })
-  try {
-    // It may have come before it was watched for.
-    const now = await bucket.get(key)
-    if (now !== undefined) return now
-    await arrived
-    return await bucket.get(key)
-  } finally {
-    stop()
-    clearTimeout(timer)
-  }
 }
 
 function headOf({ key, value }: Entry): Head {
@@ -214,22 +173,5 @@ function headOf({ key, value }: Entry): Head {
     return { bytes, storedAt }
   } catch (error) {
     throw new EdgeError('internal', `The blob ${key} is damaged.`, { cause: error })
-  }
-}
-
-/** AES-256-GCM; bound to its place, so that parts cannot be exchanged. */
-function encrypt(key: Buffer, place: string, bytes: Uint8Array): Buffer {
-  const nonce = randomBytes(nonceBytes)
-  const cipher = createCipheriv('aes-256-gcm', key, nonce, { authTagLength: tagBytes }).setAAD(Buffer.from(place))
-  return Buffer.concat([nonce, cipher.update(bytes), cipher.final(), cipher.getAuthTag()])
-}
-
-function decrypt(key: Buffer, place: string, bytes: Uint8Array): Buffer {
-  try {
-    const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, nonceBytes), { authTagLength: tagBytes })
-    decipher.setAAD(Buffer.from(place)).setAuthTag(bytes.subarray(-tagBytes))
-    return Buffer.concat([decipher.update(bytes.subarray(nonceBytes, -tagBytes)), decipher.final()])
-  } catch (error) {
-    throw new EdgeError('internal', `The part ${place} of a blob is damaged.`, { cause: error })
   }
 }

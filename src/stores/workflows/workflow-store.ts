@@ -29,11 +29,6 @@ export interface WorkflowStoreOptions {
   readonly log: ConductorParts['log']
 }
 
-export interface WorkflowStore extends HomedStore {
-  /** What lies here goes on: to call when the programs of a Snapshot can be run. */
-  goOn(): Promise<void>
-}
-
 /** What a workflow's resource holds as its settings. */
 export interface WorkflowSettings {
   readonly program: string
@@ -47,7 +42,7 @@ export const settingsOf = ({ settings }: Resource): WorkflowSettings => settings
 /** Operations that change what an instance's run sees. */
 const heard = ['pause', 'resume', 'terminate', 'restart', 'event']
 
-export async function openWorkflowStore(options: WorkflowStoreOptions): Promise<WorkflowStore> {
+export async function openWorkflowStore(options: WorkflowStoreOptions): Promise<HomedStore> {
   const { folder, limits, clock } = options
   const instances = await openInstancesThread({ folder, limits, clock })
   const target = (id: string) => {
@@ -143,7 +138,7 @@ export async function openWorkflowStore(options: WorkflowStoreOptions): Promise<
     kind: 'workflow',
     handler,
     held,
-    async goOn() {
+    async follow() {
       for (const id of await held()) if (options.resource(id) !== undefined) conductor.look(id)
     },
     async erase(id) {

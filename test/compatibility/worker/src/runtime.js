@@ -147,11 +147,4 @@ export const runtimeChecks = {
     const response = await fetch('http://127.0.0.1:1/', { cf }).catch((error) => error)
     equal(response instanceof Error || response.status === 403, true, `got ${response.status}:`)
   },
-  async connect() {
-    const { connect } = await import('cloudflare:sockets')
-    await rejects(async () => {
-      const socket = connect('127.0.0.1:1')
-      await socket.opened
-    }, '')
-  },
 }

@@ -1,7 +1,10 @@
 /** `fastly_compute_runtime`: what a program used so far. */
-import type { HostcallModule } from '../hostcall.ts'
+import type { Hostcall, HostcallModule } from '../hostcall.ts'
 
 const mebibyte = 1_048_576
+
+/** Products of the service: there are none. */
+const hasNot: Hostcall = (sandbox, out: number) => sandbox.memory.u32(out, 0)
 
 export const computeRuntime: HostcallModule = {
   name: 'fastly_compute_runtime',
@@ -15,5 +18,8 @@ export const computeRuntime: HostcallModule = {
         if ('heldBytes' in held && typeof held.heldBytes === 'number') bytes += held.heldBytes
       sandbox.memory.u32(out, Math.ceil(bytes / mebibyte))
     },
+    has_domain_inspector: hasNot,
+    has_image_optimizer: hasNot,
+    has_origin_inspector: hasNot,
   },
 }

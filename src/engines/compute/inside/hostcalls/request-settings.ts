@@ -8,6 +8,10 @@ import { refuse, status } from '../status.ts'
 /** `cache_override_tag`. */
 const tags = { pass: 1, ttl: 2, staleWhileRevalidate: 4, pci: 8 } as const
 
+const lookupTimeout = 16
+
+type Four = [number, number, number, number]
+
 function override(
   sandbox: Sandbox,
   handle: number,
@@ -40,6 +44,13 @@ export const requestSettings: Readonly<Record<string, Hostcall>> = {
     length: number,
   ) {
     override(sandbox, handle, tag, ttl, stale, sandbox.memory.latin1(keys, length))
+  },
+  /** As the SDK for Rust has it since 0.13: all in a record, with how long to wait for who brings the answer. */
+  cache_override_v3_set(sandbox, handle: number, tag: number, record: number) {
+    const { memory } = sandbox
+    if ((tag & lookupTimeout) !== 0) refuse(status.unsupported, 'a lookup has no time of its own')
+    const [ttl, stale, keys, length] = [0, 4, 8, 12].map((at) => memory.readU32(record + at)) as Four
+    override(sandbox, handle, tag, ttl, stale, memory.latin1(keys, length))
   },
   auto_decompress_response_set(sandbox, handle: number, encodings: number) {
     if (encodings >>> 0 > 1) refuse(status.invalidArgument, 'only gzip can be decoded')
