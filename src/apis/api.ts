@@ -14,6 +14,7 @@ import { queueRoutes } from '#/apis/cloudflare/queues.ts'
 import { r2Routes } from '#/apis/cloudflare/r2.ts'
 import { secretsStoreRoutes } from '#/apis/cloudflare/secrets-store.ts'
 import { createTails } from '#/apis/cloudflare/tails.ts'
+import { workflowRoutes } from '#/apis/cloudflare/workflows.ts'
 import { createFastlyApi } from '#/apis/fastly/app.ts'
 import type { ComputeDeps, FastlyApiDeps } from '#/apis/fastly/deps.ts'
 import { type Answer, type HandOverOptions, handOverCalls } from '#/apis/hand-over.ts'
@@ -128,6 +129,7 @@ export function createApi(options: ApiOptions): Api {
       allD1Routes({ control, homed: options.homed, token, limits, clock }),
       r2Routes({ control, homed: options.homed, limits }),
       queueRoutes({ control, homed: options.homed, limits, clock }),
+      workflowRoutes({ control, homed: options.homed, limits }),
       secretsStoreRoutes({ ...options.compute, limits, accountId }),
       hyperdriveRoutes({ control, seal: options.seal, limits }),
       mtlsCertificateRoutes({ control, seal: options.seal, limits }),
