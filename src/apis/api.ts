@@ -6,7 +6,6 @@ import { createCloudflareApi } from '#/apis/cloudflare/app.ts'
 import { assetRoutes, resolveAssetsWith } from '#/apis/cloudflare/assets.ts'
 import { allD1Routes } from '#/apis/cloudflare/d1-all.ts'
 import { hyperdriveRoutes } from '#/apis/cloudflare/hyperdrive.ts'
-
 import { kvRoutes } from '#/apis/cloudflare/kv.ts'
 import { mtlsCertificateRoutes } from '#/apis/cloudflare/mtls-certificates.ts'
 import { purgeRoutes } from '#/apis/cloudflare/purge.ts'
@@ -183,7 +182,12 @@ export function createApi(options: ApiOptions): Api {
   })
   // Fastly's door answers every path that is left, so it comes last.
   const doors = new Hono().route('/client/v4', cloudflare).route('/', own).route('/', fastly)
-  const handing = handOverCalls({ ...options, meshes: options.meshes ?? [], answer: doors.fetch as Answer })
+  const handing = handOverCalls({
+    ...options,
+    meshes: options.meshes ?? [],
+    firstPop: async () => (await options.rollout.setting())?.pop,
+    answer: doors.fetch as Answer,
+  })
   const server = createAdaptorServer({ fetch: handing.answer as typeof doors.fetch }) as Server
   server.on('upgrade', (request, socket, head) => {
     if (!tails.upgradeTail(request, socket, head)) socket.destroy()
