@@ -20,6 +20,7 @@ import { deploy } from './rows/deploy.ts'
 import { h2Rows } from './rows/h2-hit.ts'
 import { hitRows } from './rows/hits.ts'
 import { popsRow } from './rows/pops.ts'
+import { popsAway } from './rows/pops-away.ts'
 import { popsScale } from './rows/pops-scale.ts'
 import { workersCold, workersColdTls } from './rows/workers-cold.ts'
 import { workersIdle } from './rows/workers-idle.ts'
@@ -38,6 +39,7 @@ const allRows: readonly BenchRow[] = [
   deliveryTimes,
   cacheStore,
   popsRow,
+  popsAway,
   popsScale,
 ]
 

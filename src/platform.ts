@@ -12,6 +12,7 @@ import { createRollout } from '#/control/canary.ts'
 import { createCertificates } from '#/control/certificates/certificates.ts'
 import { type Control, type ControlDeps, createControl } from '#/control/control.ts'
 import { findKvNamespace, finishKvRemovals } from '#/control/kv-namespaces.ts'
+import { platformToken } from '#/control/platform-token.ts'
 import { createProgramOutput } from '#/control/program-output.ts'
 import { createTraces } from '#/control/traces.ts'
 import { type Closer, startWhole } from '#/core/closer.ts'
@@ -64,6 +65,8 @@ export interface RunningPlatform {
   readonly addresses: PopAddresses & { readonly api: string }
   readonly pops: readonly (PopAddresses & { readonly id: string; readonly country: string })[]
   readonly accountId: string
+  /** The administrator's: the platform's, where this process was not given its own. */
+  readonly token: string
   /** What this machine lacks, a sentence each; the nodes run without. */
   readonly lacks: readonly string[]
   /** Stops accepting, finishes what is in flight, closes everything. */
@@ -75,8 +78,11 @@ export function startPlatform(options: PlatformOptions): Promise<RunningPlatform
   return startWhole((closer) => start(options, closer))
 }
 
-async function start(options: PlatformOptions, closer: Closer): Promise<RunningPlatform> {
-  const shared = await openShared(options, closer)
+async function start(given: PlatformOptions, closer: Closer): Promise<RunningPlatform> {
+  const shared = await openShared(given, closer)
+  const isSet = given.join?.token !== undefined
+  const token = given.join === undefined ? given.token : await platformToken({ ...shared, token: given.token, isSet })
+  const options = { ...given, token }
   const pops = await startPops(options, shared, closer)
   const control = await openControl(shared, pops, closer)
   const desk = await openDesk(options, shared, pops, closer)
@@ -95,6 +101,7 @@ async function start(options: PlatformOptions, closer: Closer): Promise<RunningP
     addresses,
     pops: pops.map((pop) => ({ id: pop.place.pop, country: pop.place.country, ...urlsOf(pop) })),
     accountId: shared.accountId,
+    token,
     lacks: [...new Set(pops.flatMap((pop) => pop.lacks))],
     async stop() {
       await eachPop(pops, (pop) => pop.drain())
@@ -228,7 +235,8 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
   const nodes = pops.map(({ place, follower, metrics }) => ({ pop: place.pop, follower, counts: metrics.totals }))
   const by = pops.map(({ place }) => place.node).join(',')
   const handed = openNews(pops, { ...shared, by }, closer)
-  const rollout = createRollout({ fabric, nodes, limits, clock, pause })
+  const peers = () => first.mesh?.peers() ?? []
+  const rollout = createRollout({ fabric, nodes, elsewhere: () => peers().map(({ pop }) => pop), limits, clock, pause })
   const follow: NonNullable<ControlDeps['follow']> = (snapshot, { isPartial = false } = {}) =>
     eachPop(pops, async (pop) => {
       if (!isPartial || pop.follower.status().revision === 0) await pop.follower.follow(snapshot)
@@ -256,7 +264,7 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
         ?.has(secret) === true,
     adopt: rollout.adopt,
     follow,
-    places: () => [...pops.map(({ place }) => place), ...(pops[0]!.mesh?.peers() ?? [])],
+    places: () => [...pops.map(({ place }) => place), ...peers()],
     by,
     log: (message, error) => first.log.logger.error({ err: error }, message),
   })

@@ -122,6 +122,8 @@ test('a newcomer needs an invitation, which works once', { timeout: 120_000 }, a
   const invited = [...mesh, '--invite', token]
   await assert.rejects(start(t, url, 'nrt:JP', { args: invited }), /for US, not JP/)
   const iad = await start(t, url, 'iad:US', { args: invited })
+  assert.equal(iad.token, fra.token)
+  assert.equal((await iad.api('/rimward/v1/status')).status, 200)
   await assert.rejects(start(t, url, 'sfo:US', { args: invited }), /was used already/)
 
   const list = async () => JSON.parse((await rimward(fra, fra.data, ['pops', '--json'])).output) as { node: string }[]

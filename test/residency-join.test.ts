@@ -103,6 +103,15 @@ test('a config store lies with the machine in its country only', async (t) => {
   assert.match(await (await fra.api(`${path}/${id}/items`)).text(), new RegExp(`${marker}-b`))
   assert.deepEqual(await filesWith(two, marker), [])
 
+  // A change that Germany has to try first is made there, whoever is asked.
+  const canary = { canary: { pop: 'fra', windowMs: 100 } }
+  const set = await iad.api('/rimward/v1/rollout', { method: 'PUT', body: JSON.stringify(canary) })
+  assert.equal(set.status, 200, await set.text())
+  const site = { name: 'shop', origin: 'http://127.0.0.1:1' }
+  const added = await iad.api('/rimward/v1/sites', { method: 'POST', body: JSON.stringify(site) })
+  assert.ok(added.ok, await added.text())
+  assert.equal(added.headers.get('x-rimward-answered-by'), 'fra')
+
   const report = (await (await iad.api('/rimward/v1/audit')).json()) as Report
   assert.equal(report.clean, true)
   assert.deepEqual(

@@ -5,8 +5,8 @@ import { Hono } from 'hono'
 import { createCloudflareApi } from '#/apis/cloudflare/app.ts'
 import { assetRoutes, resolveAssetsWith } from '#/apis/cloudflare/assets.ts'
 import { d1Routes } from '#/apis/cloudflare/d1.ts'
+import { d1TransferRoutes } from '#/apis/cloudflare/d1-transfers.ts'
 import { hyperdriveRoutes } from '#/apis/cloudflare/hyperdrive.ts'
-
 import { kvRoutes } from '#/apis/cloudflare/kv.ts'
 import { mtlsCertificateRoutes } from '#/apis/cloudflare/mtls-certificates.ts'
 import { purgeRoutes } from '#/apis/cloudflare/purge.ts'
@@ -121,11 +121,13 @@ export function createApi(options: ApiOptions): Api {
     limits,
     hasProgram: (name) => control.findProgram(name) !== undefined,
   })
+  const d1 = { control, homed: options.homed, token, limits, clock }
   const cloudflare = createCloudflareApi({
     control,
     kvRoutes: kvRoutes({ kv: options.kv, fabric, limits, clock }),
     bindingRoutes: [
-      d1Routes({ control, homed: options.homed, limits }),
+      d1Routes(d1),
+      d1TransferRoutes(d1),
       r2Routes({ control, homed: options.homed, limits }),
       queueRoutes({ control, homed: options.homed, limits, clock }),
       secretsStoreRoutes({ ...options.compute, limits, accountId }),
@@ -191,7 +193,12 @@ export function createApi(options: ApiOptions): Api {
   })
   // Fastly's door answers every path that is left, so it comes last.
   const doors = new Hono().route('/client/v4', cloudflare).route('/', own).route('/', fastly)
-  const handing = handOverCalls({ ...options, meshes: options.meshes ?? [], answer: doors.fetch as Answer })
+  const handing = handOverCalls({
+    ...options,
+    meshes: options.meshes ?? [],
+    firstPop: async () => (await options.rollout.setting())?.pop,
+    answer: doors.fetch as Answer,
+  })
   const answer = getRequestListener(handing.answer as typeof doors.fetch)
   // An upload of 5 GiB takes as long as it takes.
   const server = createServer({ requestTimeout: 0 }, (request, response) => {
@@ -213,13 +220,12 @@ export function createApi(options: ApiOptions): Api {
 }
 
 async function knownStores({ fabric, compute, control }: ApiOptions) {
+  const homed = (['sql', 'bucket', 'queue', 'workflow'] as const).flatMap((kind) => control.resources(kind))
   const spaces = await listKvNamespaces(fabric)
   const items = (['config', 'secret', 'access-list'] as const).flatMap((kind) => compute.items.all(kind))
   return [
     ...spaces.map(({ id, title }) => ({ kind: 'kv' as const, id, name: title })),
     ...items.map(({ kind, id, name }) => ({ kind, id, name })),
-    ...(['sql', 'bucket', 'queue', 'workflow'] as const).flatMap((kind) =>
-      control.resources(kind).map(({ id, name }) => ({ kind, id, name })),
-    ),
+    ...homed.map(({ kind, id, name }) => ({ kind: kind as 'sql' | 'bucket' | 'queue' | 'workflow', id, name })),
   ]
 }

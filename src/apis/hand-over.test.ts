@@ -16,7 +16,7 @@ const control = {
   withinOf: (name: string) => placements.find(({ kind, id }) => kind === 'program' && id === name)?.within,
 }
 
-function open() {
+function open(canary?: string) {
   const meshes = createMemoryMeshes()
   const api = (node: string, country: string) => {
     const mesh = meshes.join({ node, pop: node, country })
@@ -29,7 +29,7 @@ function open() {
       const isEmpty = request.method === 'DELETE'
       return new Response(isEmpty ? null : said, { status: isEmpty ? 204 : 201, headers: { 'x-of': node } })
     }
-    return handOverCalls({ answer, control, meshes: [mesh], token: `token-of-${node}` })
+    return handOverCalls({ answer, control, meshes: [mesh], token: `token-of-${node}`, firstPop: async () => canary })
   }
   return { meshes, fra: api('fra', 'DE'), iad: api('iad', 'US') }
 }
@@ -86,4 +86,31 @@ test('who may not ask is refused by the API that was asked', async () => {
     [answer.status, await answer.text(), answer.headers.get('x-rimward-answered-by')],
     [401, 'who?', null],
   )
+})
+
+test('changes of the configuration go to the process that tries them first, wherever they are asked for', async () => {
+  const { iad, fra, meshes } = open('fra')
+  const cases: readonly [string, string, 'fra' | 'iad'][] = [
+    ['PUT', `${account}/workers/scripts/other`, 'fra'],
+    ['GET', `${account}/workers/scripts/other`, 'iad'],
+    ['POST', '/service', 'fra'],
+    ['PUT', '/service/s/version/1/activate', 'fra'],
+    ['POST', '/service/s/purge/key', 'iad'],
+    ['POST', '/client/v4/zones/z/purge_cache', 'iad'],
+    ['PATCH', '/rimward/v1/sites/shop', 'fra'],
+    ['PUT', '/rimward/v1/rollout', 'iad'],
+    ['PUT', `${account}/storage/kv/namespaces/others/values/k`, 'iad'],
+  ]
+  for (const [method, path, node] of cases)
+    assert.match(
+      await (await iad.answer(call(method, path, 'body'.slice(0, method === 'GET' ? 0 : 4) || undefined))).text(),
+      new RegExp(`^${node} `),
+      path,
+    )
+  assert.match(await (await fra.answer(call('POST', '/service', 'body', 'token-of-fra'))).text(), /^fra /)
+  // A first one elsewhere than where something stays: inside comes first, and says what cannot be had.
+  const other = open('iad')
+  assert.match(await (await other.iad.answer(call('PUT', `${account}/workers/scripts/vault`, 'x'))).text(), /^fra /)
+  meshes.cut('fra', 'iad')
+  assert.match(await (await iad.answer(call('POST', '/service', 'body'))).text(), /^iad /)
 })

@@ -1,6 +1,7 @@
 /**
- * Calls about what stays in countries where no node of this process is: handed to a node there as they come, body and
- * answer streamed, so that every API of the platform takes every call. Handed over once.
+ * Calls about what stays in countries where no node of this process is, and changes that another process has to try first:
+ * handed to a node there as they come, body and answer streamed, so that every API of the platform takes every call. Handed
+ * over once.
  */
 import { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
@@ -8,7 +9,7 @@ import type { Control } from '#/control/control.ts'
 import { type Placed, placedKinds } from '#/control/placements.ts'
 import { toEdgeError } from '#/core/errors.ts'
 import type { Mesh, MeshCall } from '#/core/mesh.ts'
-import { allows, nearestPeers, type Within } from '#/core/pops.ts'
+import { allows, nearestPeers, type Place, type PopId, type Within } from '#/core/pops.ts'
 import { parseWithin } from '#/core/residency.ts'
 import { secretCheck, tokenOf } from '#/http/same-secret.ts'
 
@@ -20,6 +21,8 @@ export interface HandOverOptions {
   /** One of each node of this process. */
   readonly meshes: readonly Pick<Mesh, 'self' | 'peers' | 'ask' | 'serve'>[]
   readonly token: string
+  /** Where changes of the configuration go first; undefined: they begin anywhere. */
+  readonly firstPop?: () => Promise<PopId | undefined>
 }
 
 export interface HandOver {
@@ -33,8 +36,9 @@ const wishBytes = 16 * 1024
 /** Fields of one connection (RFC 9110 §7.6.1), and the length, which the next one counts. */
 const ownFields = new Set(['connection', 'content-length', 'host', 'keep-alive', 'transfer-encoding', 'upgrade'])
 
-export function handOverCalls({ answer, control, meshes, token }: HandOverOptions): HandOver {
+export function handOverCalls({ answer, control, meshes, token, ...more }: HandOverOptions): HandOver {
   const isToken = secretCheck(token)
+  const { firstPop = async () => undefined } = more
   const [first] = meshes
   const withdraw = meshes.map((mesh) => mesh.serve(topic, (call) => takeOver(call, answer, token)))
 
@@ -42,8 +46,13 @@ export function handOverCalls({ answer, control, meshes, token }: HandOverOption
     async answer(request, ...more) {
       if (first === undefined) return answer(request, ...more)
       const about = await readCall(request, control)
-      const isHere = meshes.some(({ self }) => allows(about.within, self.country))
-      const [peer] = isHere ? [] : nearestPeers(first.peers(), about.within)
+      const pop = isChange(request) ? await firstPop() : undefined
+      const isFirst = ({ pop: one }: Place) => pop === undefined || one === pop
+      const isHere = meshes.some(({ self }) => allows(about.within, self.country) && isFirst(self))
+      const peers = isHere ? [] : nearestPeers(first.peers(), about.within)
+      // Where both cannot be had it is answered inside, and says so.
+      const peer =
+        peers.find(isFirst) ?? (meshes.some(({ self }) => allows(about.within, self.country)) ? undefined : peers[0])
       const { headers } = request
       const isAdmin = isToken(
         tokenOf(headers.get('fastly-key') ?? undefined, headers.get('authorization') ?? undefined),
@@ -128,6 +137,20 @@ interface About {
 }
 
 type Places = HandOverOptions['control']
+
+/** Changes of the configuration, by door; not what stores hold, nor purges, nor the setting that says who is first. */
+const changes = [
+  /^\/client\/v4\/accounts\/[^/]+\/workers\/(?!assets\/upload)/,
+  /^\/client\/v4\/zones\//,
+  /^\/service(\/|$)/,
+  /^\/rimward\/v1\/(sites|residency)(\/|$)/,
+]
+
+function isChange({ method, url }: Request): boolean {
+  if (method === 'GET' || method === 'HEAD') return false
+  const { pathname } = new URL(url)
+  return changes.some((one) => one.test(pathname)) && !/\/(tails|purge|purge_cache|purge_all)(\/|$)/.test(pathname)
+}
 
 async function readCall(request: Request, control: Places): Promise<About> {
   const { pathname } = new URL(request.url)

@@ -61,11 +61,10 @@ const objects: Reader = async (path, place, tally) => {
   return true
 }
 
-/** `KIND/ID/…`: a folder a store that lives at one node. */
-const homedStores: Reader = async (path, place, tally) => {
-  const found = /^((?:pops\/[^/]+\/)?(?:bucket|queue|sql|workflow)\/([A-Za-z0-9-]+))\//.exec(place)
-  if (found === null) return false
-  const [, folder, id] = found as unknown as [string, string, string]
+/** `sql/ID/…` and the like: a folder for each resource that lives at this node. */
+const homed: Reader = async (path, place, tally) => {
+  const [folder, id] = /(?:^|\/)((?:sql|bucket|queue|workflow)\/([\w-]+))\//.exec(place)?.slice(1) ?? []
+  if (folder === undefined || id === undefined) return false
   tally.add({ kind: 'store', id }, folder, (await stat(path)).size)
   return true
 }
@@ -108,7 +107,7 @@ const databases: Reader = async (path, place, tally, code) => {
   return true
 }
 
-const readers: readonly Reader[] = [objects, homedStores, segments, log, purges, databases]
+const readers: readonly Reader[] = [objects, homed, segments, log, purges, databases]
 
 async function isDatabase(path: string): Promise<boolean> {
   const handle = await open(path)

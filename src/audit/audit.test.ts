@@ -48,6 +48,7 @@ async function fill(folder: string): Promise<void> {
     'pops/iad/log',
     'purges',
     'served',
+    'sql/5b3c-1',
   ])
     await mkdir(join(folder, name), { recursive: true })
   const database = new DatabaseSync(join(folder, 'fabric/fabric.db'))
@@ -77,6 +78,8 @@ async function fill(folder: string): Promise<void> {
   served.close()
   await writeFile(join(folder, 'fabric/blobs/ab', hash), 'x'.repeat(1000))
   await writeFile(join(folder, 'engine/objects/k1/a.sqlite'), 'x'.repeat(10))
+  await writeFile(join(folder, 'sql/5b3c-1/database'), 'SQLite')
+  await writeFile(join(folder, 'sql/5b3c-1/database-wal'), 'x'.repeat(6))
   const records = [
     segmentRecord('shop', 'body-of-shop'),
     segmentRecord('chat', 'body-of-chat'),
@@ -116,6 +119,7 @@ test('every byte is found where it lies', async (t) => {
     'site shop cache/bodies 1 500',
     'site shop log/rimward.jsonl 1 50',
     'site shop purges 2 166',
+    'store 5b3c-1 sql/5b3c-1 2 12',
     'store s1 fabric/fabric.db#kv 2 16',
     'store s2 fabric/blobs 1 1000',
     'store s2 fabric/fabric.db#kv-blobs 1 74',

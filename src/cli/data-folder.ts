@@ -113,6 +113,13 @@ export function obtainToken(folder: string, fromEnvironment: string | undefined)
   return token
 }
 
+/** Takes the place of the one that was made here: the platform that this folder joined has its own. */
+export function keepToken(folder: string, token: string): void {
+  const draft = `${tokenPath(folder)}.new`
+  writeFileSync(draft, `${token}\n`, { mode: 0o600 })
+  renameSync(draft, tokenPath(folder))
+}
+
 export function readToken(folder: string): string | undefined {
   if (!existsSync(tokenPath(folder))) return undefined
   chmodSync(tokenPath(folder), 0o600)

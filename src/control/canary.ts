@@ -43,6 +43,8 @@ export interface Rollout {
 interface Parts {
   readonly fabric: Pick<Fabric, 'bucket'>
   readonly nodes: readonly RolledOutNode[]
+  /** Points of presence that other processes run. */
+  readonly elsewhere: () => readonly PopId[]
   readonly limits: Pick<Limits, 'canaryLookMs'>
   readonly clock: Clock
   readonly pause: (ms: Milliseconds) => Promise<unknown>
@@ -50,7 +52,7 @@ interface Parts {
 
 const key = 'canary'
 
-export function createRollout({ fabric, nodes, limits, clock, pause }: Parts): Rollout {
+export function createRollout({ fabric, nodes, elsewhere, limits, clock, pause }: Parts): Rollout {
   const bucket = fabric.bucket('platform')
 
   async function setting(): Promise<CanarySetting | undefined> {
@@ -83,7 +85,7 @@ export function createRollout({ fabric, nodes, limits, clock, pause }: Parts): R
       if (canary !== undefined && canaries.length === 0)
         throw new Refusal(
           'canary_failed',
-          `Changes go to ${canary.pop} first, which this process does not run: use the API there, or turn the canary off.`,
+          `Changes go to ${canary.pop} first, which this process does not run and cannot reach: use the API there, or turn the canary off.`,
         )
       if (canary !== undefined) {
         const before = total(canaries)
@@ -100,8 +102,8 @@ export function createRollout({ fabric, nodes, limits, clock, pause }: Parts): R
         await bucket.delete(key)
         return
       }
-      if (!nodes.some(({ pop }) => pop === wish.pop))
-        throw new EdgeError('bad_request', `This process runs no point of presence named "${wish.pop}".`)
+      if (!nodes.some(({ pop }) => pop === wish.pop) && !elsewhere().includes(wish.pop))
+        throw new EdgeError('bad_request', `There is no point of presence named "${wish.pop}".`)
       await bucket.put(key, Buffer.from(JSON.stringify(wish)))
     },
   }

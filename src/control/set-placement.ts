@@ -179,7 +179,7 @@ async function packService(
     const next = await placeBlob(office.fabric.blobs, name, within)
     if (next !== name) names.set(name, next)
   }
-  if (record.program !== undefined) await take(record.program.module)
+  for (const made of [record.program, record.staged?.program]) if (made !== undefined) await take(made.module)
   for (const { number } of record.versions)
     for (const { blobs = [] } of await versions.parts(id, number)) for (const name of blobs) await take(name)
   if (names.size === 0) return undefined
@@ -191,9 +191,14 @@ async function packService(
 }
 
 function renamed(record: ServiceRecord, names: ReadonlyMap<BlobHash, BlobHash>): ServiceRecord {
-  const { program } = record
+  const { program, staged } = record
   if (program === undefined) return record
-  return { ...record, program: { ...program, module: names.get(program.module) ?? program.module } }
+  const moved = (made: typeof program) => ({ ...made, module: names.get(made.module) ?? made.module })
+  return {
+    ...record,
+    program: moved(program),
+    ...(staged && { staged: { ...staged, program: moved(staged.program) } }),
+  }
 }
 
 async function renameParts(

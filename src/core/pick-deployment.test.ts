@@ -19,6 +19,12 @@ const program = (...parts: [string, number, number][]): Program => ({
 })
 
 const two = program(['old', 1, 70], ['new', 2, 30])
+const [active, draft] = program(['active', 2, 100], ['staged', 1, 0]).rollout
+const withStaged: Program = {
+  ...program(),
+  rollout: [active!, { ...draft!, deployment: { ...draft!.deployment, staged: true } }],
+}
+const staging = (value: string) => ['Rimward-Staging', value]
 const overrides = (value: string) => ['Cloudflare-Workers-Version-Overrides', value]
 const key = (value: string) => ['Cloudflare-Workers-Version-Key', value]
 
@@ -42,6 +48,9 @@ const cases: [what: string, program: Program, headers: string[], random: number,
   ['malformed: no quotes', two, overrides('shop=new'), 0, 'old', 'chance'],
   ['malformed: trailing comma', two, overrides('shop="new",'), 0, 'old', 'chance'],
   ['malformed: rubbish behind', two, overrides('shop="new" x'), 0, 'old', 'chance'],
+  ['staged, for who asks', withStaged, staging('1'), 0, 'staged', 'override'],
+  ['staged, for nobody else', withStaged, staging('0'), 0, 'active', 'chance'],
+  ['staged, at the end of chance', withStaged, [], 0.999999, 'active', 'chance'],
   ['an empty key is no key', two, key(''), 0.9, 'new', 'chance'],
 ]
 

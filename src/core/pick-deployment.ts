@@ -1,5 +1,6 @@
 /**
- * Which deployment of a gradual rollout answers one request: an override header, then a sticky key, then chance.
+ * Which deployment of a gradual rollout answers one request: the staged one where it is asked for, an override header, then a
+ * sticky key, then chance.
  * https://developers.cloudflare.com/workers/configuration/versions-and-deployments/gradual-deployments/
  */
 import type { HeaderList } from './exchange.ts'
@@ -20,6 +21,8 @@ export function pickDeployment(program: Program, headers: HeaderList, random: nu
   const first = rollout[0]
   if (first === undefined) return undefined
   if (rollout.length === 1) return { ...first, why: 'only' }
+  const staged = rollout.find((part) => part.deployment.staged)
+  if (staged !== undefined && fieldValue(headers, 'rimward-staging') === '1') return { ...staged, why: 'override' }
   const wanted = overrideFor(fieldValue(headers, 'cloudflare-workers-version-overrides'), program.name)
   const overridden = wanted === undefined ? undefined : rollout.find((part) => part.deployment.id === wanted)
   if (overridden !== undefined) return { ...overridden, why: 'override' }

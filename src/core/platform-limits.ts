@@ -281,6 +281,12 @@ export const platformLimits = {
   sqlColumns: { unit: 'count', default: 100, why: 'of one table or answer, as D1 has it' },
   sqlRequestBytes: { unit: 'bytes', default: 32 * MiB, why: 'one batch with its parameters, in JSON and in memory' },
   sqlAnswerBytes: { unit: 'bytes', default: 64 * MiB, why: 'the rows of one request, in JSON and in memory' },
+  sqlImportBytes: { unit: 'bytes', default: 5_000_000_000, why: 'a file of SQL for one database, as D1 has it' },
+  sqlImportStatementBytes: {
+    unit: 'bytes',
+    default: 16 * MiB,
+    why: 'one statement of such a file; a row of 2 MB takes 4 MB in an export',
+  },
   sqlDatabaseBytes: { unit: 'bytes', default: 10_000_000_000, why: 'as D1 has it' },
   resourceKnownMs: {
     unit: 'ms',

@@ -105,6 +105,8 @@ export interface Deployment {
   readonly tag?: string
   /** Absent for a program that is only assets, and where `compute` is. */
   readonly code?: ProgramCode
+  /** Serves no visitor, only who asks for it (`rimward-staging: 1`). */
+  readonly staged?: true
   /** A WebAssembly program of Fastly Compute, run by the engine of that name instead of workerd. */
   readonly compute?: ComputeCode
   readonly bindings: readonly Binding[]

@@ -14,6 +14,12 @@ export const computeArea: Area = {
     row('works', '`compute publish`, `compute deploy`', 'compute publish'),
     row('works', '`compute build`, `validate`, `hash-files`, `init --from FOLDER`', 'compute build'),
     row('works', '`compute update`, `service version activate` (and back)', 'compute versions'),
+    row(
+      'works differently',
+      '`service version stage`, `unstage`',
+      'compute staging',
+      'beside an active version, for requests with `rimward-staging: 1`: there is no address of its own',
+    ),
     row('works', 'a package that cannot be used changes nothing', 'compute bad package'),
     row('works', '`config-store`, `config-store-entry`', 'compute config stores'),
     row('works differently', '`kv-store`, `kv-store-entry`', 'compute kv stores', 'one location'),

@@ -80,6 +80,23 @@ export const computeStories: Record<string, Story> = {
     const on = ['--service-id', id, '--version', 'latest', '--autoclone']
     await fastly(site.node, ['compute', 'update', '--package', pkg, ...on])
   },
+  async 'compute staging'(site) {
+    const { id, folder } = await service(site)
+    const ask = async (headers: Record<string, string>) =>
+      (await site.node.get('compute.example.test', '/', { headers })).text
+    writeFileSync(join(folder, 'program.wasm'), await smallProgram('staged'))
+    await fastly(site.node, ['compute', 'build'], { cwd: folder })
+    const pkg = join(folder, 'pkg/compat-compute.tar.gz')
+    const on = ['--service-id', id, '--version', 'latest', '--autoclone']
+    await fastly(site.node, ['compute', 'update', '--package', pkg, ...on])
+    const latest = ['--service-id', id, '--version', 'latest']
+    await fastly(site.node, ['service', 'version', 'stage', ...latest])
+    assert.deepEqual([await ask({}), await ask({ 'rimward-staging': '1' })], ['from wasm', 'staged'])
+    await fastly(site.node, ['service', 'version', 'unstage', ...latest])
+    assert.equal(await ask({ 'rimward-staging': '1' }), 'from wasm')
+    const bad = await site.node.api(`/service/${id}/version/1/activate/staging`, { method: 'PUT' })
+    assert.equal(bad.status, 409, 'the active version cannot be staged')
+  },
   async 'compute bad package'(site) {
     const { id } = await service(site)
     await fastly(site.node, ['service', 'version', 'clone', '--service-id', id, '--version', 'active'])

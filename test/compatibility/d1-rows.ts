@@ -9,10 +9,44 @@ export const d1Rows: readonly Row[] = [
     state: 'works',
     proof: proof('a database is made, bound, deployed and used'),
   },
+  {
+    feature: 'D1: `withSession`, `getBookmark`',
+    state: 'works',
+    note: 'every read is at the home, so any bookmark is old enough',
+    proof: proof('a session sees what was written before, by its bookmark'),
+  },
+  {
+    feature: 'D1: errors with their texts and places, limits',
+    state: 'works',
+    proof: proof('what a program does wrong, it is told in the vendor’s words'),
+  },
+  {
+    feature: 'D1: `dump`',
+    state: 'refused',
+    note: 'for databases of the alpha: use `wrangler d1 export`',
+    proof: proof('what a program does wrong, it is told in the vendor’s words'),
+  },
+  {
+    feature: 'D1: bindings without `database_id`',
+    state: 'works',
+    note: '`wrangler deploy` makes the database',
+    proof: proof('a binding without an id gets a database of its own'),
+  },
   { feature: 'D1: a batch is whole or not at all', state: 'works', proof: proof('a batch is whole or not at all') },
 ]
 
 export const d1Commands: readonly Row[] = [
+  {
+    feature: '`d1 migrations list`, `apply`',
+    state: 'works',
+    proof: proof('migrations are applied once, each whole or not at all'),
+  },
+  {
+    feature: '`d1 execute --file`, `d1 export`',
+    state: 'works',
+    note: 'queries are answered while an export runs',
+    proof: proof('a file of SQL is taken in, and comes out again'),
+  },
   {
     feature: '`d1 create`, `list`, `info`, `execute --command`, `delete`',
     state: 'works',

@@ -28,8 +28,14 @@ export const r2Binding: readonly Row[] = [
     'R2: bindings without a bucket name get one',
     story('a binding to a bucket that is not there is refused, one without a name gets a bucket'),
   ),
-  works('R2 by S3: objects, ranges, conditions', s3('objects: put, get, head, delete; metadata, ranges, conditions, odd keys')),
-  works('R2 by S3: presigned addresses', s3('presigned addresses work for anyone, as long as they last and as they are')),
+  works(
+    'R2 by S3: objects, ranges, conditions',
+    s3('objects: put, get, head, delete; metadata, ranges, conditions, odd keys'),
+  ),
+  works(
+    'R2 by S3: presigned addresses',
+    s3('presigned addresses work for anyone, as long as they last and as they are'),
+  ),
   works('R2 by S3: copies, uploads in parts', s3('copies and uploads in parts')),
   works('R2 by S3: checksums in fields and trailers', s3('bodies with checksums of each kind, streamed and whole')),
 ]

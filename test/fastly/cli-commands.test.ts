@@ -111,7 +111,10 @@ const versions: readonly Row[] = [
   ['service version clone --service-id {service} --version 1', /Cloned/],
   ['service version lock --service-id {service} --version 2', /Locked/],
   ['service version activate --service-id {service} --version 2', /Activated/],
-  ['service version list --service-id {service}', /2/],
+  ['service version clone --service-id {service} --version 2', /Cloned/],
+  ['service version stage --service-id {service} --version 3', /Staged/],
+  ['service version list --service-id {service}', /3/],
+  ['service version unstage --service-id {service} --version 3', /Unstaged/],
   ['config-store list-services --store-id {config}', /Tried/],
   ['service purge --service-id {service} --all', /Purge/i],
   ['service purge --service-id {service} --key k --soft', /Purge/i],
@@ -123,11 +126,11 @@ const versions: readonly Row[] = [
 ]
 
 const removals: readonly Row[] = [
-  ['service resource-link delete --service-id {service} --version 3 --id {link}', /Deleted/],
-  ['service dictionary delete --service-id {service} --version 3 --name moved', /Deleted/],
-  ['service backend delete --service-id {service} --version 3 --name o', /Deleted/],
-  ['service healthcheck delete --service-id {service} --version 3 --name up', /Deleted/],
-  ['service domain delete --service-id {service} --version 3 --name tried.example.test', /Deleted/],
+  ['service resource-link delete --service-id {service} --version 4 --id {link}', /Deleted/],
+  ['service dictionary delete --service-id {service} --version 4 --name moved', /Deleted/],
+  ['service backend delete --service-id {service} --version 4 --name o', /Deleted/],
+  ['service healthcheck delete --service-id {service} --version 4 --name up', /Deleted/],
+  ['service domain delete --service-id {service} --version 4 --name tried.example.test', /Deleted/],
   ['service delete --service-id {service} --force', /Deleted service/],
   ['compute acl delete --acl-id {acl}', /Deleted/],
   ['config-store delete --store-id {config}', /Deleted/],
@@ -137,7 +140,6 @@ const removals: readonly Row[] = [
 
 /** What is refused says what it is. */
 const refused: readonly Row[] = [
-  ['service version stage --service-id {service} --version 3', /staging/i],
   ['products --service-id {service} --enable fanout', /'fanout' is not supported/],
   ['domain list', /not supported/],
   ['stats usage', /not supported/],

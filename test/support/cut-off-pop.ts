@@ -24,6 +24,8 @@ export interface CutOff {
 
 const away = 'nrt'
 const insistMs = 60_000
+/** Servers of NATS with long lines between them try their routes anew for up to a minute. */
+const backMs = 120_000
 const compatibilityDate = '2026-11-01'
 
 /** Both the Worker `shop` and the cached site `page` answer with a version. */
@@ -123,7 +125,7 @@ export async function cutOffPop(distant: DistantPops, cutMs: number): Promise<Cu
       if (wasReady) stale++
     } else if (Number.isNaN(convergedAt)) convergedAt = performance.now()
     if (!wasReady && (await isReady())) readyAt = performance.now()
-    if (performance.now() > healedAt + 60_000) throw new Error('It does not come back.')
+    if (performance.now() > healedAt + backMs) throw new Error('It does not come back.')
     await wait(20)
   }
   origin.closeAllConnections()

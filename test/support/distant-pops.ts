@@ -46,9 +46,9 @@ export interface DistantPops {
   readonly relays: RelaysApart
   readonly token: string
   readonly accountId: string
-  /** Cuts a place off from the two others: its node and its NATS server. */
-  cut(name: PopName): Promise<void>
-  heal(name: PopName): Promise<void>
+  /** Cuts a place off from the two others: its node and its NATS server, or the server alone. */
+  cut(name: PopName, what?: 'server'): Promise<void>
+  heal(name: PopName, what?: 'server'): Promise<void>
 }
 
 interface Stoppable {
@@ -117,8 +117,8 @@ export async function startDistantPops(t: Stoppable): Promise<DistantPops> {
     accountId = started.accountId
     pops[name] = pop
   }
-  const touching = (name: PopName) =>
-    [meshLines, routeLines].flatMap(({ port }) =>
+  const touching = (name: PopName, what?: 'server') =>
+    (what === 'server' ? [routeLines] : [meshLines, routeLines]).flatMap(({ port }) =>
       lines.filter((line) => line.includes(name)).map(([from, to]) => port(from, to)),
     )
   return {
@@ -127,8 +127,8 @@ export async function startDistantPops(t: Stoppable): Promise<DistantPops> {
     relays,
     token,
     accountId,
-    cut: (name) => relays.cut(touching(name)),
-    heal: (name) => relays.heal(touching(name)),
+    cut: (name, what) => relays.cut(touching(name, what)),
+    heal: (name, what) => relays.heal(touching(name, what)),
   }
 }
 

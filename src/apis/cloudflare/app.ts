@@ -3,6 +3,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { Hono } from 'hono'
 import { accountRoutes } from './account.ts'
 import { addressRoutes } from './addresses.ts'
+import { signedD1Path } from './d1-transfers.ts'
 import type { CloudflareApiDeps } from './deps.ts'
 import { fail } from './envelope.ts'
 import { doorError, toVendorError } from './errors.ts'
@@ -26,7 +27,7 @@ export function createCloudflareApi(deps: CloudflareApiDeps): Hono {
   })
 
   app.use('*', async (c, next) => {
-    if (ownToken.test(c.req.path)) return next()
+    if (ownToken.test(c.req.path) || signedD1Path.test(c.req.path)) return next()
     if (isToken(c.req.header('authorization'))) return next()
     if (c.req.path.endsWith('/user/tokens/verify')) throw doorError('invalidToken', 'Invalid API Token')
     const refused = doorError('authentication', 'Authentication error')

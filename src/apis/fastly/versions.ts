@@ -79,6 +79,15 @@ export function versionRoutes({ control: { services }, limits }: FastlyApiDeps):
     }
     return c.json({ status: 'ok', msg: null, errors: [], messages: [], warnings: [] })
   })
+  routes.put('/service/:service/version/:version/activate/staging', async (c) => {
+    const { service, version } = addressed(c)
+    if (services.service(service).kind !== 'compute') throw unsupported('Staging of delivery services is')
+    return c.json(view(service, await services.stageProgram(service, version, toProgram)))
+  })
+  routes.put('/service/:service/version/:version/deactivate/staging', async (c) => {
+    const { service, version } = addressed(c)
+    return c.json(view(service, await services.unstageProgram(service, version)))
+  })
   for (const environment of ['activate', 'deactivate'])
     routes.put(`/service/:service/version/:version/${environment}/:environment`, (c) => {
       throw unsupported(`The environment '${c.req.param('environment')}' is`)

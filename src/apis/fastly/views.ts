@@ -6,6 +6,7 @@ export const timeView = (time: EpochMs): string => new Date(time).toISOString().
 
 export function versionView(service: ServiceRecord, head: ServiceVersionHead): object {
   const active = service.active === head.number
+  const staging = service.staged?.version === head.number
   return {
     number: head.number,
     service_id: service.id,
@@ -13,9 +14,9 @@ export function versionView(service: ServiceRecord, head: ServiceVersionHead): o
     active,
     locked: head.locked,
     deployed: false,
-    staging: false,
+    staging,
     testing: false,
-    environments: [],
+    environments: staging ? [{ id: 'staging', name: 'staging', active_version: head.number }] : [],
     created_at: timeView(head.createdAt),
     updated_at: timeView(head.modifiedAt),
     deleted_at: null,

@@ -236,7 +236,20 @@ export const egressRule = z.object({
   program: z.string().describe('Name of a program, or `*`.'),
   destination: z.string().describe('Address, network (CIDR) or host name; address and host also with a port.'),
 })
-const placedKind = z.enum(['site', 'program', 'service', 'kv', 'config', 'secret', 'access-list', 'log'])
+const placedKind = z.enum([
+  'site',
+  'program',
+  'service',
+  'kv',
+  'config',
+  'secret',
+  'access-list',
+  'sql',
+  'bucket',
+  'queue',
+  'workflow',
+  'log',
+])
 export const residencyWish = z.strictObject({
   name: z.string().min(1).max(300).describe('Name or id; `KIND:NAME` where several have the name.'),
   within: z.string().min(1).max(2000).describe('`DE,FR`, a group such as `eu`, or `anywhere`.'),

@@ -22,10 +22,11 @@ async function shown(t: { after(work: () => void): void }, lacks: readonly strin
   })
   await up(flags, {
     terminal: { env: {}, folder: data, out: (line) => void lines.push(line), err: (line) => void lines.push(line) },
-    start: async () => ({
+    start: async ({ token }) => ({
       addresses: { http: 'http://127.0.0.1:1', api: 'http://127.0.0.1:2' },
       pops: [{ id: 'local', country: 'XX', http: 'http://127.0.0.1:1' }],
       accountId: 'a',
+      token,
       lacks,
       async stop() {},
     }),

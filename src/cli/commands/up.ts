@@ -7,6 +7,7 @@ import { Complaint } from '../complaint.ts'
 import {
   claimDataFolder,
   defaultDataFolder,
+  keepToken,
   makeDataFolder,
   obtainToken,
   readNodeFile,
@@ -189,6 +190,7 @@ export async function up(flags: UpFlags, dependencies: UpDependencies): Promise<
     },
   )
   const { accountId, addresses, pops } = running
+  if (running.token !== token) keepToken(options.data, running.token)
   writeNodeFile(options.data, { pid: process.pid, accountId, addresses, pops: [...pops] })
   banner(running, flags, terminal)
   terminal.out('rimward ready')

@@ -4,7 +4,7 @@ import { checkFree } from '../addresses.ts'
 import { Refusal } from '../refusal.ts'
 import { siteNameOf } from './held-services.ts'
 import { buildDeployment, type ComputeDesign, type ProgramDesign } from './service-program.ts'
-import type { ServicePart, ServiceVersionHead } from './service-records.ts'
+import type { ServicePart, ServiceRecord, ServiceVersionHead } from './service-records.ts'
 import { headOf, hostnamesOf, readHostnames, type ServiceOffice, withHead } from './services.ts'
 
 /** Throws a `Refusal` (`does_not_start` with the runtime's sentence, `address_taken`, `conflict`…) or what `translate` throws. */
@@ -14,6 +14,50 @@ export async function activateProgram(
   number: number,
   translate: (parts: readonly ServicePart[]) => ComputeDesign,
 ): Promise<ServiceVersionHead> {
+  const { record, head, program } = await proveVersion(office, id, number, translate)
+  await office.ledger.commit((state) => {
+    const next = { ...withHead(unstaged(record, number), head), active: number, program }
+    checkFree(state, siteNameOf(record.name), hostnamesOf(office, next), [])
+    return { services: [{ id, record: next }] }
+  })
+  return head
+}
+
+/**
+ * The version is there for who asks for it, beside the one that is active; without one there is no address to ask at.
+ * Throws as `activateProgram`.
+ */
+export async function stageProgram(
+  office: ServiceOffice,
+  id: string,
+  number: number,
+  translate: (parts: readonly ServicePart[]) => ComputeDesign,
+): Promise<ServiceVersionHead> {
+  const { active } = office.held(id).record
+  if (active === undefined) throw new Refusal('conflict', 'A version can be staged beside one that is active.')
+  if (active === number) throw new Refusal('conflict', `Version ${number} is active.`)
+  const { record, head, program } = await proveVersion(office, id, number, translate)
+  await office.write({ id, record: { ...withHead(record, head), staged: { version: number, program } } })
+  return head
+}
+
+export async function unstageProgram(office: ServiceOffice, id: string, number: number): Promise<ServiceVersionHead> {
+  const { record } = office.held(id)
+  if (record.staged?.version !== number) throw new Refusal('conflict', `Version ${number} is not staged.`)
+  await office.write({ id, record: { ...unstaged(record, number), modifiedAt: office.clock() } })
+  return headOf(record, number)
+}
+
+function unstaged({ staged, ...record }: ServiceRecord, number: number): ServiceRecord {
+  return staged === undefined || staged.version === number ? record : { ...record, staged }
+}
+
+async function proveVersion(
+  office: ServiceOffice,
+  id: string,
+  number: number,
+  translate: (parts: readonly ServicePart[]) => ComputeDesign,
+) {
   const { record } = office.held(id)
   const head = { ...headOf(record, number), locked: true, modifiedAt: office.clock() }
   const design = translate(await office.versions.parts(id, number))
@@ -27,12 +71,7 @@ export async function activateProgram(
       deployment: { id: randomUUID(), createdAt: office.clock(), startupMs: 0 },
     },
   )
-  await office.ledger.commit((state) => {
-    const next = { ...withHead(record, head), active: number, program }
-    checkFree(state, siteNameOf(record.name), hostnamesOf(office, next), [])
-    return { services: [{ id, record: next }] }
-  })
-  return head
+  return { record, head, program }
 }
 
 async function prove(

@@ -92,10 +92,11 @@ export function buildServiceSite(
 }
 
 export function buildProgramOf(record: ServiceRecord, tables: ReadonlyMap<string, HeldTable>): Program | undefined {
-  const { id, active, program } = record
+  const { id, active, program, staged } = record
   if (program === undefined || active === undefined) return undefined
   const placed = { service: id, version: active, name: siteNameOf(record.name) }
-  return buildServiceProgram(placed, program, lookupsOf({ tables: program.tables, lists: {} }, tables))
+  const named = { ...staged?.program.tables, ...program.tables }
+  return buildServiceProgram(placed, program, staged, lookupsOf({ tables: named, lists: {} }, tables))
 }
 
 type Named = Readonly<Record<'tables' | 'lists', Readonly<Record<string, string>>>>
@@ -152,7 +153,12 @@ export function applyToServices(
 }
 
 function sameSite(one: ServiceRecord, other: ServiceRecord): boolean {
-  return one.live === other.live && one.program === other.program && siteNameOf(one.name) === siteNameOf(other.name)
+  return (
+    one.live === other.live &&
+    one.program === other.program &&
+    one.staged === other.staged &&
+    siteNameOf(one.name) === siteNameOf(other.name)
+  )
 }
 
 /** True when no site and no program differs: the data plane need not hear of it. */

@@ -79,10 +79,20 @@ export function buildDeployment({ service, version, name }: Placed, made: Progra
   }
 }
 
-export function buildServiceProgram(placed: Placed, made: ProgramDesign, lookups: Lookups): Program {
+export function buildServiceProgram(
+  placed: Placed,
+  made: ProgramDesign,
+  staged: { readonly version: number; readonly program: ProgramDesign } | undefined,
+  lookups: Lookups,
+): Program {
+  const rollout: Program['rollout'][number][] = [{ deployment: buildDeployment(placed, made), percent: 100 }]
+  if (staged !== undefined) {
+    const deployment = buildDeployment({ ...placed, version: staged.version }, staged.program)
+    rollout.push({ deployment: { ...deployment, staged: true }, percent: 0 })
+  }
   return {
     name: placed.name,
-    rollout: [{ deployment: buildDeployment(placed, made), percent: 100 }],
+    rollout,
     objects: [],
     lookups,
   }

@@ -111,6 +111,8 @@ const service = z.object({
   live: z.exactOptional(design),
   /** Instead of `live`, where versions are programs. */
   program: z.exactOptional(programDesign),
+  /** A version beside the active one, for who asks for it. */
+  staged: z.exactOptional(z.object({ version: z.number(), program: programDesign })),
 })
 
 /** One thing in a version; kind, name and fields are the door's words. */

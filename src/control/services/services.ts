@@ -9,7 +9,7 @@ import type { BlobHash, Sealed } from '#/core/snapshot.ts'
 import { checkFree, toHostname } from '../addresses.ts'
 import type { Office } from '../office.ts'
 import { Refusal } from '../refusal.ts'
-import { activateProgram } from './activate-program.ts'
+import { activateProgram, stageProgram, unstageProgram } from './activate-program.ts'
 import { createTables, type ServiceTables } from './change-tables.ts'
 import { type HeldService, type ServiceChange, siteNameOf } from './held-services.ts'
 import { newId } from './new-id.ts'
@@ -52,6 +52,14 @@ export interface Services extends ServiceTables {
     number: number,
     translate: (parts: readonly ServicePart[]) => ComputeDesign,
   ): Promise<ServiceVersionHead>
+  /** Beside the active version, for who asks for it. Throws also `conflict` where none is active, or this one is. */
+  stageProgram(
+    id: string,
+    number: number,
+    translate: (parts: readonly ServicePart[]) => ComputeDesign,
+  ): Promise<ServiceVersionHead>
+  /** Throws `conflict` where it is not staged. */
+  unstageProgram(id: string, number: number): Promise<ServiceVersionHead>
   deactivate(id: string, number: number): Promise<ServiceVersionHead>
   /** What parts of versions name. */
   blobsInUse(): AsyncIterable<BlobHash>
@@ -104,6 +112,8 @@ export function createServices(given: Office): Services {
       }),
     activate: (id, number, translate) => office.alone(id, () => activate(office, id, number, translate)),
     activateProgram: (id, number, translate) => office.alone(id, () => activateProgram(office, id, number, translate)),
+    stageProgram: (id, number, translate) => office.alone(id, () => stageProgram(office, id, number, translate)),
+    unstageProgram: (id, number) => office.alone(id, () => unstageProgram(office, id, number)),
     deactivate: (id, number) => office.alone(id, () => deactivate(office, id, number)),
     blobsInUse: () => blobsInUse(office),
     sealKey: (pem) => sealKey(given, pem),
@@ -192,7 +202,9 @@ async function addVersion(office: ServiceOffice, id: string, comment: string, pa
   const { record } = office.held(id)
   const now = office.clock()
   const number = await addParts(office, id, (record.versions.at(-1)?.number ?? 0) + 1, parts)
-  const fallen = record.versions.filter((one) => one.number !== record.active).slice(0, tooMany(office, record))
+  const fallen = record.versions
+    .filter(({ number }) => number !== record.active && number !== record.staged?.version)
+    .slice(0, tooMany(office, record))
   const head = { number, comment, locked: false, createdAt: now, modifiedAt: now }
   const versions = [...record.versions.filter((one) => !fallen.includes(one)), head]
   try {
@@ -278,7 +290,8 @@ async function deactivate(office: ServiceOffice, id: string, number: number): Pr
   const { record } = office.held(id)
   const head = headOf(record, number)
   if (record.active !== number) throw new Refusal('conflict', `Version ${number} is not active.`)
-  const { active: _active, live: _live, program: _program, ...rest } = record
+  // What is staged has its address from what is active.
+  const { active: _active, live: _live, program: _program, staged: _staged, ...rest } = record
   await office.write({ id, record: { ...rest, modifiedAt: office.clock() } })
   return head
 }
@@ -286,7 +299,7 @@ async function deactivate(office: ServiceOffice, id: string, number: number): Pr
 /** Reads every version of the services that have programs. */
 async function* blobsInUse({ ledger, versions }: ServiceOffice): AsyncGenerator<BlobHash> {
   for (const { record } of ledger.state.services.values()) {
-    if (record.program !== undefined) yield record.program.module
+    for (const made of [record.program, record.staged?.program]) if (made !== undefined) yield made.module
     if (record.kind !== 'compute') continue
     for (const { number } of record.versions)
       for (const { blobs = [] } of await versions.parts(record.id, number)) yield* blobs

@@ -21,6 +21,7 @@ export function programFacts(
     name: program.name,
     service: compute.service,
     customer: place.customer,
+    staged: deployment.staged === true,
     pop: place.pop.id,
     region: place.pop.country,
     hostname: place.pop.id,

@@ -63,6 +63,7 @@ export interface ProgramFacts {
   readonly name: string
   readonly service: { readonly id: string; readonly version: number }
   readonly customer: string
+  readonly staged: boolean
   readonly pop: string
   readonly region: string
   readonly hostname: string

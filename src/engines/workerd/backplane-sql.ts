@@ -13,7 +13,7 @@ export function sqlHandler({ homed }: { readonly homed: Pick<HomedStores, 'call'
   return async ({ id, method, url, headers, body, signal }) => {
     const { pathname, searchParams } = new URL(url, 'http://d1')
     if (method !== 'POST') return textAnswer(405, 'Only POST is known here.')
-    if (pathname === '/dump') return refused('dump() is for databases of the alpha; use wrangler d1 export')
+    if (pathname === '/dump') return textAnswer(501, 'dump() is gone; use wrangler d1 export')
     if (pathname !== '/query' && pathname !== '/execute') return textAnswer(404, 'There is nothing here.')
     const columns = searchParams.get('resultsFormat') === 'ROWS_AND_COLUMNS'
     const wish = { columns, ...bookmarkOf(headerValue(headers, bookmarkField)) }

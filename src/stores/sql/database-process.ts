@@ -9,6 +9,9 @@ export interface DatabaseProcess {
   readonly pid: number | undefined
   /** Frames are read in this order, and what is sent at once is run together where it may be. */
   send(frames: readonly Frame[]): void
+  /** Takes no more of what it writes, so that it waits; until `resume`. */
+  pause(): void
+  resume(): void
   /** It ends when it has done what it was given. */
   end(): void
   /** At once; `exited` tells. */
@@ -78,6 +81,8 @@ export function startDatabaseProcess({ limits, servedBy, onFrame }: DatabaseProc
   return {
     pid: child.pid,
     exited,
+    pause: () => void child.stdout!.pause(),
+    resume: () => void child.stdout!.resume(),
     end: () => void child.stdin!.end(),
     kill: () => void child.kill('SIGKILL'),
     send(frames) {

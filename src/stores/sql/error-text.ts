@@ -86,7 +86,10 @@ export function errorOffset(database: DatabaseSync, sql: string, message: string
     const at = places(sql, (text) => text === near).find((end) => failsAt(database, sql.slice(0, end), message))
     return at === undefined ? undefined : bytesBefore(sql, at - near.length)
   }
-  const name = /^(?:no such column|no such function|ambiguous column name): (?:.*\.)?(.+)$/.exec(message)?.[1]
+  const name =
+    /^(?:no such column|no such function|ambiguous column name|not authorized to use function): (?:.*\.)?(.+)$/.exec(
+      message,
+    )?.[1]
   if (name === undefined) return undefined
   const bare = (text: string) => text.replace(/^["`[]|["`\]]$/g, '').toLowerCase()
   const end = places(sql, (text) => bare(text) === name.toLowerCase())[0]

@@ -38,6 +38,8 @@ export interface OpenDatabase {
   forget(): void
   /** Takes back what a `PRAGMA` set: it holds for its own request. */
   settle(): void
+  /** Without asking whether it is allowed. */
+  asOurs<Value>(run: (connection: DatabaseSync) => Value): Value
   /** Steps of a transaction. */
   control(step: keyof typeof control): void
   /** Changes of this connection so far, and the row that was inserted last. */
@@ -68,14 +70,15 @@ export function openDatabase(file: string, limits: SqlLimits): OpenDatabase {
   connection.setAuthorizer((action, first, second, database) =>
     isOurs || isAllowed(seen, action, first, second, database) ? constants.SQLITE_OK : constants.SQLITE_DENY,
   )
-  const own = ownStatements(connection, (run) => {
+  const ours = <Value>(run: () => Value): Value => {
     isOurs = true
     try {
       return run()
     } finally {
       isOurs = false
     }
-  })
+  }
+  const own = ownStatements(connection, ours)
   const texts = new Map<string, readonly SqlStatement[]>()
   const kept = new Map<string, Prepared>()
   const wide = new Set<string>()
@@ -134,6 +137,7 @@ export function openDatabase(file: string, limits: SqlLimits): OpenDatabase {
     },
     forget: () => kept.clear(),
     ...own,
+    asOurs: (run) => ours(() => run(connection)),
     logged: header.read,
     close() {
       connection.close()

@@ -4,9 +4,13 @@
  * query takes too long. What is not acknowledged by then was never committed.
  */
 import { readSync, writeSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
+import { checkDump, type DumpOptions, dumpDatabase } from './dump-database.ts'
+import { SqlRefusal } from './error-text.ts'
 import { createFrameReader, encodeFrame, type Frame } from './frames.ts'
 import { type OpenDatabase, openDatabase, type SqlLimits } from './open-database.ts'
 import { type GroupJob, runGroups } from './run-group.ts'
+import { runImport } from './run-import.ts'
 import { readQueries, type ServedBy } from './run-query.ts'
 
 const { limits, servedBy } = JSON.parse(process.argv[2]!) as { limits: SqlLimits; servedBy: ServedBy }
@@ -69,6 +73,71 @@ function describe(number: number, file: string): void {
   send({ number, kind: 'answer', tables, bytes, bookmark: bookmark() })
 }
 
+function importFile(number: number, file: string, source: string): void {
+  let told = 0
+  try {
+    const outcome = runImport(databaseAt(file), source, limits, (bytes) => {
+      if (now() - told < 250) return
+      told = now()
+      send({ number, kind: 'progress', bytes })
+    })
+    send({ number, kind: 'answer', ...outcome, bookmark: bookmark() })
+  } catch (error) {
+    if (!(error instanceof SqlRefusal)) throw error
+    send({ number, kind: 'answer', refused: error.message })
+  }
+}
+
+function checkExport(number: number, file: string, options: DumpOptions): void {
+  try {
+    databaseAt(file).asOurs((connection) => checkDump(connection, options))
+    send({ number, kind: 'answer', bookmark: bookmark() })
+  } catch (error) {
+    if (!(error instanceof SqlRefusal)) throw error
+    send({ number, kind: 'answer', refused: error.message })
+  }
+}
+
+/** Parts of 256 KiB; the pipe is as full as the reader lets it be. */
+function exportFile(number: number, file: string, options: DumpOptions): void {
+  const connection = new DatabaseSync(file, { readOnly: true, timeout: 5000 })
+  let text = ''
+  const part = () => {
+    send({ number, kind: 'part' }, Buffer.from(text))
+    text = ''
+  }
+  try {
+    connection.exec('BEGIN')
+    checkDump(connection, options)
+    for (const line of dumpDatabase(connection, options)) {
+      text += line
+      if (text.length > 262_144) part()
+    }
+    part()
+    send({ number, kind: 'answer' })
+  } catch (error) {
+    if (!(error instanceof SqlRefusal)) throw error
+    send({ number, kind: 'answer', refused: error.message })
+  } finally {
+    connection.close()
+  }
+}
+
+/** What a process is asked that has nothing else to do. */
+function runAlone({ head }: Frame): void {
+  const { number, kind, file, source, options } = head as {
+    number: number
+    kind: string
+    file: string
+    source: string
+    options: DumpOptions
+  }
+  if (kind === 'info') describe(number, file)
+  else if (kind === 'import') importFile(number, file, source)
+  else if (kind === 'export-check') checkExport(number, file, options)
+  else if (kind === 'export') exportFile(number, file, options)
+}
+
 /** Frames that came together are of one database. */
 function run(frames: readonly Frame[]): void {
   const queries = frames.filter(({ head }) => head.kind === 'query')
@@ -77,7 +146,7 @@ function run(frames: readonly Frame[]): void {
       closeDatabase(head.file as string)
       send({ number: head.number, kind: 'answer' })
     }
-  for (const { head } of frames) if (head.kind === 'info') describe(head.number as number, head.file as string)
+  for (const frame of frames) runAlone(frame)
   if (queries.length === 0) return
   const database = databaseAt(queries[0]!.head.file as string)
   const jobs = queries.map(query).filter((job) => job !== undefined)

@@ -9,6 +9,8 @@ import type { Limits } from '#/core/limits.ts'
 import type { Clock } from '#/core/units.ts'
 import { createDatabasePool } from './database-pool.ts'
 import type { ServedBy } from './run-query.ts'
+import { transferOperations } from './transfer-operations.ts'
+import { createTransfers } from './transfers.ts'
 
 export interface SqlStoreOptions {
   /** Of this store alone; made when it is needed. */
@@ -21,6 +23,7 @@ export interface SqlStoreOptions {
 /** Rejects when its folder cannot be read. */
 export async function openSqlStore({ folder, servedBy, limits, clock }: SqlStoreOptions): Promise<HomedStore> {
   const pool = createDatabasePool({ servedBy, limits, clock })
+  const transfers = createTransfers({ pool, servedBy, limits, clock })
   const made = new Set<string>()
 
   function folderOf(id: string): string {
@@ -52,7 +55,17 @@ export async function openSqlStore({ folder, servedBy, limits, clock }: SqlStore
     return { head: { tables, bytes, bookmark, region: servedBy.served_by_region }, body: null }
   }
 
-  const operations: Readonly<Record<string, (call: StoreCall) => Promise<StoreAnswer>>> = { query, info }
+  async function checkExport({ id, head }: StoreCall): Promise<StoreAnswer> {
+    const told = await pool.run(await fileOf(id), { kind: 'export-check', options: head ?? {} }, new Uint8Array(0))
+    return { head: { refused: told.refused, bookmark: told.head.bookmark }, body: null }
+  }
+
+  const operations: Readonly<Record<string, (call: StoreCall) => Promise<StoreAnswer>>> = {
+    query,
+    info,
+    'export-check': checkExport,
+    ...transferOperations(transfers, folderOf),
+  }
 
   return {
     kind: 'sql',
@@ -69,7 +82,10 @@ export async function openSqlStore({ folder, servedBy, limits, clock }: SqlStore
         await rm(own, { recursive: true, force: true })
       })
     },
-    close: () => pool.close(),
+    async close() {
+      await transfers.close()
+      await pool.close()
+    },
   }
 }
 

@@ -55,7 +55,7 @@ function environment({ program, run }: Sandbox): string[] {
     `FASTLY_CACHE_GENERATION=0`,
     `FASTLY_CUSTOMER_ID=${facts.customer}`,
     `FASTLY_HOSTNAME=${facts.hostname}`,
-    `FASTLY_IS_STAGING=0`,
+    `FASTLY_IS_STAGING=${facts.staged ? 1 : 0}`,
     `FASTLY_POP=${facts.pop}`,
     `FASTLY_REGION=${facts.region}`,
     `FASTLY_SERVICE_ID=${facts.service.id}`,
