@@ -6,6 +6,7 @@ import { createCloudflareApi } from '#/apis/cloudflare/app.ts'
 import { assetRoutes, resolveAssetsWith } from '#/apis/cloudflare/assets.ts'
 import { d1Routes } from '#/apis/cloudflare/d1.ts'
 import { d1TransferRoutes } from '#/apis/cloudflare/d1-transfers.ts'
+import { dispatchRoutes } from '#/apis/cloudflare/dispatch.ts'
 import { hyperdriveRoutes } from '#/apis/cloudflare/hyperdrive.ts'
 import { kvRoutes } from '#/apis/cloudflare/kv.ts'
 import { mtlsCertificateRoutes } from '#/apis/cloudflare/mtls-certificates.ts'
@@ -127,6 +128,7 @@ export function createApi(options: ApiOptions): Api {
       d1TransferRoutes(d1),
       r2Routes({ control, homed: options.homed, limits }),
       queueRoutes({ control, homed: options.homed, limits, clock }),
+      dispatchRoutes({ control, limits, clock }),
       secretsStoreRoutes({ ...options.compute, limits, accountId }),
       hyperdriveRoutes({ control, seal: options.seal, limits }),
       mtlsCertificateRoutes({ control, seal: options.seal, limits }),
