@@ -38,7 +38,7 @@ export function createCode(module: WebAssembly.Module, imports: WebAssembly.Impo
       const found = spare !== undefined && fits(spare, ofSpare!, parts) ? spare : undefined
       spare = undefined
       if (found === undefined) ofSpare = parts
-      timer ??= setTimeout(makeSpare, spareAfterMs).unref()
+      if (timer === undefined) timer = setTimeout(makeSpare, spareAfterMs).unref()
       return found ?? openBlank(parts)
     },
   }
