@@ -4,7 +4,7 @@ import { EdgeError } from '#/core/errors.ts'
 import type { HomedStore } from '#/core/homed-store.ts'
 import type { HomedStores, StoreCall, StoreHandler } from '#/core/homed-stores.ts'
 import type { Place } from '#/core/pops.ts'
-import { resourceKey } from '#/core/resources.ts'
+import { resourceKey, resourceOf } from '#/core/resources.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import type { EventDelivery } from '#/edge/deliver-event.ts'
 import { openGroupCommit } from '#/fabric/sqlite/group-commit.ts'
@@ -12,6 +12,7 @@ import { regionsOf } from '#/objects/regions.ts'
 import { openBuckets } from '#/stores/buckets/open-buckets.ts'
 import { openQueueStore } from '#/stores/queues/queue-store.ts'
 import { openSqlStore } from '#/stores/sql/sql-store.ts'
+import { openWorkflowStore } from '#/stores/workflows/workflow-store.ts'
 import type { Parts } from './pop.ts'
 
 export interface OpenedStores {
@@ -32,6 +33,11 @@ export async function openHomedStores(
       ...{ folder: join(folder, 'queue'), homed, openGroupCommit, limits, clock, log },
       snapshot: () => live.snapshot,
       deliver: (queue, program, event) => parts.events.deliver(program, event, live.snapshot.placements?.get(queue)),
+    }),
+    await openWorkflowStore({
+      ...{ folder: join(folder, 'workflow'), limits, clock, log },
+      resource: (id) => resourceOf(live.snapshot, 'workflow', id),
+      deliver: (program, event) => parts.events.deliver(program, event, live.snapshot.placements?.get(event.workflow)),
     }),
   ]
   const known = waitUntilKnown(parts)

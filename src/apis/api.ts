@@ -4,9 +4,9 @@ import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
 import { createCloudflareApi } from '#/apis/cloudflare/app.ts'
 import { assetRoutes, resolveAssetsWith } from '#/apis/cloudflare/assets.ts'
-import { d1Routes } from '#/apis/cloudflare/d1.ts'
-import { d1TransferRoutes } from '#/apis/cloudflare/d1-transfers.ts'
+import { allD1Routes } from '#/apis/cloudflare/d1-all.ts'
 import { hyperdriveRoutes } from '#/apis/cloudflare/hyperdrive.ts'
+
 import { kvRoutes } from '#/apis/cloudflare/kv.ts'
 import { mtlsCertificateRoutes } from '#/apis/cloudflare/mtls-certificates.ts'
 import { purgeRoutes } from '#/apis/cloudflare/purge.ts'
@@ -14,6 +14,7 @@ import { queueRoutes } from '#/apis/cloudflare/queues.ts'
 import { r2Routes } from '#/apis/cloudflare/r2.ts'
 import { secretsStoreRoutes } from '#/apis/cloudflare/secrets-store.ts'
 import { createTails } from '#/apis/cloudflare/tails.ts'
+import { workflowRoutes } from '#/apis/cloudflare/workflows.ts'
 import { createFastlyApi } from '#/apis/fastly/app.ts'
 import type { ComputeDeps, FastlyApiDeps } from '#/apis/fastly/deps.ts'
 import { type Answer, type HandOverOptions, handOverCalls } from '#/apis/hand-over.ts'
@@ -121,15 +122,14 @@ export function createApi(options: ApiOptions): Api {
     limits,
     hasProgram: (name) => control.findProgram(name) !== undefined,
   })
-  const d1 = { control, homed: options.homed, token, limits, clock }
   const cloudflare = createCloudflareApi({
     control,
     kvRoutes: kvRoutes({ kv: options.kv, fabric, limits, clock }),
     bindingRoutes: [
-      d1Routes(d1),
-      d1TransferRoutes(d1),
+      allD1Routes({ control, homed: options.homed, token, limits, clock }),
       r2Routes({ control, homed: options.homed, limits }),
       queueRoutes({ control, homed: options.homed, limits, clock }),
+      workflowRoutes({ control, homed: options.homed, limits }),
       secretsStoreRoutes({ ...options.compute, limits, accountId }),
       hyperdriveRoutes({ control, seal: options.seal, limits }),
       mtlsCertificateRoutes({ control, seal: options.seal, limits }),

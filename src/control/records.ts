@@ -52,6 +52,13 @@ const binding = z.discriminatedUnion('kind', [
     periodS: z.union([z.literal(10), z.literal(60)]),
   }),
   z.object({ kind: z.literal('sql'), name, database: z.string() }),
+  z.object({
+    kind: z.literal('workflow'),
+    name,
+    workflow: z.string(),
+    className: z.string(),
+    program: z.exactOptional(z.string()),
+  }),
   z.object({ kind: z.literal('stored-secret'), name, store: z.string(), secret: z.string() }),
   z.object({ kind: z.literal('server'), name, server: z.string() }),
   z.object({ kind: z.literal('certificate'), name, certificate: z.string() }),

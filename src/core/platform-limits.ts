@@ -198,6 +198,7 @@ export const platformLimits = {
   queuesOpen: { unit: 'count', default: 64, why: 'queues in which something happens; each has a thread of 5 MB' },
   queueIdleMs: { unit: 'ms', default: 60_000, why: 'a queue where nothing happens for so long is closed' },
   queueSweepMs: { unit: 'ms', default: 5_000, why: 'how often old messages are removed, and idle queues closed' },
+  queueForgetMs: { unit: 'ms', default: 20, why: 'acknowledgements that wait for a sync of the disk to share' },
   queueDeliveries: {
     unit: 'count',
     default: 10,
@@ -275,6 +276,11 @@ export const platformLimits = {
   sqlQueue: { unit: 'count', default: 1_000, why: 'requests that wait for one database; more are refused' },
   sqlQueueMs: { unit: 'ms', default: 30_000, why: 'a request waits so long for its database' },
   sqlQueryMs: { unit: 'ms', default: 30_000, why: 'as D1 has it; a longer one is stopped with its process' },
+  sqlStartMs: {
+    unit: 'ms',
+    default: 20_000,
+    why: 'a process of databases starts in so long, 50 ms on a machine at rest',
+  },
   sqlStatementBytes: { unit: 'bytes', default: 100_000, why: 'as D1 has it' },
   sqlParameters: { unit: 'count', default: 100, why: 'of one statement, as D1 has it' },
   sqlValueBytes: { unit: 'bytes', default: 2_000_000, why: 'of one text, blob or row, as D1 has it' },
@@ -286,6 +292,17 @@ export const platformLimits = {
     unit: 'bytes',
     default: 16 * MiB,
     why: 'one statement of such a file; a row of 2 MB takes 4 MB in an export',
+  },
+  sqlHistoryBytes: {
+    unit: 'bytes',
+    default: 1024 * MiB,
+    why: 'of one database, for Time Travel; a database or a log of more than a quarter has none',
+  },
+  sqlHistoryMs: { unit: 'ms', default: 30 * 86_400_000, why: 'Time Travel reaches back so far, as D1 has it' },
+  sqlLogPages: {
+    unit: 'count',
+    default: 2048,
+    why: 'pages of 4 KiB that SQLite writes ahead before they are sorted in',
   },
   sqlDatabaseBytes: { unit: 'bytes', default: 10_000_000_000, why: 'as D1 has it' },
   resourceKnownMs: {
@@ -320,4 +337,29 @@ export const platformLimits = {
   bucketsOpen: { unit: 'count', default: 256, why: 'indexes open at once, three files and up to 2 MiB of cache each' },
   bucketBatch: { unit: 'count', default: 256, why: 'writes that share one fsync' },
   bucketQueue: { unit: 'count', default: 4_096, why: 'calls that wait for the index; small bodies among them' },
+  // Workflows.
+  workflowSteps: {
+    unit: 'count',
+    default: 10_000,
+    why: 'of one instance, as Workflows has it; `limits.steps` sets others',
+  },
+  workflowStepsMost: { unit: 'count', default: 25_000, why: 'that `limits.steps` may say, as Workflows has it' },
+  workflowValueBytes: { unit: 'bytes', default: MiB, why: "params, an event's payload, what a step gives: Workflows" },
+  workflowInstanceBytes: { unit: 'bytes', default: 1024 * MiB, why: 'all of these of one instance: Workflows' },
+  workflowRetentionMs: { unit: 'ms', default: 30 * 86_400_000, why: 'Workflows keeps finished instances for 30 days' },
+  workflowInstances: { unit: 'count', default: 1_000_000, why: 'of one workflow, finished ones too, in one database' },
+  workflowBatch: { unit: 'count', default: 100, why: 'instances made or deleted by one call: Workflows' },
+  workflowRequestBytes: { unit: 'bytes', default: 128 * MiB, why: 'one call: 100 instances with params, as JSON' },
+  workflowRuns: { unit: 'count', default: 100, why: 'instances of a workflow that run at once; others are queued' },
+  workflowRunMs: { unit: 'ms', default: 86_400_000, why: 'one run; the next one goes on where it was' },
+  workflowIdleMs: { unit: 'ms', default: 2_000, why: 'a run in which so long nothing but time passes is given up' },
+  workflowInterruptions: {
+    unit: 'count',
+    default: 10,
+    why: 'a step during which its process ends so often has failed',
+  },
+  workflowSweepMs: { unit: 'ms', default: 3_600_000, why: 'how often finished instances are looked for that can go' },
+  workflowsOpen: { unit: 'count', default: 64, why: 'databases open at once, three files and 2 MiB of cache each' },
+  workflowBatched: { unit: 'count', default: 256, why: 'calls that share one fsync' },
+  workflowQueue: { unit: 'count', default: 4_096, why: 'calls that wait for the databases, with their values' },
 } as const satisfies Record<string, LimitRow>

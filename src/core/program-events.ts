@@ -2,10 +2,11 @@
  * What a program is told besides requests: a schedule that is due, messages of a queue, traces of other programs. Whoever
  * has such an event gives it to `Engine.deliver`, with the deployment that is to hear of it.
  */
+import type { ProgramName } from './snapshot.ts'
 import type { Trace } from './traces.ts'
 import type { EpochMs, Seconds } from './units.ts'
 
-export type ProgramEvent = ScheduledEvent | QueueEvent | TailEvent
+export type ProgramEvent = ScheduledEvent | QueueEvent | TailEvent | WorkflowRunEvent
 
 /** `scheduled()` of its default export. */
 export interface ScheduledEvent {
@@ -49,6 +50,19 @@ export interface QueueMessage {
 export interface TailEvent {
   readonly kind: 'tail'
   readonly traces: readonly Trace[]
+}
+
+/** `run()` of a class that extends `WorkflowEntrypoint`; what it is given and does is asked of the workflow's home. */
+export interface WorkflowRunEvent {
+  readonly kind: 'workflow'
+  /** Id of the resource. */
+  readonly workflow: string
+  readonly program: ProgramName
+  readonly className: string
+  /** Id of the instance. */
+  readonly instance: string
+  /** Which of the instance's runs this is. */
+  readonly run: number
 }
 
 /** How it ended, in the words of the runtime's traces. */

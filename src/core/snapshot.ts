@@ -184,6 +184,15 @@ export type Binding =
   /** A secret of a store that several programs share, read each time it is asked for. */
   /** `database` is the resource's id. */
   | { readonly kind: 'sql'; readonly name: string; readonly database: string }
+  /** `workflow` is the resource's name: it is made after the version that implements it. */
+  | {
+      readonly kind: 'workflow'
+      readonly name: string
+      readonly workflow: string
+      readonly className: string
+      /** That implements it; absent: this one. */
+      readonly program?: ProgramName
+    }
   | { readonly kind: 'stored-secret'; readonly name: string; readonly store: string; readonly secret: string }
   /** A database server elsewhere, by the id of its resource. */
   | { readonly kind: 'server'; readonly name: string; readonly server: string }

@@ -11,6 +11,9 @@ import { bucketNameOf, noBucketToBind, resourceNameOf } from './r2-names.ts'
 const text = z.string()
 const maybe = z.exactOptional(z.string())
 
+/** As the vendor has it: workers-sdk, packages/workflows-shared/src/lib/validators.ts. */
+export const workflowName = /^[a-zA-Z0-9_][a-zA-Z0-9-_]{0,63}$/
+
 /** What we run. Fields beyond these are refused by name. */
 const supported = {
   plain_text: z.strictObject({ text }),
@@ -42,6 +45,11 @@ const supported = {
   hyperdrive: z.strictObject({ id: text.min(1) }),
   mtls_certificate: z.strictObject({ certificate_id: text.min(1) }),
   d1: z.strictObject({ id: text.min(1), internalEnv: maybe }),
+  workflow: z.strictObject({
+    workflow_name: text.regex(workflowName, 'a workflow has a name of letters, digits, - and _, 64 at most'),
+    class_name: text.min(1),
+    script_name: maybe,
+  }),
   worker_loader: z.strictObject({}),
   inherit: z.strictObject({ old_name: maybe }),
 }
@@ -52,7 +60,6 @@ type Supported = {
 
 /** What Cloudflare has and we do not (yet), with what a person can do instead. */
 const unsupported: Record<string, string> = {
-  workflow: 'workflows are not there yet; a Durable Object with an alarm can drive steps',
   analytics_engine: 'datasets are not there yet; log what you count and collect it from the log',
   send_email: 'mail is not sent from here; fetch() the API of a mail service',
   ai: 'models do not run here; fetch() the API of a model service',
@@ -148,6 +155,10 @@ function toRequest(name: string, binding: Supported, find: BindingFinders): Bind
       return { kind: 'certificate', name, certificate: binding.certificate_id }
     case 'd1':
       return { kind: 'sql', name, database: binding.id }
+    case 'workflow': {
+      const { workflow_name: workflow, class_name: className, script_name: program } = binding
+      return { kind: 'workflow', name, workflow, className, ...(program !== undefined && { program }) }
+    }
     case 'worker_loader':
       return { kind: 'loader', name }
     case 'inherit':
@@ -204,6 +215,10 @@ export function writeBinding(binding: VersionRecord['bindings'][number]): Record
       return { name, type: 'mtls_certificate', certificate_id: binding.certificate }
     case 'sql':
       return { name, type: 'd1', id: binding.database }
+    case 'workflow': {
+      const { workflow: workflow_name, className: class_name, program: script_name } = binding
+      return { name, type: 'workflow', workflow_name, class_name, ...(script_name !== undefined && { script_name }) }
+    }
     case 'loader':
       return { name, type: 'worker_loader' }
     case 'blob':
@@ -229,6 +244,7 @@ export const keptKinds: Record<string, BindingRequest['kind'] | undefined> = {
   assets: 'assets',
   ratelimit: 'rate-limit',
   d1: 'sql',
+  workflow: 'workflow',
   worker_loader: 'loader',
   hyperdrive: 'server',
   mtls_certificate: 'certificate',

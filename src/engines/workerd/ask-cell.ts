@@ -10,7 +10,7 @@ import type { Traces } from '#/core/traces.ts'
 import { CellFailure } from './cell-connection.ts'
 import { cellRequest } from './cell-request.ts'
 import type { Bundles } from './code-bundle.ts'
-import { eventRequest, isStartFailure, readOutcome } from './program-event.ts'
+import { eventRequest, isStartFailure, readOutcome, wallMsOf } from './program-event.ts'
 import { type IsolateId, type SharedCell, tellHost } from './shared-cell.ts'
 
 export interface Isolates {
@@ -36,7 +36,7 @@ export function deploymentOf(isolate: IsolateId): DeploymentId {
 
 /** Keeps no state but the generations of programs that failed to start (bounded by `programs`). */
 export function createIsolates(
-  limits: Pick<Limits, 'cellPrograms' | 'programs' | 'drainMs' | 'eventWallMs'>,
+  limits: Pick<Limits, 'cellPrograms' | 'programs' | 'drainMs' | 'eventWallMs' | 'workflowRunMs'>,
   traces: Traces,
   bundles: Pick<Bundles, 'held'>,
 ): Isolates {
@@ -119,7 +119,7 @@ export function createIsolates(
         // The isolate's ways out are those of the host that starts it, which is not the one that tells it of events.
         await cell.loaded.get(isolate)
         const control = ['rimward-program', `!event ${isolate}`]
-        const answer = await cell.events.request(eventRequest(event, { path: '/', control }, limits.eventWallMs))
+        const answer = await cell.events.request(eventRequest(event, { path: '/', control }, wallMsOf(event, limits)))
         return await readOutcome(answer)
       } catch (failure) {
         noteFailure(cell, isolate, deployment, failure)

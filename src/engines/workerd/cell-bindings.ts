@@ -4,7 +4,7 @@
  */
 import type { Binding, Deployment, ProgramName } from '#/core/snapshot.ts'
 import type { CapnpValue } from './capnp.ts'
-import { backplane, backplaneCalls, type CellBuilder, refusal, serviceOf } from './cell-config.ts'
+import { backplane, backplaneCalls, type CellBuilder, ourModules, refusal, serviceOf } from './cell-config.ts'
 import { hasObjectsEnv, objectRoute } from './cell-objects.ts'
 import { everywhereTarget } from './everywhere-pops.ts'
 import { type InsideModule, insideModule } from './inside-module.ts'
@@ -48,6 +48,10 @@ function memberOf(builder: CellBuilder, deployment: Deployment, binding: Binding
     case 'sql': {
       const inner = [{ name: 'fetcher', service: backplane(builder, 'sql', binding.database) }]
       return { wrapped: { moduleName: 'cloudflare-internal:d1-api', innerBindings: inner } }
+    }
+    case 'workflow': {
+      const inner = [{ name: 'fetcher', service: workflowService(builder, binding.workflow) }]
+      return { wrapped: { moduleName: 'cloudflare-internal:workflows-api', innerBindings: inner } }
     }
     case 'stored-secret': {
       const service = backplane(builder, 'secret', `${binding.store}/${binding.secret}`)
@@ -183,12 +187,22 @@ function serviceForward(builder: CellBuilder): string {
   })
 }
 
+/** What the runtime's own binding calls, by the name of the workflow. */
+function workflowService(builder: CellBuilder, workflow: string): string {
+  const names = ['workflow-binding', 'workflow-steps', 'workflow-values'] as const
+  const wire = { name: 'wire', service: backplane(builder, 'workflow', workflow) }
+  return builder.service(`binding:${workflow}`, {
+    worker: {
+      modules: ourModules(builder, names),
+      compatibilityDate: forwarder.compatibilityDate,
+      bindings: [wire],
+    },
+  })
+}
+
 function everywhereForward(builder: CellBuilder): string {
   if (builder.plan.purpose === 'prove') return nobody(builder)
-  const modules = (['own-everywhere', 'everywhere'] as const).map((name) => ({
-    name: `${name}.worker.ts`,
-    esModule: builder.file(`${name}.js`, { text: insideModule(name) }),
-  }))
+  const modules = ourModules(builder, ['own-everywhere', 'everywhere'])
   return builder.service('everywhere', { worker: { modules, ...forwarder, bindings: forwarderBindings(builder) } })
 }
 

@@ -273,17 +273,28 @@ function addTail(builder: CellBuilder): void {
   })
 }
 
+/** Modules of ours as a worker's; they import each other by their files' names. */
+export function ourModules(builder: CellBuilder, names: readonly InsideModule[]): CapnpValue[] {
+  return names.map((name) => ({
+    name: `${name}.worker.ts`,
+    esModule: builder.file(`${name}.js`, { text: insideModule(name) }),
+  }))
+}
+
 /** What tells the versions of what is no request; no program is bound to it. */
 function addEvents(builder: CellBuilder): void {
   builder.service('events', {
     worker: {
-      modules: [{ name: 'events.js', esModule: builder.file('events.js', { text: insideModule('events') }) }],
+      modules: ourModules(builder, ['events', 'workflow-run', 'workflow-steps', 'workflow-values']),
       compatibilityDate: ownDate,
       compatibilityFlags: ['experimental', 'service_binding_extra_handlers'],
-      bindings: builder.plan.deployments.map((deployment) => ({
-        name: deployment.id,
-        service: { name: serviceOf(deployment) },
-      })),
+      bindings: [
+        { name: 'cells', workerdDebugPort: null },
+        ...builder.plan.deployments.flatMap((deployment) => [
+          { name: deployment.id, service: { name: serviceOf(deployment) } },
+          { name: `runs:${deployment.id}`, service: backplane(builder, 'workflow-run', deployment.program) },
+        ]),
+      ],
     },
   })
 }

@@ -21,6 +21,7 @@ import { purgeHandler } from './backplane-purge.ts'
 import { queueHandler } from './backplane-queue.ts'
 import { rateLimitHandler } from './backplane-rate-limit.ts'
 import { sqlHandler } from './backplane-sql.ts'
+import { workflowHandlers } from './backplane-workflow.ts'
 import { readCacheOptions } from './cache-options.ts'
 import type { Bundles } from './code-bundle.ts'
 import type { WorkerdEngineOptions } from './engine.ts'
@@ -56,6 +57,7 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
     call: callHandler(parts),
     purge: purgeHandler(parts),
     sql: sqlHandler(parts),
+    ...workflowHandlers(parts),
     'rate-limit': rateLimitHandler(parts),
     async secret({ id }) {
       const [store = '', name = ''] = id.split('/')

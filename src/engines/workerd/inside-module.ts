@@ -32,3 +32,7 @@ export type InsideModule =
   | 'stored-secret'
   | 'rimward-sha256'
   | 'tail'
+  | 'workflow-binding'
+  | 'workflow-run'
+  | 'workflow-steps'
+  | 'workflow-values'

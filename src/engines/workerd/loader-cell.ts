@@ -12,6 +12,9 @@ export interface LoaderSources {
   readonly events: string
   readonly prelude: string
   readonly front: string
+  readonly workflowRun: string
+  readonly workflowSteps: string
+  readonly workflowValues: string
 }
 
 /** Reads what runs inside, as JavaScript. Once a process. */
@@ -23,6 +26,9 @@ export function readLoaderSources(): LoaderSources {
     events: strip('events.worker.ts'),
     prelude: strip('prelude.worker.ts'),
     front: strip('front.worker.ts'),
+    workflowRun: strip('workflow-run.worker.ts'),
+    workflowSteps: strip('workflow-steps.worker.ts'),
+    workflowValues: strip('workflow-values.worker.ts'),
   }
 }
 
@@ -34,6 +40,9 @@ export function loaderFiles(sources: LoaderSources): Map<string, string> {
     ['events.js', sources.events],
     ['prelude.js', sources.prelude],
     ['front.js', sources.front],
+    ['workflow-run.js', sources.workflowRun],
+    ['workflow-steps.js', sources.workflowSteps],
+    ['workflow-values.js', sources.workflowValues],
   ])
 }
 
@@ -74,6 +83,9 @@ function host(name: string, flags: readonly string[]): string {
         (name = "host.js", esModule = embed "host.js"),
         (name = "everywhere.worker.ts", esModule = embed "everywhere.js"),
         (name = "events.worker.ts", esModule = embed "events.js"),
+        (name = "workflow-run.worker.ts", esModule = embed "workflow-run.js"),
+        (name = "workflow-steps.worker.ts", esModule = embed "workflow-steps.js"),
+        (name = "workflow-values.worker.ts", esModule = embed "workflow-values.js"),
       ],
       compatibilityDate = "2026-01-01",
       compatibilityFlags = [${all.join(', ')}],

@@ -16,7 +16,7 @@ import { connectionsTo } from './open-connections.ts'
 import { openHeld } from './open-held.ts'
 import { cpuOf } from './process-cpu.ts'
 import { isGone, isUncaught, toProgramError, uncaught } from './program-answer.ts'
-import { eventRequest, readOutcome } from './program-event.ts'
+import { eventRequest, readOutcome, wallMsOf } from './program-event.ts'
 import { type CuttableSocket, cuttable } from './web-socket-cut.ts'
 
 export interface OwnCell {
@@ -186,7 +186,7 @@ export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
       return handed
     },
     async deliver(deployment, event) {
-      const answer = await ask(events, eventRequest(event, { path: `/${deployment}` }, limits.eventWallMs))
+      const answer = await ask(events, eventRequest(event, { path: `/${deployment}` }, wallMsOf(event, limits)))
       try {
         const outcome = await readOutcome(answer)
         if (outcome.end !== 'exception' || outcome.error !== undefined) return outcome

@@ -29,6 +29,7 @@ const nativeKinds: ReadonlySet<Binding['kind']> = new Set([
   'server',
   'sql',
   'stored-secret',
+  'workflow',
 ])
 
 /** A shared cell runs modules whose bindings need no configuration of their own; all else needs an own cell. */

@@ -2,10 +2,16 @@
 import { EdgeError } from '#/core/errors.ts'
 import { encodeEvent } from '#/core/event-frame.ts'
 import type { Answer } from '#/core/exchange.ts'
+import type { Limits } from '#/core/limits.ts'
 import type { EventEnd, EventOutcome, ProgramEvent, QueueVerdict } from '#/core/program-events.ts'
 import type { Deployment } from '#/core/snapshot.ts'
 import type { Milliseconds } from '#/core/units.ts'
 import type { CellRequest } from './cell-request.ts'
+
+/** How long a program has for it. */
+export function wallMsOf(event: ProgramEvent, limits: Pick<Limits, 'eventWallMs' | 'workflowRunMs'>): Milliseconds {
+  return event.kind === 'workflow' ? limits.workflowRunMs : limits.eventWallMs
+}
 
 /** Sent to a cell; ends with the signal's reason after `wallMs`. */
 export function eventRequest(

@@ -5,8 +5,11 @@
  * never the worker that programs call each other through.
  */
 
+import { runWorkflow, type WorkflowRunEvent } from './workflow-run.worker.ts'
+
 /** As `core/event-frame.ts` writes it. */
 type Event =
+  | WorkflowRunEvent
   | { kind: 'scheduled'; cron: string; scheduledTime: number }
   | { kind: 'queue'; queue: string; messages: MessageHead[]; metrics: Metrics }
   | { kind: 'tail'; traces: unknown[] }
@@ -32,25 +35,51 @@ interface Target {
   tail(traces: unknown[]): Promise<void>
 }
 
+/** A program, by the parts of it that are told. */
+export interface Told {
+  /** A class that it exports; absent: its default export. */
+  readonly named: (entrypoint?: string) => unknown
+  /** Asks the home of a workflow of the program. */
+  readonly runs: (program: string, wish: { readonly path: string; readonly body: string }) => Promise<Response>
+}
+
+interface Environment {
+  readonly cells: { current(): { getEntrypoint(service: string, entrypoint: string): unknown } }
+  readonly [runs: `runs:${string}`]: Fetcher
+}
+
 export default {
   /** The path is the id of a deployment. */
-  fetch: (request: Request, programs: Record<string, Target>) =>
-    deliverEvent(programs[new URL(request.url).pathname.slice(1)]!, request.arrayBuffer()),
+  fetch(request: Request, env: Environment & Record<string, unknown>) {
+    const deployment = new URL(request.url).pathname.slice(1)
+    const told: Told = {
+      named: (entrypoint) =>
+        entrypoint === undefined
+          ? env[deployment]
+          : env.cells.current().getEntrypoint(`program:${deployment}`, entrypoint),
+      runs: (_program, { path, body }) =>
+        env[`runs:${deployment}`]!.fetch(`http://workflow${path}`, { method: 'POST', body }),
+    }
+    return deliverEvent(told, request.arrayBuffer())
+  },
 }
 
 /** Answers what the runtime says of it as JSON, or `{ thrown }`: what kept it from being told. */
-export async function deliverEvent(target: unknown, sent: Promise<ArrayBuffer>): Promise<Response> {
+export async function deliverEvent(program: Told, sent: Promise<ArrayBuffer>): Promise<Response> {
   try {
-    return Response.json(await tell(target as Target, await sent))
+    return Response.json(await tell(program, await sent))
   } catch (thrown) {
     const { name, message, stack } = thrown instanceof Error ? thrown : new Error(String(thrown))
     return Response.json({ thrown: { name, message, stack } })
   }
 }
 
-async function tell(target: Target, sent: ArrayBuffer): Promise<object> {
+async function tell({ named, runs }: Told, sent: ArrayBuffer): Promise<object> {
   const headBytes = new DataView(sent).getUint32(0)
   const event = JSON.parse(new TextDecoder().decode(new Uint8Array(sent, 4, headBytes))) as Event
+  if (event.kind === 'workflow')
+    return runWorkflow(event, named(event.className), (path, body) => runs(event.program, { path, body }))
+  const target = named() as Target
   switch (event.kind) {
     case 'scheduled':
       return target.scheduled({ cron: event.cron, scheduledTime: new Date(event.scheduledTime) })

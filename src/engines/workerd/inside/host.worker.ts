@@ -198,7 +198,10 @@ async function command(line: string, request: Request, env: HostEnv, ctx: Execut
   }
   // Read even when the isolate is there already: a body that is left unread costs the connection.
   const sent = request.body === null ? undefined : request.arrayBuffer()
-  if (verb === 'event') return deliverEvent(load(env, ctx, id).getEntrypoint(), sent!)
+  if (verb === 'event') {
+    const runs = (program: string, init: object) => ask(env, 'workflow-run', program, { method: 'POST', ...init })
+    return deliverEvent({ named: (name) => load(env, ctx, id).getEntrypoint(name), runs }, sent!)
+  }
   const control = load(env, ctx, id, sent).getEntrypoint('RimwardControl') as unknown as {
     evict(): Promise<void>
     ready(): Promise<void>

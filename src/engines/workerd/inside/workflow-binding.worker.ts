@@ -1,0 +1,104 @@
+/**
+ * What the runtime's own binding of workflows asks (workerd: src/cloudflare/internal/workflows-api.ts), passed on to the
+ * workflow's home.
+ */
+import { WorkerEntrypoint } from 'cloudflare:workers'
+import { durationMs } from './workflow-steps.worker.ts'
+import { decodeValue, encodeValue, toError } from './workflow-values.worker.ts'
+
+interface Environment {
+  readonly wire: Fetcher
+}
+
+interface CreateWish {
+  readonly id?: unknown
+  readonly params?: unknown
+  readonly retention?: { readonly successRetention?: unknown; readonly errorRetention?: unknown }
+  readonly locationHint?: unknown
+}
+
+interface Told {
+  readonly status: string
+  readonly output: string | null
+  readonly error?: { readonly name: string; readonly message: string }
+}
+
+function workflowError(code: string, message: string): Error {
+  return toError({ name: 'WorkflowError', message: `(${code}) ${message}` })
+}
+
+function readWish(wish: CreateWish = {}): object {
+  const { id, params = {}, retention } = wish
+  return {
+    ...(id !== undefined && { id }),
+    params: encodeValue(params),
+    ...keptFor('success', retention?.successRetention),
+    ...keptFor('error', retention?.errorRetention),
+  }
+}
+
+function keptFor(end: 'success' | 'error', given: unknown): object {
+  if (given === undefined) return {}
+  const ms = durationMs(given)
+  if (!(ms >= 0)) throw workflowError('body', `${end}Retention is invalid`)
+  return { [`${end}Ms`]: ms }
+}
+
+export default class Workflow extends WorkerEntrypoint<Environment> {
+  async create(wish?: CreateWish): Promise<{ id: string }> {
+    const [made] = await this.#ask<{ id: string }[]>('create', { instances: [readWish(wish)] })
+    return made!
+  }
+
+  createBatch(batch: CreateWish[]): Promise<{ id: string }[]> {
+    if (!Array.isArray(batch)) throw workflowError('body', 'Provided argument is invalid')
+    return this.#ask('create-batch', { instances: batch.map(readWish) })
+  }
+
+  getInstance(id: string): Promise<{ id: string }> {
+    return this.#ask('get', { id })
+  }
+
+  async status(id: string): Promise<object> {
+    const { status, output, error } = await this.#ask<Told>('status', { id })
+    return { status, output: output === null ? null : decodeValue(output), ...(error !== undefined && { error }) }
+  }
+
+  async pause(id: string): Promise<void> {
+    await this.#ask('pause', { id })
+  }
+
+  async resume(id: string): Promise<void> {
+    await this.#ask('resume', { id })
+  }
+
+  async terminate(id: string, options?: { readonly rollback?: boolean }): Promise<void> {
+    await this.#ask('terminate', { id, rollback: options?.rollback === true })
+  }
+
+  async restart(id: string, options?: { readonly from?: object }): Promise<void> {
+    await this.#ask('restart', { id, from: options?.from })
+  }
+
+  async sendEvent(id: string, { type, payload }: { readonly type: unknown; readonly payload: unknown }): Promise<void> {
+    await this.#ask('event', { id, type, payload: encodeValue(payload) })
+  }
+
+  async deleteInstance(id: string): Promise<void> {
+    const { errors } = await this.#ask<{ errors: unknown[] }>('delete', { instances: [id] })
+    if (errors.length > 0) throw workflowError('instance.not_found', 'Instance does not exist')
+  }
+
+  deleteBatch({ instances }: { readonly instances: unknown }): Promise<object> {
+    return this.#ask('delete', { instances })
+  }
+
+  async #ask<Answer>(operation: string, wish: object): Promise<Answer> {
+    const body = JSON.stringify(wish)
+    const response = await this.env.wire.fetch(`http://workflow/${operation}`, { method: 'POST', body })
+    if (!response.ok) throw workflowError('internal', await response.text())
+    const told = (await response.json()) as { answer: Answer } | { refused: { code: string; message: string } }
+    if ('refused' in told) throw workflowError(told.refused.code, told.refused.message)
+    return told.answer
+  }
+}
