@@ -6,7 +6,6 @@ import { createCloudflareApi } from '#/apis/cloudflare/app.ts'
 import { assetRoutes, resolveAssetsWith } from '#/apis/cloudflare/assets.ts'
 import { allD1Routes } from '#/apis/cloudflare/d1-all.ts'
 import { hyperdriveRoutes } from '#/apis/cloudflare/hyperdrive.ts'
-
 import { kvRoutes } from '#/apis/cloudflare/kv.ts'
 import { mtlsCertificateRoutes } from '#/apis/cloudflare/mtls-certificates.ts'
 import { purgeRoutes } from '#/apis/cloudflare/purge.ts'
