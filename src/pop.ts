@@ -167,7 +167,12 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   const rules = await createEgressRules({ fabric, limits, clock })
   closer.add(() => rules.close())
   const pops = openObjects({ ...parts, log: say })
-  const homed = createHomedStores({ self: place.node, ...(pops && { pops }), snapshot: () => live.snapshot })
+  const homed = createHomedStores({
+    self: place.node,
+    country: place.country,
+    ...(pops && { pops }),
+    snapshot: () => live.snapshot,
+  })
   const ways = await openEgress(parts, rules)
   const assets = createAssets({ blobs: fabric.blobs, limits })
   const snapshot = () => live.snapshot

@@ -20,7 +20,7 @@ const told: StoreHandler = async ({ operation, head, body }) => {
 }
 
 test('the only node answers itself, by kind', async () => {
-  const stores = createHomedStores({ self: 'local', snapshot: () => snapshot })
+  const stores = createHomedStores({ self: 'local', country: 'DE', snapshot: () => snapshot })
   stores.serve('sql', told)
   const { head } = await stores.call({ kind: 'sql', id: 'd1', operation: 'query', head: { sql: 'SELECT 1' } })
   assert.deepEqual(head, { operation: 'query', sql: 'SELECT 1', sent: '' })
@@ -28,7 +28,7 @@ test('the only node answers itself, by kind', async () => {
 })
 
 test('what is not there is refused by name, before anybody keeps anything of it', async () => {
-  const stores = createHomedStores({ self: 'local', snapshot: () => snapshot })
+  const stores = createHomedStores({ self: 'local', country: 'DE', snapshot: () => snapshot })
   stores.serve('sql', told)
   const unknown = stores.call({ kind: 'sql', id: 'd2', operation: 'query' })
   await assert.rejects(unknown, { code: 'store_unknown', message: 'There is no sql d2.' })
@@ -40,6 +40,7 @@ test('a call crosses the mesh to the home, head and body, and errors come back w
     const mesh = meshes.join({ node: pop, pop, country: 'DE' })
     return createHomedStores({
       self: pop,
+      country: 'DE',
       pops: { mesh, homes: { home: async ({ key, id }) => (key === 'store-sql' && id === 'd1' ? 'iad' : pop) } },
       snapshot: () => snapshot,
     })
@@ -54,4 +55,11 @@ test('a call crosses the mesh to the home, head and body, and errors come back w
   assert.equal(Buffer.concat(await body.toArray()).toString(), 'answer')
   meshes.cut('fra', 'iad')
   await assert.rejects(fra.call(call), { code: 'peer_away' })
+})
+
+test('the only node refuses what may not be in its country', async () => {
+  const placed = { ...snapshot, placements: new Map([['d1', ['FR']]]) }
+  const stores = createHomedStores({ self: 'local', country: 'DE', snapshot: () => placed })
+  stores.serve('sql', told)
+  await assert.rejects(stores.call({ kind: 'sql', id: 'd1', operation: 'query' }), { code: 'not_here' })
 })

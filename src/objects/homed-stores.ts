@@ -3,12 +3,14 @@ import { EdgeError } from '#/core/errors.ts'
 import type { HomedStores, StoreAnswer, StoreCall, StoreHandler, StoreName } from '#/core/homed-stores.ts'
 import type { Mesh, MeshHead } from '#/core/mesh.ts'
 import type { ObjectHomes } from '#/core/object-homes.ts'
-import type { NodeId, Within } from '#/core/pops.ts'
+import { allows, type CountryCode, type NodeId, type Within } from '#/core/pops.ts'
+import { describeWithin } from '#/core/residency.ts'
 import { type ResourceKind, resourceOf } from '#/core/resources.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 
 export interface HomedStoresOptions {
   readonly self: NodeId
+  readonly country: CountryCode
   /** Absent on the only node, where all stores are. */
   readonly pops?: { readonly homes: Pick<ObjectHomes, 'home'>; readonly mesh: Pick<Mesh, 'ask' | 'serve'> }
   readonly snapshot: () => Snapshot
@@ -16,7 +18,7 @@ export interface HomedStoresOptions {
 
 const topic = 'store'
 
-export function createHomedStores({ self, pops, snapshot }: HomedStoresOptions): HomedStores {
+export function createHomedStores({ self, country, pops, snapshot }: HomedStoresOptions): HomedStores {
   const handlers = new Map<ResourceKind, StoreHandler>()
 
   function resource({ kind, id }: StoreName): { readonly within?: Within; readonly hint?: string } {
@@ -28,7 +30,15 @@ export function createHomedStores({ self, pops, snapshot }: HomedStoresOptions):
 
   async function home(store: StoreName): Promise<NodeId> {
     const wish = resource(store)
-    return pops === undefined ? self : pops.homes.home({ key: `store-${store.kind}`, id: store.id }, wish)
+    if (pops === undefined) return here(wish.within)
+    return pops.homes.home({ key: `store-${store.kind}`, id: store.id }, wish)
+  }
+
+  /** The only node keeps what may be in its country. */
+  function here(within: Within | undefined): NodeId {
+    if (allows(within, country)) return self
+    const where = describeWithin(within)
+    throw new EdgeError('not_here', `This may live in ${where}, and the only node of this platform is in ${country}.`)
   }
 
   async function answer(call: StoreCall): Promise<StoreAnswer> {

@@ -43,7 +43,7 @@ export const text = (body: string, delayS?: number) => ({
 export async function openQueueStage(folder?: string, limits: Partial<Limits> = {}): Promise<QueueStage> {
   const place = folder ?? (await mkdtemp(join(tmpdir(), 'rimward-queues-')))
   let snapshot: Snapshot = { revision: 1, sites: [], programs: new Map(), resources: new Map() }
-  const homed = createHomedStores({ self: 'local', snapshot: () => snapshot })
+  const homed = createHomedStores({ country: 'DE', self: 'local', snapshot: () => snapshot })
   const logged: QueueStage['logged'] = []
   const store = await openQueueStore({
     folder: place,
