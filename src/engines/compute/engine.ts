@@ -100,9 +100,7 @@ async function run(
   if (loading !== undefined) await loading
   const held = cells.hold(cell, program, deployment, request)
   const head = runHead(deployment, held.number, request)
-  const call = cell.line.call(asHead(head), request.body === null ? null : 'stream', ({ status, headers }) =>
-    request.onInformational?.(status as number, headers as string[]),
-  )
+  const call = cell.line.call(asHead(head), request.body === null ? null : 'stream', held)
   held.call = call
   if (request.body !== null) pumpInto(call.out!, request.body)
   try {

@@ -5,9 +5,9 @@ import type { Program } from '#/core/snapshot.ts'
 import type { ComputeCell } from './cell.ts'
 import type { ComputeDeployment } from './cells.ts'
 import type { HostRun } from './host-calls.ts'
-import type { OutCall } from './wire-messages.ts'
+import type { Head, NoteTaker, OutCall } from './wire-messages.ts'
 
-export class HeldRun implements HostRun {
+export class HeldRun implements HostRun, NoteTaker {
   readonly cell: ComputeCell
   readonly program: Program
   readonly deployment: ComputeDeployment
@@ -33,6 +33,11 @@ export class HeldRun implements HostRun {
     this.#aborter ??= new AbortController()
     if (this.#over) this.#aborter.abort()
     return this.#aborter.signal
+  }
+
+  /** An answer before the answer: 103. */
+  takeNote({ status, headers }: Head): void {
+    this.request.onInformational?.(status as number, headers as string[])
   }
 
   handOver(answer: Answer): void {

@@ -166,7 +166,7 @@ function createAborter(limits: Limits, run: HostRun, { later }: FetchHead, call:
   }
   if (run.signal.aborted) leave()
   else run.signal.addEventListener('abort', leave, { once: true })
-  call.onCancel = leave
+  call.waiter = { callerLeft: leave }
   return {
     signal: aborter.signal,
     answered() {

@@ -3,7 +3,7 @@
  * own, in its old generation, and what an old shape's accessor holds outlives young collections though nobody needs it.
  */
 import type { InBody, OutBody } from './wire-body.ts'
-import type { CallFailure, Head, InCall, Message, OutCall, Reply } from './wire-messages.ts'
+import type { CallFailure, Head, InCall, Message, NoteTaker, OutCall, Reply, Waiter } from './wire-messages.ts'
 
 /** What a call needs of its line. */
 export interface CallLine {
@@ -40,13 +40,13 @@ export abstract class HeldCall {
 export class OwnCall extends HeldCall implements OutCall {
   readonly own = true
   readonly reply: Promise<Message>
-  readonly #onNote: ((head: Head) => void) | undefined
+  readonly #notes: NoteTaker | undefined
   #resolve!: (message: Message) => void
   #reject!: (failure: CallFailure) => void
 
-  constructor(line: CallLine, onNote: ((head: Head) => void) | undefined) {
+  constructor(line: CallLine, notes: NoteTaker | undefined) {
     super(line, 0)
-    this.#onNote = onNote
+    this.#notes = notes
     this.reply = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
@@ -62,7 +62,7 @@ export class OwnCall extends HeldCall implements OutCall {
   }
 
   onNoteTaken(head: Head): void {
-    this.#onNote?.(head)
+    this.#notes?.takeNote(head)
   }
 
   settle(message: Message): void {
@@ -81,7 +81,7 @@ export class TakenCall extends HeldCall implements InCall {
   body: InBody | Uint8Array | null
   cancelled = false
   onNote: ((head: Head) => void) | undefined = undefined
-  onCancel: (() => void) | undefined = undefined
+  waiter: Waiter | undefined = undefined
 
   constructor(line: CallLine, id: number, head: Head, body: Uint8Array | null) {
     super(line, id)
@@ -122,6 +122,6 @@ export class TakenCall extends HeldCall implements InCall {
     this.incoming?.break(reason)
     if (this.cancelled) return
     this.cancelled = true
-    this.onCancel?.()
+    this.waiter?.callerLeft()
   }
 }

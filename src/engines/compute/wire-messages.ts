@@ -17,6 +17,11 @@ export interface Reply {
   readonly body: SentBody
 }
 
+/** Hears what the other side says before its reply. An object, as `Waiter`. */
+export interface NoteTaker {
+  takeNote(head: Head): void
+}
+
 /** A call that this side started. */
 export interface OutCall {
   /** Rejects with a `CallFailure`. */
@@ -28,6 +33,11 @@ export interface OutCall {
   cancel(): void
 }
 
+/** Who works on an answer. */
+export interface Waiter {
+  callerLeft(): void
+}
+
 /** A call that the other side started. */
 export interface InCall extends Message {
   /** For the stream of a reply whose body is `'stream'`. */
@@ -36,7 +46,8 @@ export interface InCall extends Message {
   onNote: ((head: Head) => void) | undefined
   /** Set when the other side has given up, or the line is cut. */
   cancelled: boolean
-  onCancel: (() => void) | undefined
+  /** Told when that happens. An object: V8 lets a closure that is kept here for each call outlive young collections. */
+  waiter: Waiter | undefined
   reply(reply: Reply): void
   fail(failure: CallFailure): void
 }
@@ -52,7 +63,7 @@ export class CallFailure extends Error {
 }
 
 export interface Line {
-  call(head: Head, body: SentBody, onNote?: (head: Head) => void): OutCall
+  call(head: Head, body: SentBody, notes?: NoteTaker): OutCall
   /** A word that nobody answers. */
   tell(head: Head): void
   /** Since when frames wait for the end of this round of the event loop, in `performance.now()`. */
@@ -72,7 +83,7 @@ class SilentCall implements InCall {
   readonly body = null
   onNote: InCall['onNote'] = undefined
   cancelled = false
-  onCancel: InCall['onCancel'] = undefined
+  waiter: Waiter | undefined = undefined
 
   constructor(head: Head) {
     this.head = head

@@ -24,6 +24,7 @@ import {
   type Head,
   type InCall,
   type Line,
+  type NoteTaker,
   type OutCall,
   type Reply,
   type SentBody,
@@ -64,8 +65,8 @@ class SocketLine implements Line, CallLine {
     socket.on('close', () => this.#end('closed'))
   }
 
-  call(head: Head, body: SentBody, onNote?: (head: Head) => void): OutCall {
-    const call = new OwnCall(this, onNote)
+  call(head: Head, body: SentBody, notes?: NoteTaker): OutCall {
+    const call = new OwnCall(this, notes)
     if (body === 'stream') call.outgoing = this.openOut(call)
     if (this.#cut) {
       call.outgoing?.cut('The cell is gone.')

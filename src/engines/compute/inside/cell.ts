@@ -10,6 +10,7 @@ import { Slots } from '../slots.ts'
 import { openPageScan } from '../wasm/scan-pages.ts'
 import { openLine } from '../wire.ts'
 import { CallFailure, type InCall } from '../wire-messages.ts'
+import { type CompiledCode, createCode } from './compiled-code.ts'
 import { importsOf } from './hostcall.ts'
 import { hostcallModules } from './hostcalls/table.ts'
 import { linkImports } from './link-imports.ts'
@@ -36,16 +37,15 @@ const supported = importsOf(hostcallModules, turns, limits.tellCalls ? tellCalls
 const programs = new Map<string, Promise<LoadedProgram>>()
 /** When each program was asked for last, ms. */
 const lastUse = new Map<string, number>()
-const compiled = new Map<string, Promise<WebAssembly.Module>>()
+const compiled = new Map<string, Promise<CompiledCode>>()
 const pages = openPageScan({ computeDropPages: limits.dropPages })
 
 const workshop: Workshop = {
-  importsOf: (module) => linkImports(module, supported, turns),
   stop,
   compile(file) {
     const known = compiled.get(file)
     if (known !== undefined) return known
-    const compiling = readFile(file).then((bytes) => WebAssembly.compile(bytes))
+    const compiling = compileFile(file)
     compiled.set(file, compiling)
     compiling.catch(() => compiled.delete(file))
     return compiling
@@ -83,6 +83,11 @@ setInterval(() => {
       )
     }
 }, limits.idleMs).unref()
+
+async function compileFile(file: string): Promise<CompiledCode> {
+  const module = await WebAssembly.compile(await readFile(file))
+  return createCode(module, linkImports(module, supported, turns))
+}
 
 /** Each name once, before anything that the program does after it. */
 function tellCalls(): (name: string) => void {

@@ -1,9 +1,10 @@
 /** A program in this cell: its compiled code, and instances of it that are used again when they are as new. */
-import { readFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { PreparedSheet } from '../prepared-files.ts'
 import type { ProgramFacts } from '../protocol.ts'
 import {
+  type BlankInstance,
   bindImage,
   type ImageSource,
   type KeptInstance,
@@ -12,6 +13,7 @@ import {
   openImageSourceFile,
 } from '../wasm/reset-instance.ts'
 import type { PageScan } from '../wasm/scan-pages.ts'
+import type { CompiledCode } from './compiled-code.ts'
 import { GuestMemory } from './memory.ts'
 import type { NextRequest } from './session.ts'
 
@@ -69,11 +71,9 @@ export interface LoadedProgram {
 
 /** What a cell has once for all its programs. */
 export interface Workshop {
-  /** All imports but memories. */
-  importsOf(module: WebAssembly.Module): WebAssembly.Imports
   readonly stop: WebAssembly.Memory
   /** Compiled code by file: programs of one SDK version share it. */
-  compile(file: string): Promise<WebAssembly.Module>
+  compile(file: string): Promise<CompiledCode>
   readonly scan: PageScan | undefined
   readonly limits: CellLimits
   /** Called before instances are made as new while nobody waits for them: what others wait for goes first. */
@@ -87,11 +87,12 @@ export async function loadProgram(
   given: ProgramFacts,
   workshop: Workshop,
 ): Promise<LoadedProgram> {
-  const sheet = JSON.parse(await readFile(sheetFile, 'utf8')) as PreparedSheet
+  // A few hundred bytes that a request waits for: read at once, not by four visits to other threads.
+  const sheet = JSON.parse(readFileSync(sheetFile, 'utf8')) as PreparedSheet
   const beside = (name: string) => join(dirname(sheetFile), name)
-  const module = await workshop.compile(beside(sheet.program.code))
+  const code = await workshop.compile(beside(sheet.program.code))
   const image = sheet.program.kind === 'kept' ? beside(sheet.program.image) : undefined
-  const instances = createInstances(sheet, module, image, workshop)
+  const instances = createInstances(sheet, code, image, workshop)
   const waiting = new Set<NextRequest>()
   let facts = given
   return {
@@ -119,11 +120,11 @@ type Instances = Pick<LoadedProgram, 'take' | 'give' | 'rest'>
 
 function createInstances(
   sheet: PreparedSheet,
-  module: WebAssembly.Module,
+  code: CompiledCode,
   image: string | undefined,
   workshop: Workshop,
 ): Instances {
-  const imports = workshop.importsOf(module)
+  const { module, imports } = code
   const importsWith = (memory: WebAssembly.Memory | undefined): WebAssembly.Imports => ({
     ...imports,
     rimward: { stop: workshop.stop, ...(memory !== undefined && { memory }) },
@@ -148,7 +149,8 @@ function createInstances(
   const bytes = (sheet.memory?.initial ?? 0) * wasmPageBytes
   const source = openImageSourceFile(image, bytes, globals, workshop.scan)
   const parts: KeptParts = { module, globals: sheet.globals, memory: sheet.memory, imports: importsWith }
-  return createPool(parts, source, how, workshop)
+  const open = source.strategy === 'pages' ? () => code.takeBlank(parts) : () => openBlank(parts)
+  return createPool(open, source, how, workshop)
 }
 
 /** An instance that is kept, and its guest as the next request gets it. */
@@ -158,7 +160,7 @@ interface Kept extends GuestInstance {
 
 /** Instances that wait: made as new when they are taken, or before, when there is time. */
 function createPool(
-  parts: KeptParts,
+  open: () => BlankInstance,
   source: ImageSource,
   how: () => 'cold' | 'warm',
   { limits, beforeCleaning }: Pick<Workshop, 'limits' | 'beforeCleaning'>,
@@ -182,7 +184,7 @@ function createPool(
         if (one === undefined) break
         if (one.kept.reset().ok) return one
       }
-      const kept = bindImage(openBlank(parts), source)
+      const kept = bindImage(open(), source)
       if (kept === undefined) throw new RangeError('the image cannot be laid over the memory')
       return { ...openGuest(kept.instance, kept.memory), kept, how: how() } as GuestInstance
     },

@@ -7,7 +7,7 @@ import { Session, type Settle } from './session.ts'
 /** Never rejects: what goes wrong is told to the client, where it has no answer yet. */
 export async function runRequest(sandbox: Sandbox, turns: Turns): Promise<void> {
   const { call } = sandbox
-  call.onCancel = () => sandbox.end('client_gone')
+  call.waiter = sandbox
   let failure: CallFailure | undefined
   try {
     await runProgram(sandbox, turns)

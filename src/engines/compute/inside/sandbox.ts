@@ -120,6 +120,10 @@ export class Sandbox {
     this.wake?.()
   }
 
+  callerLeft(): void {
+    this.end('client_gone')
+  }
+
   /** A function was called that the platform does not know: once a name, to the program's own log. */
   noteUnknown(name: string): void {
     this.print('stderr', `host call ${name} is not supported`)
