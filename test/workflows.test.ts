@@ -277,23 +277,32 @@ test('wrangler lists, describes, triggers and changes', { timeout: 300_000 }, as
     { kind: 'give', name: 'one', value: 'given' },
     { kind: 'event', name: 'go', type: 'go' },
   ]
-  assert.match(await run('list'), /orders .*shop .*Flow/)
-  assert.match(await run('trigger', 'orders', JSON.stringify({ steps }), '--id', 'mine'), /"mine" has been queued/)
+  const [listed, described] = await Promise.all([
+    run('list'),
+    run('describe', 'orders'),
+    run('trigger', 'orders', JSON.stringify({ steps }), '--id', 'mine'),
+    fails(/workflow_not_found/, 'describe', 'nothing'),
+  ])
+  assert.match(listed, /orders .*shop .*Flow/)
+  assert.match(described, /Class Name:.*Flow/)
   await until('mine', 'waiting')
-  const described = await run('instances', 'describe', 'orders', 'latest')
-  for (const shown of [/mine/, /Waiting/, /one-1/, /"given"/, /go-1/, /API/]) assert.match(described, shown)
+  const shown = await run('instances', 'describe', 'orders', 'latest')
+  for (const word of [/mine/, /Waiting/, /one-1/, /"given"/, /go-1/, /API/]) assert.match(shown, word)
   await run('instances', 'pause', 'orders', 'mine')
-  assert.match(await run('instances', 'list', 'orders', '--status', 'paused'), /mine.*Paused/)
+  const [paused] = await Promise.all([
+    run('instances', 'list', 'orders', '--status', 'paused'),
+    run('instances', 'send-event', 'orders', 'mine', '--type', 'go', '--payload', '{"a":1}'),
+  ])
+  assert.match(paused, /mine.*Paused/)
   await run('instances', 'resume', 'orders', 'mine')
-  await run('instances', 'send-event', 'orders', 'mine', '--type', 'go', '--payload', '{"a":1}')
   assert.deepEqual((await until('mine', 'complete')).output.results[1].payload, { a: 1 })
   await run('instances', 'restart', 'orders', 'mine')
   await run('instances', 'terminate', 'orders', 'mine')
-  await fails(/cannot_terminate/, 'instances', 'terminate', 'orders', 'mine')
-  await run('instances', 'delete', 'orders', 'mine')
-  await fails(/instance\.not_found/, 'instances', 'describe', 'orders', 'mine')
-  assert.match(await run('describe', 'orders'), /Class Name:.*Flow/)
-  await fails(/workflow_not_found/, 'describe', 'nothing')
+  await Promise.all([
+    fails(/cannot_terminate/, 'instances', 'terminate', 'orders', 'mine'),
+    run('instances', 'delete', 'orders', 'constant', 'values'),
+  ])
+  await fails(/instance\.not_found/, 'instances', 'describe', 'orders', 'values')
 })
 
 test('a node that is killed goes on where its instances were', { timeout: 120_000 }, async () => {
