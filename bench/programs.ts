@@ -18,3 +18,24 @@ export function sourceOf(size: Size): string {
   const used = parts.length === 0 ? `''` : `part${parts.length - 1}(1, 2)`
   return `${parts.join('')}export default { fetch() { return new Response('Hello World\\n' + (globalThis.never ? ${used} : '')) } }\n`
 }
+
+/** Answers once its own consumer was told of the message that it sent. Consumer and producer share an isolate. */
+export const queueSource = `
+let sent = 0
+const told = new Set()
+export default {
+  async fetch(request, env) {
+    const mine = ++sent
+    await env.Q.send(mine)
+    const end = Date.now() + 10000
+    while (!told.delete(mine)) {
+      if (Date.now() > end) return new Response('not told', { status: 504 })
+      await scheduler.wait(1)
+    }
+    return new Response('told\\n')
+  },
+  queue(batch) {
+    for (const { body } of batch.messages) told.add(body)
+  },
+}
+`

@@ -22,6 +22,7 @@ import { hitRows } from './rows/hits.ts'
 import { popsRow } from './rows/pops.ts'
 import { popsAway } from './rows/pops-away.ts'
 import { popsScale } from './rows/pops-scale.ts'
+import { queues } from './rows/queues.ts'
 import { workersCold, workersColdTls } from './rows/workers-cold.ts'
 import { workersIdle } from './rows/workers-idle.ts'
 import { workersWarm } from './rows/workers-warm.ts'
@@ -41,6 +42,7 @@ const allRows: readonly BenchRow[] = [
   popsRow,
   popsAway,
   popsScale,
+  queues,
 ]
 
 const { values, positionals } = parseArgs({

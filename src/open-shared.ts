@@ -119,7 +119,22 @@ export function nodeFolder({ data, pops }: Pick<FabricOptions, 'data' | 'pops'>,
 }
 
 /** What belongs to a node, below its folder. */
-const ofNode = ['cache', 'copy', 'engine', 'log', 'mesh', 'placed', 'purge-log', 'purges', 'replicas', 'served']
+const ofNode = [
+  'bucket',
+  'cache',
+  'copy',
+  'engine',
+  'log',
+  'mesh',
+  'placed',
+  'purge-log',
+  'purges',
+  'queue',
+  'replicas',
+  'served',
+  'sql',
+  'workflow',
+]
 
 /**
  * A data folder that was one node's becomes that of several: what the one had goes on as that of the PoP of the same name

@@ -184,6 +184,26 @@ test('a file of SQL is taken in, and comes out again', async () => {
   assert.equal((await fetch(forged)).status, 403)
 })
 
+test('a database goes back to a bookmark or a time', async () => {
+  const run = async (...words: string[]) =>
+    JSON.parse((await wrangler(node, folder, ['d1', 'time-travel', ...words, '--json'])).output) as Told
+  const count = () => does('first', { sql: 'SELECT count(*) AS n FROM prices', column: 'n' })
+  assert.equal(await count(), 2)
+  const { bookmark } = await run('info', 'DB')
+  const time = Date.now()
+  await does('run', { sql: 'DELETE FROM prices' })
+  const undone = await run('restore', 'DB', '--bookmark', bookmark)
+  assert.equal(undone.bookmark, bookmark)
+  assert.equal(await count(), 2)
+  await run('restore', 'DB', '--bookmark', undone.previous_bookmark)
+  assert.equal(await count(), 0)
+  assert.equal((await run('info', 'DB', '--timestamp', new Date(time).toISOString())).bookmark, bookmark)
+  await assert.rejects(
+    run('info', 'DB', '--timestamp', new Date(time - 3_600_000).toISOString()),
+    /does not reach back/,
+  )
+})
+
 test('a binding without an id gets a database of its own', async () => {
   await configure({ binding: 'DB', database_name: 'shop-data' }, { binding: 'MORE' })
   await wrangler(node, folder, ['deploy'])

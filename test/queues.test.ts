@@ -204,6 +204,17 @@ test('delivery pauses and goes on; a purge leaves nothing', async () => {
   await until(async () => (await backlog()) === 0, 'all of them acknowledged')
 })
 
+test('a queue that only a producer names is made by the deploy, and found again by the next', async () => {
+  const own = { ...config, name: 'maker', queues: { producers: [{ binding: 'NEW_ONES' }] } }
+  writeFileSync(join(folder, 'maker.json'), JSON.stringify(own))
+  for (let time = 0; time < 2; time++) await run('deploy', '-c', 'maker.json')
+  const names = ((await api('?page=1')).result as unknown as { queue_name: string }[]).map((one) => one.queue_name)
+  assert.deepEqual(
+    names.filter((name) => name.startsWith('maker')),
+    ['maker-new-ones'],
+  )
+})
+
 test('what is set wrongly is refused by number, and the list says what there is', async () => {
   assert.match(await run('queues', 'list'), /letters/)
   assert.match(await fails('queues', 'create', 'letters'), /\[code: 11009\]/)

@@ -1,12 +1,12 @@
 /** The control port: every door on one HTTP server. Cloudflare's below `/client/v4`, our own and Fastly's beside it, tails by upgrade. */
-import type { Server } from 'node:http'
-import { createAdaptorServer } from '@hono/node-server'
+import { createServer, type Server } from 'node:http'
+import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
 import { createCloudflareApi } from '#/apis/cloudflare/app.ts'
 import { assetRoutes, resolveAssetsWith } from '#/apis/cloudflare/assets.ts'
-import { d1Routes } from '#/apis/cloudflare/d1.ts'
-import { d1TransferRoutes } from '#/apis/cloudflare/d1-transfers.ts'
+import { allD1Routes } from '#/apis/cloudflare/d1-all.ts'
 import { hyperdriveRoutes } from '#/apis/cloudflare/hyperdrive.ts'
+
 import { kvRoutes } from '#/apis/cloudflare/kv.ts'
 import { mtlsCertificateRoutes } from '#/apis/cloudflare/mtls-certificates.ts'
 import { purgeRoutes } from '#/apis/cloudflare/purge.ts'
@@ -28,6 +28,8 @@ import { withOutput } from '#/apis/rimward/output-traces.ts'
 import { ownPurgeRoutes } from '#/apis/rimward/purge.ts'
 import { residencyRoutes } from '#/apis/rimward/residency.ts'
 import type { Addresses, Check } from '#/apis/rimward/schemas.ts'
+import { createBucketBook } from '#/apis/s3/bucket-book.ts'
+import { s3Handler } from '#/apis/s3/handler.ts'
 import type { AssetUploads } from '#/control/assets-uploads.ts'
 import type { Rollout } from '#/control/canary.ts'
 import type { CertificateBook } from '#/control/certificates/certificates.ts'
@@ -37,6 +39,7 @@ import type { FollowerStatus } from '#/control/follower.ts'
 import { listKvNamespaces } from '#/control/kv-namespaces.ts'
 import type { NodeReports } from '#/control/node-reports.ts'
 import type { LiveTraces } from '#/control/traces.ts'
+import { accessKeysOf } from '#/core/access-keys.ts'
 import type { AuditReport } from '#/core/holdings.ts'
 import type { HomedStores } from '#/core/homed-stores.ts'
 import type { Limits } from '#/core/limits.ts'
@@ -119,13 +122,11 @@ export function createApi(options: ApiOptions): Api {
     limits,
     hasProgram: (name) => control.findProgram(name) !== undefined,
   })
-  const d1 = { control, homed: options.homed, token, limits, clock }
   const cloudflare = createCloudflareApi({
     control,
     kvRoutes: kvRoutes({ kv: options.kv, fabric, limits, clock }),
     bindingRoutes: [
-      d1Routes(d1),
-      d1TransferRoutes(d1),
+      allD1Routes({ control, homed: options.homed, token, limits, clock }),
       r2Routes({ control, homed: options.homed, limits }),
       queueRoutes({ control, homed: options.homed, limits, clock }),
       workflowRoutes({ control, homed: options.homed, limits }),
@@ -185,6 +186,11 @@ export function createApi(options: ApiOptions): Api {
     clock,
     log: options.log,
   })
+  const s3 = s3Handler({
+    keys: accessKeysOf(token),
+    buckets: createBucketBook({ control, homed: options.homed }),
+    ...{ limits, clock, log: options.log },
+  })
   // Fastly's door answers every path that is left, so it comes last.
   const doors = new Hono().route('/client/v4', cloudflare).route('/', own).route('/', fastly)
   const handing = handOverCalls({
@@ -193,7 +199,11 @@ export function createApi(options: ApiOptions): Api {
     firstPop: async () => (await options.rollout.setting())?.pop,
     answer: doors.fetch as Answer,
   })
-  const server = createAdaptorServer({ fetch: handing.answer as typeof doors.fetch }) as Server
+  const answer = getRequestListener(handing.answer as typeof doors.fetch)
+  // An upload of 5 GiB takes as long as it takes.
+  const server = createServer({ requestTimeout: 0 }, (request, response) => {
+    if (!s3(request, response)) void answer(request, response)
+  })
   server.on('upgrade', (request, socket, head) => {
     if (!tails.upgradeTail(request, socket, head)) socket.destroy()
   })

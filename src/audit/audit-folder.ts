@@ -63,9 +63,9 @@ const objects: Reader = async (path, place, tally) => {
 
 /** `sql/ID/…` and the like: a folder for each resource that lives at this node. */
 const homed: Reader = async (path, place, tally) => {
-  const [folder, id] = /(?:^|\/)((?:sql|bucket|queue|workflow)\/([\w-]+))\//.exec(place)?.slice(1) ?? []
-  if (folder === undefined || id === undefined) return false
-  tally.add({ kind: 'store', id }, folder, (await stat(path)).size)
+  const id = /(?:^|\/)(?:sql|bucket|queue|workflow)\/([\w-]+)\//.exec(place)?.[1]
+  if (id === undefined) return false
+  tally.add({ kind: 'store', id }, place.slice(0, place.indexOf(id) + id.length), (await stat(path)).size)
   return true
 }
 

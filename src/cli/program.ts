@@ -8,6 +8,7 @@ import { addLogs } from './commands/logs.ts'
 import { addNatsConfig } from './commands/nats-config.ts'
 import { addPops } from './commands/pops.ts'
 import { addPurge } from './commands/purge.ts'
+import { addR2 } from './commands/r2.ts'
 import { addResidency } from './commands/residency.ts'
 import { addShow } from './commands/show.ts'
 import { addSite } from './commands/site.ts'
@@ -39,6 +40,7 @@ export function createProgram(options: ProgramOptions): Command {
   addPurge(program, terminal)
   addAllow(program, terminal)
   addCert(program, terminal)
+  addR2(program, terminal)
   addResidency(program, terminal)
   addNatsConfig(program, terminal, options.now)
   for (const command of descendants(program)) command.copyInheritedSettings(program)

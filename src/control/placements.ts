@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import { boundStore } from '#/core/bound-stores.ts'
 import type { Within } from '#/core/pops.ts'
+import { queueSettingsOf } from '#/core/queues.ts'
 import { describeWithin, isInside } from '#/core/residency.ts'
 import type { Program, Site, Snapshot } from '#/core/snapshot.ts'
 import { alter } from './kept-map.ts'
@@ -196,6 +197,18 @@ export function findMisplaced(snapshot: Snapshot): Misplaced | undefined {
       for (const { binding, target, to } of bound)
         if (to !== undefined && !isInside(within, to)) return { program: name, binding, target, within: to }
     }
+  return findMisplacedConsumer(snapshot)
+}
+
+/** What a program is told of a queue it could carry away, too. */
+function findMisplacedConsumer({ placements, resources, programs }: Snapshot): Misplaced | undefined {
+  for (const queue of resources?.values() ?? []) {
+    const to = queue.kind === 'queue' ? placements?.get(queue.id) : undefined
+    if (to === undefined) continue
+    const { consumer } = queueSettingsOf(queue)
+    if (consumer?.type !== 'worker' || isInside(programs.get(consumer.program)?.within, to)) continue
+    return { program: consumer.program, binding: 'queue()', target: `queue '${queue.name}'`, within: to }
+  }
   return undefined
 }
 

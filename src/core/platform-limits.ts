@@ -198,6 +198,7 @@ export const platformLimits = {
   queuesOpen: { unit: 'count', default: 64, why: 'queues in which something happens; each has a thread of 5 MB' },
   queueIdleMs: { unit: 'ms', default: 60_000, why: 'a queue where nothing happens for so long is closed' },
   queueSweepMs: { unit: 'ms', default: 5_000, why: 'how often old messages are removed, and idle queues closed' },
+  queueForgetMs: { unit: 'ms', default: 20, why: 'acknowledgements that wait for a sync of the disk to share' },
   queueDeliveries: {
     unit: 'count',
     default: 10,
@@ -275,6 +276,11 @@ export const platformLimits = {
   sqlQueue: { unit: 'count', default: 1_000, why: 'requests that wait for one database; more are refused' },
   sqlQueueMs: { unit: 'ms', default: 30_000, why: 'a request waits so long for its database' },
   sqlQueryMs: { unit: 'ms', default: 30_000, why: 'as D1 has it; a longer one is stopped with its process' },
+  sqlStartMs: {
+    unit: 'ms',
+    default: 20_000,
+    why: 'a process of databases starts in so long, 50 ms on a machine at rest',
+  },
   sqlStatementBytes: { unit: 'bytes', default: 100_000, why: 'as D1 has it' },
   sqlParameters: { unit: 'count', default: 100, why: 'of one statement, as D1 has it' },
   sqlValueBytes: { unit: 'bytes', default: 2_000_000, why: 'of one text, blob or row, as D1 has it' },
@@ -286,6 +292,17 @@ export const platformLimits = {
     unit: 'bytes',
     default: 16 * MiB,
     why: 'one statement of such a file; a row of 2 MB takes 4 MB in an export',
+  },
+  sqlHistoryBytes: {
+    unit: 'bytes',
+    default: 1024 * MiB,
+    why: 'of one database, for Time Travel; a database or a log of more than a quarter has none',
+  },
+  sqlHistoryMs: { unit: 'ms', default: 30 * 86_400_000, why: 'Time Travel reaches back so far, as D1 has it' },
+  sqlLogPages: {
+    unit: 'count',
+    default: 2048,
+    why: 'pages of 4 KiB that SQLite writes ahead before they are sorted in',
   },
   sqlDatabaseBytes: { unit: 'bytes', default: 10_000_000_000, why: 'as D1 has it' },
   resourceKnownMs: {

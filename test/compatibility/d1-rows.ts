@@ -42,6 +42,12 @@ export const d1Commands: readonly Row[] = [
     proof: proof('migrations are applied once, each whole or not at all'),
   },
   {
+    feature: '`d1 time-travel info`, `restore`',
+    state: 'works differently',
+    note: 'to any commit that the history of the database holds: 30 days, at most `sqlHistoryBytes`',
+    proof: proof('a database goes back to a bookmark or a time'),
+  },
+  {
     feature: '`d1 execute --file`, `d1 export`',
     state: 'works',
     note: 'queries are answered while an export runs',

@@ -1,5 +1,6 @@
 /** Who is asking: one administrator, one account. */
 import { Hono } from 'hono'
+import { tokenId } from '#/core/access-keys.ts'
 import { type CloudflareApiDeps, idOf } from './deps.ts'
 import { ok } from './envelope.ts'
 
@@ -7,7 +8,7 @@ export function accountRoutes({ control, accountId }: CloudflareApiDeps): Hono {
   const account = { id: accountId, name: 'Rimward', type: 'standard' }
   const one = { page: 1, per_page: 50, count: 1, total_count: 1 }
   const routes = new Hono()
-  routes.get('/user/tokens/verify', (c) => ok(c, { id: idOf('administrator token'), status: 'active' }))
+  routes.get('/user/tokens/verify', (c) => ok(c, { id: tokenId, status: 'active' }))
   routes.get('/user', (c) => ok(c, { id: idOf('administrator'), email: 'admin@localhost' }))
   routes.get('/accounts', (c) => ok(c, [account], { result_info: one }))
   routes.get('/accounts/:account', (c) => ok(c, account))

@@ -8,6 +8,7 @@ import { z } from 'zod'
 import type { Control } from '#/control/control.ts'
 import type { HomedStores } from '#/core/homed-stores.ts'
 import type { Limits } from '#/core/limits.ts'
+import type { Within } from '#/core/pops.ts'
 import { type QueueConsumer, type QueueSettings, queueSettingsOf, usualQueueSettings } from '#/core/queues.ts'
 import { countryGroups } from '#/core/residency.ts'
 import type { Resource } from '#/core/resources.ts'
@@ -68,7 +69,8 @@ function ownRoutes(app: Hono, parts: QueueRoutesParts): void {
 
   app.post(queuesPath, async (c) => {
     const { queue_name: name, settings, jurisdiction } = await readJson(c, queueWish, limits.metadataBytes)
-    return ok(c, shown(await makeQueue(control, name, readSettings(settings, usualQueueSettings), jurisdiction)))
+    const within = jurisdiction == null ? undefined : countryGroups.get(jurisdiction)!
+    return ok(c, shown(await makeQueue(control, name, readSettings(settings, usualQueueSettings), within)))
   })
 
   app.get(`${queuesPath}/:queue`, (c) => ok(c, shown(requireQueue(c, parts))))
@@ -112,11 +114,10 @@ async function makeQueue(
   control: Control,
   name: string,
   settings: QueueSettings,
-  jurisdiction?: 'eu' | 'fedramp' | null,
+  within: Within | undefined,
 ): Promise<Resource> {
   if (!isQueueName(name)) throw badName(name)
   const id = randomUUID().replaceAll('-', '')
-  const within = jurisdiction == null ? undefined : countryGroups.get(jurisdiction)!
   // Before it exists, so that nothing of it ever lies elsewhere.
   if (within !== undefined) await control.setPlacement({ kind: 'queue', id }, within)
   try {
@@ -141,11 +142,11 @@ function consumerRoutes(app: Hono, parts: QueueRoutesParts): void {
   }
 
   /** Cloudflare makes the dead letter queue where there is none. */
-  async function prepare(consumer: QueueConsumer): Promise<void> {
+  async function prepare(queue: Resource, consumer: QueueConsumer): Promise<void> {
     if (consumer.type === 'worker') await requireHandler(control, consumer.program)
     const { deadLetterQueue: name } = consumer
     if (name === undefined || control.resources('queue').some((one) => one.name === name)) return
-    await makeQueue(control, name, usualQueueSettings)
+    await makeQueue(control, name, usualQueueSettings, control.snapshot.placements?.get(queue.id))
   }
 
   app.get(path, (c) => {
@@ -159,7 +160,7 @@ function consumerRoutes(app: Hono, parts: QueueRoutesParts): void {
     const given = await readJson(c, z.unknown(), limits.metadataBytes)
     const consumer = readConsumer(given, { id: randomUUID().replaceAll('-', ''), createdAt: clock() })
     if (queueSettingsOf(queue).consumer !== undefined) throw consumerExists()
-    await prepare(consumer)
+    await prepare(queue, consumer)
     const changed = await set(queue, consumer, (now) => {
       if (now !== undefined) throw consumerExists()
     })
@@ -185,7 +186,7 @@ function consumerRoutes(app: Hono, parts: QueueRoutesParts): void {
     const { queue, consumer } = requireConsumer(c)
     const { id, createdAt } = consumer
     const next = readConsumer(await readJson(c, z.unknown(), limits.metadataBytes), { id, createdAt })
-    await prepare(next)
+    await prepare(queue, next)
     return ok(c, consumerView(await set(queue, next, same(id)), next))
   })
 

@@ -64,7 +64,7 @@ export function variablesFor({ api, token, accountId }: Endpoint): Record<string
   }
 }
 
-function endpointOf(flags: EnvFlags, terminal: Terminal): Endpoint {
+export function endpointOf(flags: EnvFlags, terminal: Terminal): Endpoint {
   const folder = findDataFolder(terminal.folder, flags.data)
   if (!existsSync(folder)) {
     throw new Complaint(`There is no data folder ${folder}. Start a node with "rimward up", or give --data.`)

@@ -48,6 +48,9 @@ export function bucketHandler({ homed, limits }: BucketDependencies): BackplaneH
       if (!(error instanceof EdgeError)) throw error
       const missing = error.code === 'store_unknown'
       return missing ? refused({ trouble: 'no_bucket' }) : failed(error.row.status, 10001, error.message)
+    } finally {
+      // What nobody has read would stand in front of the connection's next request.
+      request.body?.resume()
     }
   }
 

@@ -184,6 +184,7 @@ export function writePage({ objects, prefixes, cursor }: ListPage): object {
 
 export function writeObject(object: BucketObject, range?: ByteRange): object {
   const { expiresAt, ...fields } = object.http
+  const custom = Object.entries(object.custom)
   const digests = digestNames.flatMap((name, index) =>
     object.digests[name] === undefined ? [] : [[index, object.digests[name]] as const],
   )
@@ -193,8 +194,11 @@ export function writeObject(object: BucketObject, range?: ByteRange): object {
     size: object.bytes,
     etag: object.etag,
     uploaded: object.uploadedAt,
-    httpFields: { ...fields, ...(expiresAt !== undefined && { cacheExpiry: expiresAt }) },
-    customFields: Object.entries(object.custom).map(([k, v]) => ({ k, v })),
+    // Where there are none the runtime shows what was asked for: an empty object, or nothing in a list.
+    ...(Object.keys(object.http).length > 0 && {
+      httpFields: { ...fields, ...(expiresAt !== undefined && { cacheExpiry: expiresAt }) },
+    }),
+    ...(custom.length > 0 && { customFields: custom.map(([k, v]) => ({ k, v })) }),
     ...(range && { range }),
     checksums: Object.fromEntries(digests),
     storageClass: object.storageClass,

@@ -18,7 +18,7 @@ export interface BodyFiles {
   lookUp(): (files: readonly FileName[]) => () => void
   /** The index names these no longer. */
   discard(files: readonly FileName[]): void
-  /** Names in folders that were there at the start: what a process that died may have left, folder by folder. */
+  /** Names in folders that were there at the start: what a process that died may have left, folder by folder, once. */
   leftOver(): AsyncGenerator<readonly FileName[]>
   /** Resolves when nothing is being removed. */
   settled(): Promise<void>
@@ -86,7 +86,7 @@ export async function openBodyFiles(
     discard: garbage.discard,
     settled: garbage.settled,
     async *leftOver() {
-      for (const name of before) {
+      for (const name of before.splice(0)) {
         const files = await readdir(join(folder, name))
         yield files.map((file) => `${name}/${file}`)
         await garbage.settled()

@@ -253,10 +253,11 @@ function chooseParts(
     rows.push(part)
   }
   if (rows.length === 0) return { trouble: 'bad_part', detail: 'An object has one part at least.' }
+  // In the order of the call too, as R2 looks at them.
+  if (rows.slice(0, -1).some(({ bytes }) => bytes < limits.bucketPartBytes)) return { trouble: 'part_too_small' }
   rows.sort((one, other) => one.number - other.number)
   const [size, last] = [rows[0]!.bytes, rows.at(-1)!.bytes]
   for (const { bytes } of rows.slice(0, -1)) {
-    if (bytes < limits.bucketPartBytes) return { trouble: 'part_too_small' }
     if (bytes !== size) return { trouble: 'uneven_parts', detail: 'All non-trailing parts must have the same length.' }
   }
   if (rows.length > 1 && last > size)

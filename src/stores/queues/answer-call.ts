@@ -53,8 +53,7 @@ async function send(call: StoreCall, queue: OpenQueue, settings: QueueSettings, 
     due: now + (delayS ?? sent.delayS ?? settings.deliveryDelayS) * 1000,
   }))
   try {
-    const { metrics } = await queue.submit({ kind: 'send', messages })
-    queue.wake()
+    const { metrics } = await queue.send(messages)
     return told({ metrics })
   } catch (error) {
     const isFull =

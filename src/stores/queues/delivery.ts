@@ -5,11 +5,13 @@ import type { EventOutcome, QueueEvent, QueueMetrics } from '#/core/program-even
 import { type QueueConsumer, type QueueSettings, queueLimits } from '#/core/queues.ts'
 import type { ProgramName } from '#/core/snapshot.ts'
 import type { Clock, EpochMs, Milliseconds } from '#/core/units.ts'
-import type { Answer, Look, Operation, TakenMessage } from './operations.ts'
+import type { Answer, Look, NewMessage, Operation, TakenMessage } from './operations.ts'
 import { settle } from './settle.ts'
 
 export interface DeliveryParts {
   readonly submit: (operation: Operation) => Promise<Answer>
+  /** Removes messages, soon: after a crash they are told again. */
+  readonly forget: (seqs: readonly number[]) => void
   /** Undefined: the queue is gone. */
   readonly queue: () => { readonly name: string; readonly settings: QueueSettings } | undefined
   readonly deliver: (program: ProgramName, event: QueueEvent) => Promise<EventOutcome>
@@ -23,6 +25,8 @@ export interface DeliveryParts {
 export interface Delivery {
   /** Something came, became due, or was set otherwise. Cheap. */
   wake(): void
+  /** Sends, and has the consumer told out of the same transaction where it waits for nothing else. */
+  send(messages: readonly NewMessage[]): Promise<Answer>
   /** Nothing is under way, and nothing will be due before then; undefined: there is nothing to wait for. */
   readonly restsUntil: EpochMs | undefined | 'busy'
   /** Dead messages: to the dead letter queue, or nowhere. */
@@ -38,6 +42,8 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   let looking = false
   let again = false
   let underWay = 0
+  /** Sends that may come back with something to deliver. */
+  let claimed = 0
   let timer: NodeJS.Timeout | undefined
   let nextAt: EpochMs | undefined
   /** Of failures that are not the consumer's: its node, its engine. */
@@ -88,13 +94,32 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       : settings.consumer
   }
 
+  const hasRoom = ({ maxConcurrency = limits.queueDeliveries }: WorkerConsumer) =>
+    underWay + claimed < Math.min(maxConcurrency, queueLimits.concurrency)
+
+  async function send(messages: readonly NewMessage[]): Promise<Answer> {
+    const consumer = consumerNow()
+    const claims = consumer?.maxWaitMs === 0 && held <= clock() && !looking && hasRoom(consumer)
+    if (!claims) {
+      const answer = await submit({ kind: 'send', messages })
+      wake()
+      return answer
+    }
+    const take = { kind: 'take', least: 1, most: consumer.batchSize, mostBytes: queueLimits.batchBytes } as const
+    claimed++
+    const answer = await submit({ kind: 'send', messages, take }).finally(() => claimed--)
+    if (answer.taken!.length > 0) void tell(consumer, answer.taken!, answer)
+    else wake()
+    return answer
+  }
+
   /** Starts as many deliveries as there are messages for and may be. */
   async function fill(): Promise<void> {
     for (;;) {
       const consumer = consumerNow()
       if (consumer === undefined) return
       if (held > clock()) return wakeAt(held)
-      if (underWay >= Math.min(consumer.maxConcurrency ?? limits.queueDeliveries, queueLimits.concurrency)) return
+      if (!hasRoom(consumer)) return
       const { batchSize, maxWaitMs } = consumer
       const take = { kind: 'take', most: batchSize, mostBytes: queueLimits.batchBytes } as const
       const now = clock()
@@ -128,7 +153,8 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   async function settleAll(consumer: QueueConsumer, messages: readonly TakenMessage[], outcome: EventOutcome) {
     const { gone, later, dead } = settle(messages, outcome, consumer, clock())
     await bury(consumer, dead)
-    if (gone.length > 0 || later.length > 0) await submit({ kind: 'settle', gone, later })
+    parts.forget(gone)
+    if (later.length > 0) await submit({ kind: 'settle', gone: [], later })
   }
 
   /** A consumer that does not start or breaks off was tried; one that nobody could reach was not. */
@@ -164,9 +190,10 @@ export function createDelivery(parts: DeliveryParts): Delivery {
 
   return {
     wake,
+    send,
     bury,
     get restsUntil() {
-      return looking || underWay > 0 ? 'busy' : nextAt
+      return looking || underWay > 0 || claimed > 0 ? 'busy' : nextAt
     },
     close() {
       closed = true

@@ -10,6 +10,7 @@ import type { QueueDatabaseData } from './queue-database.ts'
 
 export interface OpenQueue {
   submit(operation: Operation): Promise<Answer>
+  send: Delivery['send']
   wake(): void
   bury: Delivery['bury']
   /** Removes what is older than the queue keeps. */
@@ -19,7 +20,7 @@ export interface OpenQueue {
   close(): Promise<void>
 }
 
-export interface OpenQueueOptions extends Omit<DeliveryParts, 'submit'> {
+export interface OpenQueueOptions extends Omit<DeliveryParts, 'submit' | 'forget'> {
   readonly folder: string
   readonly openGroupCommit: OpenGroupCommit
   readonly limits: Limits
@@ -40,11 +41,32 @@ export async function openQueue(options: OpenQueueOptions): Promise<OpenQueue> {
   })
   let usedAt = clock()
   let last: Answer | undefined
+  /** Acknowledged; removed with the next operation, which shares its sync of the disk, or a moment later. */
+  let gone: number[] = []
+  let forgetting: NodeJS.Timeout | undefined
+  function flush(): void {
+    clearTimeout(forgetting)
+    forgetting = undefined
+    if (gone.length === 0) return
+    const seqs = gone
+    gone = []
+    writer.submit({ kind: 'settle', gone: seqs, later: [] }).then(
+      (answer) => {
+        last = answer
+      },
+      (err: unknown) => options.log('a queue cannot be written', { queue: options.queue()?.name, err }),
+    )
+  }
   const submit = async (operation: Operation): Promise<Answer> => {
+    flush()
     last = await writer.submit(operation)
     return last
   }
-  const delivery = createDelivery({ ...options, submit })
+  function forget(seqs: readonly number[]): void {
+    gone.push(...seqs)
+    forgetting ??= setTimeout(flush, limits.queueForgetMs)
+  }
+  const delivery = createDelivery({ ...options, submit, forget })
 
   /** When the oldest message is not kept any longer. */
   function endsAt(): EpochMs | undefined {
@@ -58,6 +80,10 @@ export async function openQueue(options: OpenQueueOptions): Promise<OpenQueue> {
       usedAt = clock()
       return submit(operation)
     },
+    send(messages) {
+      usedAt = clock()
+      return delivery.send(messages)
+    },
     wake: delivery.wake,
     bury: delivery.bury,
     async expire() {
@@ -68,7 +94,8 @@ export async function openQueue(options: OpenQueueOptions): Promise<OpenQueue> {
     get restsUntil() {
       const rests = delivery.restsUntil
       const ends = endsAt()
-      if (rests === 'busy' || ends === undefined) return rests
+      if (rests === 'busy' || forgetting !== undefined) return 'busy'
+      if (ends === undefined) return rests
       return Math.min(rests ?? ends, ends)
     },
     get usedAt() {
@@ -76,6 +103,7 @@ export async function openQueue(options: OpenQueueOptions): Promise<OpenQueue> {
     },
     async close() {
       delivery.close()
+      flush()
       await writer.close()
     },
   }

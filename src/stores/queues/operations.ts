@@ -4,7 +4,8 @@ import type { PulledMessage, PullVerdict, PullWish } from '#/core/queues.ts'
 import type { Bytes, EpochMs, Milliseconds } from '#/core/units.ts'
 
 export type Operation =
-  | { readonly kind: 'send'; readonly messages: readonly NewMessage[] }
+  /** `take`: what its consumer is to have next, out of the same transaction. */
+  | { readonly kind: 'send'; readonly messages: readonly NewMessage[]; readonly take?: TakeOperation }
   | TakeOperation
   /** Of what was taken: gone, or due again. */
   | { readonly kind: 'settle'; readonly gone: readonly number[]; readonly later: readonly Later[] }
@@ -54,7 +55,7 @@ export interface Look {
 }
 
 export type Answer = Look & {
-  /** Of `take`. */
+  /** Of `take`, and of `send` with one. */
   readonly taken?: readonly TakenMessage[]
   /** Of `pull`. */
   readonly pulled?: readonly (PulledMessage & { readonly body: Uint8Array })[]

@@ -187,11 +187,18 @@ function createApply(database: DatabaseSync, limitBytes: Bytes) {
     }
   }
 
-  return (batch: readonly Operation[], now: EpochMs): Answer[] =>
-    batch.map((operation) => {
+  return (batch: readonly Operation[], now: EpochMs): Answer[] => {
+    const answers = batch.map((operation) => {
       const answered = one(operation, now)
       return { ...look(), ...answered }
     })
+    // Behind all that was sent at once, so that it comes together.
+    return answers.map((answer, index) => {
+      const operation = batch[index]!
+      if (operation.kind !== 'send' || operation.take === undefined) return answer
+      return { ...answer, taken: takeReady(operation.take, now) }
+    })
+  }
 }
 
 function toTaken({ seq, id, sent_at: sentAt, type, body, attempts }: Row): TakenMessage {

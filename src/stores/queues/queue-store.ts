@@ -8,6 +8,7 @@ import type { HomedStores } from '#/core/homed-stores.ts'
 import type { Limits } from '#/core/limits.ts'
 import { queueCalls } from '#/core/queue-calls.ts'
 import { queueNamed, queueSettingsOf } from '#/core/queues.ts'
+import { isInside } from '#/core/residency.ts'
 import { type Resource, resourceOf } from '#/core/resources.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import type { Clock, EpochMs } from '#/core/units.ts'
@@ -45,9 +46,12 @@ export async function openQueueStore(options: QueueStoreOptions): Promise<HomedS
 
   const resource = (id: string) => resourceOf(snapshot(), 'queue', id)
 
-  async function bury(name: string, messages: readonly TakenMessage[]): Promise<void> {
+  async function bury(from: string, name: string, messages: readonly TakenMessage[]): Promise<void> {
     const target = queueNamed(snapshot(), name)
     if (target === undefined) throw new EdgeError('store_unknown', `There is no queue ${name}.`)
+    const { placements } = snapshot()
+    if (!isInside(placements?.get(target.id), placements?.get(from)))
+      throw new EdgeError('not_here', `The queue ${name} may be where these messages may not.`)
     const answer = await calls.send(target.id, messages, 0)
     if (answer.refused !== undefined) throw new EdgeError('storage_full', answer.refused.message)
   }
@@ -65,7 +69,7 @@ export async function openQueueStore(options: QueueStoreOptions): Promise<HomedS
           return found && { name: found.name, settings: queueSettingsOf(found) }
         },
         deliver: (program, event) => options.deliver(id, program, event),
-        bury,
+        bury: (name, messages) => bury(id, name, messages),
       }),
     )
     open.set(id, opened)

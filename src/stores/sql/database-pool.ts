@@ -59,6 +59,7 @@ interface Seat {
   readonly open: Set<string>
   /** Job that was begun last. */
   begun: number | undefined
+  isReady: boolean
   late: boolean
   timer: NodeJS.Timeout | undefined
 }
@@ -77,6 +78,8 @@ export function createDatabasePool(options: DatabasePoolOptions): DatabasePool {
   const { limits, clock, servedBy } = options
   const lanes = new Map<string, Lane>()
   const seats = new Set<Seat>()
+  /** On their way to end; files may be open there yet. */
+  const leaving = new Set<Seat>()
   /** Lanes with work for which there was no process. */
   const standing = new Set<Lane>()
   /** Told when a process has closed a file, by the number that it was asked under. */
@@ -103,7 +106,15 @@ export function createDatabasePool(options: DatabasePoolOptions): DatabasePool {
 
   function startSeat(): Seat {
     const process = startDatabaseProcess({ limits, servedBy, onFrame: (frame) => take(seat, frame) })
-    const seat: Seat = { process, lane: undefined, open: new Set(), begun: undefined, late: false, timer: undefined }
+    const seat: Seat = {
+      process,
+      lane: undefined,
+      open: new Set(),
+      begun: undefined,
+      isReady: false,
+      late: false,
+      timer: undefined,
+    }
     seats.add(seat)
     process.exited.then(() => leave(seat))
     return seat
@@ -150,12 +161,18 @@ export function createDatabasePool(options: DatabasePoolOptions): DatabasePool {
     makeRoom(seat, lane.file)
     seat.lane = lane
     seat.begun = jobs.length === 1 ? jobs[0]!.number : undefined
+    watch(seat)
+    seat.process.send(jobs.map(({ head, body, number }) => ({ head: { ...head, number, file: lane.file }, body })))
+  }
+
+  /** The time of a query begins when its process has started, which has a time of its own. */
+  function watch(seat: Seat): void {
     clearTimeout(seat.timer)
-    seat.timer = setTimeout(() => {
+    const stop = () => {
       seat.late = true
       seat.process.kill()
-    }, limits.sqlQueryMs)
-    seat.process.send(jobs.map(({ head, body, number }) => ({ head: { ...head, number, file: lane.file }, body })))
+    }
+    seat.timer = setTimeout(stop, seat.isReady ? limits.sqlQueryMs : limits.sqlStartMs)
   }
 
   /** The database that was used longest ago is closed when a process has too many open. */
@@ -178,6 +195,11 @@ export function createDatabasePool(options: DatabasePoolOptions): DatabasePool {
   function take(seat: Seat, { head, body }: Frame): void {
     const { lane } = seat
     const number = head.number as number
+    if (head.kind === 'ready') {
+      seat.isReady = true
+      if (seat.lane !== undefined) watch(seat)
+      return
+    }
     if (head.kind === 'started') {
       seat.begun = number
       seat.timer?.refresh()
@@ -198,7 +220,7 @@ export function createDatabasePool(options: DatabasePoolOptions): DatabasePool {
     seat.lane = undefined
     seat.begun = undefined
     clearTimeout(seat.timer)
-    seat.timer = setTimeout(() => seat.process.end(), limits.sqlIdleMs)
+    seat.timer = setTimeout(() => dismiss(seat), limits.sqlIdleMs)
     seat.timer.unref()
     for (const told of lane.idle.splice(0)) told()
     const next = [...standing][0]
@@ -214,9 +236,17 @@ export function createDatabasePool(options: DatabasePoolOptions): DatabasePool {
     if (![...seats].some((seat) => seat.open.has(file))) lanes.delete(file)
   }
 
+  /** Nobody gets it any more; it closes what it has open, and ends. */
+  function dismiss(seat: Seat): void {
+    seats.delete(seat)
+    leaving.add(seat)
+    seat.process.end()
+  }
+
   /** It is gone: what it had not begun runs elsewhere, what it was at is answered with why. */
   function leave(seat: Seat): void {
     seats.delete(seat)
+    leaving.delete(seat)
     clearTimeout(seat.timer)
     const { lane } = seat
     if (lane !== undefined) {
@@ -240,7 +270,8 @@ export function createDatabasePool(options: DatabasePoolOptions): DatabasePool {
   async function closeEverywhere(file: string): Promise<void> {
     const having = [...seats].filter((seat) => seat.open.has(file))
     const closed = (seat: Seat) => new Promise<void>((resolve) => closeAt(seat, file, resolve))
-    await Promise.all(having.map((seat) => Promise.race([closed(seat), seat.process.exited])))
+    const left = [...leaving].filter((seat) => seat.open.has(file)).map((seat) => seat.process.exited)
+    await Promise.all([...having.map((seat) => Promise.race([closed(seat), seat.process.exited])), ...left])
   }
 
   async function holdAlone<Value>(lane: Lane, work: () => Promise<Value>, refusal: string | undefined) {
@@ -278,7 +309,7 @@ export function createDatabasePool(options: DatabasePoolOptions): DatabasePool {
       for (const { waiting } of lanes.values())
         for (const job of waiting.splice(0)) job.resolve(refused('The database is closed.'))
       await Promise.all(
-        [...seats].map(async (seat) => {
+        [...seats, ...leaving].map(async (seat) => {
           seat.process.end()
           await seat.process.exited
         }),

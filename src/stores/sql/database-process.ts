@@ -36,6 +36,9 @@ export function sqlLimits(limits: SqlLimits): SqlLimits {
     sqlAnswerBytes,
     sqlDatabaseBytes,
     sqlStatementsKept,
+    sqlHistoryBytes,
+    sqlHistoryMs,
+    sqlLogPages,
   } = limits
   return {
     sqlStatementBytes,
@@ -45,6 +48,9 @@ export function sqlLimits(limits: SqlLimits): SqlLimits {
     sqlAnswerBytes,
     sqlDatabaseBytes,
     sqlStatementsKept,
+    sqlHistoryBytes,
+    sqlHistoryMs,
+    sqlLogPages,
   }
 }
 

@@ -1,13 +1,14 @@
 /** One open database file: its connection, and the statements that are prepared on it. Runs in a process of databases. */
-import { closeSync, openSync, readSync } from 'node:fs'
 import { constants, DatabaseSync, type StatementSync } from 'node:sqlite'
 import { isAllowed, nothingSeen, type Seen } from './authorize.ts'
 import { errorOffset, errorText, isSqliteError, SqlRefusal } from './error-text.ts'
+import { type History, type HistoryLimits, openHistory } from './history.ts'
+import { finishRestore } from './restore.ts'
 import type { SqlStatement } from './split-statements.ts'
 import { splitStatements } from './split-statements.ts'
 
 /** From the table of limits. */
-export interface SqlLimits {
+export interface SqlLimits extends HistoryLimits {
   readonly sqlStatementBytes: number
   readonly sqlParameters: number
   readonly sqlValueBytes: number
@@ -46,8 +47,7 @@ export interface OpenDatabase {
   counts(): Counts
   /** Of the file, in bytes, within the transaction that is open. */
   size(): number
-  /** Commits since the log was begun, as a number that only grows. */
-  logged(): number
+  readonly history: History
   /** Tables of programs, and bytes of the file. */
   describe(): { readonly tables: number; readonly bytes: number }
   close(): void
@@ -64,6 +64,7 @@ export const pageBytes = 4096
 const keptLength = 8192
 
 export function openDatabase(file: string, limits: SqlLimits): OpenDatabase {
+  finishRestore(file)
   const connection = connect(file, limits)
   let seen = nothingSeen()
   let isOurs = false
@@ -79,10 +80,11 @@ export function openDatabase(file: string, limits: SqlLimits): OpenDatabase {
     }
   }
   const own = ownStatements(connection, ours)
+  own.size()
+  const history = openHistory({ file, limits, clock: Date.now, checkpoint: own.checkpoint })
   const texts = new Map<string, readonly SqlStatement[]>()
   const kept = new Map<string, Prepared>()
   const wide = new Set<string>()
-  const header = openHeader(file)
 
   function split(sql: string): readonly SqlStatement[] {
     const known = texts.get(sql)
@@ -138,10 +140,10 @@ export function openDatabase(file: string, limits: SqlLimits): OpenDatabase {
     forget: () => kept.clear(),
     ...own,
     asOurs: (run) => ours(() => run(connection)),
-    logged: header.read,
+    history,
     close() {
-      connection.close()
-      header.close()
+      history.close()
+      closeQuietly(connection, file)
     },
   }
 }
@@ -171,6 +173,7 @@ function connect(file: string, limits: SqlLimits): DatabaseSync {
     PRAGMA page_size=${pageBytes};
     PRAGMA journal_mode=WAL;
     PRAGMA synchronous=FULL;
+    PRAGMA wal_autocheckpoint=0;
     PRAGMA trusted_schema=OFF;
     PRAGMA max_page_count=${Math.floor(limits.sqlDatabaseBytes / pageBytes)};
     ${settings}
@@ -202,7 +205,7 @@ const control = {
 function ownStatements(
   connection: DatabaseSync,
   ours: <Value>(run: () => Value) => Value,
-): Pick<OpenDatabase, 'counts' | 'size' | 'control' | 'settle' | 'describe'> {
+): Pick<OpenDatabase, 'counts' | 'size' | 'control' | 'settle' | 'describe'> & { checkpoint(): boolean } {
   const prepare = (sql: string) => ours(() => connection.prepare(sql))
   const counts = prepare('SELECT total_changes() AS total, last_insert_rowid() AS lastRow')
   const size = prepare('PRAGMA page_count')
@@ -222,26 +225,20 @@ function ownStatements(
       const rows = ours(() => tables.get() as { count: number })
       return { tables: rows.count, bytes: ours(() => size.get() as { page_count: number }).page_count * pageBytes }
     },
+    checkpoint: () =>
+      ours(() => connection.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get() as { busy: number }).busy === 0,
     control: (step) => void ours(() => controls.get(step)!.run()),
     settle: () => ours(() => connection.exec(settings)),
   }
 }
 
 /**
- * The number of the log's last committed page, which grows with each commit, stands in the log's index, a file that SQLite
- * maps into memory: https://www.sqlite.org/walformat.html#the_wal_index_header (in the machine's order of bytes).
+ * The last connection to close would put the log's pages into the file, before the log is kept. While somebody reads it
+ * cannot, and who only reads cannot either.
  */
-function openHeader(file: string): { read(): number; close(): void } {
-  const bytes = new Uint32Array(5)
-  let descriptor: number | undefined
-  return {
-    read() {
-      descriptor ??= openSync(`${file}-shm`, 'r')
-      readSync(descriptor, bytes, 0, 20, 0)
-      return bytes[4]!
-    },
-    close() {
-      if (descriptor !== undefined) closeSync(descriptor)
-    },
-  }
+function closeQuietly(connection: DatabaseSync, file: string): void {
+  const reader = new DatabaseSync(file, { readOnly: true, timeout: 5000 })
+  reader.prepare('SELECT count(*) FROM sqlite_schema').get()
+  connection.close()
+  reader.close()
 }

@@ -5,10 +5,12 @@
  */
 import { readSync, writeSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
+import { type Moment, writeBookmark } from './bookmarks.ts'
 import { checkDump, type DumpOptions, dumpDatabase } from './dump-database.ts'
 import { SqlRefusal } from './error-text.ts'
 import { createFrameReader, encodeFrame, type Frame } from './frames.ts'
 import { type OpenDatabase, openDatabase, type SqlLimits } from './open-database.ts'
+import { momentAt, restore } from './restore.ts'
 import { type GroupJob, runGroups } from './run-group.ts'
 import { runImport } from './run-import.ts'
 import { readQueries, type ServedBy } from './run-query.ts'
@@ -16,15 +18,6 @@ import { readQueries, type ServedBy } from './run-query.ts'
 const { limits, servedBy } = JSON.parse(process.argv[2]!) as { limits: SqlLimits; servedBy: ServedBy }
 const open = new Map<string, OpenDatabase>()
 const now = () => performance.now()
-
-let lastMoment = 0
-
-/** Sorts as the answers of this machine do: microseconds since 1970, in the vendor's form. */
-function bookmark(): string {
-  lastMoment = Math.max(lastMoment + 1, Date.now() * 1000)
-  const digits = lastMoment.toString(16).padStart(16, '0')
-  return `${digits.slice(0, 8)}-${digits.slice(8)}-00000000-${'0'.repeat(32)}`
-}
 
 /** Blocks until all is written: nothing else is to be done meanwhile. */
 function send(head: Frame['head'], body?: Uint8Array): void {
@@ -37,6 +30,8 @@ function send(head: Frame['head'], body?: Uint8Array): void {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
     }
 }
+
+const bookmark = ({ history }: OpenDatabase) => writeBookmark(history.moment())
 
 function databaseAt(file: string): OpenDatabase {
   const known = open.get(file)
@@ -51,10 +46,13 @@ function closeDatabase(file: string): void {
   open.delete(file)
 }
 
-function query({ head, body }: Frame): GroupJob | undefined {
+function query(database: OpenDatabase, { head, body }: Frame): GroupJob | undefined {
   const { number, columns, each } = head as { number: number; columns: boolean; each: boolean }
   const answer = (text: string, refused?: string) =>
-    send({ number, kind: 'answer', bookmark: bookmark(), ...(refused !== undefined && { refused }) }, Buffer.from(text))
+    send(
+      { number, kind: 'answer', bookmark: bookmark(database), ...(refused !== undefined && { refused }) },
+      Buffer.from(text),
+    )
   const fail = (error: string) => answer(JSON.stringify({ success: false, error }), error)
   try {
     return {
@@ -68,34 +66,40 @@ function query({ head, body }: Frame): GroupJob | undefined {
   }
 }
 
+function orRefuse(number: number, run: () => void): void {
+  try {
+    run()
+  } catch (error) {
+    if (!(error instanceof SqlRefusal)) throw error
+    send({ number, kind: 'answer', refused: error.message })
+  }
+}
+
 function describe(number: number, file: string): void {
-  const { tables, bytes } = databaseAt(file).describe()
-  send({ number, kind: 'answer', tables, bytes, bookmark: bookmark() })
+  const database = databaseAt(file)
+  send({ number, kind: 'answer', ...database.describe(), bookmark: bookmark(database) })
 }
 
 function importFile(number: number, file: string, source: string): void {
   let told = 0
-  try {
-    const outcome = runImport(databaseAt(file), source, limits, (bytes) => {
+  orRefuse(number, () => {
+    const database = databaseAt(file)
+    const outcome = runImport(database, source, limits, (bytes) => {
       if (now() - told < 250) return
       told = now()
       send({ number, kind: 'progress', bytes })
     })
-    send({ number, kind: 'answer', ...outcome, bookmark: bookmark() })
-  } catch (error) {
-    if (!(error instanceof SqlRefusal)) throw error
-    send({ number, kind: 'answer', refused: error.message })
-  }
+    send({ number, kind: 'answer', ...outcome, bookmark: bookmark(database) })
+    database.history.turnIfLong()
+  })
 }
 
 function checkExport(number: number, file: string, options: DumpOptions): void {
-  try {
-    databaseAt(file).asOurs((connection) => checkDump(connection, options))
-    send({ number, kind: 'answer', bookmark: bookmark() })
-  } catch (error) {
-    if (!(error instanceof SqlRefusal)) throw error
-    send({ number, kind: 'answer', refused: error.message })
-  }
+  orRefuse(number, () => {
+    const database = databaseAt(file)
+    database.asOurs((connection) => checkDump(connection, options))
+    send({ number, kind: 'answer', bookmark: bookmark(database) })
+  })
 }
 
 /** Parts of 256 KiB; the pipe is as full as the reader lets it be. */
@@ -123,16 +127,37 @@ function exportFile(number: number, file: string, options: DumpOptions): void {
   }
 }
 
+function findBookmark(number: number, file: string, time: number | undefined): void {
+  const database = databaseAt(file)
+  database.history.moment()
+  const moment = time === undefined ? database.history.moment() : momentAt(file, time)
+  send({ number, kind: 'answer', bookmark: writeBookmark(moment) })
+}
+
+/** What is there now is kept first, under the bookmark `previous`. */
+function restoreFile(number: number, file: string, wanted: Moment): void {
+  const { history } = databaseAt(file)
+  if (!history.turn()) throw new SqlRefusal('The database is read by an export; try again when that is done.')
+  const previous = history.moment()
+  closeDatabase(file)
+  restore(file, wanted, previous.log)
+  send({ number, kind: 'answer', bookmark: writeBookmark(wanted), previous: writeBookmark(previous) })
+}
+
 /** What a process is asked that has nothing else to do. */
 function runAlone({ head }: Frame): void {
-  const { number, kind, file, source, options } = head as {
+  const { number, kind, file, source, options, time, moment } = head as {
     number: number
     kind: string
     file: string
     source: string
     options: DumpOptions
+    time?: number
+    moment: Moment
   }
   if (kind === 'info') describe(number, file)
+  else if (kind === 'bookmark') orRefuse(number, () => findBookmark(number, file, time))
+  else if (kind === 'restore') orRefuse(number, () => restoreFile(number, file, moment))
   else if (kind === 'import') importFile(number, file, source)
   else if (kind === 'export-check') checkExport(number, file, options)
   else if (kind === 'export') exportFile(number, file, options)
@@ -149,9 +174,12 @@ function run(frames: readonly Frame[]): void {
   for (const frame of frames) runAlone(frame)
   if (queries.length === 0) return
   const database = databaseAt(queries[0]!.head.file as string)
-  const jobs = queries.map(query).filter((job) => job !== undefined)
+  const jobs = queries.map((frame) => query(database, frame)).filter((job) => job !== undefined)
   runGroups({ database, limits, servedBy, now }, jobs)
+  database.history.turnIfLong()
 }
+
+send({ number: 0, kind: 'ready' })
 
 const input = Buffer.allocUnsafe(1024 * 1024)
 const read = createFrameReader()

@@ -173,6 +173,7 @@ test('in a group, one that fails or is stopped takes nothing with it', async (t)
 
 test('too much at once is refused by name', async (t) => {
   const { ask, store } = await openTestStore(t, { sqlQueue: 3, sqlProcesses: 1, sqlAnswerBytes: 1000 })
+  await ask('a', 'SELECT 1')
   const told = await Promise.all(Array.from({ length: 6 }, () => ask('a', 'SELECT 1')))
   assert.deepEqual(
     told.map(({ error }) => error),

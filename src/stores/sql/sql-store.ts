@@ -55,6 +55,12 @@ export async function openSqlStore({ folder, servedBy, limits, clock }: SqlStore
     return { head: { tables, bytes, bookmark, region: servedBy.served_by_region }, body: null }
   }
 
+  /** `time`: milliseconds since 1970; absent: now. */
+  async function findBookmark({ id, head }: StoreCall): Promise<StoreAnswer> {
+    const told = await pool.run(await fileOf(id), { kind: 'bookmark', time: head?.time }, new Uint8Array(0))
+    return { head: { refused: told.refused, bookmark: told.head.bookmark }, body: null }
+  }
+
   async function checkExport({ id, head }: StoreCall): Promise<StoreAnswer> {
     const told = await pool.run(await fileOf(id), { kind: 'export-check', options: head ?? {} }, new Uint8Array(0))
     return { head: { refused: told.refused, bookmark: told.head.bookmark }, body: null }
@@ -64,6 +70,7 @@ export async function openSqlStore({ folder, servedBy, limits, clock }: SqlStore
     query,
     info,
     'export-check': checkExport,
+    bookmark: findBookmark,
     ...transferOperations(transfers, folderOf),
   }
 

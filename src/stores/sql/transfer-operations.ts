@@ -1,6 +1,7 @@
 /** Imports and exports as the store is asked for them. */
 import { EdgeError } from '#/core/errors.ts'
 import type { StoreAnswer, StoreCall } from '#/core/homed-stores.ts'
+import { readBookmark } from './bookmarks.ts'
 import type { DumpOptions } from './dump-database.ts'
 import type { ImportState, Transfers } from './transfers.ts'
 
@@ -22,6 +23,12 @@ export function transferOperations(transfers: Transfers, folderOf: (id: string) 
       return tell(await transfers.standing(folderOf(id)))
     },
     'import-poll': async ({ id }) => tell(await transfers.standing(folderOf(id))),
+    async restore({ id, head }) {
+      const moment = readBookmark(String(head?.bookmark))
+      if (moment === undefined) return answer({ refused: 'The bookmark is not one of a database here.' })
+      const { bookmark, previous, refused } = await transfers.restore(folderOf(id), moment)
+      return answer({ bookmark, previous, refused })
+    },
     async export({ id, head, signal }) {
       const { tables = [], schema = true, data = true } = (head ?? {}) as Partial<DumpOptions>
       if (!Array.isArray(tables)) throw new EdgeError('internal', 'The tables of an export are no list.')

@@ -7,6 +7,7 @@ import { PassThrough, type Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
+import type { Moment } from './bookmarks.ts'
 import type { DatabasePool } from './database-pool.ts'
 import { type DatabaseProcess, type DatabaseProcessOptions, startDatabaseProcess } from './database-process.ts'
 import type { DumpOptions } from './dump-database.ts'
@@ -26,6 +27,8 @@ export interface Transfers {
   standing(folder: string): Promise<ImportState | undefined>
   /** SQL text as it is made; breaks off with an error where the database has something that cannot be written. */
   export(folder: string, options: DumpOptions, signal?: AbortSignal): Readable
+  /** Takes the database back to a bookmark. Answers where it was, or why that is not possible. */
+  restore(folder: string, moment: Moment): Promise<Frame['head']>
   /** Ends what is under way. */
   close(): Promise<void>
 }
@@ -167,6 +170,8 @@ export function createTransfers({ pool, limits, clock, servedBy }: TransfersOpti
       )
       return out
     },
+    restore: (folder, moment) =>
+      pool.alone(fileIn(folder), () => runProcess({ kind: 'restore', file: fileIn(folder), moment }, () => {})),
     async close() {
       for (const end of ends) end()
       await Promise.all([...imports.values()].map(({ done }) => done))
