@@ -15,6 +15,7 @@ import { findGenerator } from './load.ts'
 import type { BenchRow, BenchTable } from './row.ts'
 import { cacheStore } from './rows/cache-store.ts'
 import { computeRows } from './rows/compute.ts'
+import { d1Row } from './rows/d1.ts'
 import { deliveryTimes } from './rows/delivery-times.ts'
 import { deploy } from './rows/deploy.ts'
 import { h2Rows } from './rows/h2-hit.ts'
@@ -38,6 +39,7 @@ const allRows: readonly BenchRow[] = [
   ...h2Rows,
   ...computeRows,
   deliveryTimes,
+  d1Row,
   cacheStore,
   popsRow,
   popsAway,

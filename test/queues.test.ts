@@ -234,3 +234,22 @@ test('what is set wrongly is refused by number, and the list says what there is'
   await run('queues', 'delete', 'fresh')
   assert.match(await fails('queues', 'info', 'fresh'), /does not exist/)
 })
+
+test('after SIGKILL of the node, what waited is told by the next one', async () => {
+  const before = (await told('letters')).length
+  await run('queues', 'pause-delivery', 'letters')
+  for (let from = 900; from < 1000; from += 50) await ask(`/batch?count=50&from=${from}`)
+  await ask('/say?to=Q&text=last')
+  await node.stop('SIGKILL')
+  node = await startNode(undefined, { data: node.data })
+  assert.equal(((await ask('/metrics')) as { backlogCount: number }).backlogCount, 101)
+  await run('queues', 'resume-delivery', 'letters')
+  await heard('letters', before + 101)
+  const after = new Set((await bodies('letters')).slice(before))
+  assert.equal(after.size, 101)
+  // Nobody asks for the queue: its home finds by itself what is due.
+  await ask('/send?value=text&delay=2')
+  await node.stop('SIGKILL')
+  node = await startNode(undefined, { data: node.data })
+  await heard('letters', before + 102)
+})

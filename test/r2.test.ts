@@ -1,7 +1,7 @@
 /** R2 as people use it: the real wrangler, a deployed Worker with the runtime's own binding, asked over HTTP. */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { cp, glob, mkdir, writeFile } from 'node:fs/promises'
+import { cp, glob, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { type Answered, type RunningNode, root, startNode, temporaryFolder, until, wrangler } from './support/node.ts'
@@ -296,6 +296,88 @@ test('multipart: parts in any order, resumed, completed, aborted; rules of sizes
   await call('delete', 'big')
   await call('delete', 'range-large')
   await until(async () => (await bodies()).length === 0, 'no body is left')
+})
+
+test('objects by wrangler, and what it tells of a bucket', async () => {
+  const wr = (...args: string[]) => wrangler(node, folder, ['r2', ...args])
+  const file = join(folder, 'käse.bin')
+  await writeFile(file, Buffer.alloc(200_000, 'w'))
+  const put = ['object', 'put', 'photos/a b/käse.bin', '--file', file, '--content-type', 'text/w', '--remote']
+  await wr(...put, '--cache-control', 'no-store', '--storage-class', 'InfrequentAccess')
+  const head = await call('head', 'a b/käse.bin')
+  assert.deepEqual([head.size, head.storageClass], [200_000, 'InfrequentAccess'])
+  assert.deepEqual(head.httpMetadata, { contentType: 'text/w', cacheControl: 'no-store' })
+  const out = join(folder, 'out.bin')
+  await wr('object', 'get', 'photos/a b/käse.bin', '--file', out, '--remote')
+  assert.ok((await readFile(out)).equals(await readFile(file)))
+  const { objects } = await call('list')
+  const info = JSON.parse((await wr('bucket', 'info', 'photos', '--json')).output)
+  assert.deepEqual([info.name, info.object_count], ['photos', String(objects.length)])
+  const kept = await wrangler(node, folder, ['r2', 'bucket', 'delete', 'photos'], { mayFail: true })
+  assert.match(kept.output, /\(photos\) is not empty/)
+  await wr('object', 'delete', 'photos/a b/käse.bin', '--remote')
+  assert.equal(await call('head', 'a b/käse.bin'), null)
+  const none = await wrangler(node, folder, ['r2', 'object', 'get', 'photos/none', '--pipe', '--remote'], {
+    mayFail: true,
+  })
+  assert.match(none.output, /does not exist/)
+})
+
+test('a bucket with a class, a jurisdiction and a hint; what is not offered is refused by name', async () => {
+  const api = async (method: string, path: string, body?: object, headers?: Record<string, string>) => {
+    const init = { method, ...(headers && { headers }), ...(body && { body: JSON.stringify(body) }) }
+    const answer = await node.api(`/client/v4/accounts/${node.accountId}/r2/buckets${path}`, init)
+    return (await answer.json()) as { result: Told; errors: { code: number; message: string }[] }
+  }
+  const europe = { 'cf-r2-jurisdiction': 'eu' }
+  const made = await api('POST', '', { name: 'laws', storageClass: 'InfrequentAccess' }, europe)
+  assert.deepEqual([made.result.jurisdiction, made.result.storage_class], ['eu', 'InfrequentAccess'])
+  assert.equal((await api('POST', '', { name: 'laws', locationHint: 'WEUR' })).result.location, 'weur')
+  const names = async (headers?: Record<string, string>) =>
+    (await api('GET', '', undefined, headers)).result.buckets.map((one: Told) => one.name)
+  assert.deepEqual([await names(europe), await names()], [['laws'], ['laws', 'photos']])
+  const placed = (await (await node.api('/rimward/v1/residency')).json()) as Told
+  assert.deepEqual(
+    placed.residency.map(({ kind, name, countries }: Told) => [kind, name, countries]),
+    [['bucket', 'laws@eu', 'eu']],
+  )
+  const changed = await api('PATCH', '/laws', undefined, { 'cf-r2-storage-class': 'InfrequentAccess' })
+  assert.equal(changed.result.storage_class, 'InfrequentAccess')
+  assert.deepEqual((await api('DELETE', '/laws')).errors, [])
+  assert.deepEqual(await names(), ['photos'])
+
+  const refusals: [method: string, path: string, body: object | undefined, code: number, says: RegExp][] = [
+    ['POST', '', { name: 'photos' }, 10004, /already exists, and you own it/],
+    ['POST', '', { name: 'No_Name' }, 10005, /not valid/],
+    ['POST', '', { name: 'more', locationHint: 'moon' }, 10001, /locationHint/],
+    ['GET', '/nobody', undefined, 10006, /does not exist/],
+    ['DELETE', '/nobody', undefined, 10006, /does not exist/],
+    ['GET', '/photos/objects/none', undefined, 10007, /key does not exist/],
+  ]
+  for (const [method, path, body, code, says] of refusals) {
+    const { errors } = await api(method, path, body)
+    assert.equal(errors[0]?.code, code, `${method} ${path} ${JSON.stringify(errors)}`)
+    assert.match(errors[0]!.message, says)
+  }
+  for (const call of ['lock', 'sippy', 'domains/managed', 'domains/custom', 'lifecycle', 'cors']) {
+    const { errors } = await api('GET', `/photos/${call}`)
+    assert.match(errors[0]!.message, new RegExp(`does not support GET .*/photos/${call}`))
+  }
+})
+
+test('a binding to a bucket that is not there is refused, one without a name gets a bucket', async () => {
+  await configure({ r2_buckets: [{ binding: 'FILES', bucket_name: 'photos' }, { binding: 'OTHER' }] })
+  assert.match((await wrangler(node, folder, ['deploy'])).output, /OTHER/)
+  await ask('/o/kept', 'PUT', 'kept')
+  assert.match((await wrangler(node, folder, ['r2', 'bucket', 'list'])).output, /files-other/)
+  const form = new FormData()
+  const bindings = [{ type: 'r2_bucket', name: 'B', bucket_name: 'nobody' }]
+  const metadata = { main_module: 'index.js', compatibility_date: '2026-11-01', bindings }
+  form.set('metadata', JSON.stringify(metadata))
+  form.set('index.js', new File(['export default {}'], 'index.js', { type: 'application/javascript+module' }))
+  const path = `/client/v4/accounts/${node.accountId}/workers/scripts/lost`
+  const { errors } = (await (await node.api(path, { method: 'PUT', body: form })).json()) as Told
+  assert.deepEqual([errors[0].code, /R2 bucket 'nobody' not found/.test(errors[0].message)], [10085, true])
 })
 
 /** Files of bodies, of all buckets. */

@@ -5,8 +5,8 @@ import { Hono } from 'hono'
 import { createCloudflareApi } from '#/apis/cloudflare/app.ts'
 import { assetRoutes, resolveAssetsWith } from '#/apis/cloudflare/assets.ts'
 import { allD1Routes } from '#/apis/cloudflare/d1-all.ts'
+import { dispatchRoutes } from '#/apis/cloudflare/dispatch.ts'
 import { hyperdriveRoutes } from '#/apis/cloudflare/hyperdrive.ts'
-
 import { kvRoutes } from '#/apis/cloudflare/kv.ts'
 import { mtlsCertificateRoutes } from '#/apis/cloudflare/mtls-certificates.ts'
 import { purgeRoutes } from '#/apis/cloudflare/purge.ts'
@@ -129,6 +129,7 @@ export function createApi(options: ApiOptions): Api {
       allD1Routes({ control, homed: options.homed, token, limits, clock }),
       r2Routes({ control, homed: options.homed, limits }),
       queueRoutes({ control, homed: options.homed, limits, clock }),
+      dispatchRoutes({ control, limits, clock }),
       workflowRoutes({ control, homed: options.homed, limits }),
       secretsStoreRoutes({ ...options.compute, limits, accountId }),
       hyperdriveRoutes({ control, seal: options.seal, limits }),

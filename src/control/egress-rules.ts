@@ -153,7 +153,7 @@ function writeDestination(destination: RuleDestination): string {
 }
 
 function checkProgram(program: string): void {
-  if (program !== '*' && !/^[a-z0-9_-]{1,255}$/.test(program))
+  if (program !== '*' && !/^[a-z0-9_.-]{1,255}$/.test(program))
     throw new EdgeError('bad_request', `${JSON.stringify(program.slice(0, 300))} is no program's name (nor * for all).`)
 }
 

@@ -20,7 +20,7 @@ import {
 } from './office.ts'
 import { placeVersion } from './place-versions.ts'
 import { programWithin } from './placements.ts'
-import { checkProgramName } from './program-name.ts'
+import { checkUploadName } from './program-name.ts'
 import type { DeclaredObjects, ProgramRecord, VersionRecord } from './records.ts'
 import { Refusal } from './refusal.ts'
 import { isServiceSite } from './services/held-services.ts'
@@ -65,7 +65,7 @@ export async function uploadVersion(
   upload: Upload,
   { deploy }: { readonly deploy: boolean },
 ): Promise<Uploaded> {
-  checkProgramName(name)
+  checkUploadName(office.ledger.state, name)
   const others = upload.migrations?.steps.flatMap((step) => step.transferredClasses.map((one) => one.program)) ?? []
   return office.ledger.exclusively([name, ...others], async () => {
     const held = office.ledger.state.programs.get(name)

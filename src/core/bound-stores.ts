@@ -22,6 +22,8 @@ export function boundResource(binding: Binding): BoundResource | undefined {
       return { kind: 'server', id: binding.server, called: 'Hyperdrive config' }
     case 'certificate':
       return { kind: 'certificate', id: binding.certificate, called: 'mTLS certificate' }
+    case 'dispatch':
+      return { kind: 'dispatch', id: binding.namespace, called: 'Dispatch namespace' }
     default:
       return undefined
   }

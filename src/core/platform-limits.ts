@@ -198,6 +198,7 @@ export const platformLimits = {
   queuesOpen: { unit: 'count', default: 64, why: 'queues in which something happens; each has a thread of 5 MB' },
   queueIdleMs: { unit: 'ms', default: 60_000, why: 'a queue where nothing happens for so long is closed' },
   queueSweepMs: { unit: 'ms', default: 5_000, why: 'how often old messages are removed, and idle queues closed' },
+  queueGatherMs: { unit: 'ms', default: 5, why: 'a batch beside others waits so long for more messages' },
   queueForgetMs: { unit: 'ms', default: 20, why: 'acknowledgements that wait for a sync of the disk to share' },
   queueDeliveries: {
     unit: 'count',

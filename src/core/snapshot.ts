@@ -200,6 +200,8 @@ export type Binding =
   | { readonly kind: 'certificate'; readonly name: string; readonly certificate: string }
   /** Starts programs from code that the program brings. */
   | { readonly kind: 'loader'; readonly name: string }
+  /** Programs of a namespace, picked by name at each call; `namespace` is the resource's id, `called` its name at the deploy. */
+  | { readonly kind: 'dispatch'; readonly name: string; readonly namespace: string; readonly called: string }
 
 /** Ciphertext of a secret (base64); only a `Seal` opens it. */
 export type Sealed = string & { readonly unit?: 'sealed' }

@@ -204,6 +204,18 @@ const bindings: Area = {
       file: 'bindings.test.ts',
       title: 'a program runs code that it brings, and the code reaches nothing but what it is given',
     }),
+    differs('Dispatch namespaces: `get(name)`, `fetch`, RPC methods', '`request.cf` is there for every program', {
+      file: 'dispatch.test.ts',
+      title: 'a Worker dispatches to programs by name, wherever they run',
+    }),
+    refused('Dispatch namespaces: outbound Workers', 'programs of a namespace reach the network as others do', {
+      config: { dispatch_namespaces: [{ binding: 'USERS', namespace: 'users', outbound: { service: 'out' } }] },
+      says: /outbound/,
+    }),
+    differs('Dispatch namespaces: `get(name, {}, { limits })`', 'refused by name at the call', {
+      file: 'dispatch.test.ts',
+      title: 'limits and parameters of a call are refused by name',
+    }),
     works('Cron triggers: `scheduled()`, each once in the platform, a missed one not made up for', {
       file: 'cron.test.ts',
       title: 'a schedule is told once at its minute, and its tail Worker hears of it',

@@ -2,6 +2,9 @@
 import { type Context, Hono } from 'hono'
 import { z } from 'zod'
 import type { Reconciliation } from '#/control/object-classes.ts'
+import { Refusal } from '#/control/refusal.ts'
+import { dispatchedParts } from '#/core/dispatch-names.ts'
+import type { ProgramName } from '#/core/snapshot.ts'
 import { type CloudflareApiDeps, idOf } from './deps.ts'
 import { ok, VendorError } from './envelope.ts'
 import { doorTable } from './errors.ts'
@@ -20,10 +23,47 @@ const scriptSettings = z.strictObject({
   streaming_tail_consumers: nothing.optional(),
 })
 
+/** Deploys what the body of the call brings, and answers as Cloudflare does; `called` is what the answer calls the program. */
+export async function deployUpload(
+  c: Context,
+  name: ProgramName,
+  deps: Pick<CloudflareApiDeps, 'control' | 'limits' | 'clock' | 'resolveAssets'>,
+  called = name,
+): Promise<Response> {
+  const { control, clock } = deps
+  const stage = control.stage({ kind: 'program', id: name })
+  try {
+    const { upload, notes } = await readUpload(c, name, { ...deps, now: clock(), stage })
+    const { program, version, objects } = await control.upload(name, upload, { deploy: true })
+    const reconciled = objects !== undefined && 'created' in objects && reconciliationView(objects as Reconciliation)
+    const result = {
+      ...scriptView({ ...program, name: called }),
+      deployment_id: version.id,
+      etag: idOf(version.id),
+      startup_time_ms: Math.round(version.startupMs),
+      has_modules: version.code?.syntax === 'modules',
+      has_assets: version.assets !== undefined,
+      ...(reconciled && { exports_reconciliation: reconciled }),
+    }
+    return ok(c, result, { messages: notes })
+  } finally {
+    stage.release()
+  }
+}
+
 export function scriptRoutes(deps: CloudflareApiDeps): Hono {
-  const { control, limits, clock } = deps
+  const { control, limits } = deps
   const account = '/accounts/:account/workers'
   const routes = new Hono()
+  const ordinary = () => control.programs().filter(({ name }) => dispatchedParts(name) === undefined)
+
+  // Programs of dispatch namespaces have calls of their own; nobody gets at them by their inner names.
+  routes.use(`${account}/:collection{services|scripts|workers}/:name/*`, (c, next) => {
+    const name = c.req.param('name')
+    const namespace = dispatchedParts(name)?.namespace
+    if (!control.resources('dispatch').some(({ id }) => id === namespace)) return next()
+    throw new Refusal('no_program', `There is no program '${name}'.`)
+  })
 
   routes.get(`${account}/services/:name`, (c) => {
     const record = control.findProgram(c.req.param('name'))
@@ -39,29 +79,9 @@ export function scriptRoutes(deps: CloudflareApiDeps): Hono {
     return ok(c, { id: name })
   }
 
-  routes.get(`${account}/scripts`, (c) => ok(c, control.programs().map(scriptView)))
+  routes.get(`${account}/scripts`, (c) => ok(c, ordinary().map(scriptView)))
 
-  routes.put(`${account}/scripts/:name`, async (c) => {
-    const name = c.req.param('name')
-    const stage = control.stage({ kind: 'program', id: name })
-    try {
-      const { upload, notes } = await readUpload(c, name, { ...deps, now: clock(), stage })
-      const { program, version, objects } = await control.upload(name, upload, { deploy: true })
-      const reconciled = objects !== undefined && 'created' in objects && reconciliationView(objects as Reconciliation)
-      const result = {
-        ...scriptView(program),
-        deployment_id: version.id,
-        etag: idOf(version.id),
-        startup_time_ms: Math.round(version.startupMs),
-        has_modules: version.code?.syntax === 'modules',
-        has_assets: version.assets !== undefined,
-        ...(reconciled && { exports_reconciliation: reconciled }),
-      }
-      return ok(c, result, { messages: notes })
-    } finally {
-      stage.release()
-    }
-  })
+  routes.put(`${account}/scripts/:name`, (c) => deployUpload(c, c.req.param('name'), deps))
 
   /** The code as it was uploaded; several modules come as multipart/form-data, as on Cloudflare. */
   routes.get(`${account}/scripts/:name`, async (c) => {
@@ -126,7 +146,7 @@ export function scriptRoutes(deps: CloudflareApiDeps): Hono {
   })
 
   routes.get(`${account}/durable_objects/namespaces`, (c) => {
-    const all = control.programs().flatMap((record) =>
+    const all = ordinary().flatMap((record) =>
       record.objects.map((object) => ({
         id: namespaceId(object, idOf),
         name: `${record.name}_${object.className}`,

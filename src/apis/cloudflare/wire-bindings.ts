@@ -4,6 +4,7 @@ import type { BindingRequest } from '#/control/bindings.ts'
 import type { VersionRecord } from '#/control/records.ts'
 import type { Resource, ResourceKind } from '#/core/resources.ts'
 import type { BlobHash, ObjectNamespace } from '#/core/snapshot.ts'
+import { noNamespace } from './dispatch-names.ts'
 import { doorError } from './errors.ts'
 import { noQueue } from './queue-errors.ts'
 import { bucketNameOf, noBucketToBind, resourceNameOf } from './r2-names.ts'
@@ -51,6 +52,10 @@ const supported = {
     script_name: maybe,
   }),
   worker_loader: z.strictObject({}),
+  dispatch_namespace: z.strictObject({
+    namespace: text.min(1),
+    outbound: z.undefined('outbound Workers are not supported by Rimward').optional(),
+  }),
   inherit: z.strictObject({ old_name: maybe }),
 }
 
@@ -65,7 +70,6 @@ const unsupported: Record<string, string> = {
   ai: 'models do not run here; fetch() the API of a model service',
   vectorize: 'vector indexes are not there; fetch() the API of a vector database',
   browser: 'browsers do not run here; fetch() the API of a browser service',
-  dispatch_namespace: 'programs of users are deployed as ordinary programs here; bind them as services',
   tail_consumer: "logs are read with 'wrangler tail'",
 }
 
@@ -161,6 +165,11 @@ function toRequest(name: string, binding: Supported, find: BindingFinders): Bind
     }
     case 'worker_loader':
       return { kind: 'loader', name }
+    case 'dispatch_namespace': {
+      const namespace = find.resource('dispatch', binding.namespace)
+      if (namespace === undefined) throw noNamespace(binding.namespace)
+      return { kind: 'dispatch', name, namespace: namespace.id, called: namespace.name }
+    }
     case 'inherit':
       return { kind: 'inherit', name, ...(binding.old_name !== undefined && { from: binding.old_name }) }
   }
@@ -221,6 +230,8 @@ export function writeBinding(binding: VersionRecord['bindings'][number]): Record
     }
     case 'loader':
       return { name, type: 'worker_loader' }
+    case 'dispatch':
+      return { name, type: 'dispatch_namespace', namespace: binding.called }
     case 'blob':
       return {
         name,
@@ -246,6 +257,7 @@ export const keptKinds: Record<string, BindingRequest['kind'] | undefined> = {
   d1: 'sql',
   workflow: 'workflow',
   worker_loader: 'loader',
+  dispatch_namespace: 'dispatch',
   hyperdrive: 'server',
   mtls_certificate: 'certificate',
   secrets_store_secret: 'stored-secret',

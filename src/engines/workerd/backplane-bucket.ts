@@ -151,22 +151,37 @@ async function readBody({ headers, body }: BackplaneRequest, most: number): Prom
   return { trouble: 'bad_argument', detail: request }
 }
 
-/** The next bytes of a stream, which stays usable. Rejects with `client_gone` where it ends before. */
-async function readExactly(stream: Readable, bytes: number): Promise<Buffer> {
-  for (;;) {
-    const chunk = stream.read(bytes) as Buffer | null
-    if (chunk?.length === bytes) return chunk
-    if (chunk !== null || stream.readableEnded || stream.destroyed)
-      throw new EdgeError('client_gone', 'The program ended before it had sent what it announced.')
-    const ended = new AbortController()
-    const { signal } = ended
-    try {
-      await Promise.race(['readable', 'end', 'close'].map((event) => once(stream, event, { signal })))
-    } catch (cause) {
-      throw new EdgeError('client_gone', 'The program ended before it had sent what it announced.', { cause })
-    } finally {
-      ended.abort()
-    }
+/**
+ * The next bytes of a stream, which stays usable. Rejects with `client_gone` where it ends before. Takes what there is and
+ * waits with nothing left unread: a stream that holds something says at once, and for ever, that it can be read.
+ */
+export async function readExactly(stream: Readable, bytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let length = 0
+  while (length < bytes) {
+    const chunk = stream.read() as Buffer | null
+    if (chunk !== null) {
+      chunks.push(chunk)
+      length += chunk.length
+    } else await untilReadable(stream)
+  }
+  const all = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
+  if (length > bytes) stream.unshift(all.subarray(bytes))
+  return all.subarray(0, bytes)
+}
+
+async function untilReadable(stream: Readable): Promise<void> {
+  const gone = (cause?: unknown) =>
+    new EdgeError('client_gone', 'The program ended before it had sent what it announced.', { cause })
+  if (stream.readableEnded || stream.destroyed) throw gone()
+  const ended = new AbortController()
+  const { signal } = ended
+  try {
+    await Promise.race(['readable', 'end', 'close'].map((event) => once(stream, event, { signal })))
+  } catch (cause) {
+    throw gone(cause)
+  } finally {
+    ended.abort()
   }
 }
 

@@ -61,6 +61,8 @@ function memberOf(builder: CellBuilder, deployment: Deployment, binding: Binding
       return serverBinding(builder, deployment, binding)
     case 'certificate':
       return { service: backplane(builder, 'certificate', `${deployment.program}/${binding.certificate}`) }
+    case 'dispatch':
+      return dispatchBinding(builder, binding)
     case 'loader':
       // Without other cells the runtime has no loader; nothing is loaded for a proof.
       return builder.plan.purpose === 'prove' ? { service: nobody(builder) } : { workerLoader: {} }
@@ -156,6 +158,11 @@ function blobBinding(
   )
 }
 
+function dispatchBinding(builder: CellBuilder, { namespace }: Extract<Binding, { kind: 'dispatch' }>): Member {
+  const service = { name: dispatchForward(builder), props: { json: JSON.stringify({ namespace }) } }
+  return wrapped(builder, 'dispatch', [{ name: 'forward', service }])
+}
+
 /** Of every forwarder of ours. */
 export const forwarder = { compatibilityDate: '2026-01-01', compatibilityFlags: ['experimental'] }
 
@@ -185,6 +192,12 @@ function serviceForward(builder: CellBuilder): string {
       bindings: [...forwarderBindings(builder), { name: 'calls', service: backplaneCalls(builder) }],
     },
   })
+}
+
+function dispatchForward(builder: CellBuilder): string {
+  if (builder.plan.purpose === 'prove') return nobody(builder)
+  const modules = ourModules(builder, ['dispatch-forward', 'service-forward'])
+  return builder.service('dispatch', { worker: { modules, ...forwarder, bindings: forwarderBindings(builder) } })
 }
 
 /** What the runtime's own binding calls, by the name of the workflow. */

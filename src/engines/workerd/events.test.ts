@@ -48,7 +48,7 @@ const batch = (...messages: QueueMessage[]): ProgramEvent => ({
 const scheduled = (cron: string): ProgramEvent => ({ kind: 'scheduled', cron, scheduledTime: 1_700_000_060_000 })
 
 async function open(limits: Partial<Limits>) {
-  const stage = await openStage({ programCpuMs: 300, eventWallMs: 2_000, ...limits }, { ownCells: openOwnEngine })
+  const stage = await openStage({ programCpuMs: 300, eventWallMs: 10_000, ...limits }, { ownCells: openOwnEngine })
   const program = await stage.add({ name: 'listener', modules: { 'main.js': source }, bindings: [kv] })
   const reader = await stage.add({
     name: 'reader',

@@ -19,6 +19,8 @@ export function insideModule(name: InsideModule): string {
 
 export type InsideModule =
   | 'describe'
+  | 'dispatch'
+  | 'dispatch-forward'
   | 'events'
   | 'everywhere'
   | 'front'

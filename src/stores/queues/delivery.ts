@@ -18,7 +18,7 @@ export interface DeliveryParts {
   /** Resolves once they are safe in the queue of this name; rejects when they may not be. */
   readonly bury: (deadLetterQueue: string, messages: readonly TakenMessage[]) => Promise<void>
   readonly clock: Clock
-  readonly limits: Pick<Limits, 'queueDeliveries' | 'queueBackOffMs' | 'queueBackOffMostMs'>
+  readonly limits: Pick<Limits, 'queueDeliveries' | 'queueGatherMs' | 'queueBackOffMs' | 'queueBackOffMostMs'>
   readonly log: (message: string, facts: object) => void
 }
 
@@ -97,9 +97,15 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   const hasRoom = ({ maxConcurrency = limits.queueDeliveries }: WorkerConsumer) =>
     underWay + claimed < Math.min(maxConcurrency, queueLimits.concurrency)
 
+  /** The answer to one batch may still be on its way when the next message comes; that is not busy yet. */
+  const isBusy = () => underWay + claimed >= 2
+
+  /** Beside others a batch gathers for a moment: few large ones cost less than many small ones. */
+  const waitOf = ({ maxWaitMs }: WorkerConsumer) => (isBusy() ? Math.max(maxWaitMs, limits.queueGatherMs) : maxWaitMs)
+
   async function send(messages: readonly NewMessage[]): Promise<Answer> {
     const consumer = consumerNow()
-    const claims = consumer?.maxWaitMs === 0 && held <= clock() && !looking && hasRoom(consumer)
+    const claims = consumer?.maxWaitMs === 0 && held <= clock() && !looking && !isBusy() && hasRoom(consumer)
     if (!claims) {
       const answer = await submit({ kind: 'send', messages })
       wake()
@@ -120,7 +126,8 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       if (consumer === undefined) return
       if (held > clock()) return wakeAt(held)
       if (!hasRoom(consumer)) return
-      const { batchSize, maxWaitMs } = consumer
+      const { batchSize } = consumer
+      const maxWaitMs = waitOf(consumer)
       const take = { kind: 'take', most: batchSize, mostBytes: queueLimits.batchBytes } as const
       const now = clock()
       const answer = await submit({ ...take, least: maxWaitMs === 0 ? 1 : batchSize })

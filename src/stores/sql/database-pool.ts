@@ -162,7 +162,8 @@ export function createDatabasePool(options: DatabasePoolOptions): DatabasePool {
     seat.lane = lane
     seat.begun = jobs.length === 1 ? jobs[0]!.number : undefined
     watch(seat)
-    seat.process.send(jobs.map(({ head, body, number }) => ({ head: { ...head, number, file: lane.file }, body })))
+    const more = { file: lane.file, single: jobs.length === 1 }
+    seat.process.send(jobs.map(({ head, body, number }) => ({ head: { ...head, ...more, number }, body })))
   }
 
   /** The time of a query begins when its process has started, which has a time of its own. */

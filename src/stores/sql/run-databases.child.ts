@@ -19,9 +19,17 @@ const { limits, servedBy } = JSON.parse(process.argv[2]!) as { limits: SqlLimits
 const open = new Map<string, OpenDatabase>()
 const now = () => performance.now()
 
+let unsent: Buffer[] = []
+
+/** It is written with the next `flush`. */
+function queue(head: Frame['head'], body?: Uint8Array): void {
+  unsent.push(...encodeFrame(head, body))
+}
+
 /** Blocks until all is written: nothing else is to be done meanwhile. */
-function send(head: Frame['head'], body?: Uint8Array): void {
-  let rest = Buffer.concat(encodeFrame(head, body))
+function flush(): void {
+  let rest = Buffer.concat(unsent)
+  unsent = []
   while (rest.length > 0)
     try {
       rest = rest.subarray(writeSync(1, rest))
@@ -29,6 +37,11 @@ function send(head: Frame['head'], body?: Uint8Array): void {
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
     }
+}
+
+function send(head: Frame['head'], body?: Uint8Array): void {
+  queue(head, body)
+  flush()
 }
 
 const bookmark = ({ history }: OpenDatabase) => writeBookmark(history.moment())
@@ -57,7 +70,8 @@ function query(database: OpenDatabase, { head, body }: Frame): GroupJob | undefi
   try {
     return {
       request: { columns, each, queries: readQueries(body) },
-      started: () => send({ number, kind: 'started' }),
+      // Where it is the only one that was given, it is known to be the one that runs.
+      started: () => head.single !== true && send({ number, kind: 'started' }),
       done: (outcome) => (outcome.ok ? answer(`[${outcome.results.join(',')}]`) : fail(outcome.error)),
     }
   } catch (error) {
@@ -176,6 +190,7 @@ function run(frames: readonly Frame[]): void {
   const database = databaseAt(queries[0]!.head.file as string)
   const jobs = queries.map((frame) => query(database, frame)).filter((job) => job !== undefined)
   runGroups({ database, limits, servedBy, now }, jobs)
+  flush()
   database.history.turnIfLong()
 }
 

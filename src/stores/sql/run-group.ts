@@ -13,7 +13,7 @@ export type GroupAnswer =
 export interface GroupJob {
   readonly request: QueryRequest
   /** Told before the job is run. */
-  readonly started: () => void
+  readonly started: () => unknown
   /** Told once what it did is on the disk. */
   readonly done: (answer: GroupAnswer) => void
 }

@@ -4,27 +4,30 @@
  */
 import { WorkerEntrypoint } from 'cloudflare:workers'
 
-interface Target {
+export interface Target {
   readonly program: string
   readonly entrypoint?: string
   readonly props?: Record<string, unknown>
 }
 
-interface Environment {
+export interface Cells {
   readonly reach: Fetcher
+  readonly cells: { connect(address: string): Promise<DebugPortClient> }
+}
+
+interface Environment extends Cells {
   /** Asks programs that are no Workers. */
   readonly calls: Fetcher
-  readonly cells: { connect(address: string): Promise<DebugPortClient> }
 }
 
 interface DebugPortClient {
   getEntrypoint(service: string, entrypoint?: string, props?: Record<string, unknown>): Remote
 }
 
-type Remote = Record<string, (...parameters: unknown[]) => unknown>
+export type Remote = Record<string, (...parameters: unknown[]) => unknown>
 
 /** The runtime asks an entrypoint for these by itself; they are not calls of the other program. */
-const reserved = new Set(['alarm', 'connect', 'self', 'tail', 'tailStream', 'test', 'then', 'trace'])
+export const reserved = new Set(['alarm', 'connect', 'self', 'tail', 'tailStream', 'test', 'then', 'trace'])
 
 export default class ServiceForward extends WorkerEntrypoint<Environment, Target> {
   constructor(context: ExecutionContext<Target>, environment: Environment) {
@@ -58,9 +61,14 @@ async function callCompute({ calls }: Environment, target: Target, name: string,
   return answer
 }
 
-async function reach(environment: Environment, target: Target): Promise<Remote | 'compute'> {
+/** `refused` makes what is thrown where the program cannot be reached, of a status as HTTP has them and a sentence. */
+export async function reach(
+  environment: Cells,
+  target: Target,
+  refused = (_status: number, why: string) => new Error(`Service binding to ${target.program}: ${why}`),
+): Promise<Remote | 'compute'> {
   const answer = await environment.reach.fetch('http://reach/', { method: 'POST', body: JSON.stringify(target) })
-  if (!answer.ok) throw new Error(`Service binding to ${target.program}: ${await answer.text()}`)
+  if (!answer.ok) throw refused(answer.status, await answer.text())
   const place = (await answer.json()) as {
     address: string
     service: string
