@@ -7,6 +7,7 @@ import { computeArea } from './compute-rows.ts'
 import { d1Commands, d1Rows } from './d1-rows.ts'
 import { queueBinding, queueCommands } from './queue-rows.ts'
 import { r2Binding, r2Commands } from './r2-rows.ts'
+import { workflowBinding, workflowCommands } from './workflow-rows.ts'
 
 export type State = 'works' | 'works differently' | 'refused'
 
@@ -160,6 +161,7 @@ const bindings: Area = {
     ...d1Rows,
     ...r2Binding,
     ...queueBinding,
+    ...workflowBinding,
     refused('Workers AI', 'Rimward has no models', { config: { ai: { binding: 'AI' } }, says: /\bai\b/i }),
     refused('Vectorize', 'Rimward has no vector index', {
       config: { vectorize: [{ binding: 'V', index_name: 'v' }] },
@@ -314,12 +316,8 @@ const wrangler: Area = {
     works('`tail`', { story: 'tail' }),
     ...r2Commands,
     ...queueCommands,
+    ...workflowCommands,
     ...d1Commands,
-    refused('`workflows` …', 'their API answers 404 and names the call', {
-      wrangler: ['workflows', 'list'],
-      says: /workflows/,
-      fails: true,
-    }),
     works('`delete`', { story: 'delete' }),
   ],
 }

@@ -3,23 +3,18 @@ import { WorkflowEntrypoint } from 'cloudflare:workers'
 import { NonRetryableError } from 'cloudflare:workflows'
 
 const kinds = {
-  /** Tells how often it ran, by a key of the log. */
-  async give(step, { name, value, config = {} }, env) {
-    return step.do(name, config, async (context) => {
-      await note(env, `${name} ${context.attempt}`)
-      return value
-    })
-  },
-  async fail(step, { name, times, message, final = false, config = {} }, env) {
+  give: (step, { name, value }) => step.do(name, async () => value),
+  /** Another one each time that it runs. */
+  unique: (step, { name }) => step.do(name, async () => crypto.randomUUID()),
+  context: (step, { name, config }) => step.do(name, config, async (context) => context),
+  fail(step, { name, times, message, final = false, config = {} }) {
     return step.do(name, config, async ({ attempt }) => {
-      await note(env, `${name} ${attempt}`)
       if (attempt > times) return `after ${attempt}`
       throw final ? new NonRetryableError(message) : new Error(message)
     })
   },
-  async slow(step, { name, ms, config = {} }, env) {
+  slow(step, { name, ms, config = {} }) {
     return step.do(name, config, async ({ attempt }) => {
-      await note(env, `${name} ${attempt}`)
       await scheduler.wait(ms)
       return attempt
     })
@@ -45,12 +40,10 @@ const kinds = {
     if (what === 'rollback') return step.do(name, async () => 1, { rollback: async () => {} })
     throw new TypeError('no such thing')
   },
-  async both(step, { of }, env) {
-    return Promise.all(of.map((one) => kinds[one.kind](step, one, env)))
-  },
-  async caught(step, { of }, env) {
+  both: (step, { of }) => Promise.all(of.map((one) => kinds[one.kind](step, one))),
+  async caught(step, { of }) {
     try {
-      return await kinds[of.kind](step, of, env)
+      return await kinds[of.kind](step, of)
     } catch (error) {
       return { name: error.name, message: error.message }
     }
@@ -68,15 +61,10 @@ function rich() {
   return { date: new Date(Date.UTC(2026, 1, 3)), map: new Map([['a', 1n]]), bytes: new Uint8Array([1, 2, 255]), self }
 }
 
-/** Steps run at least once: how often is known outside. */
-function note(env, line) {
-  return env.NOTES === undefined ? undefined : fetch(env.NOTES, { method: 'POST', body: line })
-}
-
 export class Flow extends WorkflowEntrypoint {
   async run(event, step) {
     const results = []
-    for (const one of event.payload.steps ?? []) results.push((await kinds[one.kind](step, one, this.env)) ?? null)
+    for (const one of event.payload.steps ?? []) results.push((await kinds[one.kind](step, one)) ?? null)
     const { instanceId, workflowName, timestamp } = event
     return { results, instanceId, workflowName, dated: timestamp instanceof Date }
   }

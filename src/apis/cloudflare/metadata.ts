@@ -219,7 +219,7 @@ function readExports(raw: Record<string, Record<string, unknown>>): DeclaredObje
         throw refuse('the cache stands in front of the default export only; set enabled to false, or remove it')
       continue
     }
-    if (type === 'workflow') throw refuse('workflows are not there yet; remove the entry')
+    if (type === 'workflow') throw refuse('workflows are declared in "workflows", with a binding; remove the entry')
     if (type !== 'durable-object') throw refuse(`its type is '${String(type)}', not durable-object or worker`)
     if (entry.state === 'transferred' || entry.state === 'expecting-transfer')
       throw refuse('move a class with a transferred_classes migration')
