@@ -11,13 +11,13 @@ interface Tagged {
 
 /** The kept form of something that JSON holds. */
 export function encodeJson(value: unknown): string {
-  return JSON.stringify(escape(value))
+  return JSON.stringify(escapeTags(value))
 }
 
-function escape(value: unknown): unknown {
+function escapeTags(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
-  if (Array.isArray(value)) return value.map(escape)
-  const entries = Object.entries(value).map(([name, item]) => [name, escape(item)] as const)
+  if (Array.isArray(value)) return value.map(escapeTags)
+  const entries = Object.entries(value).map(([name, item]) => [name, escapeTags(item)] as const)
   return Object.hasOwn(value, '$') || Object.hasOwn(value, '__proto__')
     ? { $: 'object', v: entries }
     : Object.fromEntries(entries)
