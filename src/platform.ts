@@ -241,6 +241,7 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
     eachPop(pops, async (pop) => {
       if (!isPartial || pop.follower.status().revision === 0) await pop.follower.follow(snapshot)
     })
+  const items = itemsByPlace(pops.map(({ stores }) => stores.items))
   const control: Control = await createControl({
     ...shared,
     engine: {
@@ -258,10 +259,7 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
     homesOf: (key) => listHomes(fabric, key),
     alsoInUse: () => first.stores.kv.blobsInUse(),
     hasStore: async (store) => (await findKvNamespace(fabric, store)) !== undefined,
-    hasSecret: (store, secret) =>
-      itemsByPlace(pops.map(({ stores }) => stores.items))
-        .items('secret', store)
-        ?.has(secret) === true,
+    hasSecret: (store, secret) => items.items('secret', store)?.has(secret) === true,
     adopt: rollout.adopt,
     follow,
     places: () => [...pops.map(({ place }) => place), ...peers()],

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { cp, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { askSteps, type Told } from './support/ask-steps.ts'
 import { type RunningNode, root, startNode, temporaryFolder, wrangler } from './support/node.ts'
 
 let node: RunningNode
@@ -26,20 +27,7 @@ const configuration = {
   workflows: [{ name: 'orders', binding: 'FLOW', class_name: 'Flow' }],
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: what a program answers is compared, not used.
-type Told = any
-
-async function ask(step: string, rest: object = {}): Promise<Told> {
-  const answer = await node.get('shop.localhost', '/', { method: 'POST', body: JSON.stringify({ step, ...rest }) })
-  assert.equal(answer.status, 200, answer.text)
-  return JSON.parse(answer.text)
-}
-
-async function does(step: string, rest: object = {}): Promise<Told> {
-  const told = await ask(step, rest)
-  assert.equal(told.error, undefined, JSON.stringify(rest))
-  return told.value
-}
+const { ask, does } = askSteps(() => node, 'shop.localhost')
 
 const create = (id: string, ...steps: object[]) => does('create', { options: { id, params: { steps } } })
 

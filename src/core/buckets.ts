@@ -171,6 +171,15 @@ export interface FoundObject {
   readonly body: Uint8Array | Readable | null
 }
 
+/** One part of an upload in parts, as it is announced. */
+export interface PartWish {
+  readonly key: string
+  readonly uploadId: string
+  readonly number: number
+  readonly bytes: number
+  readonly digests?: Digests
+}
+
 /** A bucket wherever it lives. Everything may reject with what `HomedStores.call` rejects with. */
 export interface Bucket {
   head(key: string): Promise<{ readonly object: BucketObject } | Troubled>
@@ -190,13 +199,7 @@ export interface Bucket {
   list(wish: ListWish): Promise<ListPage | Troubled>
   createUpload(facts: ObjectFacts): Promise<{ readonly uploadId: string } | Troubled>
   putPart(
-    part: {
-      readonly key: string
-      readonly uploadId: string
-      readonly number: number
-      readonly bytes: number
-      readonly digests?: Digests
-    },
+    part: PartWish,
     body: Uint8Array | Readable | null,
     signal?: AbortSignal,
   ): Promise<{ readonly etag: string } | Troubled>

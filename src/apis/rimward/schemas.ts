@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { answerPolicySchema } from '#/control/answer-policy.ts'
 import { cachePolicySchema } from '#/control/cache-policy.ts'
 import { canarySetting } from '#/control/canary.ts'
+import { placedKinds } from '#/control/placements.ts'
 import { errorPagesChange, errorPagesForm, originsForm, originUrl, originWish, poolForm } from '#/control/site-form.ts'
 
 const siteName = z
@@ -236,26 +237,12 @@ export const egressRule = z.object({
   program: z.string().describe('Name of a program, or `*`.'),
   destination: z.string().describe('Address, network (CIDR) or host name; address and host also with a port.'),
 })
-const placedKind = z.enum([
-  'site',
-  'program',
-  'service',
-  'kv',
-  'config',
-  'secret',
-  'access-list',
-  'sql',
-  'bucket',
-  'queue',
-  'workflow',
-  'log',
-])
 export const residencyWish = z.strictObject({
   name: z.string().min(1).max(300).describe('Name or id; `KIND:NAME` where several have the name.'),
   within: z.string().min(1).max(2000).describe('`DE,FR`, a group such as `eu`, or `anywhere`.'),
 })
 export const residencyView = z.object({
-  kind: placedKind,
+  kind: z.enum(placedKinds),
   id: z.string(),
   name: z.string(),
   within: z.array(z.string()).nullable().describe('ISO 3166-1 codes; null: anywhere.'),

@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
-import type { Digests, ObjectFacts, Preconditions, Troubled } from '#/core/buckets.ts'
+import type { Digests, ObjectFacts, PartWish, Preconditions, Troubled } from '#/core/buckets.ts'
 import { isTroubled } from '#/core/buckets.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { IndexThread } from './ask-index.ts'
@@ -24,16 +24,7 @@ export interface OpenedBucket {
     wish: ObjectFacts & { readonly bytes: number; readonly onlyIf?: Preconditions; readonly digests?: Digests },
     body: Uint8Array | Readable | null,
   ): Promise<object>
-  putPart(
-    part: {
-      readonly key: string
-      readonly uploadId: string
-      readonly number: number
-      readonly bytes: number
-      readonly digests?: Digests
-    },
-    body: Uint8Array | Readable | null,
-  ): Promise<object>
+  putPart(part: PartWish, body: Uint8Array | Readable | null): Promise<object>
   write(operation: WriteOperation): Promise<object>
   /** Removes files that nothing names and that a process that died left here. Returns how many. */
   sweep(): Promise<number>
