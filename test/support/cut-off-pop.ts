@@ -9,9 +9,10 @@ import { type DistantPops, popNames } from './distant-pops.ts'
 import { get } from './node.ts'
 
 export interface CutOff {
-  /** Requests at the PoP while it was cut off, and those that failed. */
+  /** Requests at the PoP while it was cut off. */
   readonly asked: number
-  readonly failed: number
+  /** Those that failed: what was asked, and how it was answered. */
+  readonly failed: readonly string[]
   readonly deploys: number
   readonly purges: number
   /** From the return of its lines until all its answers were new, ms. */
@@ -85,15 +86,19 @@ export async function cutOffPop(distant: DistantPops, cutMs: number): Promise<Cu
   await deploy()
   for (const name of popNames) while (!(await isNew(name))) await wait(20)
 
-  const counted = { asked: 0, failed: 0, deploys: 0, purges: 0 }
+  const counted = { asked: 0, deploys: 0, purges: 0 }
+  const failed: string[] = []
   await distant.cut(away)
   const endAt = performance.now() + cutMs
   const serving = (async () => {
     while (performance.now() < endAt) {
       for (const host of hosts) {
         counted.asked++
-        const answer = await ask(away, host).catch(() => undefined)
-        if (answer?.status !== 200) counted.failed++
+        const answer = await ask(away, host).catch((error: Error) => ({ status: 0, text: error.message }))
+        if (answer.status !== 200)
+          failed.push(
+            `${host} after ${Math.round(cutMs - endAt + performance.now())} ms: ${answer.status} ${answer.text}`,
+          )
       }
       await wait(50)
     }
@@ -130,5 +135,5 @@ export async function cutOffPop(distant: DistantPops, cutMs: number): Promise<Cu
   }
   origin.closeAllConnections()
   origin.close()
-  return { ...counted, convergedMs: convergedAt - healedAt, readyMs: readyAt - healedAt, stale }
+  return { ...counted, failed, convergedMs: convergedAt - healedAt, readyMs: readyAt - healedAt, stale }
 }
