@@ -7,6 +7,7 @@ import type { Tally } from './tally.ts'
 
 interface Version {
   readonly bindings?: readonly { readonly kind: string }[]
+  readonly assets?: { readonly headersFile?: string; readonly redirectsFile?: string }
 }
 
 export interface CodeTally {
@@ -25,6 +26,9 @@ export function createCodeTally(tally: Tally): CodeTally {
   function see(program: string, version: Version, place: string): void {
     const values = (version.bindings ?? []).filter(({ kind }) => ['text', 'json', 'secret'].includes(kind))
     if (values.length > 0) tally.add(programNamed(program), place, Buffer.byteLength(JSON.stringify(values)))
+    const { headersFile = '', redirectsFile = '' } = version.assets ?? {}
+    const rules = Buffer.byteLength(headersFile) + Buffer.byteLength(redirectsFile)
+    if (rules > 0) tally.add(programNamed(program), place, rules)
     for (const [name] of JSON.stringify(version).matchAll(/\b[0-9a-f]{64}@[A-Z,]+/g)) owners.set(name, program)
   }
 
