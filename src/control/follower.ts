@@ -3,11 +3,12 @@
  * revision when one cannot be adopted and tries the next, and writes to its own disk what it serves.
  */
 
+import { changedPrograms } from '#/core/changed-sites.ts'
 import { onlyHere } from '#/core/keep-inside.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { CountryCode } from '#/core/pops.ts'
 import type { Fabric } from '#/core/ports.ts'
-import type { BlobHash, Deployment, Snapshot } from '#/core/snapshot.ts'
+import type { BlobHash, Snapshot } from '#/core/snapshot.ts'
 import type { Clock, EpochMs, Milliseconds } from '#/core/units.ts'
 import { checkSnapshot } from './check-snapshot.ts'
 import { blobsOf } from './hand-ahead.ts'
@@ -92,15 +93,14 @@ export function createFollower(options: FollowerOptions): Follower {
     keeping = undefined
   }
 
-  const brought = new WeakSet<Deployment>()
+  /** All that these name is here. */
+  let brought: Snapshot['programs'] = new Map()
   async function bringBlobs(snapshot: Snapshot): Promise<void> {
     if (bring === undefined) return
-    for (const { rollout } of onlyHere(snapshot, options.country).programs.values())
-      for (const { deployment } of rollout) {
-        if (brought.has(deployment)) continue
-        for (const blob of blobsOf(deployment)) await bring(blob)
-        brought.add(deployment)
-      }
+    const { programs } = onlyHere(snapshot, options.country)
+    for (const { rollout } of changedPrograms(brought, programs).come)
+      for (const { deployment } of rollout) for (const blob of blobsOf(deployment)) await bring(blob)
+    brought = programs
   }
 
   async function adopt(snapshot: Snapshot): Promise<void> {
