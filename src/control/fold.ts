@@ -1,6 +1,7 @@
 /** The state of the platform's configuration, how a change alters it, and the Snapshot that it makes. Pure. */
 import { alter } from '#/core/kept-map.ts'
 import type { Program, ProgramName, Site, Snapshot } from '#/core/snapshot.ts'
+import { carryAddresses } from './addresses.ts'
 import { buildOriginSite, buildProgram, buildProgramSite } from './build-snapshot.ts'
 import { applyToDomains, type DomainChange, type HeldDomains } from './domain-rules.ts'
 import { applyToPlacements, type HeldPlacements, type PlacementChange } from './placements.ts'
@@ -104,7 +105,9 @@ export function createFold(hostnameSuffix: string): Fold {
       const domains = applyToDomains(state.domains, change.domains ?? [], revision)
       const placements = applyToPlacements(state.placements, change.placements ?? [], revision)
       const resources = applyToResources(state.resources, change.resources ?? [], revision)
-      return { programs, sites, services, domains, placements, resources }
+      const next = { programs, sites, services, domains, placements, resources }
+      carryAddresses(state, next)
+      return next
     },
     build: (revision, state) => ({ revision, ...served(state) }),
   }
