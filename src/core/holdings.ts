@@ -1,4 +1,5 @@
 /** What lies where: what an audit finds on a node's disk, and whether it may lie there. */
+import { withinOfNames } from './host-places.ts'
 import { createKeptIndex } from './kept-index.ts'
 import { allows, type CountryCode, type NodeId, type PopId, type Within } from './pops.ts'
 import { intersect } from './residency.ts'
@@ -6,9 +7,9 @@ import { siteNamed } from './site-list.ts'
 import type { Program, Snapshot } from './snapshot.ts'
 import type { Bytes } from './units.ts'
 
-/** Whose bytes: a site or program by name, a store by id, a class of objects by its key. */
+/** Whose bytes: a site or program by name, a store by id, a class of objects by its key, a certificate by its names and commas. */
 export interface Owner {
-  readonly kind: 'site' | 'program' | 'store' | 'objects'
+  readonly kind: 'site' | 'program' | 'store' | 'objects' | 'certificate'
   readonly id: string
 }
 
@@ -93,10 +94,12 @@ type PlacementsOf = (owner: Owner) => Within | undefined
 const byObjects = createKeptIndex(({ objects }: Program) => objects.map(({ key }) => key))
 
 /** Countries that may hold what an owner has. */
-export function placementsOf({ sites, programs, placements }: Snapshot): PlacementsOf {
+export function placementsOf(snapshot: Snapshot): PlacementsOf {
+  const { sites, programs, placements } = snapshot
   return ({ kind, id }) => {
     if (kind === 'store') return placements?.get(id)
     if (kind === 'objects') return byObjects.find(programs, id)?.objects.find(({ key }) => key === id)?.within
+    if (kind === 'certificate') return withinOfNames(snapshot, id.split(','))
     // A program's site has its name, and what the cache keeps for either is kept under that.
     return programs.get(id)?.within ?? siteNamed(sites, id)?.within
   }
