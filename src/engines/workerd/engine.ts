@@ -1,6 +1,7 @@
 /** The Workers engine: shared cells for most programs, cells of their own for those that need one. */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { PurgeWish } from '#/core/cache-policy.ts'
+import { changedPrograms } from '#/core/changed-sites.ts'
 import type { Dialer } from '#/core/dialer.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { Answer } from '#/core/exchange.ts'
@@ -29,7 +30,7 @@ import { createIsolates, deploymentOf, type Isolates } from './ask-cell.ts'
 import type { BackplaneHandler } from './backplane.ts'
 import { debugAddress } from './cell.ts'
 import { isRepeatable } from './cell-client.ts'
-import { CellFailure } from './cell-connection.ts'
+import { CellFailure } from './cell-failure.ts'
 import { cellHandlers } from './cell-handlers.ts'
 import { type CellPool, createCellPool } from './cell-pool.ts'
 import { createBundles } from './code-bundle.ts'
@@ -190,7 +191,7 @@ export async function createWorkerdEngine(options: WorkerdEngineOptions): Promis
       return proof
     },
     async adopt(next) {
-      for (const { rollout } of next.programs.values())
+      for (const { rollout } of changedPrograms(snapshot.programs, next.programs).come)
         for (const { deployment } of rollout) known.set(deployment.id, deployment)
       await Promise.race([
         warmRecent(next, recent, shared, limits),
