@@ -1,7 +1,8 @@
 /** What belongs to a program rather than to a version: addresses, settings, and its end. */
 import { parseCron } from '#/core/cron.ts'
+import { alter } from '#/core/kept-map.ts'
 import type { ObjectNamespace, ProgramName } from '#/core/snapshot.ts'
-import { checkFree, toHostname, toRoute } from './addresses.ts'
+import { carryAddresses, checkFree, ownerOfHostname, toHostname, toRoute } from './addresses.ts'
 import type { State } from './fold.ts'
 import type { Forgetting } from './forget-objects.ts'
 import { heldProgram, type Office } from './office.ts'
@@ -91,21 +92,24 @@ function atMost(what: string, list: readonly string[] | undefined, most: number)
 
 /** Records of other programs without the hostnames that they lose. */
 function losing(state: State, name: ProgramName, hostnames: readonly string[]): ProgramRecord[] {
-  return [...state.programs.values()]
-    .map((held) => held.record)
-    .filter((record) => record.name !== name && record.hostnames.some((host) => hostnames.includes(host)))
+  const owners = new Set(hostnames.map((host) => ownerOfHostname(state, host)))
+  owners.delete(name)
+  return [...owners]
+    .flatMap((owner) => state.programs.get(owner ?? '')?.record ?? [])
     .map((record) => ({ ...record, hostnames: record.hostnames.filter((host) => !hostnames.includes(host)) }))
 }
 
 function without(state: State, losers: readonly ProgramRecord[]): State {
-  const programs = new Map(state.programs)
+  const programs = alter(state.programs)
   for (const record of losers) {
     const held = programs.get(record.name)!
     const gone = held.record.hostnames.filter((host) => !record.hostnames.includes(host))
     const site = held.site && { ...held.site, hostnames: held.site.hostnames.filter((host) => !gone.includes(host)) }
     programs.set(record.name, { ...held, record, site })
   }
-  return { ...state, programs }
+  const free = { ...state, programs: programs.kept() }
+  carryAddresses(state, free)
+  return free
 }
 
 export interface References {
@@ -115,6 +119,12 @@ export interface References {
   readonly outgoing: readonly { readonly program: ProgramName; readonly binding: string }[]
   /** Programs bound to Durable Object classes of this one. */
   readonly objects: readonly { readonly program: ProgramName; readonly object: ObjectNamespace }[]
+  /** Programs whose dispatch namespaces have this one as their outbound Worker. */
+  readonly outbounds: readonly {
+    readonly program: ProgramName
+    readonly namespace: string
+    readonly parameters: readonly string[]
+  }[]
 }
 
 /** Who depends on whom, by the versions that serve now. Throws a `Refusal` (`no_program`). */
@@ -123,8 +133,11 @@ export function findReferences(office: Office, name: ProgramName): References {
   const incoming: { program: ProgramName; binding: string }[] = []
   const outgoing: { program: ProgramName; binding: string }[] = []
   const objects: { program: ProgramName; object: ObjectNamespace }[] = []
+  const outbounds: References['outbounds'][number][] = []
   for (const { program } of office.ledger.state.programs.values())
     for (const binding of program.rollout.flatMap((part) => part.deployment.bindings)) {
+      if (binding.kind === 'dispatch' && binding.outbound?.program === name)
+        outbounds.push({ program: program.name, namespace: binding.called, parameters: binding.outbound.parameters })
       if (binding.kind !== 'program' && binding.kind !== 'objects') continue
       const target = binding.program ?? program.name
       if (target === program.name) continue
@@ -134,7 +147,7 @@ export function findReferences(office: Office, name: ProgramName): References {
       const object = binding.kind === 'objects' && record.objects.find((one) => one.className === binding.className)
       if (object) objects.push({ program: program.name, object })
     }
-  return { incoming, outgoing, objects }
+  return { incoming, outgoing, objects, outbounds }
 }
 
 /** Removes a program with its versions, addresses and the data of its objects. Throws a `Refusal` (`referenced`). */
@@ -148,8 +161,8 @@ export async function removeProgram(
     const { record } = heldProgram(office, name)
     await forgetting.note(record.objects)
     await office.ledger.commit(() => {
-      const { incoming, objects } = findReferences(office, name)
-      const others = [...new Set([...incoming, ...objects].map((one) => one.program))]
+      const { incoming, objects, outbounds } = findReferences(office, name)
+      const others = [...new Set([...incoming, ...objects, ...outbounds].map((one) => one.program))]
       if (others.length > 0 && !force)
         throw new Refusal('referenced', `'${name}' cannot be deleted: ${others.join(', ')} bound to it.`)
       return { programs: [{ name, record: undefined }] }

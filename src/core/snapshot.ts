@@ -11,6 +11,7 @@ import type { FrontCache } from './front-cache.ts'
 import type { ErrorPages, OriginPool } from './origin.ts'
 import type { PopId, Within } from './pops.ts'
 import type { Resource } from './resources.ts'
+import type { SiteList } from './site-list.ts'
 import type { EpochMs } from './units.ts'
 
 /** The name of a blob in the fabric: hex SHA-256 of the bytes, or as `blob-names.ts` writes it where it stays in countries. */
@@ -23,7 +24,7 @@ export type DeploymentId = string
 export interface Snapshot {
   /** Grows by one with each change; two Snapshots with the same revision are equal. */
   readonly revision: number
-  readonly sites: readonly Site[]
+  readonly sites: SiteList
   readonly programs: ReadonlyMap<ProgramName, Program>
   /** For what programs fetch; longest domain first. Absent: there are none. */
   readonly cacheRules?: readonly DomainCacheRules[]
@@ -201,7 +202,14 @@ export type Binding =
   /** Starts programs from code that the program brings. */
   | { readonly kind: 'loader'; readonly name: string }
   /** Programs of a namespace, picked by name at each call; `namespace` is the resource's id, `called` its name at the deploy. */
-  | { readonly kind: 'dispatch'; readonly name: string; readonly namespace: string; readonly called: string }
+  | {
+      readonly kind: 'dispatch'
+      readonly name: string
+      readonly namespace: string
+      readonly called: string
+      /** The program that every `fetch()` of a dispatched program goes through, and what the dispatcher may tell it. */
+      readonly outbound?: { readonly program: ProgramName; readonly parameters: readonly string[] }
+    }
 
 /** Ciphertext of a secret (base64); only a `Seal` opens it. */
 export type Sealed = string & { readonly unit?: 'sealed' }
