@@ -3,10 +3,12 @@
  * revision when one cannot be adopted, tries that one again until there is a newer one, and writes to its own disk what it serves.
  */
 
+import { withoutElsewhere } from '#/core/elsewhere.ts'
 import { onlyHere } from '#/core/keep-inside.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { CountryCode } from '#/core/pops.ts'
 import type { Fabric } from '#/core/ports.ts'
+import { retryAfter } from '#/core/retry-after.ts'
 import type { BlobHash, Deployment, Snapshot } from '#/core/snapshot.ts'
 import type { Clock, EpochMs, Milliseconds } from '#/core/units.ts'
 import { checkSnapshot } from './check-snapshot.ts'
@@ -158,7 +160,7 @@ export function createFollower(options: FollowerOptions): Follower {
   return {
     adopt(snapshot) {
       clearTimeout(again)
-      return inLine(() => adopt(snapshot))
+      return inLine(() => adopt(withoutElsewhere(snapshot, options.country)))
     },
     async start() {
       const last = store.read()
@@ -176,7 +178,7 @@ export function createFollower(options: FollowerOptions): Follower {
     follow(snapshot) {
       clearTimeout(again)
       wanted = snapshot.revision
-      return inLine(() => follow(snapshot, 1))
+      return inLine(() => follow(withoutElsewhere(snapshot, options.country), 1))
     },
     status: () => ({
       revision: served?.revision ?? 0,
@@ -196,9 +198,4 @@ export function createFollower(options: FollowerOptions): Follower {
       store.close()
     },
   }
-}
-
-/** Twice as long after each try, up to a bound. */
-function retryAfter(tries: number, limits: Pick<Limits, 'adoptRetryMs' | 'adoptRetryMaxMs'>): Milliseconds {
-  return Math.min(limits.adoptRetryMaxMs, limits.adoptRetryMs * 2 ** Math.min(tries - 1, 20))
 }

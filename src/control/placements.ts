@@ -5,10 +5,11 @@ import { boundStore } from '#/core/bound-stores.ts'
 import type { Within } from '#/core/pops.ts'
 import { queueSettingsOf } from '#/core/queues.ts'
 import { describeWithin, isInside } from '#/core/residency.ts'
+import { siteNameOf } from '#/core/service-site-name.ts'
 import type { Program, Site, Snapshot } from '#/core/snapshot.ts'
 import { alter } from './kept-map.ts'
 import { Refusal } from './refusal.ts'
-import { type HeldServices, siteNameOf } from './services/held-services.ts'
+import type { HeldServices } from './services/held-services.ts'
 
 /** `log`: lines of exchanges; there is one, called `log`. */
 export const placedKinds = [

@@ -2,6 +2,7 @@
 
 import type { Lookups } from '#/core/delivery-rules.ts'
 import type { Bucket, Fabric } from '#/core/ports.ts'
+import { siteNameOf } from '#/core/service-site-name.ts'
 import type { Program, Site } from '#/core/snapshot.ts'
 import { alter } from '../kept-map.ts'
 import { buildProgramServiceSite, buildServiceProgram } from './service-program.ts'
@@ -46,15 +47,6 @@ export function serviceBuckets(fabric: Pick<Fabric, 'bucket'>): ServiceBuckets {
     versions: fabric.bucket('service-versions'),
     tables: fabric.bucket('service-tables'),
   }
-}
-
-/** The name of a service's site: lower case, other characters turned into `-`. */
-export function siteNameOf(serviceName: string): string {
-  return serviceName
-    .toLowerCase()
-    .replace(/[^a-z0-9]/g, '-')
-    .slice(0, 63)
-    .replace(/^-+|-+$/g, '')
 }
 
 /** Does the site of a service, serving or not, have this name? */
