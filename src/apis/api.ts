@@ -122,6 +122,7 @@ export function createApi(options: ApiOptions): Api {
     limits,
     hasProgram: (name) => control.findProgram(name) !== undefined,
   })
+  const resolveAssets = resolveAssetsWith(options.uploads)
   const cloudflare = createCloudflareApi({
     control,
     kvRoutes: kvRoutes({ kv: options.kv, fabric, limits, clock }),
@@ -129,7 +130,7 @@ export function createApi(options: ApiOptions): Api {
       allD1Routes({ control, homed: options.homed, token, limits, clock }),
       r2Routes({ control, homed: options.homed, limits }),
       queueRoutes({ control, homed: options.homed, limits, clock }),
-      dispatchRoutes({ control, limits, clock }),
+      dispatchRoutes({ control, limits, clock, resolveAssets, uploads: options.uploads }),
       workflowRoutes({ control, homed: options.homed, limits }),
       secretsStoreRoutes({ ...options.compute, limits, accountId }),
       hyperdriveRoutes({ control, seal: options.seal, limits }),
@@ -138,7 +139,7 @@ export function createApi(options: ApiOptions): Api {
     assetsRoutes: assetRoutes({ uploads: options.uploads, limits }),
     tailsRoutes: tails.routes,
     purgeRoutes: purgeRoutes({ control, cache, limits }),
-    resolveAssets: resolveAssetsWith(options.uploads),
+    resolveAssets,
     token,
     accountId,
     dataPlane: { httpPort: dataPlane.http.port, ...(dataPlane.https && { httpsPort: dataPlane.https.port }) },

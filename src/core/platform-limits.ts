@@ -348,6 +348,10 @@ export const platformLimits = {
   bucketsOpen: { unit: 'count', default: 256, why: 'indexes open at once, three files and up to 2 MiB of cache each' },
   bucketBatch: { unit: 'count', default: 256, why: 'writes that share one fsync' },
   bucketQueue: { unit: 'count', default: 4_096, why: 'calls that wait for the index; small bodies among them' },
+  // Dispatch namespaces.
+  dispatchedCounts: { unit: 'count', default: 65_536, why: 'calls with `subRequests` whose fetches are counted' },
+  dispatchParametersBytes: { unit: 'bytes', default: 8_192, why: 'go with each fetch() of the call, encrypted' },
+  dispatchStuckMs: { unit: 'ms', default: 10_000, why: 'how long it is known that a cell was ended for its CPU time' },
   // Workflows.
   workflowSteps: {
     unit: 'count',
