@@ -23,6 +23,7 @@ export const placedKinds = [
   'bucket',
   'queue',
   'workflow',
+  'dataset',
   'log',
 ] as const
 export type PlacedKind = (typeof placedKinds)[number]
