@@ -18,32 +18,3 @@ export function sourceOf(size: Size): string {
   const used = parts.length === 0 ? `''` : `part${parts.length - 1}(1, 2)`
   return `${parts.join('')}export default { fetch() { return new Response('Hello World\\n' + (globalThis.never ? ${used} : '')) } }\n`
 }
-
-/**
- * `/` answers once its own consumer was told of the message that it sent, `/send` when it is sent, `/counts` how many were sent
- * and told. Consumer and producer share an isolate.
- */
-export const queueSource = `
-let sent = 0
-let count = 0
-const told = new Set()
-export default {
-  async fetch(request, env) {
-    const { pathname } = new URL(request.url)
-    if (pathname === '/counts') return Response.json([sent, count])
-    const mine = ++sent
-    await env.Q.send(pathname === '/send' ? 0 : mine)
-    if (pathname === '/send') return new Response('sent\\n')
-    const end = Date.now() + 10000
-    while (!told.delete(mine)) {
-      if (Date.now() > end) return new Response('not told', { status: 504 })
-      await scheduler.wait(1)
-    }
-    return new Response('told\\n')
-  },
-  queue(batch) {
-    count += batch.messages.length
-    for (const { body } of batch.messages) if (body !== 0) told.add(body)
-  },
-}
-`

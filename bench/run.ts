@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { findGenerator } from './load.ts'
 import type { BenchRow, BenchTable } from './row.ts'
+import { assetsRow } from './rows/assets.ts'
 import { cacheStore } from './rows/cache-store.ts'
 import { computeRows } from './rows/compute.ts'
 import { d1Row } from './rows/d1.ts'
@@ -20,13 +21,18 @@ import { deliveryTimes } from './rows/delivery-times.ts'
 import { deploy } from './rows/deploy.ts'
 import { h2Rows } from './rows/h2-hit.ts'
 import { hitRows } from './rows/hits.ts'
+import { kvRow } from './rows/kv.ts'
+import { objectsRow } from './rows/objects-rpc.ts'
 import { popsRow } from './rows/pops.ts'
 import { popsAway } from './rows/pops-away.ts'
 import { popsScale } from './rows/pops-scale.ts'
 import { queues } from './rows/queues.ts'
+import { r2Row } from './rows/r2.ts'
+import { r2Large } from './rows/r2-large.ts'
 import { workersCold, workersColdTls } from './rows/workers-cold.ts'
 import { workersIdle } from './rows/workers-idle.ts'
 import { workersWarm } from './rows/workers-warm.ts'
+import { stopAll } from './target.ts'
 import { putSection } from './write-page.ts'
 
 const allRows: readonly BenchRow[] = [
@@ -45,6 +51,11 @@ const allRows: readonly BenchRow[] = [
   popsAway,
   popsScale,
   queues,
+  kvRow,
+  r2Row,
+  r2Large,
+  objectsRow,
+  assetsRow,
 ]
 
 const { values, positionals } = parseArgs({
@@ -83,6 +94,13 @@ function machine(versions: Record<string, string>): string {
   const list = Object.entries(all).map(([name, version]) => `${name} ${version}`)
   return `${new Date().toISOString().slice(0, 10)}; ${availableParallelism()} cores, ${model}, Linux ${release()}; load by ${generator === 'wrk' ? 'wrk' : 'bench/load-process.ts'}; ${list.join(', ')}. Made by \`npm run bench -- ${process.argv.slice(2).join(' ')}\`.`
 }
+
+for (const [signal, number] of [
+  ['SIGINT', 2],
+  ['SIGTERM', 15],
+  ['SIGHUP', 1],
+] as const)
+  process.once(signal, () => void stopAll().finally(() => process.exit(128 + number)))
 
 const chosen = positionals.length === 0 ? allRows : allRows.filter((row) => positionals.includes(row.name))
 const page = fileURLToPath(new URL('../docs/benchmarks.md', import.meta.url))

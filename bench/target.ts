@@ -33,6 +33,13 @@ export interface LaunchOptions {
   readonly controlPipe?: boolean
 }
 
+const running = new Set<Launched>()
+
+/** Ends every server that still runs, as its `stop` does. */
+export async function stopAll(): Promise<void> {
+  await Promise.all([...running].map((one) => one.stop()))
+}
+
 /** Starts a process in a group of its own, so that `stop` reaches its descendants too. */
 export function launch(command: string, args: readonly string[], options: LaunchOptions = {}): Launched {
   const child = spawn(command, args, {
@@ -58,7 +65,7 @@ export function launch(command: string, args: readonly string[], options: Launch
     }
   }
   process.once('exit', () => kill('SIGKILL'))
-  return {
+  const launched: Launched = {
     child,
     until: (pattern) =>
       new Promise((resolve, reject) => {
@@ -80,4 +87,7 @@ export function launch(command: string, args: readonly string[], options: Launch
       kill('SIGKILL')
     },
   }
+  running.add(launched)
+  ended.then(() => running.delete(launched))
+  return launched
 }

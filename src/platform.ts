@@ -9,7 +9,6 @@ import type { Members } from '#/apis/rimward/members.ts'
 import { auditPlatform } from '#/audit/audit-platform.ts'
 import { createAssetUploads } from '#/control/assets-uploads.ts'
 import { createRollout } from '#/control/canary.ts'
-import { createCertificates } from '#/control/certificates/certificates.ts'
 import { type Control, type ControlDeps, createControl } from '#/control/control.ts'
 import { findKvNamespace, finishKvRemovals } from '#/control/kv-namespaces.ts'
 import { platformToken } from '#/control/platform-token.ts'
@@ -37,6 +36,7 @@ import { kvByPlace } from '#/stores/kv-by-place.ts'
 import { storesOver } from '#/stores/program-stores.ts'
 import { openSeal } from '#/stores/seal.ts'
 import { listen, nth, type PopAddresses, urlOf, urlsOf } from './node-addresses.ts'
+import { openCertificates } from './open-certificates.ts'
 import { type JoinSetUp, joinNodes, membersOf, openNodeMesh } from './open-mesh.ts'
 import { openNews } from './open-news.ts'
 import { claimNode, nodeFolder, openFabrics, openNodeReplicas, platformId, readVersion } from './open-shared.ts'
@@ -85,7 +85,7 @@ async function start(given: PlatformOptions, closer: Closer): Promise<RunningPla
   const options = { ...given, token }
   const pops = await startPops(options, shared, closer)
   const control = await openControl(shared, pops, closer)
-  const desk = await openDesk(options, shared, pops, closer)
+  const desk = await openDesk(options, { ...shared, ...control }, pops, closer)
   await eachPop(pops, (pop) => pop.listen(desk.certificates))
   const running = { ...shared, ...desk, pops, ...control }
   const api = await openApi(options, running, closer)
@@ -129,8 +129,11 @@ async function openShared(options: PlatformOptions, closer: Closer) {
       : await joinNodes(wishes, options.join, { keyFile, limits, clock })
   if (options.join !== undefined)
     for (const [index, { node }] of places.entries()) await claimNode(fabrics[index]!.shared, node, closer)
-  /** Where programs may run, once the control plane knows. */
-  const placed: { withinOf: (program: string) => Within | undefined } = { withinOf: () => undefined }
+  /** Where programs may run, once the control plane knows, and what moves keys of certificates along. */
+  const placed = {
+    withinOf: (_program: string): Within | undefined => undefined,
+    moveKeys: async (): Promise<number> => 0,
+  }
   const countries = options.pops.map(({ country = 'XX' }) => country)
   const withinOf = (program: string) => placed.withinOf(program)
   const residency = { within: withinOf, countries }
@@ -258,6 +261,7 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
     },
     homesOf: (key) => listHomes(fabric, key),
     alsoInUse: () => first.stores.kv.blobsInUse(),
+    moveKeys: () => shared.placed.moveKeys(),
     hasStore: async (store) => (await findKvNamespace(fabric, store)) !== undefined,
     hasSecret: (store, secret) => items.items('secret', store)?.has(secret) === true,
     adopt: rollout.adopt,
@@ -291,17 +295,15 @@ function kvOf(control: Control, pops: readonly Pop[]) {
 }
 
 /** What the API offers beside the control plane. */
-async function openDesk({ data }: PlatformOptions, shared: Shared, [first]: readonly Pop[], closer: Closer) {
-  const uploads = await createAssetUploads(shared)
+async function openDesk(
+  { data }: PlatformOptions,
+  parts: Shared & { readonly control: Control },
+  pops: readonly Pop[],
+  closer: Closer,
+) {
+  const uploads = await createAssetUploads(parts)
   closer.add(() => uploads.close())
-  const certificates = await createCertificates({
-    ...shared,
-    folder: data,
-    log: first!.log.logger,
-    sitesHostnames: () => first!.served.sites.flatMap((site) => site.hostnames),
-  })
-  closer.add(() => certificates.close())
-  return { uploads, certificates }
+  return { uploads, certificates: await openCertificates({ ...parts, folder: data, pops }, closer) }
 }
 
 /** All that a started platform is made of. */

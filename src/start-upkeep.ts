@@ -1,6 +1,7 @@
 /** What goes on beside the requests of a process: reports of its nodes, sweeping, schedules. */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { AssetUploads } from '#/control/assets-uploads.ts'
+import type { CertificateBook } from '#/control/certificates/certificates.ts'
 import type { Control } from '#/control/control.ts'
 import { createNodeReports, type NodeReports } from '#/control/node-reports.ts'
 import { runSchedules } from '#/control/schedules.ts'
@@ -16,6 +17,7 @@ export interface UpkeepParts {
   readonly control: Control
   readonly pops: readonly Pop[]
   readonly uploads: Pick<AssetUploads, 'inUse'>
+  readonly certificates: Pick<CertificateBook, 'blobsInUse'>
   readonly fabric: Fabric
   readonly fabrics: readonly { readonly fabric: Fabric }[]
   readonly version: string
@@ -41,7 +43,8 @@ export function openReports({ fabric, pops, limits, clock, version }: UpkeepPart
 }
 
 /** Removes what nothing names any more. */
-export function startSweeping({ control, pops, uploads, fabrics, limits, clock }: UpkeepParts, closer: Closer): void {
+export function startSweeping(parts: UpkeepParts, closer: Closer): void {
+  const { control, pops, uploads, certificates, fabrics, limits, clock } = parts
   const [first] = pops as [Pop]
   const sweeping = setInterval(() => {
     for (const { fabric } of fabrics)
@@ -52,6 +55,7 @@ export function startSweeping({ control, pops, uploads, fabrics, limits, clock }
     control
       .sweep(async function* () {
         yield* uploads.inUse()
+        yield* certificates.blobsInUse()
       })
       .catch((error) => first.log.logger.error({ err: error }, 'sweeping blobs failed'))
   }, limits.blobSweepMs)

@@ -1,4 +1,4 @@
-/** Code, files, variables and secrets of programs that stay in their countries: all files elsewhere are searched. */
+/** Code, files with their rules, variables and secrets of programs that stay in their countries: all files elsewhere are searched. */
 import assert from 'node:assert/strict'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -6,18 +6,23 @@ import { test } from 'node:test'
 import { get, temporaryFolder, until } from './support/node.ts'
 import { filesWith, ok, type Platform, startPlatform } from './support/three-countries.ts'
 
-const [code, variable, secret, file] = [
+const [code, variable, secret, file, header, redirect] = [
   'marker-of-the-code-20c7',
   'marker-of-a-variable-b61e',
   'marker-of-a-secret-93fa',
   'marker-of-a-file-5d08',
+  'marker-of-a-header-77e1',
+  'marker-of-a-redirect-e4c9',
 ]
-const markers = [code, variable, file]
+const markers = [code, variable, file, header, redirect]
 
 const source = `export default {
   async fetch(request, env) {
-    const file = await (await env.FILES.fetch('http://files/page.txt')).text()
-    return new Response([request.cf.colo, '${code}', env.VARIABLE, env.LIST.join(), env.SECRET ?? '', file.trim()].join(' '))
+    const page = await env.FILES.fetch('http://files/page.txt')
+    const old = await env.FILES.fetch('http://files/old', { redirect: 'manual' })
+    const rules = [page.headers.get('x-rule'), old.headers.get('location')].join()
+    const words = [request.cf.colo, '${code}', env.VARIABLE, env.LIST.join(), env.SECRET ?? '', rules]
+    return new Response([...words, (await page.text()).trim()].join(' '))
   },
 }`
 
@@ -25,6 +30,8 @@ async function write({ folder }: Platform, name: string): Promise<void> {
   await mkdir(join(folder, 'files'), { recursive: true })
   await writeFile(join(folder, 'vault.js'), source)
   await writeFile(join(folder, 'files', 'page.txt'), `${file}\n`.repeat(3))
+  await writeFile(join(folder, 'files', '_headers'), `/*\n  x-rule: ${header}\n`)
+  await writeFile(join(folder, 'files', '_redirects'), `/old /${redirect} 302\n`)
   const config = {
     name,
     main: 'vault.js',
@@ -43,7 +50,8 @@ async function putSecret({ node }: Platform, name: string): Promise<void> {
   assert.equal(answer.status, 200, await answer.text())
 }
 
-const expected = (colo: string) => `${colo} ${code} ${variable} 1,2 ${secret} ${`${file}\n`.repeat(3).trim()}`
+const expected = (colo: string) =>
+  `${colo} ${code} ${variable} 1,2 ${secret} ${header},/${redirect} ${`${file}\n`.repeat(3).trim()}`
 
 /** Files outside of a node that hold something of the program. */
 async function elsewhere({ node }: Platform, name: string): Promise<string[]> {
@@ -116,7 +124,7 @@ test('what a program had elsewhere before it was placed goes from there, and mov
   await write(platform, 'other')
   await ok(platform, 'deploy')
   assert.notDeepEqual(await filesWith(join(data, 'fabric'), variable), [])
-  assert.notDeepEqual(await filesWith(join(data, 'fabric'), code), [])
+  for (const marker of [code, header, redirect]) assert.notDeepEqual(await filesWith(join(data, 'fabric'), marker), [])
   const remove = await node.api(`/client/v4/accounts/${node.accountId}/workers/scripts/other`, { method: 'DELETE' })
   assert.equal(remove.status, 200)
 

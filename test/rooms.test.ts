@@ -65,10 +65,19 @@ const law: Record<string, readonly string[]> = {
   'open-mesh.ts': [...rooms, 'apis/rimward'],
   'node-addresses.ts': [...rooms, 'pop.ts'],
   'open-shared.ts': [...rooms, 'open-mesh.ts'],
+  'open-certificates.ts': ['core', 'control', 'pop.ts'],
   'open-news.ts': [...rooms, 'control', 'pop.ts'],
   'nats-set-up.ts': ['core', 'fabric'],
   'platform.ts': [
-    ...[...rooms, 'pop.ts', 'open-shared.ts', 'open-news.ts', 'open-mesh.ts', 'node-addresses.ts'],
+    ...[
+      ...rooms,
+      'pop.ts',
+      'open-shared.ts',
+      'open-certificates.ts',
+      'open-news.ts',
+      'open-mesh.ts',
+      'node-addresses.ts',
+    ],
     'start-upkeep.ts',
   ],
 }

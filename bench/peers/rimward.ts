@@ -19,6 +19,8 @@ export interface Node {
   readonly data: string
   /** What a shell gets from `rimward env`. */
   readonly env: Readonly<Record<string, string>>
+  /** A call of Cloudflare's API, below the account; what its `result` is. */
+  call<Result>(method: string, path: string, body?: FormData | object, token?: string): Promise<Result>
   /** Uploads and deploys a module Worker; it answers at NAME.localhost when this resolves. */
   deploy(name: string, source: string): Promise<void>
   /** A plain CDN site at NAME.localhost. */
@@ -30,6 +32,8 @@ export async function startNode(flags: readonly string[] = []): Promise<Node> {
   const data = mkdtempSync(join(tmpdir(), 'bench-rimward-'))
   const args = ['up', '--data', data, '--http', '127.0.0.1:0', '--api', '127.0.0.1:0', '--json', ...flags]
   const running = launch(process.execPath, ['--disable-warning=ExperimentalWarning', bin, ...args])
+  // After the handler of `launch`, which ends the process.
+  process.once('exit', () => rmSync(data, { recursive: true, force: true, maxRetries: 3 }))
   const [, banner] = await running.until(/^(\{.*\})\n(?:.*\n)*?rimward ready\n/m)
   const { addresses } = JSON.parse(banner!) as { addresses: { http: string; https?: string } }
   const text = execFileSync(process.execPath, [bin, 'env', '--data', data, '--json'], {
@@ -37,15 +41,21 @@ export async function startNode(flags: readonly string[] = []): Promise<Node> {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const env = JSON.parse(text) as Record<string, string>
-  const scripts = `${env.CLOUDFLARE_API_BASE_URL}/accounts/${env.CLOUDFLARE_ACCOUNT_ID}/workers/scripts`
-  const call = async (method: string, path: string, body: FormData | string): Promise<void> => {
-    const answer = await fetch(`${scripts}/${path}`, {
+  const account = `${env.CLOUDFLARE_API_BASE_URL}/accounts/${env.CLOUDFLARE_ACCOUNT_ID}`
+  const call = async <Result>(
+    method: string,
+    path: string,
+    body?: FormData | object,
+    token = env.CLOUDFLARE_API_TOKEN,
+  ): Promise<Result> => {
+    const answer = await fetch(account + path, {
       method,
-      body,
-      headers: { authorization: `Bearer ${env.CLOUDFLARE_API_TOKEN}` },
+      headers: { authorization: `Bearer ${token}` },
+      ...(body !== undefined && { body: body instanceof FormData ? body : JSON.stringify(body) }),
     })
-    const result = await answer.text()
-    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${result.slice(0, 300)}`)
+    const text = await answer.text()
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text.slice(0, 300)}`)
+    return (JSON.parse(text) as { result: Result }).result
   }
   return {
     pid: running.child.pid!,
@@ -53,6 +63,7 @@ export async function startNode(flags: readonly string[] = []): Promise<Node> {
     https: addresses.https === undefined ? undefined : new URL(addresses.https),
     data,
     env,
+    call,
     async deploy(name, source) {
       const form = new FormData()
       form.append(
@@ -60,8 +71,8 @@ export async function startNode(flags: readonly string[] = []): Promise<Node> {
         JSON.stringify({ main_module: 'index.js', bindings: [], compatibility_date: compatibilityDate }),
       )
       form.append('index.js', new File([source], 'index.js', { type: 'application/javascript+module' }))
-      await call('PUT', `${name}?excludeScript=true&bindings_inherit=strict`, form)
-      await call('POST', `${name}/subdomain`, JSON.stringify({ enabled: true }))
+      await call('PUT', `/workers/scripts/${name}?excludeScript=true&bindings_inherit=strict`, form)
+      await call('POST', `/workers/scripts/${name}/subdomain`, { enabled: true })
     },
     async addSite(name, origin) {
       const answer = await fetch(`${env.FASTLY_API_ENDPOINT}/rimward/v1/sites`, {

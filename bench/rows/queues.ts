@@ -1,50 +1,10 @@
 /** A message from `send` to its consumer, beside Miniflare. */
-import { get } from 'node:http'
-import { createRequire } from 'node:module'
-import { fileURLToPath } from 'node:url'
 import { badAnswers, load } from '../load.ts'
-import { startNode } from '../peers/rimward.ts'
-import { compatibilityDate, queueSource } from '../programs.ts'
+import { ask, miniflareVersion, startMiniflareWith, startOursWith } from '../peers/bound-programs.ts'
+import { queueProgram } from '../peers/queue-program.ts'
 import type { BenchOptions, BenchRow } from '../row.ts'
 import { median, ratio, show } from '../statistics.ts'
-import { launch, type Target } from '../target.ts'
-
-const { version } = createRequire(import.meta.url)('miniflare/package.json') as { version: string }
-
-async function startMiniflare(): Promise<Target> {
-  const script = fileURLToPath(new URL('../peers/miniflare-queue-process.ts', import.meta.url))
-  const running = launch(process.execPath, [script])
-  const [, port] = await running.until(/listening (\d+)/)
-  const target = { host: '127.0.0.1', port: Number(port), authorities: ['bench.localhost'], path: '/' }
-  return { ...target, pid: running.child.pid!, stop: running.stop }
-}
-
-async function startRimward(): Promise<Target> {
-  const node = await startNode()
-  const account = `${node.env.CLOUDFLARE_API_BASE_URL}/accounts/${node.env.CLOUDFLARE_ACCOUNT_ID}`
-  const call = async (method: string, path: string, body: FormData | object): Promise<{ queue_id: string }> => {
-    const answer = await fetch(`${account}${path}`, {
-      method,
-      body: body instanceof FormData ? body : JSON.stringify(body),
-      headers: { authorization: `Bearer ${node.env.CLOUDFLARE_API_TOKEN}` },
-    })
-    const text = await answer.text()
-    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text.slice(0, 300)}`)
-    return (JSON.parse(text) as { result: { queue_id: string } }).result
-  }
-  const { queue_id: id } = await call('POST', '/queues', { queue_name: 'bench' })
-  const form = new FormData()
-  const bindings = [{ type: 'queue', name: 'Q', queue_name: 'bench' }]
-  form.append('metadata', JSON.stringify({ main_module: 'index.js', bindings, compatibility_date: compatibilityDate }))
-  form.append('index.js', new File([queueSource], 'index.js', { type: 'application/javascript+module' }))
-  await call('PUT', '/workers/scripts/bench?excludeScript=true', form)
-  await call('POST', '/workers/scripts/bench/subdomain', { enabled: true })
-  const settings = { batch_size: 10, max_wait_time_ms: 0 }
-  await call('POST', `/queues/${id}/consumers`, { type: 'worker', script_name: 'bench', settings })
-  const { hostname, port } = node.http
-  const authorities = [`bench.localhost:${port}`]
-  return { host: hostname, port: Number(port), authorities, path: '/', pid: node.pid, stop: node.stop }
-}
+import type { Target } from '../target.ts'
 
 interface Measured {
   readonly perSecond: number
@@ -72,18 +32,7 @@ async function round(
 }
 
 /** Messages that were sent and told, ever. */
-function counts({ host, port, authorities }: Target): Promise<[number, number]> {
-  return new Promise((resolve, reject) => {
-    const headers = { host: authorities[0]! }
-    get({ host, port, path: '/counts', headers, agent: false }, (answer) => {
-      let text = ''
-      answer.on('data', (chunk: Buffer) => {
-        text += String(chunk)
-      })
-      answer.on('end', () => resolve(JSON.parse(text) as [number, number]))
-    }).on('error', reject)
-  })
-}
+const counts = async (target: Target) => JSON.parse(await ask(target, '/counts')) as [number, number]
 
 async function allTold(target: Target): Promise<number> {
   const end = performance.now() + 60_000
@@ -99,12 +48,12 @@ const crowds = [1, 32]
 
 export const queues: BenchRow = {
   name: 'queues',
-  versions: { miniflare: version },
+  versions: { miniflare: miniflareVersion },
   async run(options) {
     const failures: string[] = []
     const contestants = [
-      { name: 'miniflare (kept in memory)', target: await startMiniflare() },
-      { name: 'rimward (on disk before `send` resolves)', target: await startRimward() },
+      { name: 'miniflare (kept in memory)', target: await startMiniflareWith(queueProgram) },
+      { name: 'rimward (on disk before `send` resolves)', target: await startOursWith(queueProgram) },
     ]
     const measured = new Map<string, Measured[]>()
     try {

@@ -199,6 +199,7 @@ export function createApi(options: ApiOptions): Api {
   const handing = handOverCalls({
     ...options,
     meshes: options.meshes ?? [],
+    withinOfChain: (chain) => options.certificates.withinOfChain(chain),
     firstPop: async () => (await options.rollout.setting())?.pop,
     answer: doors.fetch as Answer,
   })

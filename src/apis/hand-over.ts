@@ -21,6 +21,8 @@ export interface HandOverOptions {
   /** One of each node of this process. */
   readonly meshes: readonly Pick<Mesh, 'self' | 'peers' | 'ask' | 'serve'>[]
   readonly token: string
+  /** Countries that the key of a certificate chain (PEM) would stay in. */
+  readonly withinOfChain?: (chain: string) => Within | undefined
   /** Where changes of the configuration go first; undefined: they begin anywhere. */
   readonly firstPop?: () => Promise<PopId | undefined>
 }
@@ -33,12 +35,14 @@ export interface HandOver {
 const topic = 'api.call'
 /** Of a body that is read to learn what it is about. */
 const wishBytes = 16 * 1024
+const certificateBytes = 256 * 1024
 /** Fields of one connection (RFC 9110 §7.6.1), and the length, which the next one counts. */
 const ownFields = new Set(['connection', 'content-length', 'host', 'keep-alive', 'transfer-encoding', 'upgrade'])
 
-export function handOverCalls({ answer, control, meshes, token, ...more }: HandOverOptions): HandOver {
+export function handOverCalls({ answer, control: known, meshes, token, ...more }: HandOverOptions): HandOver {
   const isToken = secretCheck(token)
-  const { firstPop = async () => undefined } = more
+  const { firstPop = async () => undefined, withinOfChain = () => undefined } = more
+  const control: Places = { placements: known.placements, withinOf: known.withinOf, withinOfChain }
   const [first] = meshes
   const withdraw = meshes.map((mesh) => mesh.serve(topic, (call) => takeOver(call, answer, token)))
 
@@ -136,7 +140,7 @@ interface About {
   readonly hasOwnToken?: true
 }
 
-type Places = HandOverOptions['control']
+type Places = HandOverOptions['control'] & Required<Pick<HandOverOptions, 'withinOfChain'>>
 
 /** Changes of the configuration, by door; not what stores hold, nor purges, nor the setting that says who is first. */
 const changes = [
@@ -154,7 +158,10 @@ function isChange({ method, url }: Request): boolean {
 
 async function readCall(request: Request, control: Places): Promise<About> {
   const { pathname } = new URL(request.url)
-  if (pathname === '/rimward/v1/residency' && request.method === 'PUT') return readSetting(request, control)
+  if (pathname === '/rimward/v1/residency' && request.method === 'PUT')
+    return readWish(request, wishBytes, (wish) => settingWithin(control, wish))
+  if (pathname === '/rimward/v1/certificates' && request.method === 'POST')
+    return readWish(request, certificateBytes, ({ chain }) => control.withinOfChain(String(chain)))
   if (/\/workers\/assets\/upload(\/[^/]*)?$/.test(pathname)) {
     const program = programOfToken(request.headers.get('authorization') ?? '')
     return { request, within: program === undefined ? undefined : control.withinOf(program), hasOwnToken: true }
@@ -172,6 +179,8 @@ function withinOfPath(path: string, control: Places): Within | undefined {
   }
   const [, kind, store] = /^\/resources\/(?:stores\/)?(kv|config|secret|acls)\/([^/]+)/.exec(path) ?? []
   if (store !== undefined) return withinOf(control, store, kind === 'acls' ? 'access-list' : (kind as Placed['kind']))
+  const site = /^\/rimward\/v1\/sites\/([^/]+)/.exec(path)?.[1]
+  if (site !== undefined) return control.withinOf(decode(site)) ?? withinOf(control, decode(site), 'site')
   const service = /^\/service\/([^/]+)\/version\/[^/]+\/(?:package|activate)$/.exec(path)?.[1]
   return service === undefined ? undefined : withinOf(control, service, 'service')
 }
@@ -180,20 +189,27 @@ function withinOf(control: Places, id: string, kind: Placed['kind']): Within | u
   return control.placements().find((one) => one.id === id && one.kind === kind)?.within
 }
 
-/** A setting is made where what it is about goes, or where it comes from when it may be anywhere from then on. */
-async function readSetting(request: Request, control: Places): Promise<About> {
+/** By what the body says; a body that is too long or none is answered here, and refused. */
+async function readWish(
+  request: Request,
+  most: number,
+  withinOf: (wish: Readonly<Record<string, unknown>>) => Within | undefined,
+): Promise<About> {
   const declared = Number(request.headers.get('content-length') ?? Number.NaN)
-  if (!(declared <= wishBytes)) return { request, within: undefined }
+  if (!(declared <= most)) return { request, within: undefined }
   const text = await request.text()
-  const again = new Request(request.url, { method: 'PUT', headers: request.headers, body: text })
+  const again = new Request(request.url, { method: request.method, headers: request.headers, body: text })
   try {
-    const { name, within } = JSON.parse(text) as { name: string; within: string }
-    const read = parseWithin(String(within))
-    if (!read.ok) return { request: again, within: undefined }
-    return { request: again, within: read.within ?? settingOf(control, String(name)) }
+    return { request: again, within: withinOf(JSON.parse(text)) }
   } catch {
     return { request: again, within: undefined }
   }
+}
+
+/** A setting is made where what it is about goes, or where it comes from when it may be anywhere from then on. */
+function settingWithin(control: Places, { name, within }: Readonly<Record<string, unknown>>): Within | undefined {
+  const read = parseWithin(String(within))
+  return read.ok ? (read.within ?? settingOf(control, String(name))) : undefined
 }
 
 function settingOf(control: Places, name: string): Within | undefined {

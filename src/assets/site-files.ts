@@ -2,6 +2,7 @@
 import { compileHeaderRules, type HeaderPatch, parseHeaderRules } from '#/core/asset-headers.ts'
 import { type AssetManifest, parseManifest } from '#/core/asset-manifest.ts'
 import { compileRedirects, parseRedirects } from '#/core/asset-redirects.ts'
+import { parseRuleFiles, type RuleFiles } from '#/core/asset-rule-files.ts'
 import { createBoundedCache, shareLoads } from '#/core/bounded-cache.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
@@ -32,24 +33,16 @@ function listing(manifest: AssetManifest): Listing {
   return { manifest, find, sites: new WeakMap() }
 }
 
-function compile(assets: AssetsDeployment, { manifest, find }: Listing): SiteFiles {
+function compile(assets: AssetsDeployment, texts: RuleFiles, { manifest, find }: Listing): SiteFiles {
   const { htmlHandling, notFoundHandling } = assets
-  const redirect = compileRedirects(parseRedirects(assets.redirectsFile ?? '', htmlHandling).rules)
+  const redirect = compileRedirects(parseRedirects(texts.redirectsFile ?? '', htmlHandling).rules)
   const rules = { find, htmlHandling, notFoundHandling, redirect, base: assets.basePath ?? '/' }
   return {
     manifest,
     rules,
     matchRules: { ...rules, notFoundHandling: 'none' },
-    patchHeaders: compileHeaderRules(parseHeaderRules(assets.headersFile ?? '').rules),
+    patchHeaders: compileHeaderRules(parseHeaderRules(texts.headersFile ?? '').rules),
   }
-}
-
-function siteOf(assets: AssetsDeployment, found: Listing): SiteFiles {
-  const known = found.sites.get(assets)
-  if (known !== undefined) return known
-  const site = compile(assets, found)
-  found.sites.set(assets, site)
-  return site
 }
 
 /**
@@ -68,8 +61,18 @@ export function createSiteFiles(
     held.put(hash, loaded, Math.max(1, loaded.manifest.size))
     return loaded
   })
-  return (assets) => {
-    const found = held.get(assets.manifest)
-    return found === undefined ? load(assets.manifest).then((loaded) => siteOf(assets, loaded)) : siteOf(assets, found)
+  async function textsOf(assets: AssetsDeployment): Promise<RuleFiles> {
+    if (assets.ruleFiles === undefined) return assets
+    const bytes = await blobs.get(assets.ruleFiles)
+    if (bytes === undefined)
+      throw new EdgeError('internal', `The rules ${assets.ruleFiles} of a deployment's files are missing.`)
+    return parseRuleFiles(bytes)
   }
+  async function open(assets: AssetsDeployment): Promise<SiteFiles> {
+    const found = held.get(assets.manifest) ?? (await load(assets.manifest))
+    const site = found.sites.get(assets) ?? compile(assets, await textsOf(assets), found)
+    found.sites.set(assets, site)
+    return site
+  }
+  return (assets) => held.get(assets.manifest)?.sites.get(assets) ?? open(assets)
 }

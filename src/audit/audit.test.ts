@@ -67,6 +67,9 @@ async function fill(folder: string): Promise<void> {
     ['placed-blobs@DE', 'a'.repeat(64), '{}'],
     ['placed-blobs@DE', `${'a'.repeat(64)}/000000`, 'x'],
     ['placed-blobs@DE', 'b'.repeat(64), '{}'],
+    ['certificates', 'c1', JSON.stringify({ names: ['a.test', 'b.test'], key: 'sealed' })],
+    ['certificates', 'c2', JSON.stringify({ names: ['c.test'], keyBlob: `${'c'.repeat(64)}@DE` })],
+    ['placed-blobs@DE', 'c'.repeat(64), '{}'],
     ['platform', 'id', 'x'],
   ]
   for (const [bucket, key, value] of rows) put.run(bucket, Buffer.from(key), Buffer.from(value))
@@ -107,8 +110,10 @@ test('every byte is found where it lies', async (t) => {
   const { holdings, unread } = await auditFolder(folder, { except: [join(folder, 'pops')] })
   assert.deepEqual(unread, [])
   assert.deepEqual(holdings.map((one) => `${one.kind} ${one.id} ${one.place} ${one.count} ${one.bytes}`).toSorted(), [
+    'certificate a.test,b.test fabric/fabric.db#certificates 1 6',
+    'certificate c.test fabric/fabric.db#placed-blobs@DE 1 66',
     'objects k1 engine/objects/k1 1 10',
-    'program (files, older versions) fabric/fabric.db#placed-blobs@DE 1 66',
+    'program (files, keys, older versions) fabric/fabric.db#placed-blobs@DE 1 66',
     'program chat fabric/fabric.db#placed-blobs@DE 2 138',
     'program open fabric/fabric.db#control-log 1 33',
     'program open fabric/fabric.db#program-versions 1 33',
@@ -167,6 +172,19 @@ test('what is erased is found no more, and its neighbours are as they were', asy
   assert.equal((await readFile(join(folder, 'cache/segments/1'))).includes('shop'), false)
   assert.equal((await readFile(join(folder, 'log/rimward.jsonl'), 'utf8')).trimStart().split('\n').length, 4)
   assert.ok((await readFile(join(folder, 'cache/segments/1'))).includes('body-of-chat'))
+})
+
+test('the key of a certificate is judged by the sites at its names', () => {
+  const sites = [{ name: 'shop', hostnames: ['shop.test'], within: ['DE'] }]
+  const snapshot = { revision: 1, sites, programs: new Map(), placements: new Map() } as unknown as Snapshot
+  const found = (id: string) => ({ kind: 'certificate' as const, id, place: 'copy', count: 1, bytes: 1 })
+  const holdings = [found('shop.test,www.test'), found('www.test')]
+  const { clean, holdings: judged } = judgeHoldings(
+    { ...snapshot, sites: snapshot.sites.map((site) => ({ ...site, routes: [] })) },
+    [{ node: 'iad', pop: 'iad', countries: ['US'], holdings, unread: [] }],
+    [],
+  )
+  assert.deepEqual([clean, judged.map(({ allowed }) => allowed)], [false, [false, true]])
 })
 
 test('what lies outside of its countries is a violation', () => {

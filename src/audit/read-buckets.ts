@@ -74,7 +74,7 @@ export function readBuckets(database: DatabaseSync, file: string, place: string,
   const rows = database
     .prepare(
       `SELECT bucket, key, length(key) + length(value) AS bytes,
-       CASE WHEN bucket IN ('item-stores', 'program-versions', 'control-log') THEN CAST(value AS BLOB) END AS value FROM entries`,
+       CASE WHEN bucket IN ('item-stores', 'program-versions', 'certificates', 'control-log') THEN CAST(value AS BLOB) END AS value FROM entries`,
     )
     .iterate()
   for (const { bucket, key, bytes, value } of rows as Iterable<Row & { readonly value: Uint8Array | null }>) {

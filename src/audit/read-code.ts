@@ -1,12 +1,19 @@
 /**
- * Whose code, files and values lie in databases of a node: records of programs that hold values themselves, and blobs that
- * stay in countries, which records name by their digest.
+ * Whose code, files, values and keys lie in databases of a node: records that hold them themselves, and blobs that stay in
+ * countries, which records name by their digest.
  */
 import type { Owner } from '#/core/holdings.ts'
 import type { Tally } from './tally.ts'
 
 interface Version {
   readonly bindings?: readonly { readonly kind: string }[]
+  readonly assets?: { readonly headersFile?: string; readonly redirectsFile?: string }
+}
+
+interface Certificate {
+  readonly names?: readonly string[]
+  /** Sealed. */
+  readonly key?: string
 }
 
 export interface CodeTally {
@@ -19,18 +26,32 @@ export interface CodeTally {
 }
 
 export function createCodeTally(tally: Tally): CodeTally {
-  const owners = new Map<string, string>()
+  const owners = new Map<string, Owner>()
   const rows: { readonly name: string; readonly bytes: number; readonly place: string }[] = []
 
   function see(program: string, version: Version, place: string): void {
     const values = (version.bindings ?? []).filter(({ kind }) => ['text', 'json', 'secret'].includes(kind))
     if (values.length > 0) tally.add(programNamed(program), place, Buffer.byteLength(JSON.stringify(values)))
-    for (const [name] of JSON.stringify(version).matchAll(/\b[0-9a-f]{64}@[A-Z,]+/g)) owners.set(name, program)
+    const { headersFile = '', redirectsFile = '' } = version.assets ?? {}
+    const rules = Buffer.byteLength(headersFile) + Buffer.byteLength(redirectsFile)
+    if (rules > 0) tally.add(programNamed(program), place, rules)
+    nameBlobs(version, programNamed(program))
+  }
+
+  function nameBlobs(record: unknown, owner: Owner): void {
+    for (const [name] of JSON.stringify(record).matchAll(/\b[0-9a-f]{64}@[A-Z,]+/g)) owners.set(name, owner)
+  }
+
+  function seeCertificate(record: Certificate, place: string): void {
+    const owner: Owner = { kind: 'certificate', id: (record.names ?? []).join() }
+    if (record.key !== undefined) tally.add(owner, place, record.key.length)
+    nameBlobs(record, owner)
   }
 
   return {
     record(bucket, key, value, place) {
       const parsed = parse(value)
+      if (bucket === 'certificates') seeCertificate(parsed as Certificate, place)
       if (bucket === 'program-versions') see(key.split('/')[0]!, parsed as Version, place)
       if (bucket === 'control-log') for (const [name, version] of versionsIn(parsed)) see(name, version, place)
       if (bucket === 'program') for (const version of deploymentsIn(parsed)) see(key, version, place)
@@ -43,7 +64,7 @@ export function createCodeTally(tally: Tally): CodeTally {
       // Files are named in a manifest that is encrypted, older versions perhaps in another folder.
       for (const { name, bytes, place } of rows) {
         const within = name.slice(name.indexOf('@') + 1).split(',')
-        tally.add(programNamed(owners.get(name) ?? '(files, older versions)'), place, bytes, within)
+        tally.add(owners.get(name) ?? programNamed('(files, keys, older versions)'), place, bytes, within)
       }
     },
   }

@@ -185,7 +185,7 @@ export function storeContract(name: string, open: OpenStore): void {
     const { store, bytes } = await open(t)
     let found = 0
     let most = 0
-    const total = 4000
+    const total = 1500
     for (let i = 0; i < total; i++) {
       await put(store, headOf(`b${i}`), pattern(20_000, i), 20_000)
       const back = Math.max(0, i - 5)

@@ -22,7 +22,7 @@ import { keyOf, type Placed, type PlacementRecord, programWithin } from './place
 import type { ProgramRecord, RolloutRecord, SiteRecord, VersionRecord } from './records.ts'
 import { changeResource, createResource, type ResourceWish, removeResource, resourcesOf } from './resources.ts'
 import { createServices, type Services } from './services/services.ts'
-import { finishPlacements, type PlacementOffice, setPlacement } from './set-placement.ts'
+import { finishPlacements, noteErased, type PlacementOffice, setPlacement } from './set-placement.ts'
 import { type RolloutWish, setRollout } from './set-rollout.ts'
 import { createPins, sweepBlobs } from './sweep-blobs.ts'
 import { type Upload, type Uploaded, uploadVersion } from './upload-version.ts'
@@ -48,6 +48,7 @@ export interface ControlDeps {
   readonly hasSecret?: (store: string, secret: string) => boolean
   /** Where objects of a namespace live; absent: nowhere that counts. */
   readonly homesOf?: PlacementOffice['homesOf']
+  readonly moveKeys?: PlacementOffice['moveKeys']
   /** All nodes of the platform; absent: no site can name a shield. */
   readonly places?: () => readonly Place[]
   /** Domain below which programs have names of their own. */
@@ -105,6 +106,8 @@ export interface Control {
   withinOf(program: ProgramName): Within | undefined
   /** Undefined: anywhere. What does not exist yet will be there once it does. */
   setPlacement(placed: Placed, within: Within | undefined): Promise<void>
+  /** Has every node rewrite what its disk had of what was removed from what nodes share. */
+  noteErased(): Promise<void>
   /** In the order of their making. */
   resources(kind: ResourceKind): readonly Resource[]
   createResource(wish: ResourceWish): Promise<Resource>
@@ -156,8 +159,9 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     yield* ledger.blobsInUse()
     if (deps.alsoInUse !== undefined) yield* deps.alsoInUse()
   }
-  const { homesOf = async () => [] } = deps
-  const placing: PlacementOffice = { ...office, homesOf, forgetBlobs: (names) => forgetBlobs(office, names, inUse) }
+  const { homesOf = async () => [], moveKeys = async () => 0 } = deps
+  const forget = (names: readonly BlobHash[]) => forgetBlobs(office, names, inUse)
+  const placing: PlacementOffice = { ...office, homesOf, moveKeys, forgetBlobs: forget }
   const isPlaced = finishPlacements(placing, log)
 
   const control: Control = {
@@ -201,6 +205,7 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
       await isPlaced
       await setPlacement(placing, placed, within)
     },
+    noteErased: () => noteErased(office),
     resources: (kind) => resourcesOf(office, kind),
     createResource: (wish) => createResource(office, wish),
     changeResource: (resource, change) => changeResource(office, resource, change),

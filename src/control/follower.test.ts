@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import { defaultLimits } from '#/core/limits.ts'
 import { createMemoryFabric } from '#/core/memory-fabric.ts'
 import type { Site, Snapshot } from '#/core/snapshot.ts'
@@ -68,6 +70,59 @@ test('a revision that cannot be adopted leaves the last good one, is reported, a
   assert.deepEqual(again.served, [4])
   await again.follower.close()
 })
+
+test('a revision that lacks a blob is tried again until the blob is there, less and less often', async (t) => {
+  const fabric = createMemoryFabric(Date.now)
+  const bytes = Buffer.from('export default {}')
+  const lacking = createHash('sha256').update(bytes).digest('hex')
+  const said: string[] = []
+  const { follower, served } = open(await folderOf(t), {
+    limits: { ...defaultLimits, adoptRetryMs: 5, adoptRetryMaxMs: 20 },
+    async serve({ revision }) {
+      if (revision === 2 && (await fabric.blobs.get(lacking)) === undefined) throw new Error('its blob is missing')
+      served.push(revision)
+    },
+    log: (message) => said.push(message),
+  })
+  await follower.follow(snapshotOf(1, [site('a')]))
+  await follower.follow(snapshotOf(2, [site('b')]))
+  await until(() => follower.status().failure!.tries >= 4)
+  const { failure, revision } = follower.status()
+  assert.deepEqual([revision, failure!.reason], [1, 'its blob is missing'])
+  assert.ok(failure!.nextAt > failure!.at && failure!.nextAt <= failure!.at + 25)
+  await fabric.blobs.put(bytes)
+  await until(() => follower.status().failure === undefined)
+  assert.deepEqual([follower.status().revision, served], [2, [1, 2]])
+  // The log tells of the first try and of the last.
+  assert.deepEqual(said, [
+    'a revision was not adopted; the last good one is served',
+    'a revision was adopted after all',
+  ])
+  await follower.close()
+})
+
+test('a newer revision ends the tries of the one before, also while it is only tried out', async (t) => {
+  const tried: number[] = []
+  const { follower } = open(await folderOf(t), {
+    limits: { ...defaultLimits, adoptRetryMs: 1, adoptRetryMaxMs: 1 },
+    async serve({ revision }) {
+      tried.push(revision)
+      if (revision === 2) throw new Error('no cell')
+    },
+  })
+  await follower.follow(snapshotOf(1, [site('a')]))
+  await follower.follow(snapshotOf(2, [site('b')]))
+  await until(() => tried.length >= 4)
+  await follower.adopt(snapshotOf(3, [site('c')]))
+  const before = tried.length
+  await follower.follow(snapshotOf(3, [site('c')]))
+  await follower.close()
+  assert.deepEqual(new Set(tried.slice(before)), new Set([3]))
+})
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await pause(2)
+}
 
 test('what is served is kept in full and read back; a change writes only what it changes', async (t) => {
   const folder = await folderOf(t)

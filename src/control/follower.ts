@@ -1,6 +1,6 @@
 /**
  * One node's side of the configuration: it starts from what it served last, follows what is committed, keeps the last good
- * revision when one cannot be adopted and tries the next, and writes to its own disk what it serves.
+ * revision when one cannot be adopted, tries that one again until there is a newer one, and writes to its own disk what it serves.
  */
 
 import { onlyHere } from '#/core/keep-inside.ts'
@@ -25,7 +25,17 @@ export interface FollowerStatus {
   /** How long what it serves may have been out of date: 0 while what is shared is within reach. */
   readonly ageMs: Milliseconds
   /** The newest could not be adopted: what it serves is older. */
-  readonly failure?: { readonly revision: number; readonly reason: string; readonly at: EpochMs }
+  readonly failure?: FollowerFailure
+}
+
+export interface FollowerFailure {
+  readonly revision: number
+  readonly reason: string
+  /** Of the last try. */
+  readonly at: EpochMs
+  readonly tries: number
+  /** When it is tried again by itself, unless a newer one comes first. */
+  readonly nextAt: EpochMs
 }
 
 export interface Follower {
@@ -65,6 +75,15 @@ export function createFollower(options: FollowerOptions): Follower {
   let servedSince = clock()
   let wanted = 0
   let failure: FollowerStatus['failure']
+  /** One at a time: what is tried again must not come between a newer one's steps. */
+  let line: Promise<unknown> = Promise.resolve()
+  function inLine(task: () => Promise<void>): Promise<void> {
+    const done = line.then(task)
+    line = done.catch(() => {})
+    return done
+  }
+  let again: NodeJS.Timeout | undefined
+  let isClosed = false
   let awaySince = fabric.state === 'away' ? clock() : undefined
   const stopState = fabric.onState((state) => {
     awaySince = state === 'away' ? (awaySince ?? clock()) : undefined
@@ -110,8 +129,37 @@ export function createFollower(options: FollowerOptions): Follower {
     servedSince = clock()
   }
 
+  /** What was lacking, such as a blob in a place that was away, may be there by then. */
+  function tryLater(snapshot: Snapshot, tries: number): EpochMs {
+    const waitMs = retryAfter(tries, limits)
+    if (isClosed) return clock() + waitMs
+    again = setTimeout(() => void inLine(() => follow(snapshot, tries + 1)), waitMs)
+    again.unref()
+    return clock() + waitMs
+  }
+
+  async function follow(snapshot: Snapshot, tries: number): Promise<void> {
+    // A newer one came while this one stood in line.
+    if (snapshot.revision < wanted || isClosed) return
+    try {
+      if (served !== snapshot) await adopt(snapshot)
+      if (failure !== undefined) log('a revision was adopted after all', { revision: snapshot.revision, tries })
+      failure = undefined
+      keepNewest(snapshot)
+    } catch (error) {
+      const { revision } = snapshot
+      const reason = (error as Error).message
+      if (failure?.revision !== revision || failure.reason !== reason)
+        log('a revision was not adopted; the last good one is served', { revision, reason, tries })
+      failure = { revision, reason, at: clock(), tries, nextAt: tryLater(snapshot, tries) }
+    }
+  }
+
   return {
-    adopt: (snapshot) => adopt(snapshot),
+    adopt(snapshot) {
+      clearTimeout(again)
+      return inLine(() => adopt(snapshot))
+    },
     async start() {
       const last = store.read()
       if (last === undefined) return false
@@ -125,17 +173,10 @@ export function createFollower(options: FollowerOptions): Follower {
       log('serving what this node served last', { revision: last.revision, sites: last.sites.length })
       return true
     },
-    async follow(snapshot) {
+    follow(snapshot) {
+      clearTimeout(again)
       wanted = snapshot.revision
-      try {
-        if (served !== snapshot) await adopt(snapshot)
-        failure = undefined
-        keepNewest(snapshot)
-      } catch (error) {
-        const reason = (error as Error).message
-        failure = { revision: snapshot.revision, reason, at: clock() }
-        log('a revision was not adopted; the last good one is served', { revision: snapshot.revision, reason })
-      }
+      return inLine(() => follow(snapshot, 1))
     },
     status: () => ({
       revision: served?.revision ?? 0,
@@ -147,9 +188,17 @@ export function createFollower(options: FollowerOptions): Follower {
     }),
     kept: async () => keeping,
     async close() {
+      isClosed = true
+      clearTimeout(again)
       stopState()
+      await line
       await keeping
       store.close()
     },
   }
+}
+
+/** Twice as long after each try, up to a bound. */
+function retryAfter(tries: number, limits: Pick<Limits, 'adoptRetryMs' | 'adoptRetryMaxMs'>): Milliseconds {
+  return Math.min(limits.adoptRetryMaxMs, limits.adoptRetryMs * 2 ** Math.min(tries - 1, 20))
 }

@@ -97,4 +97,5 @@ export function* blobsOf({ code, compute, bindings, assets }: Deployment): Gener
   for (const binding of bindings) if (binding.kind === 'blob') yield binding.blob
   if (compute !== undefined) yield compute.module
   if (assets !== undefined) yield assets.manifest
+  if (assets?.ruleFiles !== undefined) yield assets.ruleFiles
 }

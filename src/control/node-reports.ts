@@ -23,7 +23,16 @@ export const nodeReport = z.object({
   servedSince: z.number(),
   awaySince: z.exactOptional(z.number()),
   ageMs: z.number(),
-  failure: z.exactOptional(z.object({ revision: z.number(), reason: z.string(), at: z.number() })),
+  failure: z.exactOptional(
+    z.object({
+      revision: z.number(),
+      reason: z.string(),
+      at: z.number(),
+      tries: z.number().default(1),
+      /** Absent from nodes of earlier releases, which wait for the next revision. */
+      nextAt: z.exactOptional(z.number()),
+    }),
+  ),
   /** Answers since the start. */
   requests: z.number(),
   errors: z.number(),

@@ -3,6 +3,7 @@
  * countries, which the version's record names. Records themselves reach every node.
  */
 import { type AssetEntry, parseManifest, serializeManifest } from '#/core/asset-manifest.ts'
+import { parseRuleFiles, serializeRuleFiles } from '#/core/asset-rule-files.ts'
 import { withinOfBlob } from '#/core/blob-names.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { Within } from '#/core/pops.ts'
@@ -10,6 +11,8 @@ import type { Blobs, Seal } from '#/core/ports.ts'
 import { sameWithin } from '#/core/residency.ts'
 import type { Binding, BlobHash } from '#/core/snapshot.ts'
 import type { VersionRecord } from './records.ts'
+
+type Assets = NonNullable<VersionRecord['assets']>
 
 interface Office {
   readonly fabric: { readonly blobs: Blobs }
@@ -41,7 +44,7 @@ export async function placeVersion(
     ...version,
     bindings,
     ...(code && { code: { ...code, modules } }),
-    ...(assets && { assets: { ...assets, manifest: await placeFiles(blobs, assets.manifest, within) } }),
+    ...(assets && { assets: await placeAssets(blobs, assets, within) }),
   }
 }
 
@@ -52,7 +55,12 @@ export function isVersionIn(version: VersionRecord, within: Within | undefined):
     return within === undefined || !['text', 'json', 'secret'].includes(binding.kind)
   })
   if (!values || (version.code?.modules ?? []).some(({ blob }) => !isBlobIn(blob, within))) return false
-  return version.assets === undefined || isBlobIn(version.assets.manifest, within)
+  return version.assets === undefined || areAssetsIn(version.assets, within)
+}
+
+function areAssetsIn({ manifest, headersFile, redirectsFile, ruleFiles }: Assets, within: Within | undefined): boolean {
+  if (!isBlobIn(manifest, within) || (ruleFiles !== undefined && !isBlobIn(ruleFiles, within))) return false
+  return within === undefined ? ruleFiles === undefined : headersFile === undefined && redirectsFile === undefined
 }
 
 /** The same name where it lies there already. */
@@ -84,6 +92,7 @@ export function* blobsOfVersion({ code, bindings, assets }: VersionRecord): Gene
   for (const module of code?.modules ?? []) yield module.blob
   for (const binding of bindings) if ('blob' in binding) yield binding.blob
   if (assets !== undefined) yield assets.manifest
+  if (assets?.ruleFiles !== undefined) yield assets.ruleFiles
 }
 
 async function placeBinding(office: Office, binding: Binding, within: Within | undefined): Promise<Binding> {
@@ -114,6 +123,18 @@ async function placeBinding(office: Office, binding: Binding, within: Within | u
 function textOf(binding: Extract<Binding, { kind: 'text' | 'json' | 'secret' }>, seal: Seal): string {
   if (binding.kind === 'secret') return seal.open(binding.sealed)
   return binding.kind === 'json' ? binding.json : binding.text
+}
+
+async function placeAssets(blobs: Blobs, assets: Assets, within: Within | undefined): Promise<Assets> {
+  const { headersFile, redirectsFile, ruleFiles, ...rest } = assets
+  const manifest = await placeFiles(blobs, assets.manifest, within)
+  const texts =
+    ruleFiles === undefined
+      ? { ...(headersFile !== undefined && { headersFile }), ...(redirectsFile !== undefined && { redirectsFile }) }
+      : parseRuleFiles(await readBlob(blobs, ruleFiles))
+  if (within === undefined || Object.keys(texts).length === 0) return { ...rest, manifest, ...texts }
+  const { hash } = await blobs.put(serializeRuleFiles(texts), { within })
+  return { ...rest, manifest, ruleFiles: hash }
 }
 
 /** A manifest names the blobs of its files. */

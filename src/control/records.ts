@@ -80,6 +80,7 @@ const assets = z.looseObject({
   navigationPrefersFiles: z.exactOptional(z.boolean()),
   headersFile: optionalText,
   redirectsFile: optionalText,
+  ruleFiles: optionalText,
 }) satisfies z.ZodType<NonNullable<Deployment['assets']>>
 
 /** One class in the declarative form: what is to be true after the deploy, whatever was before. */

@@ -18,6 +18,8 @@ import { createServiceVersions, type ServiceVersions } from './services/service-
 export interface PlacementOffice extends Office {
   /** Removes those of these blobs that nothing names any more. */
   readonly forgetBlobs: (names: readonly BlobHash[]) => Promise<void>
+  /** Has keys of certificates moved to where sites are now; returns how many moved. */
+  readonly moveKeys: () => Promise<number>
   /** Where objects of a namespace live. */
   readonly homesOf: (key: string) => Promise<readonly ObjectHome[]>
 }
@@ -45,6 +47,8 @@ export async function setPlacement(office: PlacementOffice, placed: Placed, with
   if (kind === 'program') return office.ledger.exclusively([id], () => place(office, placed, within, packProgram))
   if (kind === 'service')
     return office.ledger.exclusively([`service ${id}`], () => place(office, placed, within, packService))
+  if (kind === 'site')
+    return office.ledger.exclusively([id], () => place(office, placed, within, async () => undefined))
   await office.ledger.commit(({ placements }) => placementChange(office, placements.get(keyOf(placed)), placed, within))
 }
 
@@ -74,14 +78,26 @@ async function place(office: PlacementOffice, placed: Placed, within: Within | u
     ...luggage?.change,
     ...placementChange(office, placements.get(keyOf(placed)), placed, within, erasedAt),
   }))
-  if (luggage === undefined) return
-  await luggage.write()
-  await office.forgetBlobs(luggage.left)
-  await office.ledger.forgetChanges()
+  if (luggage !== undefined) {
+    await luggage.write()
+    await office.forgetBlobs(luggage.left)
+    await office.ledger.forgetChanges()
+  }
+  if ((await office.moveKeys()) === 0 && luggage === undefined) return
   await office.ledger.commit(({ placements }) => {
     const held = placements.get(keyOf(placed))
     if (held === undefined || !sameWithin(held.record.within, within)) return {}
     return { placements: [{ ...placed, record: { ...held.record, erasedAt: office.clock() } }] }
+  })
+}
+
+/** Something was removed that did not move with a setting: every node is told to rewrite what its disk had of it. */
+export async function noteErased({ ledger, clock }: Office): Promise<void> {
+  await ledger.commit(({ placements }) => {
+    const [held] = placements.values()
+    if (held === undefined) return {}
+    const { kind, id } = held.record
+    return { placements: [{ kind, id, record: { ...held.record, erasedAt: clock() } }] }
   })
 }
 

@@ -1,12 +1,13 @@
 /** What lies where: what an audit finds on a node's disk, and whether it may lie there. */
+import { withinOfNames } from './host-places.ts'
 import { allows, type CountryCode, type NodeId, type PopId, type Within } from './pops.ts'
 import { intersect } from './residency.ts'
 import type { Snapshot } from './snapshot.ts'
 import type { Bytes } from './units.ts'
 
-/** Whose bytes: a site or program by name, a store by id, a class of objects by its key. */
+/** Whose bytes: a site or program by name, a store by id, a class of objects by its key, a certificate by its names and commas. */
 export interface Owner {
-  readonly kind: 'site' | 'program' | 'store' | 'objects'
+  readonly kind: 'site' | 'program' | 'store' | 'objects' | 'certificate'
   readonly id: string
 }
 
@@ -115,6 +116,7 @@ function compile(snapshot: Snapshot): PlacementsOf {
   return ({ kind, id }) => {
     if (kind === 'store') return snapshot.placements?.get(id)
     if (kind === 'objects') return objects.get(id)
+    if (kind === 'certificate') return withinOfNames(snapshot, id.split(','))
     // A program's site has its name, and what the cache keeps for either is kept under that.
     return snapshot.programs.get(id)?.within ?? sites.get(id)
   }

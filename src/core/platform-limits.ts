@@ -118,6 +118,16 @@ export const platformLimits = {
     default: 5_000,
     why: 'a change may arrive before the bytes that it names, which come another way',
   },
+  adoptRetryMs: {
+    unit: 'ms',
+    default: 1_000,
+    why: 'until a node tries a revision again that it could not adopt; twice as long after each try',
+  },
+  adoptRetryMaxMs: {
+    unit: 'ms',
+    default: 60_000,
+    why: 'a revision that can never be adopted costs one try a minute',
+  },
   snapshotSites: {
     unit: 'count',
     default: 30_000,

@@ -224,4 +224,6 @@ export interface AssetsDeployment {
   readonly headersFile?: string
   /** Text of the `_redirects` file. */
   readonly redirectsFile?: string
+  /** Instead of both texts, where they stay in their program's countries; see `asset-rule-files.ts`. */
+  readonly ruleFiles?: BlobHash
 }

@@ -13,17 +13,22 @@ const anywhere = await selfSigned('free.localhost')
 
 async function startNodes(t: TestContext) {
   const meshes = createMemoryMeshes()
-  const sites = [aSite({ within: ['DE'] }), aSite({ name: 'free', hostnames: ['free.localhost'] })]
+  const sites = [
+    aSite({ within: ['DE'] }),
+    aSite({ name: 'free', hostnames: ['free.localhost'] }),
+    aSite({ name: 'shared', hostnames: ['shared.localhost'] }),
+  ]
   const snapshot = { ...aSnapshot(sites), placements: new Map() }
   const start = (node: string, country: string) => {
     const asked: string[] = []
     const certificates = {
+      withinOf: (name: string) => (name === 'shared.localhost' ? ['DE'] : undefined),
       challenge: async () => undefined,
       async forName(name: string) {
         asked.push(name)
         return name === 'free.localhost'
           ? anywhere
-          : name === 'hello.localhost' && node === 'fra'
+          : ['hello.localhost', 'shared.localhost'].includes(name) && node === 'fra'
             ? restricted
             : undefined
       },
@@ -87,6 +92,14 @@ test('HTTP/2 goes through as it is; other sites are answered where they are', as
   assert.match(await readAll(socket), /x-served-by: iad/)
 })
 
+test('a site that may be anywhere is answered where the key of its certificate is', async (t) => {
+  const { iad } = await startNodes(t)
+  const socket = await open(iad.tlsPort, 'shared.localhost')
+  socket.write(get('shared.localhost'))
+  assert.match(await readAll(socket), /x-served-by: fra/)
+  assert.ok(!iad.asked.includes('shared.localhost'))
+})
+
 test('a link that is cut ends the connection; with nobody inside it never begins', async (t) => {
   const { meshes, iad } = await startNodes(t)
   const socket = await open(iad.tlsPort, 'hello.localhost')
@@ -94,7 +107,7 @@ test('a link that is cut ends the connection; with nobody inside it never begins
   socket.on('error', () => {})
   meshes.cut('fra', 'iad')
   await closed
-  await assert.rejects(open(iad.tlsPort, 'hello.localhost'))
+  await assert.rejects(open(iad.tlsPort, 'hello.localhost'), { code: 'ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR' })
   await until(() => iad.lines.length === 0)
 })
 

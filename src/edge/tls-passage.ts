@@ -1,17 +1,20 @@
 /**
- * TLS for sites that are answered elsewhere, passed on as it comes: the name in the ClientHello says whose it is, a node
- * inside speaks TLS with the client. Nothing is decrypted here, and no key for it is used here.
+ * TLS for sites that are answered elsewhere, or whose key lies elsewhere, passed on as it comes: the name in the ClientHello
+ * says whose it is, a node inside speaks TLS with the client. Nothing is decrypted here, and no key for it is here.
  */
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { Certificates } from '#/core/certificates.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { Mesh } from '#/core/mesh.ts'
-import { nearestPeers } from '#/core/pops.ts'
-import type { Site, Snapshot } from '#/core/snapshot.ts'
+import { allows, nearestPeers, type Within } from '#/core/pops.ts'
+import type { Snapshot } from '#/core/snapshot.ts'
 import { parseClientHello } from './client-hello.ts'
 import { findSiteByName } from './find-site.ts'
-import { isAway } from './hand-over.ts'
 import { letGo } from './join-websocket.ts'
+
+/** How long a client has to read why there is no handshake. */
+const lingerMs = 1000
 
 /** Topic of the mesh, a tunnel. */
 const topic = 'edge/tls'
@@ -32,6 +35,7 @@ export interface PassageOptions {
   readonly mesh: Pick<Mesh, 'peers' | 'tunnel' | 'serveTunnel'>
   readonly snapshot: () => Snapshot
   readonly country: string
+  readonly certificates?: Pick<Certificates, 'withinOf'> | undefined
   /** Told of connections that nobody could be found for. */
   readonly onRefused: () => void
 }
@@ -43,12 +47,15 @@ export interface TlsPassage {
   serve(adopt: (stream: Duplex, client: PassedClient) => void): () => void
 }
 
-export function createTlsPassage({ mesh, snapshot, country, onRefused }: PassageOptions): TlsPassage {
-  async function pass(site: Site, hello: Uint8Array, socket: Socket): Promise<void> {
+/** RFC 8446 §6: fatal, internal_error; in the clear, since no handshake has begun (§5.1). */
+const internalError = Buffer.from([21, 3, 3, 0, 2, 2, 80])
+
+export function createTlsPassage({ mesh, snapshot, country, certificates, onRefused }: PassageOptions): TlsPassage {
+  async function pass(within: Within, hello: Uint8Array, socket: Socket): Promise<void> {
     const { remoteAddress = '', remotePort = 0, localAddress = '' } = socket
     const facts = { address: remoteAddress, port: remotePort, serverAddress: localAddress }
     const head = { ...facts, hello: Buffer.from(hello).toString('base64') }
-    for (const { node } of nearestPeers(mesh.peers(), site.within)) {
+    for (const { node } of nearestPeers(mesh.peers(), within)) {
       try {
         const stream = await mesh.tunnel(node, topic, head)
         join(socket, stream)
@@ -66,11 +73,14 @@ export function createTlsPassage({ mesh, snapshot, country, onRefused }: Passage
       const current = snapshot()
       if (current.placements === undefined) return false
       const serverName = parseClientHello(hello)?.serverName?.toLowerCase()
-      const site = serverName === undefined ? undefined : findSiteByName(current, serverName)
-      if (site === undefined || !isAway(site, country)) return false
-      pass(site, hello, socket).catch(() => {
+      if (serverName === undefined) return false
+      // A site that may be anywhere can share a certificate with one that may not.
+      const within = findSiteByName(current, serverName)?.within ?? certificates?.withinOf?.(serverName)
+      if (within === undefined || allows(within, country)) return false
+      pass(within, hello, socket).catch(() => {
         onRefused()
-        socket.destroy()
+        socket.on('error', () => {}).end(internalError)
+        socket.resume().setTimeout(lingerMs, () => socket.destroy())
       })
       return true
     },

@@ -54,6 +54,7 @@ async function wrangler(...words: string[]): Promise<{ code: number; out: Buffer
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {
       PATH: process.env.PATH,
+      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
       HOME: folder,
       CI: 'true',
       WRANGLER_SEND_METRICS: 'false',

@@ -10,22 +10,25 @@ export interface Platform {
   readonly node: RunningNode
   /** URLs by name of the point of presence. */
   readonly at: Readonly<Record<'fra' | 'iad' | 'nrt', string>>
+  /** The same for HTTPS; empty where that is off. */
+  readonly tls: Platform['at']
   readonly folder: string
   run(...words: string[]): Promise<{ readonly code: number | null; readonly output: string }>
 }
 
 /** With logs of whole URLs. */
-export async function startPlatform(t: TestContext, data?: string): Promise<Platform> {
+export async function startPlatform(t: TestContext, data?: string, args: readonly string[] = []): Promise<Platform> {
   const node = await startNode(t, {
     ...(data && { data }),
-    args: ['--pops', 'fra:DE,iad:US,nrt:JP', '--log-query', 'full'],
+    args: ['--pops', 'fra:DE,iad:US,nrt:JP', '--log-query', 'full', ...args],
   })
   const { pops } = JSON.parse(await readFile(join(node.data, 'node.json'), 'utf8')) as {
-    pops: { id: 'fra' | 'iad' | 'nrt'; http: string }[]
+    pops: { id: 'fra' | 'iad' | 'nrt'; http: string; https?: string }[]
   }
   const folder = await temporaryFolder(t, 'residency')
   const at = Object.fromEntries(pops.map(({ id, http }) => [id, http])) as Platform['at']
-  return { node, at, folder, run: (...words) => rimward(node, folder, words) }
+  const tls = Object.fromEntries(pops.map(({ id, https = '' }) => [id, https])) as Platform['tls']
+  return { node, at, tls, folder, run: (...words) => rimward(node, folder, words) }
 }
 
 /** What the command prints; fails the test where the command fails. */

@@ -88,6 +88,7 @@ const wranglerBinary = join(dirname(createRequire(import.meta.url).resolve('wran
 function wrangler(folder: string, base: string, ...args: string[]): Promise<{ code: number; output: string }> {
   const env = {
     PATH: process.env.PATH,
+    NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
     HOME: folder,
     CI: 'true',
     NO_COLOR: '1',

@@ -154,6 +154,7 @@ export async function openProject(platform: TestPlatform, files: Record<string, 
           cwd: join(folder, 'app'),
           env: {
             PATH: process.env.PATH,
+            NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
             HOME: join(folder, 'home'),
             CI: 'true',
             NO_COLOR: '1',

@@ -103,6 +103,7 @@ test('wrangler tail shows what a program logs, and deletes its tail at the end',
   const binary = join(dirname(createRequire(import.meta.url).resolve('wrangler/package.json')), 'bin/wrangler.js')
   const env = {
     PATH: process.env.PATH,
+    NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
     HOME: home,
     CI: 'true',
     WRANGLER_SEND_METRICS: 'false',

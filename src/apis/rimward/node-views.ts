@@ -28,7 +28,7 @@ export function viewNodes(
       lag,
       lagMs: lag === 0 ? 0 : Math.max(0, now - servedSince),
       ...(awaySince !== undefined && { awaySince: at(awaySince) }),
-      ...(failure && { failure: `revision ${failure.revision}: ${failure.reason}` }),
+      ...(failure && { failure: `revision ${failure.revision}: ${failure.reason}${nextTry(failure)}` }),
       requestsPerSecond: Math.round((rest.requests / seconds) * 10) / 10,
     }
   })
@@ -38,7 +38,7 @@ export function viewNodes(
 export function nodeChecks(nodes: readonly { readonly node: string; readonly status: FollowerStatus }[]): Check[] {
   return nodes.map(({ node, status }) => {
     const { revision, wanted, ageMs, awaySince, failure } = status
-    const reason = failure && `revision ${failure.revision} was not adopted: ${failure.reason}`
+    const reason = failure && `revision ${failure.revision} was not adopted: ${failure.reason}${nextTry(failure)}`
     return {
       name: 'configuration',
       node,
@@ -49,4 +49,9 @@ export function nodeChecks(nodes: readonly { readonly node: string; readonly sta
       ...(reason !== undefined && { reason }),
     }
   })
+}
+
+function nextTry({ tries, nextAt }: NonNullable<HeardReport['failure']>): string {
+  if (nextAt === undefined) return ''
+  return ` (tried ${tries === 1 ? 'once' : `${tries} times`}, again at ${at(nextAt)})`
 }

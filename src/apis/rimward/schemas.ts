@@ -254,7 +254,7 @@ export const auditView = z.object({
     z.object({
       node: z.string(),
       countries: z.array(z.string()),
-      kind: z.enum(['site', 'program', 'store', 'objects']),
+      kind: z.enum(['site', 'program', 'store', 'objects', 'certificate']),
       id: z.string(),
       place: z.string(),
       count: z.number(),

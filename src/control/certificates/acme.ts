@@ -49,6 +49,8 @@ export interface AcmeOptions {
   readonly clock: Clock
   readonly log: AcmeLog
   readonly polling: Polling
+  /** May this process have the key for a host? */
+  readonly mayOrder: (hostname: string) => boolean
 }
 
 interface StoredSettings extends Omit<AcmeSettings, 'externalAccount'> {
@@ -103,7 +105,8 @@ export function createAcme(options: AcmeOptions): Acme {
 
   async function dueNow(settings: AcmeSettings): Promise<readonly string[]> {
     const all = await Promise.all(settings.hostnames.map(statusOf))
-    return all.filter(({ nextAttemptAt }) => nextAttemptAt <= clock()).map(({ hostname }) => hostname)
+    const due = all.filter(({ nextAttemptAt }) => nextAttemptAt <= clock()).map(({ hostname }) => hostname)
+    return due.filter(options.mayOrder)
   }
 
   /** A key for each authority, sealed; an account is registered once. */

@@ -2,14 +2,16 @@
 import { X509Certificate } from 'node:crypto'
 import type { Certificate, Certificates } from '#/core/certificates.ts'
 import type { Limits } from '#/core/limits.ts'
+import type { Within } from '#/core/pops.ts'
 import type { Fabric, Seal } from '#/core/ports.ts'
+import type { BlobHash } from '#/core/snapshot.ts'
 import type { Clock, EpochMs } from '#/core/units.ts'
 import { type AcmeLog, type AcmeStatus, createAcme } from './acme.ts'
 import { defaultPolling, type Polling } from './acme-plan.ts'
 import type { AcmeSettings } from './acme-settings.ts'
-import { type CertificateRecord, openCertificateStore } from './certificate-store.ts'
+import { type CertificateRecord, type CertificateStore, openCertificateStore } from './certificate-store.ts'
 import { openLocalAuthority } from './local-authority.ts'
-import { readCertificate } from './read-certificate.ts'
+import { namesInChain, readCertificate } from './read-certificate.ts'
 
 export interface CertificatesStatus {
   readonly certificates: number
@@ -22,6 +24,12 @@ export interface CertificatesStatus {
 export interface CertificateBook extends Certificates {
   /** Checked before it is stored: throws `bad_request`. The same certificate again changes nothing. */
   upload(certificate: Certificate): Promise<CertificateRecord>
+  /** Countries that the key of a chain (PEM) would stay in; undefined also for what is no chain. */
+  withinOfChain(chain: string): Within | undefined
+  /** Moves keys to where the sites at their names are; once the Snapshot says so. */
+  settle: CertificateStore['settle']
+  /** Of keys that stay in countries. */
+  blobsInUse(): Iterable<BlobHash>
   list(): readonly CertificateRecord[]
   remove(id: string): Promise<boolean>
   status(): Promise<CertificatesStatus>
@@ -43,16 +51,27 @@ export interface CertificatesOptions {
   readonly log: AcmeLog
   /** Host names of the sites, also `*.example.com`: for these, and for localhost, the local authority signs. */
   readonly sitesHostnames?: () => Iterable<string>
+  /** Countries that the sites at these names have in common; absent: all may be anywhere. */
+  readonly withinOfNames?: (names: readonly string[]) => Within | undefined
+  /** Is a node of this process in one of these countries? Orders for sites elsewhere are left to processes there. */
+  readonly mayHold?: (within: Within) => boolean
   readonly acmePolling?: Polling
 }
 
 const renewalEveryMs = 60_000
 
 export async function createCertificates(options: CertificatesOptions): Promise<CertificateBook> {
-  const { fabric, seal, folder, limits, clock, log } = options
-  const store = await openCertificateStore({ fabric, seal, limits, clock })
+  const { fabric, seal, folder, limits, clock, log, withinOfNames = () => undefined, mayHold = () => true } = options
+  const store = await openCertificateStore({ fabric, seal, limits, clock, withinOfNames })
   const authority = await openLocalAuthority({ fabric, seal, folder, limits, clock })
-  const acme = createAcme({ fabric, seal, store, limits, clock, log, polling: options.acmePolling ?? defaultPolling })
+  const acme = createAcme({
+    ...{ fabric, seal, store, limits, clock, log },
+    mayOrder(hostname) {
+      const within = withinOfNames([hostname])
+      return within === undefined || mayHold(within)
+    },
+    polling: options.acmePolling ?? defaultPolling,
+  })
   const timer = setInterval(() => void acme.renewDue(), renewalEveryMs)
   timer.unref()
 
@@ -65,6 +84,16 @@ export async function createCertificates(options: CertificatesOptions): Promise<
       if (stored !== undefined) return stored
       return isServed(name, options.sitesHostnames?.() ?? []) ? authority.issue(name) : undefined
     },
+    withinOf: store.withinOf,
+    withinOfChain(chain) {
+      try {
+        return withinOfNames(namesInChain(chain, limits))
+      } catch {
+        return undefined
+      }
+    },
+    settle: store.settle,
+    blobsInUse: store.blobsInUse,
     challenge: acme.challenge,
     async upload(certificate) {
       const facts = readCertificate(certificate, clock(), limits)

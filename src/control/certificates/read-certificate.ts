@@ -38,6 +38,11 @@ export function readCertificate(given: Certificate, now: EpochMs, limits: Limits
   return { names, issuer: leaf.issuer.replaceAll('\n', ', '), notBefore, notAfter, fingerprint }
 }
 
+/** The names of a chain's leaf. Throws `bad_request`. */
+export function namesInChain(chain: string, limits: Limits): readonly string[] {
+  return readNames(readChain(chain)[0]!, limits)
+}
+
 function readChain(pem: string): X509Certificate[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? []
   if (blocks.length === 0) throw wrong('The chain holds no certificate in PEM form (-----BEGIN CERTIFICATE-----).')
