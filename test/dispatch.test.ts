@@ -81,8 +81,8 @@ after(async () => {
   if (folder !== undefined) rmSync(folder, { recursive: true, force: true })
 })
 
-const bound = (namespace: string, more: object = {}) => ({
-  dispatch_namespaces: [{ binding: 'DISPATCHER', namespace, ...more }],
+const bound = (namespace: string) => ({
+  dispatch_namespaces: [{ binding: 'DISPATCHER', namespace }],
 })
 
 async function deploy(name: string, source: string, config: object, args: string[] = [], mayFail = false) {
@@ -124,14 +124,22 @@ for (const name of ['nobody', 'platform', '', '../ann', 'Ann'])
     assert.equal(await ask(`/forward?to=${encodeURIComponent(name)}`), 'Error: Worker not found.')
   })
 
-test('limits and parameters of a call are refused by name', async () => {
+const refusedOptions: readonly (readonly [object, string])[] = [
+  [{ other: 1 }, "Error: get() of a dispatch namespace: Rimward does not support 'other'."],
+  [{ limits: { memory: 1 } }, "Error: get() of a dispatch namespace: Rimward does not support 'limits.memory'."],
+  [
+    { limits: { cpuMs: 0 } },
+    "TypeError: get() of a dispatch namespace: 'limits.cpuMs' is a whole number of at least 1.",
+  ],
+  [
+    { outbound: { who: 'me' } },
+    "Error: get() of a dispatch namespace: the binding has no outbound Worker for 'outbound'.",
+  ],
+]
+test('options that a call cannot have are refused by name', async () => {
   const options = (given: object) => ask(`/options?options=${encodeURIComponent(JSON.stringify(given))}`)
   assert.equal(await options({}), 'ann without a word')
-  for (const key of ['limits', 'outbound'])
-    assert.equal(
-      await options({ [key]: { cpuMs: 5 } }),
-      `Error: get() of a dispatch namespace: Rimward does not support '${key}'.`,
-    )
+  for (const [given, said] of refusedOptions) assert.equal(await options(given), said)
 })
 
 test('programs of a namespace are apart from those of the account', async () => {
@@ -182,7 +190,6 @@ test('what a deploy cannot have is refused by name', async () => {
   assert.match(errors[0]!.message, /there is no dispatch namespace 'missing'/)
   assert.equal(errors[0]!.code, 100119)
   assert.match(await refused({}, ['--dispatch-namespace', 'missing']), /there is no dispatch namespace 'missing'/)
-  assert.match(await refused(bound('customers', { outbound: { service: 'ann' } })), /outbound/)
 })
 
 test('a namespace is deleted when nobody needs it, a program of it at any time', async () => {

@@ -123,6 +123,7 @@ export function createApi(options: ApiOptions): Api {
     limits,
     hasProgram: (name) => control.findProgram(name) !== undefined,
   })
+  const resolveAssets = resolveAssetsWith(options.uploads)
   const cloudflare = createCloudflareApi({
     control,
     kvRoutes: kvRoutes({ kv: options.kv, fabric, limits, clock }),
@@ -130,7 +131,7 @@ export function createApi(options: ApiOptions): Api {
       allD1Routes({ control, homed: options.homed, token, limits, clock }),
       r2Routes({ control, homed: options.homed, limits }),
       queueRoutes({ control, homed: options.homed, limits, clock }),
-      dispatchRoutes({ control, limits, clock }),
+      dispatchRoutes({ control, limits, clock, resolveAssets, uploads: options.uploads }),
       analyticsRoutes({ control, homed: options.homed, limits, clock }),
       workflowRoutes({ control, homed: options.homed, limits }),
       secretsStoreRoutes({ ...options.compute, limits, accountId }),
@@ -140,7 +141,7 @@ export function createApi(options: ApiOptions): Api {
     assetsRoutes: assetRoutes({ uploads: options.uploads, limits }),
     tailsRoutes: tails.routes,
     purgeRoutes: purgeRoutes({ control, cache, limits }),
-    resolveAssets: resolveAssetsWith(options.uploads),
+    resolveAssets,
     token,
     accountId,
     dataPlane: { httpPort: dataPlane.http.port, ...(dataPlane.https && { httpsPort: dataPlane.https.port }) },

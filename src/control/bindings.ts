@@ -93,6 +93,7 @@ export async function checkTargets(bindings: readonly Binding[], world: BindingW
   for (const binding of bindings) {
     if (binding.kind === 'program') checkProgram(binding, world)
     if (binding.kind === 'objects') checkObjects(binding, world)
+    if (binding.kind === 'dispatch') checkOutbound(binding, world)
     if (binding.kind === 'kv' && !(await world.hasStore(binding.store)))
       throw new Refusal('store_unknown', `KV namespace '${binding.store}' not found (binding '${binding.name}').`)
     const resource = boundResource(binding)
@@ -122,6 +123,21 @@ function checkProgram(binding: Extract<Binding, { kind: 'program' }>, world: Bin
       `Could not resolve service binding '${binding.name}'. Target script '${binding.program}' not found. Please verify the target script and try again.`,
     )
   checkCompute(binding)
+}
+
+/** What is sent through it must be able to get out again. */
+function checkOutbound({ name, outbound }: Extract<Binding, { kind: 'dispatch' }>, world: BindingWorld): void {
+  if (outbound === undefined || world.objectsOf(outbound.program) !== undefined) return
+  const { program } = outbound
+  throw world.isCompute(program)
+    ? new Refusal(
+        'bad_binding',
+        `Binding '${name}': '${program}' is a Compute program, which cannot be an outbound Worker.`,
+      )
+    : new Refusal(
+        'program_unknown',
+        `Could not resolve the outbound Worker of binding '${name}'. Target script '${program}' not found. Please verify the target script and try again.`,
+      )
 }
 
 /** A Compute program has one way in, and nothing that could read what a binding says of its caller. */

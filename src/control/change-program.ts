@@ -115,6 +115,12 @@ export interface References {
   readonly outgoing: readonly { readonly program: ProgramName; readonly binding: string }[]
   /** Programs bound to Durable Object classes of this one. */
   readonly objects: readonly { readonly program: ProgramName; readonly object: ObjectNamespace }[]
+  /** Programs whose dispatch namespaces have this one as their outbound Worker. */
+  readonly outbounds: readonly {
+    readonly program: ProgramName
+    readonly namespace: string
+    readonly parameters: readonly string[]
+  }[]
 }
 
 /** Who depends on whom, by the versions that serve now. Throws a `Refusal` (`no_program`). */
@@ -123,8 +129,11 @@ export function findReferences(office: Office, name: ProgramName): References {
   const incoming: { program: ProgramName; binding: string }[] = []
   const outgoing: { program: ProgramName; binding: string }[] = []
   const objects: { program: ProgramName; object: ObjectNamespace }[] = []
+  const outbounds: References['outbounds'][number][] = []
   for (const { program } of office.ledger.state.programs.values())
     for (const binding of program.rollout.flatMap((part) => part.deployment.bindings)) {
+      if (binding.kind === 'dispatch' && binding.outbound?.program === name)
+        outbounds.push({ program: program.name, namespace: binding.called, parameters: binding.outbound.parameters })
       if (binding.kind !== 'program' && binding.kind !== 'objects') continue
       const target = binding.program ?? program.name
       if (target === program.name) continue
@@ -134,7 +143,7 @@ export function findReferences(office: Office, name: ProgramName): References {
       const object = binding.kind === 'objects' && record.objects.find((one) => one.className === binding.className)
       if (object) objects.push({ program: program.name, object })
     }
-  return { incoming, outgoing, objects }
+  return { incoming, outgoing, objects, outbounds }
 }
 
 /** Removes a program with its versions, addresses and the data of its objects. Throws a `Refusal` (`referenced`). */
@@ -148,8 +157,8 @@ export async function removeProgram(
     const { record } = heldProgram(office, name)
     await forgetting.note(record.objects)
     await office.ledger.commit(() => {
-      const { incoming, objects } = findReferences(office, name)
-      const others = [...new Set([...incoming, ...objects].map((one) => one.program))]
+      const { incoming, objects, outbounds } = findReferences(office, name)
+      const others = [...new Set([...incoming, ...objects, ...outbounds].map((one) => one.program))]
       if (others.length > 0 && !force)
         throw new Refusal('referenced', `'${name}' cannot be deleted: ${others.join(', ')} bound to it.`)
       return { programs: [{ name, record: undefined }] }

@@ -64,7 +64,13 @@ const binding = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('server'), name, server: z.string() }),
   z.object({ kind: z.literal('certificate'), name, certificate: z.string() }),
   z.object({ kind: z.literal('loader'), name }),
-  z.object({ kind: z.literal('dispatch'), name, namespace: z.string(), called: z.string() }),
+  z.object({
+    kind: z.literal('dispatch'),
+    name,
+    namespace: z.string(),
+    called: z.string(),
+    outbound: z.exactOptional(z.object({ program: z.string(), parameters: z.array(z.string()).readonly() })),
+  }),
   z.object({ kind: z.literal('blob'), name, type: z.enum(['wasm', 'data', 'text']), blob: z.string() }),
   z.object({ kind: z.literal('held'), name, as: z.enum(['text', 'json', 'secret']), blob: z.string() }),
 ]) satisfies z.ZodType<Binding>

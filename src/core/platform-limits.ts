@@ -360,6 +360,10 @@ export const platformLimits = {
   datasetQueriesWaiting: { unit: 'count', default: 32, why: 'for one of these threads' },
   datasetQueryMs: { unit: 'ms', default: 30_000, why: 'a query that takes longer is ended' },
   datasetQueryBytes: { unit: 'bytes', default: 128 * MiB, why: 'groups and rows that a query holds at once' },
+  // Dispatch namespaces.
+  dispatchedCounts: { unit: 'count', default: 65_536, why: 'calls with `subRequests` whose fetches are counted' },
+  dispatchParametersBytes: { unit: 'bytes', default: 8_192, why: 'go with each fetch() of the call, encrypted' },
+  dispatchStuckMs: { unit: 'ms', default: 10_000, why: 'how long it is known that a cell was ended for its CPU time' },
   // Workflows.
   workflowSteps: {
     unit: 'count',

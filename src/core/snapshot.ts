@@ -203,7 +203,14 @@ export type Binding =
   /** Starts programs from code that the program brings. */
   | { readonly kind: 'loader'; readonly name: string }
   /** Programs of a namespace, picked by name at each call; `namespace` is the resource's id, `called` its name at the deploy. */
-  | { readonly kind: 'dispatch'; readonly name: string; readonly namespace: string; readonly called: string }
+  | {
+      readonly kind: 'dispatch'
+      readonly name: string
+      readonly namespace: string
+      readonly called: string
+      /** The program that every `fetch()` of a dispatched program goes through, and what the dispatcher may tell it. */
+      readonly outbound?: { readonly program: ProgramName; readonly parameters: readonly string[] }
+    }
 
 /** Ciphertext of a secret (base64); only a `Seal` opens it. */
 export type Sealed = string & { readonly unit?: 'sealed' }

@@ -5,6 +5,8 @@ import type { EpochMs } from './units.ts'
 /** One invocation, in the shape of the Workers `TraceItem` as `wrangler tail` prints it. */
 export interface Trace {
   readonly scriptName: ProgramName
+  /** Of a program of a dispatch namespace, where its owner reads this. */
+  readonly dispatchNamespace?: string
   readonly scriptVersion?: { readonly id: string }
   readonly outcome: string
   readonly eventTimestamp: EpochMs | null

@@ -3,7 +3,9 @@
  * consumer cannot take is dropped, and what it does itself with a trace is not told on, so that two consumers of each other
  * come to rest.
  */
+import { dispatchedParts } from '#/core/dispatch-names.ts'
 import type { Limits } from '#/core/limits.ts'
+import { resourceOf } from '#/core/resources.ts'
 import type { ProgramName, Snapshot } from '#/core/snapshot.ts'
 import type { Trace, Traces } from '#/core/traces.ts'
 import type { EventDelivery } from './deliver-event.ts'
@@ -30,7 +32,7 @@ export function withTailConsumers({ traces, snapshot, deliver, limits, log }: Ta
 
   async function run(key: string, line: Line, consumer: ProgramName, producer: ProgramName): Promise<void> {
     while (line.waiting.length > 0) {
-      const told = line.waiting.splice(0, limits.tailBatch)
+      const told = line.waiting.splice(0, limits.tailBatch).map((trace) => asTold(trace, snapshot()))
       const within = snapshot().programs.get(producer)?.within
       const failure = await deliver(consumer, { kind: 'tail', traces: told }, within).then(
         ({ end, error }) => (end === 'ok' ? undefined : { end, error }),
@@ -63,6 +65,13 @@ export function withTailConsumers({ traces, snapshot, deliver, limits, log }: Ta
       for (const consumer of consumersOf(trace.scriptName)) tell(trace.scriptName, consumer, trace)
     },
   }
+}
+
+/** A program of a dispatch namespace is told of by its owner's name for it. */
+function asTold(trace: Trace, snapshot: Snapshot): Trace {
+  const parts = dispatchedParts(trace.scriptName)
+  const namespace = parts && resourceOf(snapshot, 'dispatch', parts.namespace)
+  return namespace === undefined ? trace : { ...trace, scriptName: parts!.name, dispatchNamespace: namespace.name }
 }
 
 /** The runtime tells `tail()` by a call of that name. */

@@ -202,17 +202,33 @@ const bindings: Area = {
       file: 'bindings.test.ts',
       title: 'a program runs code that it brings, and the code reaches nothing but what it is given',
     }),
-    differs('Dispatch namespaces: `get(name)`, `fetch`, RPC methods', '`request.cf` is there for every program', {
-      file: 'dispatch.test.ts',
-      title: 'a Worker dispatches to programs by name, wherever they run',
+    works('Dispatch namespaces: `get(name)`, `fetch`, RPC methods; no `request.cf` and no `caches.default`', {
+      file: 'dispatch-outbound.test.ts',
+      title: 'a program cannot leave past the outbound Worker, nor see what is for trusted ones',
     }),
-    refused('Dispatch namespaces: outbound Workers', 'programs of a namespace reach the network as others do', {
-      config: { dispatch_namespaces: [{ binding: 'USERS', namespace: 'users', outbound: { service: 'out' } }] },
-      says: /outbound/,
+    differs(
+      'Dispatch namespaces: outbound Workers',
+      'WebSockets that a program opens with `new WebSocket()` are refused; programs that may open TCP sockets cannot be called so',
+      {
+        file: 'dispatch-outbound.test.ts',
+        title: 'what a program fetches goes through the outbound Worker, with parameters of the dispatcher',
+      },
+    ),
+    differs('Dispatch namespaces: `limits.subRequests`', 'counts `fetch()`, not calls of bindings', {
+      file: 'dispatch-outbound.test.ts',
+      title: 'fetches beyond subRequests fail',
     }),
-    differs('Dispatch namespaces: `get(name, {}, { limits })`', 'refused by name at the call', {
-      file: 'dispatch.test.ts',
-      title: 'limits and parameters of a call are refused by name',
+    differs(
+      'Dispatch namespaces: `limits.cpuMs`',
+      'time in one piece, looked at ten times a second; the process is ended',
+      {
+        file: 'dispatch-outbound.test.ts',
+        title: 'a program that uses more CPU time than cpuMs is ended, and only it',
+      },
+    ),
+    works('Dispatch namespaces: static files, tags, tail Workers of their programs', {
+      file: 'dispatch-outbound.test.ts',
+      title: 'a program of a namespace has static files, before its code or alone',
     }),
     works('Cron triggers: `scheduled()`, each once in the platform, a missed one not made up for', {
       file: 'cron.test.ts',

@@ -7,6 +7,7 @@ import { Hono } from 'hono'
 import { type AssetRefusal, AssetsRefused } from '#/control/assets-refused.ts'
 import type { AssetUploads } from '#/control/assets-uploads.ts'
 import type { Limits } from '#/core/limits.ts'
+import type { ProgramName } from '#/core/snapshot.ts'
 import { ok, VendorError } from './envelope.ts'
 import { bodyOf, readBody, readJson } from './read-body.ts'
 
@@ -67,17 +68,27 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes
 }
 
+export interface AssetParts {
+  readonly uploads: AssetUploads
+  readonly limits: Limits
+}
+
+/** Opens an upload of files for a program, and answers with what has to be sent. */
+export function openSession(c: Context, program: ProgramName, { uploads, limits }: AssetParts): Promise<Response> {
+  return orVendorError(
+    (async () => {
+      const session = await uploads.open(program, await readManifest(c, limits))
+      return ok(c, session, { status: session.buckets.length === 0 ? 200 : 201 })
+    })(),
+  )
+}
+
 /** Routes below `/client/v4`. The upload routes take the session's token, not the API token: mount them outside of that check. */
-export function assetRoutes({ uploads, limits }: { readonly uploads: AssetUploads; readonly limits: Limits }): Hono {
+export function assetRoutes({ uploads, limits }: AssetParts): Hono {
   const app = new Hono()
 
   app.post('/accounts/:account/workers/scripts/:name/assets-upload-session', (c) =>
-    orVendorError(
-      (async () => {
-        const session = await uploads.open(c.req.param('name'), await readManifest(c, limits))
-        return ok(c, session, { status: session.buckets.length === 0 ? 200 : 201 })
-      })(),
-    ),
+    openSession(c, c.req.param('name'), { uploads, limits }),
   )
 
   function authorize(c: Context) {

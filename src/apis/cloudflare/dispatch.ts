@@ -6,6 +6,7 @@ import { type Context, Hono } from 'hono'
 import { z } from 'zod'
 import { dispatchedName, dispatchedParts } from '#/core/dispatch-names.ts'
 import type { Resource } from '#/core/resources.ts'
+import { type AssetParts, openSession } from './assets.ts'
 import type { CloudflareApiDeps } from './deps.ts'
 import { noDispatched, noNamespace } from './dispatch-names.ts'
 import { ok, VendorError } from './envelope.ts'
@@ -15,10 +16,13 @@ import { deployUpload } from './scripts.ts'
 import { secretRoutes } from './secrets.ts'
 import { scriptView, settingsView } from './wire.ts'
 
-export type DispatchParts = Pick<CloudflareApiDeps, 'control' | 'limits' | 'clock'>
+export type DispatchParts = Pick<CloudflareApiDeps, 'control' | 'limits' | 'clock' | 'resolveAssets'> & AssetParts
 
 const path = '/accounts/:account/workers/dispatch/namespaces'
-const script = `${path}/:namespace/scripts/:name`
+const scripts = `${path}/:namespace/scripts`
+const script = `${scripts}/:name`
+/** The vendor has eight at most. */
+const tagList = z.array(z.string().max(200)).max(8)
 const name = z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_-]{0,62}$/, 'use 1 to 63 letters, digits, - and _')
 const body = z.strictObject({ name })
 
@@ -71,12 +75,48 @@ export function dispatchRoutes(parts: DispatchParts): Hono {
     return ok(c, null)
   })
 
-  routes.get(`${path}/:namespace/scripts`, (c) => ok(c, programsIn(requireNamespace(c).id).map(asScript)))
-  routes.put(script, (c) => {
-    const called = c.req.param('name')
-    // Its inner name would be read as that of another one.
+  routes.get(scripts, (c) => {
+    const matches = tagFilter(c.req.query('tags'))
+    return ok(c, programsIn(requireNamespace(c).id).filter(matches).map(asScript))
+  })
+  routes.delete(scripts, async (c) => {
+    const { id } = requireNamespace(c)
+    const asked = c.req.query('tags')
+    if (asked === undefined) throw badTags('Deleting scripts together needs ?tags=TAG:yes.')
+    const matches = tagFilter(asked)
+    const removed = programsIn(id).filter(matches)
+    for (const { name } of removed) await control.removeProgram(name, { force: c.req.query('force') === 'true' })
+    return ok(c, removed.map(asScript))
+  })
+  /** Its inner name would be read as that of another one. */
+  function calledIn(c: Context): string {
+    const called = c.req.param('name')!
     if (called.includes('.')) throw new VendorError(400, refusalTable.bad_name.code, `'${called}' is not a name.`)
-    return deployUpload(c, nameOf(c), parts, called)
+    return called
+  }
+  routes.put(script, (c) => deployUpload(c, nameOf(c), parts, calledIn(c)))
+  routes.post(`${script}/assets-upload-session`, (c) => {
+    calledIn(c)
+    return openSession(c, nameOf(c), parts)
+  })
+  const tagsOf = (c: Context) => control.program(requireProgram(c)).tags
+  const setTags = (c: Context, tags: readonly string[]) =>
+    control.changeProgram(requireProgram(c), { tags: [...new Set(tags)].map(checkTag) })
+  routes.get(`${script}/tags`, (c) => ok(c, tagsOf(c)))
+  routes.put(`${script}/tags`, async (c) => {
+    const { tags } = await setTags(c, await readJson(c, tagList, limits.metadataBytes))
+    return ok(c, tags)
+  })
+  routes.put(`${script}/tags/:tag`, async (c) => {
+    await setTags(c, [...tagsOf(c), c.req.param('tag')])
+    return ok(c, null)
+  })
+  routes.delete(`${script}/tags/:tag`, async (c) => {
+    await setTags(
+      c,
+      tagsOf(c).filter((tag) => tag !== c.req.param('tag')),
+    )
+    return ok(c, null)
   })
   routes.get(script, (c) => {
     const record = control.program(requireProgram(c))
@@ -102,6 +142,27 @@ export function dispatchRoutes(parts: DispatchParts): Hono {
   })
   routes.route('/', secretRoutes(parts, script, requireProgram))
   return routes
+}
+
+/** The vendor's filter: `TAG:yes,OTHER:no`; all must hold. Absent: every script. */
+function tagFilter(asked: string | undefined): (record: { readonly tags: readonly string[] }) => boolean {
+  if (asked === undefined) return () => true
+  const wanted = asked.split(',').map((one) => {
+    const [, tag, answer] = /^(.+):(yes|no)$/.exec(one.trim()) ?? []
+    if (tag === undefined) throw badTags(`'${one.slice(0, 80)}' is no filter: write TAG:yes or TAG:no.`)
+    return { tag, has: answer === 'yes' }
+  })
+  return ({ tags }) => wanted.every(({ tag, has }) => tags.includes(tag) === has)
+}
+
+function checkTag(tag: string): string {
+  if (tag === '' || /[,&]/.test(tag))
+    throw badTags(`'${tag.slice(0, 80)}' is no tag: it is not empty and has no , or &.`)
+  return tag
+}
+
+function badTags(message: string): VendorError {
+  return new VendorError(400, doorTable.badRequest.code, message)
 }
 
 function inUse(message: string): VendorError {

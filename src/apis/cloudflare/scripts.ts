@@ -125,7 +125,7 @@ export function scriptRoutes(deps: CloudflareApiDeps): Hono {
   })
 
   routes.get(`${account}/scripts/:name/references`, (c) => {
-    const { incoming, outgoing, objects } = control.references(c.req.param('name'))
+    const { incoming, outgoing, objects, outbounds } = control.references(c.req.param('name'))
     const service = ({ program, binding }: { program: string; binding: string }) => ({
       service: program,
       environment: 'production',
@@ -141,7 +141,13 @@ export function scriptRoutes(deps: CloudflareApiDeps): Hono {
     return ok(c, {
       services: { incoming: incoming.map(service), outgoing: outgoing.map(service) },
       durable_objects: namespaces,
-      dispatch_outbounds: [],
+      dispatch_outbounds: outbounds.map(({ program, namespace, parameters }) => ({
+        service: program,
+        environment: 'production',
+        name: program,
+        namespace,
+        params: parameters.map((name) => ({ name })),
+      })),
     })
   })
 

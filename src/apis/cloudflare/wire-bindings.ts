@@ -58,7 +58,12 @@ const supported = {
   worker_loader: z.strictObject({}),
   dispatch_namespace: z.strictObject({
     namespace: text.min(1),
-    outbound: z.undefined('outbound Workers are not supported by Rimward').optional(),
+    outbound: z.exactOptional(
+      z.strictObject({
+        worker: z.strictObject({ service: text.min(1), environment: z.exactOptional(z.literal('production')) }),
+        params: z.exactOptional(z.array(z.strictObject({ name: text.min(1) }))),
+      }),
+    ),
   }),
   inherit: z.strictObject({ old_name: maybe }),
 }
@@ -176,7 +181,9 @@ function toRequest(name: string, binding: Supported, find: BindingFinders): Bind
     case 'dispatch_namespace': {
       const namespace = find.resource('dispatch', binding.namespace)
       if (namespace === undefined) throw noNamespace(binding.namespace)
-      return { kind: 'dispatch', name, namespace: namespace.id, called: namespace.name }
+      const { worker, params = [] } = binding.outbound ?? {}
+      const outbound = worker && { program: worker.service, parameters: params.map((one) => one.name) }
+      return { kind: 'dispatch', name, namespace: namespace.id, called: namespace.name, ...(outbound && { outbound }) }
     }
     case 'inherit':
       return { kind: 'inherit', name, ...(binding.old_name !== undefined && { from: binding.old_name }) }
@@ -240,8 +247,13 @@ export function writeBinding(binding: VersionRecord['bindings'][number]): Record
     }
     case 'loader':
       return { name, type: 'worker_loader' }
-    case 'dispatch':
-      return { name, type: 'dispatch_namespace', namespace: binding.called }
+    case 'dispatch': {
+      const { called: namespace, outbound } = binding
+      const shown = { name, type: 'dispatch_namespace', namespace }
+      if (outbound === undefined) return shown
+      const worker = { service: outbound.program, environment: 'production' }
+      return { ...shown, outbound: { worker, params: outbound.parameters.map((one) => ({ name: one })) } }
+    }
     case 'blob':
       return {
         name,

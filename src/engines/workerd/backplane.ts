@@ -122,6 +122,7 @@ const dropped = new Set([
   'rimward-kind',
   'rimward-id',
   'rimward-cf',
+  'rimward-ticket',
   'host',
   'connection',
   'upgrade',

@@ -164,9 +164,16 @@ function blobBinding(
   )
 }
 
-function dispatchBinding(builder: CellBuilder, { namespace }: Extract<Binding, { kind: 'dispatch' }>): Member {
-  const service = { name: dispatchForward(builder), props: { json: JSON.stringify({ namespace }) } }
-  return wrapped(builder, 'dispatch', [{ name: 'forward', service }])
+function dispatchBinding(
+  builder: CellBuilder,
+  { namespace, outbound }: Extract<Binding, { kind: 'dispatch' }>,
+): Member {
+  const props = { namespace, ...(outbound && { outbound: outbound.program }) }
+  const service = { name: dispatchForward(builder), props: { json: JSON.stringify(props) } }
+  return wrapped(builder, 'dispatch', [
+    { name: 'forward', service },
+    { name: 'parameters', json: JSON.stringify(outbound?.parameters ?? null) },
+  ])
 }
 
 /** Of every forwarder of ours. */
@@ -203,7 +210,10 @@ function serviceForward(builder: CellBuilder): string {
 function dispatchForward(builder: CellBuilder): string {
   if (builder.plan.purpose === 'prove') return nobody(builder)
   const modules = ourModules(builder, ['dispatch-forward', 'service-forward'])
-  return builder.service('dispatch', { worker: { modules, ...forwarder, bindings: forwarderBindings(builder) } })
+  const files = { name: 'files', service: backplaneCalls(builder, 'files') }
+  return builder.service('dispatch', {
+    worker: { modules, ...forwarder, bindings: [...forwarderBindings(builder), files] },
+  })
 }
 
 /** What the runtime's own binding calls, by the name of the workflow. */

@@ -3,12 +3,13 @@
  * Pure: bytes of modules come later, by the names in `files`.
  */
 import type { DatabaseServer } from '#/core/database-servers.ts'
+import { isDispatched } from '#/core/dispatch-names.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { BlobHash, Deployment, ObjectNamespace, Program, ProgramName, Sealed } from '#/core/snapshot.ts'
 import { type CapnpValue, capnpText } from './capnp.ts'
-import { bindingsOf } from './cell-bindings.ts'
+import { bindingsOf, forwarder, forwarderBindings } from './cell-bindings.ts'
 import { addHost, hasObjectsEnv, objectsEnvBindings, objectsEnvModules } from './cell-objects.ts'
-import { flagsFor } from './code-bundle.ts'
+import { flagsOf } from './code-bundle.ts'
 import { type InsideModule, insideModule } from './inside-module.ts'
 import type { DoorKind } from './program-doors.ts'
 
@@ -40,6 +41,8 @@ export interface CellPlan {
   readonly tails: boolean
   /** One of many nodes. `runsObjects`: it holds the lease without which none of its objects may run. */
   readonly pops?: { readonly runsObjects: boolean }
+  /** It answers as the outbound Worker of a dispatch namespace. */
+  readonly outbound?: boolean
 }
 
 /** A file that the configuration embeds: text of ours, a blob, or both one after the other. */
@@ -87,7 +90,12 @@ export function cellConfig(plan: CellPlan): CellConfig {
       return name
     },
   }
-  for (const deployment of plan.deployments) addProgram(builder, deployment)
+  for (const deployment of plan.deployments) {
+    addProgram(builder, deployment)
+    // A copy is no leading version: it reaches the objects of the one that is.
+    if (isDispatched(deployment) && plan.program.objects.length > 0 && plan.purpose === 'serve')
+      addProgram(builder, { ...deployment }, dispatchedService(plan.program, deployment))
+  }
   if (plan.purpose === 'serve') {
     addTail(builder)
     addEvents(builder)
@@ -121,7 +129,7 @@ function socket(plan: CellPlan, name: string, service: string): CapnpValue {
   return { name, address: `unix:${plan.socket(name)}`, http, service }
 }
 
-function addProgram(builder: CellBuilder, deployment: Deployment): void {
+function addProgram(builder: CellBuilder, deployment: Deployment, name = serviceOf(deployment)): void {
   const { plan } = builder
   const { code } = deployment
   if (code === undefined) throw refusal(deployment, 'has no code to run')
@@ -130,23 +138,56 @@ function addProgram(builder: CellBuilder, deployment: Deployment): void {
   const front = hasFront(plan, deployment)
   const routed = hasObjectsEnv(plan, deployment)
   const objects = isLead ? plan.program.objects : []
-  builder.service(serviceOf(deployment), {
+  const called = isCalled(plan, deployment, name)
+  const wrapped = front || routed || called || plan.outbound === true
+  builder.service(name, {
     worker: {
-      ...(code.syntax === 'script' ? scriptOf(builder, deployment) : { modules: modulesOf(builder, deployment) }),
+      ...(code.syntax === 'script'
+        ? scriptOf(builder, deployment)
+        : { modules: modulesOf(builder, deployment, called) }),
       compatibilityDate: code.compatibilityDate,
-      compatibilityFlags:
-        front || routed ? flagsFor(code.compatibilityDate, code.compatibilityFlags) : [...code.compatibilityFlags],
+      compatibilityFlags: wrapped ? flagsOf(deployment) : [...code.compatibilityFlags],
       bindings: [
         ...bindingsOf(builder, deployment),
         ...(front ? [purgeBinding(builder, deployment)] : []),
         ...(routed ? objectsEnvBindings(builder, deployment) : []),
       ],
-      globalOutbound: wayOut(builder, deployment),
+      globalOutbound: called ? leaveService(builder, deployment) : wayOut(builder, deployment),
       ...(proof ? {} : { cacheApiOutbound: backplane(builder, 'cache', deployment.program) }),
       ...(objects.length === 0 ? {} : objectsIn(builder, objects)),
       ...(plan.tails && !proof
         ? { tails: [{ name: 'tail', props: { json: JSON.stringify({ deployment: deployment.id }) } }] }
         : {}),
+    },
+  })
+}
+
+/**
+ * Is the service for calls of a dispatcher? One with objects has another beside it, since what objects do belongs to no call.
+ * What may open sockets leaves as others do: it is granted nothing that would have to be seen.
+ */
+function isCalled({ program, purpose }: CellPlan, deployment: Deployment, name: string): boolean {
+  if (purpose !== 'serve' || !isDispatched(deployment) || deployment.code?.syntax !== 'modules') return false
+  return name === dispatchedService(program, deployment)
+}
+
+/** Name of the service that calls of a dispatcher go to. */
+export function dispatchedService(program: Pick<Program, 'objects'>, deployment: Pick<Deployment, 'id'>): string {
+  return program.objects.length > 0 ? `dispatched:${deployment.id}` : serviceOf(deployment)
+}
+
+function leaveService(builder: CellBuilder, deployment: Deployment): string {
+  const network = wayOut(builder, deployment)
+  if (deployment.usesSockets === true) return network
+  return builder.service('leave', {
+    worker: {
+      modules: ourModules(builder, ['own-leave', 'leave', 'service-forward']),
+      ...forwarder,
+      bindings: [
+        ...forwarderBindings(builder),
+        { name: 'leave', service: backplane(builder, 'leave', deployment.program) },
+        { name: 'network', service: network },
+      ],
     },
   })
 }
@@ -190,7 +231,7 @@ const moduleMember = {
   wasm: 'wasm',
 } as const
 
-function modulesOf(builder: CellBuilder, deployment: Deployment): CapnpValue[] {
+function modulesOf(builder: CellBuilder, deployment: Deployment, called: boolean): CapnpValue[] {
   const code = deployment.code!
   const main = code.modules.find((module) => module.name === code.mainModule)
   if (main === undefined) throw refusal(deployment, `has no module named ${code.mainModule}`)
@@ -201,7 +242,9 @@ function modulesOf(builder: CellBuilder, deployment: Deployment): CapnpValue[] {
   }))
   const front = hasFront(builder.plan, deployment)
   const routed = hasObjectsEnv(builder.plan, deployment)
-  if (front || routed) return [...wrapperModules(builder, deployment, main.name, { front, routed }), ...modules]
+  const outbound = builder.plan.outbound === true
+  if (front || routed || called || outbound)
+    return [...wrapperModules(builder, deployment, main.name, { front, routed, called, outbound }), ...modules]
   if (builder.plan.purpose === 'serve') return modules
   const added = [proofMain(main.name), insideModule('describe')].map((text, index) => ({
     name: proofNames[index]!,
@@ -215,21 +258,30 @@ function wrapperModules(
   builder: CellBuilder,
   deployment: Deployment,
   mainModule: string,
-  { front, routed }: { readonly front: boolean; readonly routed: boolean },
+  has: { readonly front: boolean; readonly routed: boolean; readonly called: boolean; readonly outbound: boolean },
 ): CapnpValue[] {
   const main = JSON.stringify(`./${mainModule}`)
-  const objects = routed ? objectsEnvModules(builder, deployment) : undefined
-  const text = `${objects?.before ?? ''}${front ? `import { withCache } from './rimward-front.js'\n` : ''}\
+  const objects = has.routed ? objectsEnvModules(builder, deployment) : undefined
+  const fronts = [
+    ...(has.called ? [['dispatched', 'dispatched'] as const] : []),
+    ...(has.front ? [['front', 'withCache'] as const] : []),
+    ...(has.outbound ? [['outbound', 'outbound'] as const] : []),
+  ]
+  const imports = fronts.map(([file, wrap]) => `import { ${wrap} } from './rimward-${file}.js'\n`)
+  const text = `${imports.join('')}${objects?.before ?? ''}\
 import * as program from ${main}
 export * from ${main}
-export default ${front ? 'withCache(program.default ?? {})' : 'program.default ?? {}'}
+export default ${fronts.reduce((inner, [, wrap]) => `${wrap}(${inner})`, 'program.default ?? {}')}
 ${objects?.after ?? ''}`
-  const modules: CapnpValue[] = [
-    { name: 'rimward-main.js', esModule: builder.file(`front-${deployment.id}`, { text }) },
+  const kind = has.called ? 'dispatched' : 'front'
+  return [
+    { name: 'rimward-main.js', esModule: builder.file(`${kind}-${deployment.id}`, { text }) },
+    ...fronts.map(([file]) => ({
+      name: `rimward-${file}.js`,
+      esModule: builder.file(`${file}.js`, { text: insideModule(file) }),
+    })),
+    ...(objects?.modules ?? []),
   ]
-  if (front)
-    modules.push({ name: 'rimward-front.js', esModule: builder.file('front.js', { text: insideModule('front') }) })
-  return [...modules, ...(objects?.modules ?? [])]
 }
 
 const proofNames = ['rimward-proof.js', 'rimward-describe.js'] as const
@@ -315,10 +367,11 @@ export function backplane(builder: CellBuilder, kind: string, id: string, path =
   return builder.service(`${kind}:${id}`, { external: { address: `unix:${path}`, http } })
 }
 
-/** As `backplane`, for `call`: our forwarder in the cell writes the `id`, the program that is asked. */
-export function backplaneCalls(builder: CellBuilder): string {
-  const http = { style: { enumerant: 'proxy' }, injectRequestHeaders: [{ name: 'rimward-kind', value: 'call' }] }
-  return builder.service('calls', { external: { address: `unix:${builder.plan.backplane}`, http } })
+/** As `backplane`: our forwarder in the cell writes the `id`, the program that is asked. */
+export function backplaneCalls(builder: CellBuilder, kind: 'call' | 'files' = 'call'): string {
+  const style = { enumerant: kind === 'call' ? 'proxy' : 'host' }
+  const http = { style, injectRequestHeaders: [{ name: 'rimward-kind', value: kind }] }
+  return builder.service(`asked:${kind}`, { external: { address: `unix:${builder.plan.backplane}`, http } })
 }
 
 /** Why a deployment cannot run, for its owner. */

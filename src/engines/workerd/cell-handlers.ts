@@ -1,5 +1,6 @@
 /** What cells may ask of us, by kind: code, the way to another program, stores, assets, `fetch()`, traces. */
 
+import { programFirst } from '#/core/asset-routing.ts'
 import type { PurgeWish } from '#/core/cache-policy.ts'
 import { clientCertificate } from '#/core/client-certificates.ts'
 import type { Answer } from '#/core/exchange.ts'
@@ -25,6 +26,7 @@ import { sqlHandler } from './backplane-sql.ts'
 import { workflowHandlers } from './backplane-workflow.ts'
 import { readCacheOptions } from './cache-options.ts'
 import type { Bundles } from './code-bundle.ts'
+import type { DispatchedCalls } from './dispatched-calls.ts'
 import type { WorkerdEngineOptions } from './engine.ts'
 import { placeProgram } from './placement.ts'
 
@@ -45,6 +47,7 @@ export interface HandlerDependencies {
   readonly bundles: Pick<Bundles, 'read'>
   readonly known: ReadonlyMap<DeploymentId, Deployment>
   readonly snapshot: () => Snapshot
+  readonly dispatched: DispatchedCalls
   readonly log: (message: string, facts?: object) => void
 }
 
@@ -74,14 +77,31 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
       const body = await parts.bundles.read(deployment)
       return { status: 200, headers: ['content-length', String(body.length)], body }
     },
-    async route({ id }) {
+    async route({ id: asked }) {
+      const [id = '', as] = asked.split(' ')
       const program = parts.snapshot().programs.get(id)
       const deployment = program === undefined ? undefined : choose(program)
       if (program === undefined || deployment === undefined) return textAnswer(404, `There is no program ${id}.`)
       if (deployment.compute !== undefined) return textAnswer(200, 'compute')
       const place = placeProgram(program, deployment, parts.limits)
       if (place.kind === 'own') return textAnswer(200, 'own')
-      return textAnswer(200, parts.isolates.idOf(deployment))
+      const isolate = parts.isolates.idOf(deployment)
+      return textAnswer(200, as === 'o' ? `${isolate}.o` : isolate)
+    },
+    async leave({ id, body }) {
+      const ticket = Buffer.concat((await body?.toArray()) ?? []).toString()
+      const leaving = parts.dispatched.leave(id, ticket)
+      return leaving.kind === 'refused' ? textAnswer(403, leaving.why) : textAnswer(200, JSON.stringify(leaving))
+    },
+    /** Of a program that a dispatcher asks, before its code: 204 where no file answers. */
+    async files({ id, method, host, url, headers }) {
+      const deployment = parts.snapshot().programs.get(id)?.rollout[0]?.deployment
+      const files = deployment?.assets
+      const request = { method, host, path: url, headers }
+      if (files === undefined) return textAnswer(404, 'This program has no assets.')
+      if (deployment?.code === undefined) return assets.answer(files, request)
+      const answer = programFirst(files, url) ? undefined : await assets.match(files, request)
+      return answer ?? { status: 204, headers: [noFile, '1'], body: null }
     },
     async assets({ id, method, host, url, headers }) {
       const files = known.get(id)?.assets
@@ -124,6 +144,9 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
     },
   }
 }
+
+/** On an answer of ours: no file answers, the program is to be asked. */
+const noFile = 'rimward-no-file'
 
 /** As at Cloudflare, programs read there whether an answer came from the cache; another network's word stays. */
 function withCacheStatus(answer: EgressAnswer): Answer {

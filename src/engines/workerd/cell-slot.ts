@@ -7,7 +7,7 @@ import type { Deployment, DeploymentId, Program, ProgramName } from '#/core/snap
 import type { EpochMs } from '#/core/units.ts'
 import { nextAlarm } from './object-alarms.ts'
 import { type OwnCell, startOwnCell } from './own-cell.ts'
-import type { OwnCellsOptions } from './own-cells.ts'
+import type { CellRole, OwnCellsOptions } from './own-cells.ts'
 
 /** What runs in a slot. */
 export interface SlotPart {
@@ -18,6 +18,7 @@ export interface SlotPart {
   readonly tails: boolean
   /** One of many nodes; `epoch` of the lease under which its objects run, `undefined`: they do not. */
   readonly pops?: { readonly epoch: number | undefined }
+  readonly role?: CellRole
 }
 
 export interface SlotOptions extends OwnCellsOptions {
@@ -36,6 +37,9 @@ export interface CellSlot {
   /** Has stored objects, so alarms may wake it. */
   readonly owned: boolean
   readonly usedAt: EpochMs
+  readonly role: CellRole | undefined
+  /** When a cell here was last ended for its CPU time. */
+  readonly stuckAt: EpochMs | undefined
   serves(deployment: DeploymentId): boolean
   owns(key: string): boolean
   run(deployment: Deployment, request: ProgramRequest): Promise<ProgramAnswer>
@@ -79,6 +83,7 @@ export function createCellSlot(first: SlotPart, options: SlotOptions): CellSlot 
   let usedAt = clock()
   let traced = false
   let cpuBefore = 0
+  let stuckAt: EpochMs | undefined
   let alarm: NodeJS.Timeout | undefined
   let closed = false
 
@@ -86,20 +91,36 @@ export function createCellSlot(first: SlotPart, options: SlotOptions): CellSlot 
     clearTimeout(alarm)
     await options.makeRoom()
     if (part.pops !== undefined) part = { ...part, pops: { epoch: epochFor(part) } }
-    const { program, deployments, tails, pops } = part
+    const { program, deployments, tails, pops, role } = part
     const { blobs, backplane, open, objectsOf, objectsFolder, door, serverOf } = options
     const storage = { folder: objectsFolder }
     const many = pops === undefined ? {} : { pops: { runsObjects: pops.epoch !== undefined } }
     const ways = { backplane, ...(door && { door }), ...(serverOf && { serverOf }) }
-    const plan = { program, deployments, open, objectsOf, ...ways, storage, tails, ...many }
+    const plan = {
+      program,
+      deployments,
+      open,
+      objectsOf,
+      ...ways,
+      storage,
+      tails,
+      ...many,
+      ...(role?.outbound && { outbound: true }),
+    }
     const folder = options.nextFolder()
     const passes = passesOf(pops)
-    const started = await startOwnCell({ plan, folder, blobs, limits, ...(passes && { passes }) }).catch(
-      (error: unknown) => {
-        rmSync(folder, { recursive: true, force: true })
-        throw error
-      },
-    )
+    const started = await startOwnCell({
+      plan,
+      folder,
+      blobs,
+      limits,
+      onStuck,
+      ...(role?.cpuMs && { stuckMs: role.cpuMs }),
+      ...(passes && { passes }),
+    }).catch((error: unknown) => {
+      rmSync(folder, { recursive: true, force: true })
+      throw error
+    })
     traced = false
     cpuBefore = 0
     usedAt = clock()
@@ -109,6 +130,10 @@ export function createCellSlot(first: SlotPart, options: SlotOptions): CellSlot 
       ended(started)
     })
     return started
+  }
+
+  function onStuck(): void {
+    stuckAt = clock()
   }
 
   /** Asks the clock of the lease; absent where nothing has to be held back. */
@@ -257,6 +282,12 @@ export function createCellSlot(first: SlotPart, options: SlotOptions): CellSlot 
     },
     get usedAt() {
       return usedAt
+    },
+    get role() {
+      return part.role
+    },
+    get stuckAt() {
+      return stuckAt
     },
     serves: (deployment) => part.deployments.some(({ id }) => id === deployment),
     owns: (key) => keys().includes(key),

@@ -1,4 +1,5 @@
 /** A deployment as the host inside a cell reads it: one binary answer, so that Wasm and data travel as they are. */
+import { isDispatched } from '#/core/dispatch-names.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Blobs, Seal } from '#/core/ports.ts'
@@ -69,9 +70,10 @@ export async function bundleCode(given: Deployment, sources: BundleSources): Pro
       program: deployment.program,
       deployment: deployment.id,
       compatibilityDate: code.compatibilityDate,
-      compatibilityFlags: flagsFor(code.compatibilityDate, code.compatibilityFlags),
+      compatibilityFlags: flagsOf(deployment),
       mainModule: code.mainModule,
       front: deployment.frontCache !== undefined,
+      dispatched: isDispatched(deployment),
       modules: code.modules.map(({ name, kind }, index) => ({ name, kind, bytes: parts[index]!.length })),
       bindings,
     }),
@@ -93,6 +95,14 @@ export function flagsFor(date: string, flags: readonly string[]): string[] {
   const kept = flags.filter((flag) => flag !== 'disallow_importable_env')
   if (date < '2025-04-01' && !kept.includes('allow_importable_env')) kept.push('allow_importable_env')
   return kept
+}
+
+/** Flags of a program in front of which modules of ours run. */
+export function flagsOf(deployment: Pick<Deployment, 'program' | 'code'>): string[] {
+  const { compatibilityDate, compatibilityFlags } = deployment.code!
+  const flags = flagsFor(compatibilityDate, compatibilityFlags)
+  const hasContexts = flags.some((flag) => /^nodejs_(als|compat(_v2)?)$/.test(flag))
+  return isDispatched(deployment) && !hasContexts ? [...flags, 'nodejs_als'] : flags
 }
 
 async function bindingFor(

@@ -33,6 +33,7 @@ import { CellFailure } from './cell-connection.ts'
 import { cellHandlers } from './cell-handlers.ts'
 import { type CellPool, createCellPool } from './cell-pool.ts'
 import { createBundles } from './code-bundle.ts'
+import { createDispatchedCalls, type DispatchedCalls } from './dispatched-calls.ts'
 import { createGroup } from './group.ts'
 import { createHeat } from './heat.ts'
 import { type OwnCells, pickPlace, placeProgram, rememberPlaces } from './placement.ts'
@@ -71,7 +72,10 @@ export interface WorkerdEngineOptions {
   /** Makes the cells of programs that cannot share one. Gets what every cell may ask of us. */
   readonly ownCells?: (
     handlers: Readonly<Record<string, BackplaneHandler>>,
-    options: WorkerdEngineOptions & { readonly reachShared: (deployment: Deployment) => Promise<string> },
+    options: WorkerdEngineOptions & {
+      readonly reachShared: (deployment: Deployment) => Promise<string>
+      readonly dispatched: DispatchedCalls
+    },
   ) => Promise<OwnCells>
 }
 
@@ -82,13 +86,14 @@ export async function createWorkerdEngine(options: WorkerdEngineOptions): Promis
   /** Deployments by id, for cells that ask for code: those of the Snapshot and those in use. */
   const known = new Map<DeploymentId, Deployment>()
   const bundles = createBundles(options, limits)
+  const dispatched = createDispatchedCalls(limits)
   const isolates = createIsolates(limits, traces, bundles)
-  const handlers = cellHandlers({ ...options, isolates, bundles, known, snapshot: () => snapshot })
+  const handlers = cellHandlers({ ...options, isolates, bundles, known, dispatched, snapshot: () => snapshot })
   const reachShared = async (deployment: Deployment) => {
     known.set(deployment.id, deployment)
     return debugAddress((await pickPlace(deployment.id, pool.seats)!.cell).cell)
   }
-  const ownCells = await options.ownCells?.(handlers, { ...options, reachShared })
+  const ownCells = await options.ownCells?.(handlers, { ...options, dispatched, reachShared })
   let quarantine: Quarantine | undefined
   const pool = await createCellPool({
     runFolder: options.runFolder,

@@ -8,6 +8,10 @@ const inside = join(import.meta.dirname, 'inside')
 
 export interface LoaderSources {
   readonly host: string
+  readonly hostWays: string
+  readonly leave: string
+  readonly dispatched: string
+  readonly outbound: string
   readonly everywhere: string
   readonly events: string
   readonly prelude: string
@@ -22,6 +26,10 @@ export function readLoaderSources(): LoaderSources {
   const strip = (file: string) => stripTypeScriptTypes(readFileSync(join(inside, file), 'utf8'))
   return {
     host: strip('host.worker.ts'),
+    hostWays: strip('host-ways.worker.ts'),
+    leave: strip('leave.worker.ts'),
+    dispatched: strip('dispatched.worker.ts'),
+    outbound: strip('outbound.worker.ts'),
     everywhere: strip('everywhere.worker.ts'),
     events: strip('events.worker.ts'),
     prelude: strip('prelude.worker.ts'),
@@ -36,6 +44,10 @@ export function readLoaderSources(): LoaderSources {
 export function loaderFiles(sources: LoaderSources): Map<string, string> {
   return new Map([
     ['host.js', sources.host],
+    ['host-ways.js', sources.hostWays],
+    ['leave.js', sources.leave],
+    ['dispatched.js', sources.dispatched],
+    ['outbound.js', sources.outbound],
     ['everywhere.js', sources.everywhere],
     ['events.js', sources.events],
     ['prelude.js', sources.prelude],
@@ -81,6 +93,8 @@ function host(name: string, flags: readonly string[]): string {
   return `    (name = "${name}", worker = (
       modules = [
         (name = "host.js", esModule = embed "host.js"),
+        (name = "host-ways.worker.ts", esModule = embed "host-ways.js"),
+        (name = "leave.worker.ts", esModule = embed "leave.js"),
         (name = "everywhere.worker.ts", esModule = embed "everywhere.js"),
         (name = "events.worker.ts", esModule = embed "events.js"),
         (name = "workflow-run.worker.ts", esModule = embed "workflow-run.js"),
@@ -96,6 +110,8 @@ function host(name: string, flags: readonly string[]): string {
         (name = "CELLS", workerdDebugPort = void),
         (name = "PRELUDE", text = embed "prelude.js"),
         (name = "FRONT", text = embed "front.js"),
+        (name = "DISPATCHED", text = embed "dispatched.js"),
+        (name = "OUTBOUND", text = embed "outbound.js"),
       ],
       cacheApiOutbound = "cache",
       globalOutbound = "backplane"))`

@@ -53,6 +53,8 @@ export interface OwnCellOptions {
   readonly limits: Limits
   /** CPU time without an answer at which the process is stuck. Default: the longest that one of its deployments may use. */
   readonly stuckMs?: Milliseconds
+  /** It is ended for its CPU time. */
+  readonly onStuck?: () => void
   /** May what it says leave now? Absent: always. */
   readonly passes?: Passes
   /** Several programs share the process: what it says on stderr is of any of them. */
@@ -134,7 +136,15 @@ export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
     cell.kill()
   }
 
-  const watch = watchCpu(cell.pid, options.stuckMs ?? cpuLimit(plan.deployments, limits), () => ping(pulse), cell.kill)
+  const watch = watchCpu(
+    cell.pid,
+    options.stuckMs ?? cpuLimit(plan.deployments, limits),
+    () => ping(pulse),
+    () => {
+      options.onStuck?.()
+      cell.kill()
+    },
+  )
   void cell.exited.then(() => {
     watch.stop()
     pulse.close()

@@ -42,6 +42,14 @@ export interface Place {
   readonly service: string
 }
 
+/** What a cell is for, when it is not for all that a version does; only programs without objects have such. */
+export interface CellRole {
+  /** CPU time without an answer after which it is ended. */
+  readonly cpuMs?: number
+  /** Its program runs as the outbound Worker of a dispatch namespace. */
+  readonly outbound?: true
+}
+
 export interface OwnCells {
   /** Rejects like `Engine.run`. */
   run(program: Program, deployment: Deployment, request: ProgramRequest): Promise<ProgramAnswer>
@@ -50,7 +58,9 @@ export interface OwnCells {
   /** Starts the cell if it does not run. Never rejects. */
   warm(program: Program, deployment: Deployment): void
   /** Starts the program's cell if it has to and says where its leading version answers. */
-  reach(program: Program): Promise<Place>
+  reach(program: Program, role?: CellRole): Promise<Place>
+  /** Was this cell of the program ended for its CPU time just now? */
+  endedForCpu(program: Program, role: CellRole): boolean
   /** Moves running programs to their versions in this Snapshot, and watches over the alarms of the others. */
   adopt(snapshot: Snapshot): Promise<void>
   /** Removes all data of these namespaces. Rejects with `internal` while a program of the last Snapshot has one. */
@@ -68,9 +78,9 @@ export function createOwnCells(options: OwnCellsOptions): OwnCells {
   let made = 0
   let closed = false
 
-  function slotFor(program: Program, deployment: Deployment): CellSlot {
+  function slotFor(program: Program, deployment: Deployment, role?: CellRole): CellSlot {
     if (closed) throw new EdgeError('overloaded', 'This node is shutting down.')
-    const part = partOf(program, deployment, options)
+    const part = partOf(program, deployment, options, role)
     const known = slots.get(part.key)
     if (known !== undefined) return known
     const slot = createCellSlot(part, { ...options, nextFolder: () => join(options.folder, `o${++made}`), makeRoom })
@@ -128,13 +138,19 @@ export function createOwnCells(options: OwnCellsOptions): OwnCells {
         .ensure()
         .catch(() => {})
     },
-    async reach(program) {
+    async reach(program, role) {
       const lead = rolloutOf(program)[0]
       if (lead === undefined)
         throw new EdgeError('not_found', `The program ${program.name} has no version that serves.`)
-      const slot = slotFor(program, lead)
+      const slot = slotFor(program, lead, role)
       const { cell } = await slot.ensure()
       return { address: cell.debugAddress, service: serviceOf(slot.lead) }
+    },
+    endedForCpu(program, role) {
+      const lead = rolloutOf(program)[0]
+      if (lead === undefined) return false
+      const at = slots.get(partOf(program, lead, options, role).key)?.stuckAt
+      return at !== undefined && clock() - at < limits.dispatchStuckMs
     },
     async adopt(snapshot) {
       const moves = [...slots].map(async ([key, slot]) => {
@@ -144,7 +160,7 @@ export function createOwnCells(options: OwnCellsOptions): OwnCells {
         slots.delete(key)
         // Only made warm here; a start that fails is told to the request that needs it.
         if (next !== undefined && slot.running)
-          await slotFor(program!, next.deployments[0]!)
+          await slotFor(program!, next.deployments[0]!, next.role)
             .ensure()
             .catch(() => {})
         await slot.close()
@@ -174,14 +190,20 @@ export function createOwnCells(options: OwnCellsOptions): OwnCells {
 }
 
 /** A program with objects has one cell for its whole rollout; another one has a cell a version. */
-function partOf(program: Program, deployment: Deployment, { traces, standing }: PartSources): SlotPart {
+function partOf(
+  program: Program,
+  deployment: Deployment,
+  { traces, standing }: PartSources,
+  role?: CellRole,
+): SlotPart {
   const pops = standing === undefined ? {} : { pops: { epoch: standing.epoch() } }
   if (program.objects.length > 0)
     return { key: `objects ${program.name}`, program, deployments: rolloutOf(program), tails: true, ...pops }
   // A tail halves the speed of a hot program, so it runs in a cell with one only while somebody listens.
   const tails = traces.wanted(program.name)
   const stateless = standing === undefined ? {} : { pops: { epoch: undefined } }
-  return { key: `${deployment.id}${tails ? ' traced' : ''}`, program, deployments: [deployment], tails, ...stateless }
+  const words = [deployment.id, ...(tails ? ['traced'] : []), ...(role === undefined ? [] : [JSON.stringify(role)])]
+  return { key: words.join(' '), program, deployments: [deployment], tails, ...stateless, ...(role && { role }) }
 }
 
 type PartSources = Pick<OwnCellsOptions, 'traces' | 'standing'>
@@ -190,7 +212,7 @@ type PartSources = Pick<OwnCellsOptions, 'traces' | 'standing'>
 function successor(slot: CellSlot, program: Program, sources: PartSources): SlotPart | undefined {
   const rollout = rolloutOf(program)
   const kept = rollout.find((deployment) => slot.serves(deployment.id)) ?? rollout[0]
-  return kept === undefined ? undefined : partOf(program, kept, sources)
+  return kept === undefined ? undefined : partOf(program, kept, sources, slot.role)
 }
 
 /** A process that went away may be asked again by a request that changes nothing (RFC 9110 §9.2.1). */

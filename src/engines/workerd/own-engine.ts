@@ -7,6 +7,7 @@ import { resourceOf } from '#/core/resources.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import { type BackplaneHandler, createBackplane } from './backplane.ts'
 import { clearLeftovers } from './cell.ts'
+import type { DispatchedCalls } from './dispatched-calls.ts'
 import type { WorkerdEngineOptions } from './engine.ts'
 import { listPops } from './everywhere-pops.ts'
 import { stoppedError } from './fence-stream.ts'
@@ -24,7 +25,10 @@ import { createPopsReach, type PopsReach } from './reach-pops.ts'
  */
 export async function openOwnEngine(
   handlers: Readonly<Record<string, BackplaneHandler>>,
-  options: WorkerdEngineOptions & { readonly reachShared?: Parameters<typeof createReach>[0]['shared'] },
+  options: WorkerdEngineOptions & {
+    readonly reachShared?: Parameters<typeof createReach>[0]['shared']
+    readonly dispatched: DispatchedCalls
+  },
 ): Promise<OwnCells> {
   const { blobs, limits, clock, traces, seal } = options
   const folder = `${options.runFolder}-own`
@@ -62,6 +66,8 @@ export async function openOwnEngine(
   const reach = createReach({
     program,
     own: cells.reach,
+    endedForCpu: cells.endedForCpu,
+    dispatched: options.dispatched,
     limits,
     everywhere: (asked, wish) => listPops(options.pops?.mesh, asked, wish, limits),
     ...(shared && { shared }),

@@ -49,7 +49,7 @@ function answer({ sql, dataset, now, file, oldest, limitBytes }: QueryData): Que
 function* readRows(file: string, { columns, from, to, equal }: Reading, oldest: EpochSeconds): Generator<Row> {
   // Nothing was written yet.
   if (!existsSync(file)) return
-  const database = new DatabaseSync(file, { readOnly: true })
+  const database = new DatabaseSync(file, { readOnly: true, timeout: 5_000 })
   try {
     const known = columns.filter((name) => storedColumns.has(name))
     const where = ['timestamp >= ?']

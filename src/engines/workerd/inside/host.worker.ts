@@ -6,22 +6,10 @@
 import { WorkerEntrypoint } from 'cloudflare:workers'
 import { deliverEvent } from './events.worker.ts'
 import { type EverywhereTarget, type EverywhereWays, listPops, mapEverywhere } from './everywhere.worker.ts'
+import { ask, egress, type HostEnv } from './host-ways.worker.ts'
+import { leave } from './leave.worker.ts'
 
-interface OtherCell {
-  getEntrypoint(service: string, entrypoint?: string, props?: Record<string, unknown>): Fetcher
-}
-
-interface HostEnv {
-  readonly LOADER: WorkerLoader
-  /** Requests about the platform itself: code, stores, assets, traces. */
-  readonly BACKPLANE: Fetcher
-  /** The same socket in proxy form: the request line holds the whole URL. */
-  readonly EGRESS: Fetcher
-  readonly PRELUDE: string
-  readonly FRONT: string
-  /** The way to services of other cells. */
-  readonly CELLS: { connect(address: string): Promise<OtherCell> }
-}
+export { Assets, Cache, Egress, Kv, Purge, Tail } from './host-ways.worker.ts'
 
 /** The head of a code answer: 4 bytes length, this JSON, then the modules' bytes one behind the other. */
 interface CodeHead {
@@ -34,6 +22,8 @@ interface CodeHead {
   readonly bindings: readonly HostBinding[]
   /** A cache stands in front of it. */
   readonly front: boolean
+  /** It belongs to a dispatch namespace. */
+  readonly dispatched: boolean
 }
 
 type HostBinding =
@@ -46,7 +36,7 @@ type HostBinding =
 
 type Exports = Record<string, (options: { props: Record<string, unknown> }) => Fetcher>
 
-/** Which isolate of which program: `DEPLOYMENT.GENERATION`, with `.t` when its traces are wanted. */
+/** Which isolate of which program: `DEPLOYMENT.GENERATION`, with `.t` when its traces are wanted, with `.o` as an outbound Worker. */
 type IsolateId = string
 
 const wrapperName = 'rimward:main.js'
@@ -54,22 +44,8 @@ const preludeName = 'rimward:prelude.js'
 const cacheName = 'rimward:cache'
 const frontName = 'rimward:front.js'
 const purgeName = 'rimward:purge'
-
-function ask(
-  env: HostEnv,
-  kind: string,
-  id: string,
-  init: RequestInit & { path?: string; host?: string } = {},
-): Promise<Response> {
-  const headers = new Headers(init.headers)
-  headers.set('rimward-kind', kind)
-  headers.set('rimward-id', id)
-  return env.BACKPLANE.fetch(`http://${init.host ?? 'backplane'}${init.path ?? '/'}`, {
-    ...init,
-    headers,
-    redirect: 'manual',
-  })
-}
+const dispatchedName = 'rimward:dispatched.js'
+const outboundName = 'rimward:outbound.js'
 
 async function fetchCode(env: HostEnv, id: IsolateId): Promise<ArrayBuffer> {
   const response = await ask(env, 'code', id)
@@ -107,7 +83,7 @@ async function readCode(
   }
   const programEnv: Record<string, unknown> = {}
   const wrapped: Record<string, string> = {}
-  const { Kv, Assets, Cache, Purge, Program, Everywhere, Egress, Tail } = ctx.exports as unknown as Exports
+  const { Kv, Assets, Cache, Purge, Program, Everywhere, Egress, Leave, Tail } = ctx.exports as unknown as Exports
   for (const binding of head.bindings) {
     const { name } = binding
     if (binding.kind === 'value') programEnv[name] = binding.value
@@ -134,23 +110,44 @@ async function readCode(
     programEnv[purgeName] = Purge!({ props: { program: head.program } })
     modules[frontName] = { js: env.FRONT }
   }
-  modules[wrapperName] = {
-    js: `${head.front ? `import { withCache } from ${JSON.stringify(`./${frontName}`)}\n` : ''}${usesPrelude ? `import ${JSON.stringify(`./${preludeName}`)}` : ''}
-import * as program from ${JSON.stringify(`./${head.mainModule}`)}
-import { abortIsolate, WorkerEntrypoint } from 'cloudflare:workers'
-export * from ${JSON.stringify(`./${head.mainModule}`)}
-export default ${head.front ? 'withCache(program.default ?? {})' : 'program.default ?? {}'}
-export class RimwardControl extends WorkerEntrypoint { evict() { abortIsolate("evicted") } ready() {} }`,
-  }
+  const marks = id.split('.')
+  const fronts = [
+    ...(head.dispatched ? [{ name: dispatchedName, js: env.DISPATCHED, wrap: 'dispatched' }] : []),
+    ...(head.front ? [{ name: frontName, js: env.FRONT, wrap: 'withCache' }] : []),
+    ...(marks.includes('o') ? [{ name: outboundName, js: env.OUTBOUND, wrap: 'outbound' }] : []),
+  ]
+  for (const { name, js } of fronts) modules[name] = { js }
+  modules[wrapperName] = { js: wrapperText(head.mainModule, usesPrelude, fronts) }
   return {
     compatibilityDate: head.compatibilityDate,
     compatibilityFlags: head.compatibilityFlags,
     mainModule: wrapperName,
     modules,
     env: programEnv,
-    globalOutbound: Egress!({ props: { program: head.program } }),
-    ...(id.endsWith('.t') ? { tails: [Tail!({ props: { deployment: head.deployment } })] } : {}),
+    globalOutbound: (head.dispatched ? Leave : Egress)!({ props: { program: head.program } }),
+    ...(marks.includes('t') ? { tails: [Tail!({ props: { deployment: head.deployment } })] } : {}),
   }
+}
+
+interface Front {
+  readonly name: string
+  /** What of it wraps the default export of those before it. */
+  readonly wrap: string
+}
+
+/** The program behind modules of ours, which run before it. */
+function wrapperText(mainModule: string, usesPrelude: boolean, fronts: readonly Front[]): string {
+  const main = JSON.stringify(`./${mainModule}`)
+  const imports = fronts.map(({ name, wrap }) => `import { ${wrap} } from ${JSON.stringify(`./${name}`)}`)
+  const wrapped = fronts.reduce((inner, { wrap }) => `${wrap}(${inner})`, 'program.default ?? {}')
+  // The prelude first: what it makes is what the others change.
+  return `${usesPrelude ? `import ${JSON.stringify(`./${preludeName}`)}` : ''}
+${imports.join('\n')}
+import * as program from ${main}
+import { abortIsolate, WorkerEntrypoint } from 'cloudflare:workers'
+export * from ${main}
+export default ${wrapped}
+export class RimwardControl extends WorkerEntrypoint { evict() { abortIsolate("evicted") } ready() {} }`
 }
 
 function load(env: HostEnv, ctx: ExecutionContext, id: IsolateId, sent?: Promise<ArrayBuffer>): WorkerStub {
@@ -220,91 +217,25 @@ async function command(line: string, request: Request, env: HostEnv, ctx: Execut
 /** Program → isolate, as of this Snapshot. Values only: a promise of one request must not be awaited by another. */
 let routes = new Map<string, IsolateId>()
 
-async function isolateOf(env: HostEnv, program: string): Promise<IsolateId> {
-  const known = routes.get(program)
+/** `asked` is a program, or one with ` o` behind it as an outbound Worker. */
+async function isolateOf(env: HostEnv, asked: string): Promise<IsolateId> {
+  const known = routes.get(asked)
   if (known !== undefined) return known
-  const asked = routes
-  const response = await ask(env, 'route', program)
+  const current = routes
+  const response = await ask(env, 'route', asked)
   const isolate = await response.text()
   if (response.status !== 200) throw new Error(isolate)
   // Into the map of when it was asked: after a new Snapshot nobody looks there any more.
-  asked.set(program, isolate)
+  current.set(asked, isolate)
   return isolate
-}
-
-export class Egress extends WorkerEntrypoint<HostEnv, { program: string }> {
-  override fetch(request: Request): Promise<Response> {
-    const headers = new Headers(request.headers)
-    headers.set('rimward-kind', 'egress')
-    headers.set('rimward-id', this.ctx.props.program)
-    return this.env.EGRESS.fetch(new Request(request, { headers, redirect: 'manual' }))
-  }
-}
-
-/**
- * The Cache API for programs, which the loader gives none: calls come over RPC, because only there a `Response` arrives
- * with the coding of its body, and go on through this worker's own `caches`, which speaks the runtime's protocol.
- */
-export class Cache extends WorkerEntrypoint<HostEnv, { program: string }> {
-  /** `asked`: URL, method and fields. */
-  async match(name: string | null, asked: Asked, options?: CacheQueryOptions): Promise<Response | undefined> {
-    return (await this.#open(name)).match(this.#request(asked), options)
-  }
-
-  async put(name: string | null, asked: Asked, response: Response): Promise<void> {
-    await (await this.#open(name)).put(this.#request(asked), response)
-  }
-
-  async delete(name: string | null, asked: Asked, options?: CacheQueryOptions): Promise<boolean> {
-    return (await this.#open(name)).delete(this.#request(asked), options)
-  }
-
-  async #open(name: string | null) {
-    return name === null ? caches.default : caches.open(name)
-  }
-
-  #request({ url, method, headers }: Asked): Request {
-    const own = new Headers(headers)
-    own.delete('cf-cache-namespace')
-    own.set('rimward-kind', 'cache')
-    own.set('rimward-id', this.ctx.props.program)
-    return new Request(url, { method, headers: own })
-  }
-}
-
-/** `ctx.cache.purge()` of a program with a cache in front of it. */
-export class Purge extends WorkerEntrypoint<HostEnv, { program: string }> {
-  override async fetch(request: Request): Promise<Response> {
-    return ask(this.env, 'purge', this.ctx.props.program, { method: 'POST', body: await request.text() })
-  }
-}
-
-interface Asked {
-  readonly url: string
-  readonly method: string
-  readonly headers: [string, string][]
-}
-
-export class Kv extends WorkerEntrypoint<HostEnv, { store: string }> {
-  override fetch(request: Request): Promise<Response> {
-    const { pathname, search } = new URL(request.url)
-    const { method, headers, body } = request
-    return ask(this.env, 'kv', this.ctx.props.store, { method, headers, body, path: pathname + search })
-  }
-}
-
-export class Assets extends WorkerEntrypoint<HostEnv, { deployment: string }> {
-  override fetch(request: Request): Promise<Response> {
-    const { host, pathname, search } = new URL(request.url)
-    const { method, headers } = request
-    return ask(this.env, 'assets', this.ctx.props.deployment, { method, headers, host, path: pathname + search })
-  }
 }
 
 interface ProgramProps {
   readonly program: string
   readonly entrypoint?: string
   readonly props?: Record<string, unknown>
+  /** It is asked as the outbound Worker of a dispatch namespace. */
+  readonly outbound?: boolean
 }
 
 /** A service binding: every method but the entrypoint's own is passed on to the program that is meant. */
@@ -329,6 +260,24 @@ export class Program extends WorkerEntrypoint<HostEnv, ProgramProps> {
   override async fetch(request: Request): Promise<Response> {
     const found = await meant(this.env, this.ctx)
     return found === 'compute' ? callCompute(this.env, this.ctx.props, request) : found.fetch(request)
+  }
+}
+
+/** The network, for a program of a dispatch namespace; see `leave.worker.ts`. */
+export class Leave extends WorkerEntrypoint<HostEnv, { program: string }> {
+  override fetch(request: Request): Promise<Response> {
+    const { env, ctx } = this
+    const { program } = ctx.props
+    const { Program } = ctx.exports as unknown as Exports
+    return leave(
+      {
+        ask: (ticket) => ask(env, 'leave', program, { method: 'POST', body: ticket }),
+        out: (request) => egress(env, program, request),
+        through: async (program, parameters) =>
+          Program!({ props: { program, outbound: true, props: { 'rimward-parameters': parameters } } }),
+      },
+      request,
+    )
   }
 }
 
@@ -373,8 +322,8 @@ function onlyFetch({ program }: ProgramProps, lacks: string): TypeError {
 }
 
 async function meant(env: HostEnv, ctx: ExecutionContext<ProgramProps>): Promise<Fetcher | 'compute'> {
-  const { program, entrypoint, props } = ctx.props
-  const isolate = await isolateOf(env, program)
+  const { program, entrypoint, props, outbound } = ctx.props
+  const isolate = await isolateOf(env, outbound === true ? `${program} o` : program)
   if (isolate === 'compute') return isolate
   if (isolate === 'own') return elsewhere(env, ctx.props)
   return load(env, ctx, isolate).getEntrypoint(entrypoint, props === undefined ? {} : { props })
@@ -389,12 +338,4 @@ async function elsewhere(env: HostEnv, target: ProgramProps): Promise<Fetcher> {
     service: string
   } & ProgramProps
   return (await env.CELLS.connect(address)).getEntrypoint(service, entrypoint, props)
-}
-
-export class Tail extends WorkerEntrypoint<HostEnv, { deployment: string }> {
-  override async tail(events: TraceItem[]): Promise<void> {
-    const told = events.filter(({ entrypoint }) => entrypoint !== 'RimwardControl')
-    if (told.length === 0) return
-    await ask(this.env, 'trace', this.ctx.props.deployment, { method: 'POST', body: JSON.stringify(told) })
-  }
 }

@@ -8,6 +8,10 @@ export interface Target {
   readonly program: string
   readonly entrypoint?: string
   readonly props?: Record<string, unknown>
+  /** It is asked as the outbound Worker of a dispatch namespace. */
+  readonly outbound?: boolean
+  /** What a dispatcher grants the call. */
+  readonly dispatched?: object
 }
 
 export interface Cells {
@@ -67,16 +71,32 @@ export async function reach(
   target: Target,
   refused = (_status: number, why: string) => new Error(`Service binding to ${target.program}: ${why}`),
 ): Promise<Remote | 'compute'> {
+  const place = await findPlace(environment, target, refused)
+  return place.compute === true ? 'compute' : connect(environment, place)
+}
+
+/** Where a program answers. */
+export interface Place {
+  readonly address: string
+  readonly service: string
+  readonly entrypoint?: string
+  readonly props?: Record<string, unknown>
+  readonly compute?: true
+  /** It has files that may answer first; `only`: and nothing else. */
+  readonly files?: true | 'only'
+}
+
+export async function findPlace(
+  environment: Pick<Cells, 'reach'>,
+  target: Target,
+  refused: (status: number, why: string) => Error,
+): Promise<Place> {
   const answer = await environment.reach.fetch('http://reach/', { method: 'POST', body: JSON.stringify(target) })
   if (!answer.ok) throw refused(answer.status, await answer.text())
-  const place = (await answer.json()) as {
-    address: string
-    service: string
-    entrypoint?: string
-    props?: Record<string, unknown>
-    compute?: true
-  }
-  if (place.compute === true) return 'compute'
-  const client = await environment.cells.connect(place.address)
+  return (await answer.json()) as Place
+}
+
+export async function connect({ cells }: Pick<Cells, 'cells'>, place: Place): Promise<Remote> {
+  const client = await cells.connect(place.address)
   return client.getEntrypoint(place.service, place.entrypoint, place.props)
 }
