@@ -38,7 +38,7 @@ async function query(sql: string): Promise<{ status: number; type: string; text:
 
 async function rows(sql: string): Promise<Record<string, unknown>[]> {
   const { status, text } = await query(sql)
-  assert.equal(status, 200, text)
+  assert.equal(status, 200, `${sql}: ${text}\n${node.output()}`)
   return (JSON.parse(text) as { data: Record<string, unknown>[] }).data
 }
 

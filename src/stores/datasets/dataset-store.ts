@@ -91,9 +91,11 @@ export async function openDatasetStore(options: DatasetStoreOptions): Promise<Ho
 
   async function query(call: StoreCall, dataset: string): Promise<StoreAnswer> {
     // A database that is being made, or was when the node was killed, is whole then.
-    if (existsSync(fileOf(call.id))) await openFor(call.id)
+    const isWritten = existsSync(fileOf(call.id))
+    if (isWritten) await openFor(call.id)
     const sql = (await bytesOf(call.body ?? null)).toString()
-    const asked = { file: fileOf(call.id), dataset, sql, now: Math.floor(clock() / 1000), oldest: oldest() }
+    const file = isWritten ? fileOf(call.id) : undefined
+    const asked = { file, dataset, sql, now: Math.floor(clock() / 1000), oldest: oldest() }
     const told = await queries.run(asked, call.signal)
     if ('refused' in told) return { head: { refused: true }, body: Buffer.from(told.refused) }
     return { head: { contentType: told.contentType }, body: Buffer.from(told.text) }

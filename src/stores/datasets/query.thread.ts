@@ -1,5 +1,4 @@
 /** Answers one query of one dataset and ends; whoever started it ends it sooner where it takes too long. */
-import { existsSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
 import { readQuery } from '#/core/dataset-sql/read-query.ts'
@@ -11,7 +10,8 @@ import type { QueryTold } from '#/core/datasets.ts'
 import type { Bytes, EpochSeconds } from '#/core/units.ts'
 
 export interface QueryData {
-  readonly file: string
+  /** Absent: nothing was written yet. */
+  readonly file: string | undefined
   /** What FROM calls it. */
   readonly dataset: string
   readonly sql: string
@@ -36,7 +36,7 @@ function answer({ sql, dataset, now, file, oldest, limitBytes }: QueryData): Que
       if (held > limitBytes)
         throw new SqlRefusal(`the query holds more than ${limitBytes} bytes at once; group less finely, or take LIMIT`)
     }
-    const rows = ready.reading === undefined ? [] : readRows(file, ready.reading, oldest)
+    const rows = ready.reading === undefined || file === undefined ? [] : readRows(file, ready.reading, oldest)
     const outcome = ready.run(rows, hold)
     return { text: writeOutcome(ready.columns, outcome, query.format), contentType: contentTypes[query.format] }
   } catch (thrown) {
@@ -47,8 +47,6 @@ function answer({ sql, dataset, now, file, oldest, limitBytes }: QueryData): Que
 
 /** Nothing that a query says is part of this statement: names are ours, values are bound. */
 function* readRows(file: string, { columns, from, to, equal }: Reading, oldest: EpochSeconds): Generator<Row> {
-  // Nothing was written yet.
-  if (!existsSync(file)) return
   const database = new DatabaseSync(file, { readOnly: true, timeout: 5_000 })
   try {
     const known = columns.filter((name) => storedColumns.has(name))
