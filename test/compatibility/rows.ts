@@ -158,6 +158,10 @@ const bindings: Area = {
     works('Service bindings: named entrypoints', { check: 'service-entrypoint' }),
     works('Service bindings: `props`', { check: 'service-props' }),
     works('Assets: `env.ASSETS.fetch`', { check: 'assets-binding' }),
+    works('Workers Sites: `site.bucket` with `@cloudflare/kv-asset-handler`, both syntaxes', {
+      file: 'bindings.test.ts',
+      title: 'Workers Sites: the real kv-asset-handler serves what the real wrangler uploaded',
+    }),
     works('Version metadata', { check: 'version-metadata' }),
     ...d1Rows,
     ...r2Binding,
