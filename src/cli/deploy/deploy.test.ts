@@ -96,8 +96,8 @@ test('configuration that does not fit is refused by name and place', (t) => {
     ],
     [
       'wrangler.json',
-      JSON.stringify({ ...minimal, d1_databases: [], queues: {} }),
-      /"d1_databases", "queues" are not supported/,
+      JSON.stringify({ ...minimal, d1_databases: [], vectorize: [] }),
+      /"d1_databases", "vectorize" are not supported/,
     ],
     [
       'wrangler.json',
@@ -285,6 +285,14 @@ async function platform(context: { after(run: () => void): void }, singleFiles: 
   })
   account.post('/workers/assets/upload/*', () => ok({ jwt: 'complete' }))
   account.post('/workers/assets/upload', () => ok({ jwt: 'complete' }))
+  account.get('/queues', (c) => {
+    const [name] = c.req.queries('name') ?? []
+    const consumers = name === 'mail' ? [{ consumer_id: 'c1', type: 'worker', script: 'a' }] : []
+    return ok(name === 'new' ? [] : [{ queue_id: `id-${name}`, queue_name: name, consumers }])
+  })
+  for (const path of ['/queues', '/queues/:id/consumers', '/queues/:id/consumers/:consumer'])
+    account.on(['POST', 'PUT'], path, () => ok(null))
+  account.put('/workers/scripts/:name/schedules', () => ok({ schedules: [] }))
   account.put('/workers/scripts/:name', (c) =>
     c.req.param('name') === 'refused'
       ? c.json(
@@ -378,4 +386,43 @@ test('routes and custom domains are connected; a refusal is shown with its code'
   assert.deepEqual((bodyOf('/domains/records') as { origins: unknown }).origins, [{ hostname: 'app.example' }])
   const refused = await runCli(['deploy', '--name', 'refused', '--api', url], { env, cwd: folder })
   assert.deepEqual([refused.code, refused.err], [1, 'rimward: Uncaught Error: no [code: 10021]\n'])
+})
+
+test('schedules and queues are set as wrangler sets them', async (t) => {
+  const { calls, url } = await platform(t, false)
+  const queues = {
+    producers: [
+      { binding: 'NEW', queue: 'new', delivery_delay: 5 },
+      { binding: 'MAIL', queue: 'mail' },
+    ],
+    consumers: [
+      { queue: 'mail', max_batch_size: 5, max_batch_timeout: 2, dead_letter_queue: 'dead' },
+      { queue: 'post' },
+    ],
+  }
+  const folder = project(t, {
+    'wrangler.json': JSON.stringify({
+      ...{ ...minimal, queues, triggers: { crons: ['*/5 * * * *'] } },
+      analytics_engine_datasets: [{ binding: 'AE' }],
+    }),
+    'index.js': 'export default {}',
+  })
+  const deployed = await runCli(['deploy', '--api', url], { env: { RIMWARD_TOKEN: 'token' }, cwd: folder })
+  assert.match(deployed.out, /\n {2}schedule: \*\/5 \* \* \* \*\n {2}consumer for mail\n {2}consumer for post\n$/)
+  const told = calls
+    .filter(({ method, path }) => method !== 'GET' && /queues|schedules/.test(path))
+    .map(({ method, path, body }) => [method, path, body])
+  const settings = { batch_size: 5, max_wait_time_ms: 2000 }
+  assert.deepEqual(told, [
+    ['POST', '/queues', { queue_name: 'new' }],
+    ['PUT', '/workers/scripts/a/schedules', [{ cron: '*/5 * * * *' }]],
+    ['PUT', '/queues/id-mail/consumers/c1', { type: 'worker', script_name: 'a', dead_letter_queue: 'dead', settings }],
+    ['POST', '/queues/id-post/consumers', { type: 'worker', script_name: 'a', settings: {} }],
+  ])
+  const put = calls.find(({ method, path }) => method === 'PUT' && path.includes('excludeScript'))!
+  assert.deepEqual(JSON.parse((put.body as { metadata: string }).metadata).bindings, [
+    { name: 'NEW', type: 'queue', queue_name: 'new', delivery_delay: 5 },
+    { name: 'MAIL', type: 'queue', queue_name: 'mail' },
+    { name: 'AE', type: 'analytics_engine', dataset: 'AE' },
+  ])
 })
