@@ -27,7 +27,7 @@ import { popsRow } from './rows/pops.ts'
 import { popsAway } from './rows/pops-away.ts'
 import { popsScale } from './rows/pops-scale.ts'
 import { queues } from './rows/queues.ts'
-import { r2Row } from './rows/r2.ts'
+import { r2Rows } from './rows/r2.ts'
 import { r2Large } from './rows/r2-large.ts'
 import { workersCold, workersColdTls } from './rows/workers-cold.ts'
 import { workersIdle } from './rows/workers-idle.ts'
@@ -52,7 +52,7 @@ const allRows: readonly BenchRow[] = [
   popsScale,
   queues,
   kvRow,
-  r2Row,
+  ...r2Rows,
   r2Large,
   objectsRow,
   assetsRow,
