@@ -14,6 +14,7 @@ import { parseArgs } from 'node:util'
 import { findGenerator } from './load.ts'
 import type { BenchRow, BenchTable } from './row.ts'
 import { assetsRow } from './rows/assets.ts'
+import { bindingsLarge } from './rows/bindings-large.ts'
 import { cacheStore } from './rows/cache-store.ts'
 import { computeRows } from './rows/compute.ts'
 import { d1Row } from './rows/d1.ts'
@@ -56,6 +57,7 @@ const allRows: readonly BenchRow[] = [
   r2Large,
   objectsRow,
   assetsRow,
+  bindingsLarge,
 ]
 
 const { values, positionals } = parseArgs({
