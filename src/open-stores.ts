@@ -10,6 +10,7 @@ import type { EventDelivery } from '#/edge/deliver-event.ts'
 import { openGroupCommit } from '#/fabric/sqlite/group-commit.ts'
 import { regionsOf } from '#/objects/regions.ts'
 import { openBuckets } from '#/stores/buckets/open-buckets.ts'
+import { openDatasetStore } from '#/stores/datasets/dataset-store.ts'
 import { openQueueStore } from '#/stores/queues/queue-store.ts'
 import { openSqlStore } from '#/stores/sql/sql-store.ts'
 import { openWorkflowStore } from '#/stores/workflows/workflow-store.ts'
@@ -34,6 +35,10 @@ export async function openHomedStores(
       snapshot: () => live.snapshot,
       deliver: (queue, program, event) => parts.events.deliver(program, event, live.snapshot.placements?.get(queue)),
     }),
+    await openDatasetStore({
+      ...{ folder: join(folder, 'dataset'), openGroupCommit, limits, clock, log },
+      resource: (id) => resourceOf(live.snapshot, 'dataset', id),
+    }),
     await openWorkflowStore({
       ...{ folder: join(folder, 'workflow'), limits, clock, log },
       resource: (id) => resourceOf(live.snapshot, 'workflow', id),
@@ -41,6 +46,7 @@ export async function openHomedStores(
     }),
   ]
   const known = waitUntilKnown(parts)
+  let followed: Snapshot | undefined
   for (const store of stores) {
     homed.serve(store.kind, known.guard(store.handler))
     parts.closer.add(() => store.close())
@@ -48,13 +54,23 @@ export async function openHomedStores(
   return {
     async follow(snapshot) {
       known.wake()
-      for (const store of stores)
-        await eraseUnnamed(store, snapshot)
-          .then(() => store.follow?.())
-          .catch((err: unknown) =>
-            parts.say('what a removed resource held is not all erased', { kind: store.kind, err }),
-          )
+      const { resources, programs } = snapshot
+      if (followed?.resources === resources && followed?.programs === programs) return
+      const done = await Promise.all(stores.map((store) => followOne(store, snapshot)))
+      if (done.every(Boolean)) followed = snapshot
     },
+  }
+
+  /** False where not all was erased. */
+  async function followOne(store: HomedStore, snapshot: Snapshot): Promise<boolean> {
+    try {
+      await eraseUnnamed(store, snapshot)
+      await store.follow?.()
+      return true
+    } catch (err) {
+      parts.say('what a removed resource held is not all erased', { kind: store.kind, err })
+      return false
+    }
   }
 }
 

@@ -57,7 +57,7 @@ test('outside a site has its hosts and leads nowhere; inside it is whole, also a
   assert.doesNotMatch(await everywhere(fabric), new RegExp(mark))
 
   const seen = (from: { readonly control: { readonly snapshot: Snapshot } }) => {
-    const { target, hostnames } = from.control.snapshot.sites[0]!
+    const { target, hostnames } = from.control.snapshot.sites.find(({ name }) => name === 'shop')!
     return [hostnames.includes('www.shop.test'), target.kind === 'origin' && target.url]
   }
   const late = await open(t, fabric, outside(fabric))

@@ -4,13 +4,14 @@
  */
 import { setImmediate } from 'node:timers/promises'
 import { placedBlobsIn } from '#/core/blob-names.ts'
+import { keep } from '#/core/kept-map.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Within } from '#/core/pops.ts'
 import type { Bucket, Entry, Fabric } from '#/core/ports.ts'
 import { resourceKey } from '#/core/resources.ts'
 import type { BlobHash, ProgramName } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
-import { parseDomainRules } from './domain-rules.ts'
+import { type HeldDomain, parseDomainRules } from './domain-rules.ts'
 import type { Change, ChangeNumber, Fold, Held, HeldSite, State } from './fold.ts'
 import type { PlacedRecords } from './placed-records.ts'
 import { type HeldPlacement, keyOf, parsePlacement } from './placements.ts'
@@ -123,7 +124,7 @@ export function openRecordBooks({ fabric, fold, placed, hostnameSuffix, limits, 
         const record = await placed.unpack('service', parseService('service', value))
         services.set(key, holdService(record, revision, tables.get(key) ?? new Map(), hostnameSuffix))
       })
-      const domains = new Map()
+      const domains = new Map<string, HeldDomain>()
       await each('rules of domain', buckets.domains, (key, { value, revision }) => {
         domains.set(key, { record: parseDomainRules(value), revision })
       })
@@ -137,9 +138,13 @@ export function openRecordBooks({ fabric, fold, placed, hostnameSuffix, limits, 
       await each('resource', buckets.resources, (key, { value, revision }) => {
         resources.set(key, { record: parseResource(value), revision })
       })
-      const state = { programs, sites, services, domains, placements, resources: inOrder(resources) }
       for (const [name, held] of withoutDoubles(programs))
         programs.set(name, fold.hold(held.record, held.revision, held.serving))
+      const ordered = inOrder(resources)
+      const state = {
+        ...{ programs: keep(programs), sites: keep(sites), services: keep(services) },
+        ...{ domains: keep(domains), placements: keep(placements), resources: keep(ordered) },
+      }
       return { state, unread }
     },
 

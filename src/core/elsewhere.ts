@@ -1,7 +1,9 @@
 /** What a node knows of what stays in countries where it is not: that it is there, not what it is. */
+import { type Made, mapped } from './kept-map.ts'
 import type { OriginPool } from './origin.ts'
 import type { CountryCode } from './pops.ts'
 import { allows } from './pops.ts'
+import { mapSites } from './site-list.ts'
 import type { Program, Site, Snapshot } from './snapshot.ts'
 
 /** In place of an origin that is known elsewhere only (RFC 6761 §6.4: leads nowhere). */
@@ -13,6 +15,8 @@ export const elsewherePool: OriginPool = {
 }
 
 const made = new WeakMap<object, object>()
+/** Of what is made for nodes of a country: this process has nodes in few. */
+const tables = new Map<CountryCode, { readonly sites: Made; readonly programs: Made }>()
 const snapshots = new WeakMap<Snapshot, Map<CountryCode, Snapshot>>()
 
 /**
@@ -29,13 +33,13 @@ export function withoutElsewhere(snapshot: Snapshot, country: CountryCode): Snap
 }
 
 function strip(snapshot: Snapshot, country: CountryCode): Snapshot {
-  const isHere = ({ within }: { readonly within?: Site['within'] }) => allows(within, country)
-  const sites = snapshot.sites.every(isHere)
-    ? snapshot.sites
-    : snapshot.sites.map((site) => (isHere(site) ? site : once(site, bareSite)))
-  const programs = [...snapshot.programs.values()].every(isHere)
-    ? snapshot.programs
-    : new Map([...snapshot.programs].map(([name, one]) => [name, isHere(one) ? one : once(one, bareProgram)]))
+  const branches = tables.get(country) ?? { sites: new WeakMap(), programs: new WeakMap() }
+  tables.set(country, branches)
+  const bareAway = <Part extends Site | Program>(make: (part: Part) => Part) => {
+    return (part: Part) => (allows(part.within, country) ? part : once(part, make))
+  }
+  const sites = mapSites(snapshot.sites, bareAway(bareSite), branches.sites)
+  const programs = mapped(snapshot.programs, bareAway(bareProgram), branches.programs)
   if (sites === snapshot.sites && programs === snapshot.programs) return snapshot
   return { ...snapshot, sites, programs }
 }

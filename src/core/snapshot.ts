@@ -11,6 +11,7 @@ import type { FrontCache } from './front-cache.ts'
 import type { ErrorPages, OriginPool } from './origin.ts'
 import type { PopId, Within } from './pops.ts'
 import type { Resource } from './resources.ts'
+import type { SiteList } from './site-list.ts'
 import type { EpochMs } from './units.ts'
 
 /** The name of a blob in the fabric: hex SHA-256 of the bytes, or as `blob-names.ts` writes it where it stays in countries. */
@@ -23,7 +24,7 @@ export type DeploymentId = string
 export interface Snapshot {
   /** Grows by one with each change; two Snapshots with the same revision are equal. */
   readonly revision: number
-  readonly sites: readonly Site[]
+  readonly sites: SiteList
   readonly programs: ReadonlyMap<ProgramName, Program>
   /** For what programs fetch; longest domain first. Absent: there are none. */
   readonly cacheRules?: readonly DomainCacheRules[]
@@ -184,6 +185,8 @@ export type Binding =
   /** A secret of a store that several programs share, read each time it is asked for. */
   /** `database` is the resource's id. */
   | { readonly kind: 'sql'; readonly name: string; readonly database: string }
+  /** As for a bucket. */
+  | { readonly kind: 'dataset'; readonly name: string; readonly dataset: string; readonly called: string }
   /** `workflow` is the resource's name: it is made after the version that implements it. */
   | {
       readonly kind: 'workflow'

@@ -6,6 +6,7 @@ import { isHere, placementsOf } from '#/core/holdings.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import { nearestPeers } from '#/core/pops.ts'
 import { publicUrl } from '#/core/purge-wishes.ts'
+import { siteNamed } from '#/core/site-list.ts'
 import type { Site, Snapshot } from '#/core/snapshot.ts'
 import type { TakePurge } from '#/core/tiers.ts'
 import { planFetch, readyRules, ruleFacts } from './apply-rules.ts'
@@ -80,10 +81,8 @@ function changed(wish: PurgeWish, { sites }: Snapshot, pop: Pop): PurgeWish[] {
   const { what, scope } = wish
   if (what.kind !== 'url') return []
   const url = URL.parse(what.url)
-  const site = sites.find(
-    ({ name, rules }) => name === scope && rules?.headers.some(({ target }) => target.kind === 'url'),
-  )
-  if (url === null || site === undefined) return []
+  const site = scope === undefined ? undefined : siteNamed(sites, scope)
+  if (url === null || !site?.rules?.headers.some(({ target }) => target.kind === 'url')) return []
   const path = what.url.slice(what.url.indexOf('/', what.url.indexOf('//') + 2))
   const found = new Set(
     ['http' as const, 'https' as const].map((scheme) => pathAfterRules(site, scheme, url.hostname, path, pop)),
