@@ -19,8 +19,8 @@ export interface ConnectionOwner {
  * copy of what is kept of it. A client who reads slowly holds up to twice as much.
  */
 const readBuffer = Buffer.allocUnsafeSlow(128 * 1024)
-/** Pieces from here on are copied into memory that serves again. */
-const lentBytes = 32 * 1024
+/** Pieces from here on are copied into memory that serves again: who keeps one keeps less than twice what it is. */
+const lentBytes = readBuffer.length / 2
 const chunksKept = 4
 
 /** For the one exchange that is to switch protocols, a connection whose socket others can read from. */
