@@ -16,11 +16,11 @@ export interface ConnectionOwner {
 
 /**
  * What all connections of this thread read into, one after the other: memory of its own for each read costs more than the
- * copy of what is kept of it. As much as a unix socket of Linux holds.
+ * copy of what is kept of it. A client who reads slowly holds up to twice as much.
  */
-const readBuffer = Buffer.allocUnsafeSlow(256 * 1024)
-/** Pieces from here on are copied into memory that serves again. */
-const lentBytes = 32 * 1024
+const readBuffer = Buffer.allocUnsafeSlow(128 * 1024)
+/** Pieces from here on are copied into memory that serves again: who keeps one keeps less than twice what it is. */
+const lentBytes = readBuffer.length / 2
 const chunksKept = 4
 
 /** For the one exchange that is to switch protocols, a connection whose socket others can read from. */

@@ -42,7 +42,8 @@ export function sendBody(
       handle = opened
     }
     const most = Math.min(readBytes, end - position, piece.start + piece.bytes - position)
-    const buffer = shelf.take()
+    // Who keeps a short one keeps no more than it is.
+    const buffer = most < readBytes ? Buffer.allocUnsafeSlow(most) : shelf.take()
     const { bytesRead } = await handle.read(buffer, 0, most, position - piece.start)
     if (bytesRead === 0) throw new Error(`The body ${piece.file} of an object is shorter than its index says.`)
     position += bytesRead

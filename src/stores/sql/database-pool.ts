@@ -57,8 +57,8 @@ interface Seat {
   /** Whom it works for. */
   lane: Lane | undefined
   readonly open: Set<string>
-  /** Job that was begun last. */
-  begun: number | undefined
+  /** The only job that it was given. */
+  only: number | undefined
   isReady: boolean
   late: boolean
   timer: NodeJS.Timeout | undefined
@@ -110,7 +110,7 @@ export function createDatabasePool(options: DatabasePoolOptions): DatabasePool {
       process,
       lane: undefined,
       open: new Set(),
-      begun: undefined,
+      only: undefined,
       isReady: false,
       late: false,
       timer: undefined,
@@ -160,7 +160,7 @@ export function createDatabasePool(options: DatabasePoolOptions): DatabasePool {
     for (const job of jobs) lane.running.set(job.number, job)
     makeRoom(seat, lane.file)
     seat.lane = lane
-    seat.begun = jobs.length === 1 ? jobs[0]!.number : undefined
+    seat.only = jobs.length === 1 ? jobs[0]!.number : undefined
     watch(seat)
     const more = { file: lane.file, single: jobs.length === 1 }
     seat.process.send(jobs.map(({ head, body, number }) => ({ head: { ...head, ...more, number }, body })))
@@ -201,11 +201,6 @@ export function createDatabasePool(options: DatabasePoolOptions): DatabasePool {
       if (seat.lane !== undefined) watch(seat)
       return
     }
-    if (head.kind === 'started') {
-      seat.begun = number
-      seat.timer?.refresh()
-      return
-    }
     closing.get(number)?.()
     closing.delete(number)
     const job = lane?.running.get(number)
@@ -219,7 +214,7 @@ export function createDatabasePool(options: DatabasePoolOptions): DatabasePool {
   /** The process has nothing to do: others first, then the same database again. */
   function rest(seat: Seat, lane: Lane): void {
     seat.lane = undefined
-    seat.begun = undefined
+    seat.only = undefined
     clearTimeout(seat.timer)
     seat.timer = setTimeout(() => dismiss(seat), limits.sqlIdleMs)
     seat.timer.unref()
@@ -254,7 +249,8 @@ export function createDatabasePool(options: DatabasePoolOptions): DatabasePool {
       const left = [...lane.running.values()]
       lane.running.clear()
       // Killed while it ran a query, it had committed nothing that it had not told; after a crash nobody knows.
-      const again = seat.late ? left.filter(({ number }) => number !== seat.begun) : []
+      const begun = seat.only ?? seat.process.begun()
+      const again = seat.late ? left.filter(({ number }) => number !== begun) : []
       const lost = seat.late
         ? 'D1 DB storage operation exceeded timeout which caused object to be reset.'
         : 'Internal error in D1 DB storage caused object to be reset.'

@@ -8,6 +8,9 @@ export interface Frame {
   readonly body: Uint8Array
 }
 
+/** File descriptor, in the process, of the file that holds the number of the query that was begun last (f64, little-endian). */
+export const begunFile = 3
+
 export function encodeFrame(head: Frame['head'], body: Uint8Array = new Uint8Array(0)): Buffer[] {
   const headBytes = Buffer.from(JSON.stringify(head))
   const lengths = Buffer.allocUnsafe(8)

@@ -8,7 +8,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { type Moment, writeBookmark } from './bookmarks.ts'
 import { checkDump, type DumpOptions, dumpDatabase } from './dump-database.ts'
 import { SqlRefusal } from './error-text.ts'
-import { createFrameReader, encodeFrame, type Frame } from './frames.ts'
+import { begunFile, createFrameReader, encodeFrame, type Frame } from './frames.ts'
 import { type OpenDatabase, openDatabase, type SqlLimits } from './open-database.ts'
 import { momentAt, restore } from './restore.ts'
 import { type GroupJob, runGroups } from './run-group.ts'
@@ -20,16 +20,23 @@ const open = new Map<string, OpenDatabase>()
 const now = () => performance.now()
 
 let unsent: Buffer[] = []
+let unsentBytes = 0
+/** What waits for `flush` at the most. */
+const mostUnsent = 1024 * 1024
 
 /** It is written with the next `flush`. */
 function queue(head: Frame['head'], body?: Uint8Array): void {
-  unsent.push(...encodeFrame(head, body))
+  const parts = encodeFrame(head, body)
+  unsent.push(...parts)
+  for (const part of parts) unsentBytes += part.length
+  if (unsentBytes > mostUnsent) flush()
 }
 
 /** Blocks until all is written: nothing else is to be done meanwhile. */
 function flush(): void {
   let rest = Buffer.concat(unsent)
   unsent = []
+  unsentBytes = 0
   while (rest.length > 0)
     try {
       rest = rest.subarray(writeSync(1, rest))
@@ -42,6 +49,14 @@ function flush(): void {
 function send(head: Frame['head'], body?: Uint8Array): void {
   queue(head, body)
   flush()
+}
+
+const begun = Buffer.alloc(8)
+
+/** Into the file that is read when this process was killed: a frame would wake the node for each query. */
+function begin(number: number): void {
+  begun.writeDoubleLE(number)
+  writeSync(begunFile, begun, 0, begun.length, 0)
 }
 
 const bookmark = ({ history }: OpenDatabase) => writeBookmark(history.moment())
@@ -62,7 +77,7 @@ function closeDatabase(file: string): void {
 function query(database: OpenDatabase, { head, body }: Frame): GroupJob | undefined {
   const { number, columns, each } = head as { number: number; columns: boolean; each: boolean }
   const answer = (text: string, refused?: string) =>
-    send(
+    queue(
       { number, kind: 'answer', bookmark: bookmark(database), ...(refused !== undefined && { refused }) },
       Buffer.from(text),
     )
@@ -71,7 +86,7 @@ function query(database: OpenDatabase, { head, body }: Frame): GroupJob | undefi
     return {
       request: { columns, each, queries: readQueries(body) },
       // Where it is the only one that was given, it is known to be the one that runs.
-      started: () => head.single !== true && send({ number, kind: 'started' }),
+      started: () => head.single !== true && begin(number),
       done: (outcome) => (outcome.ok ? answer(`[${outcome.results.join(',')}]`) : fail(outcome.error)),
     }
   } catch (error) {
@@ -189,7 +204,7 @@ function run(frames: readonly Frame[]): void {
   if (queries.length === 0) return
   const database = databaseAt(queries[0]!.head.file as string)
   const jobs = queries.map((frame) => query(database, frame)).filter((job) => job !== undefined)
-  runGroups({ database, limits, servedBy, now }, jobs)
+  runGroups({ database, limits, servedBy, now }, jobs, flush)
   flush()
   database.history.turnIfLong()
 }

@@ -24,13 +24,14 @@ const groupMs = 50
 /** A `PRAGMA` holds until the transaction ends, or longer: such a request stays alone. */
 const settles = /\bpragma\b/i
 
-/** Runs jobs in their order. Throws only what is a bug. */
-export function runGroups(options: RunOptions, jobs: readonly GroupJob[]): void {
+/** Runs jobs in their order; `settled` is called when some are done. Throws only what is a bug. */
+export function runGroups(options: RunOptions, jobs: readonly GroupJob[], settled: () => void): void {
   let waiting = [...jobs]
   while (waiting.length > 0) {
     const first = waiting[0]!
     const alone = waiting.length === 1 || staysAlone(first)
     waiting = waiting.slice(alone ? runAlone(options, first) : runTogether(options, waiting))
+    settled()
   }
 }
 

@@ -143,7 +143,7 @@ test('a query that takes too long is stopped; what waited behind it runs, other 
   const behind = Array.from({ length: 5 }, (_, index) =>
     ask('slow', 'INSERT INTO t VALUES (?)', index).then(note('behind')),
   )
-  for (let index = 0; index < 20; index++)
+  for (let index = 0; index < 5; index++)
     assert.equal((await ask('other', 'INSERT INTO t VALUES (?)', index)).error, undefined)
   note('other')({})
   assert.equal((await slow).error, 'D1 DB storage operation exceeded timeout which caused object to be reset.')
