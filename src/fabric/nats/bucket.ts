@@ -5,6 +5,7 @@ import type { Limits } from '#/core/limits.ts'
 import type { Bucket, Entry, ListOptions, PutOptions, Revision } from '#/core/ports.ts'
 import type { Clock } from '#/core/units.ts'
 import type { Turns } from '../sqlite/turns.ts'
+import { scan } from './consume.ts'
 import { inOrder } from './in-order.ts'
 import type { Line } from './line.ts'
 import { headerNames, isLive, type PartList, readHead, type StoredMessage, writeParts } from './message.ts'
@@ -23,7 +24,7 @@ export interface BucketOptions {
   readonly limits: Limits
 }
 
-export type StoredBucket = Omit<Bucket, 'watch'>
+export type StoredBucket = Required<Omit<Bucket, 'watch'>>
 
 export function createStoredBucket({
   name,
@@ -122,9 +123,21 @@ export function createStoredBucket({
     return entries
   }
 
+  async function* all({ keysOnly = false }: Pick<ListOptions, 'keysOnly'> = {}): AsyncGenerator<Entry> {
+    for (const message of await scan(line, stream, `${heads}.*`, { headersOnly: keysOnly })) {
+      const head = readHead(message)
+      if (!isLive(head, clock())) continue
+      const key = keyOf(message.subject)
+      const entry = await toEntry(message, key, parts, owner, keysOnly ? 0 : Number.POSITIVE_INFINITY, limits)
+      const found = entry ?? (await readEntry(key))
+      if (found !== undefined) yield found
+    }
+  }
+
   return {
     get: (key) => readEntry(key),
     list,
+    all,
     put(key, bytes, options = {}) {
       checkEntry(key, bytes, limits)
       // A copy: the caller may go on writing into its bytes.
