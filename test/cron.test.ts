@@ -15,6 +15,20 @@ export default {
     ctx.waitUntil(env.KV.put('cron ' + scheduledTime, JSON.stringify({ cron, scheduledTime, id: crypto.randomUUID() })))
   },
 }`
+/** The same as a class, and in service-worker syntax. */
+const clockClass = `
+import { WorkerEntrypoint } from 'cloudflare:workers'
+export default class extends WorkerEntrypoint {
+  async scheduled(controller) {
+    controller.noRetry()
+    await this.env.KV.put('class', JSON.stringify([controller.cron, controller.scheduledTime]))
+  }
+}`
+const clockScript = `
+addEventListener('scheduled', (event) => {
+  event.noRetry()
+  event.waitUntil(KV.put('script', JSON.stringify([event.cron, event.scheduledTime])))
+})`
 const reader = `
 export default {
   async fetch(request, env) {
@@ -63,6 +77,9 @@ before(async () => {
     tail_consumers: [{ service: 'watcher' }],
   })
   assert.match(said, /schedule: \* \* \* \* \*/)
+  const triggers = { crons: ['* * * * *'] }
+  await deploy('clock-class', clockClass, { triggers })
+  await deploy('clock-script', clockScript, { triggers })
 })
 after(() => node?.stop('SIGKILL'))
 
@@ -90,6 +107,11 @@ test('a schedule is told once at its minute, and its tail Worker hears of it', {
     event: { cron: '* * * * *', scheduledTime: told!.scheduledTime },
   })
   assert.equal((await kept('cron ')).length, 1)
+  for (const form of ['class', 'script']) {
+    while ((await kept(form)).length === 0) await pause(100)
+    const [[cron, at]] = (await kept(form)) as unknown as [[string, number]]
+    assert.deepEqual([cron, at % 60_000], ['* * * * *', 0], form)
+  }
 })
 
 test('a tail Worker hears of requests and exceptions, and is a reason not to delete it', async () => {

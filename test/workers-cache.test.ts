@@ -11,6 +11,7 @@ let runs = 0
 const answer = async (request, ctx) => {
   const url = new URL(request.url)
   if (url.pathname === '/purge') return Response.json(await ctx.cache.purge(await request.json()))
+  if (url.pathname === '/invalidate') return new Response(await ctx.cache.invalidate({}).catch(({ message }) => message))
   if (url.pathname === '/slow') await scheduler.wait(300)
   if (url.pathname === '/throw') throw new Error('thrown')
   const headers = new Headers(Object.fromEntries(url.searchParams))
@@ -90,6 +91,7 @@ for (const [where, source, config] of [
     await until(async () => /run 1[3-9]/.test((await get(stale)).text), 'a fresh answer is made behind the stale one')
 
     assert.equal((await get('/throw')).status, 500)
+    assert.match((await get('/invalidate')).text, /invalidate\(\) is not supported by Rimward/)
 
     for (const path of ['/t1', '/t2', '/dir/a', '/dir/b', '/dire'])
       await get(`${path}?${kept}&cache-tag=${path.slice(1)},all`)

@@ -1,6 +1,6 @@
 /** What `wrangler tail` and `rimward logs` show. */
 import type { ProgramName } from './snapshot.ts'
-import type { EpochMs } from './units.ts'
+import type { EpochMs, Milliseconds } from './units.ts'
 
 /** One invocation, in the shape of the Workers `TraceItem` as `wrangler tail` prints it. */
 export interface Trace {
@@ -19,6 +19,12 @@ export interface Trace {
     readonly timestamp: EpochMs
   }[]
   readonly entrypoint?: string
+  readonly durableObjectId?: string
+  /** `stateless`, `durableObject` or `workflow`. */
+  readonly executionModel?: string
+  readonly cpuTime?: Milliseconds
+  readonly wallTime?: Milliseconds
+  readonly diagnosticsChannelEvents?: readonly unknown[]
   /** Logs were left out because the trace was over its cap. */
   readonly truncated?: boolean
 }

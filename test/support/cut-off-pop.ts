@@ -5,8 +5,9 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
-import { type DistantPops, popNames } from './distant-pops.ts'
+import { type DistantPops, popNames, type Stoppable } from './distant-pops.ts'
 import { get } from './node.ts'
+import { operatePops } from './operate-pops.ts'
 
 export interface CutOff {
   /** Requests at the PoP while it was cut off. */
@@ -24,53 +25,30 @@ export interface CutOff {
 }
 
 const away = 'nrt'
-const insistMs = 60_000
-/** Servers of NATS with long lines between them try their routes anew for up to a minute. */
-const backMs = 120_000
-const compatibilityDate = '2026-11-01'
+/** Servers of NATS that find each other again may elect twice. */
+const backMs = 60_000
+
+export interface Shop {
+  /** Cuts the PoP off for so long, and looks on until all is as before. */
+  cutOff(cutMs: number): Promise<CutOff>
+}
 
 /** Both the Worker `shop` and the cached site `page` answer with a version. */
-export async function cutOffPop(distant: DistantPops, cutMs: number): Promise<CutOff> {
-  const { pops, token, accountId } = distant
+export async function openShop(t: Stoppable, distant: DistantPops): Promise<Shop> {
+  const { pops } = distant
   let version = 1
   const origin = createServer((_, response) => {
     response.setHeader('cache-control', 'max-age=3600').end(String(version))
   })
+  t.after(() => {
+    origin.closeAllConnections()
+    origin.close()
+  })
   await new Promise<void>((resolve) => origin.listen(0, '127.0.0.1', resolve))
   const { port } = origin.address() as AddressInfo
 
-  async function call(path: string, body: object | FormData): Promise<{ readonly ok: boolean; readonly text: string }> {
-    const isForm = body instanceof FormData
-    const answer = await fetch(`${pops.fra.api}${path}`, {
-      method: isForm ? 'PUT' : 'POST',
-      headers: { authorization: `Bearer ${token}`, ...(!isForm && { 'content-type': 'application/json' }) },
-      body: isForm ? body : JSON.stringify(body),
-    })
-    return { ok: answer.ok, text: await answer.text() }
-  }
-
-  /** Again while NATS elects a leader: the one that was cut off may have been it. */
-  async function insist(path: string, body: () => object | FormData): Promise<void> {
-    for (const began = performance.now(); ; ) {
-      const { ok, text } = await call(path, body())
-      if (ok) return
-      if (performance.now() - began > insistMs || !/fabric_away|NATS cannot be reached/.test(text))
-        throw new Error(`${path}: ${text}`)
-      await wait(200)
-    }
-  }
-
-  async function deploy(): Promise<void> {
-    const script = `/client/v4/accounts/${accountId}/workers/scripts/shop`
-    await insist(script, () => {
-      const form = new FormData()
-      form.append('metadata', JSON.stringify({ main_module: 'index.js', compatibility_date: compatibilityDate }))
-      const source = `export default { fetch: () => new Response('${version}') }`
-      form.append('index.js', new File([source], 'index.js', { type: 'application/javascript+module' }))
-      return form
-    })
-    if (version === 1) await insist(`${script}/subdomain`, () => ({ enabled: true }))
-  }
+  const { insist, deploy: deployWorker } = operatePops(distant)
+  const deploy = () => deployWorker('shop', `export default { fetch: () => new Response('${version}') }`)
   const purge = () => insist('/rimward/v1/purge', () => ({ site: 'page', everything: true }))
 
   const hosts = ['shop.localhost', 'page.localhost'] as const
@@ -86,54 +64,55 @@ export async function cutOffPop(distant: DistantPops, cutMs: number): Promise<Cu
   await deploy()
   for (const name of popNames) while (!(await isNew(name))) await wait(20)
 
-  const counted = { asked: 0, deploys: 0, purges: 0 }
-  const failed: string[] = []
-  await distant.cut(away)
-  const endAt = performance.now() + cutMs
-  const serving = (async () => {
-    while (performance.now() < endAt) {
-      for (const host of hosts) {
-        counted.asked++
-        const answer = await ask(away, host).catch((error: Error) => ({ status: 0, text: error.message }))
-        if (answer.status !== 200)
-          failed.push(
-            `${host} after ${Math.round(cutMs - endAt + performance.now())} ms: ${answer.status} ${answer.text}`,
-          )
+  async function cutOff(cutMs: number): Promise<CutOff> {
+    const counted = { asked: 0, deploys: 0, purges: 0 }
+    const failed: string[] = []
+    await distant.cut(away)
+    const endAt = performance.now() + cutMs
+    const serving = (async () => {
+      while (performance.now() < endAt) {
+        for (const host of hosts) {
+          counted.asked++
+          const answer = await ask(away, host).catch((error: Error) => ({ status: 0, text: error.message }))
+          if (answer.status !== 200)
+            failed.push(
+              `${host} after ${Math.round(cutMs - endAt + performance.now())} ms: ${answer.status} ${answer.text}`,
+            )
+        }
+        await wait(50)
       }
-      await wait(50)
+    })()
+    while (performance.now() < endAt || counted.deploys === 0) {
+      version++
+      await deploy()
+      counted.deploys++
+      await purge()
+      counted.purges++
+      await wait(Math.min(1000, cutMs / 10))
     }
-  })()
-  while (performance.now() < endAt || counted.deploys === 0) {
-    version++
-    await deploy()
-    counted.deploys++
-    await purge()
-    counted.purges++
-    await wait(Math.min(1000, cutMs / 10))
-  }
-  await serving
+    await serving
 
-  await distant.heal(away)
-  const healedAt = performance.now()
-  let convergedAt = Number.NaN
-  let readyAt = Number.NaN
-  let stale = 0
-  while (
-    Number.isNaN(readyAt) ||
-    Number.isNaN(convergedAt) ||
-    performance.now() < Math.max(readyAt, convergedAt) + 2000
-  ) {
-    const wasReady = !Number.isNaN(readyAt)
-    const fresh = await isNew(away)
-    if (!fresh) {
-      convergedAt = Number.NaN
-      if (wasReady) stale++
-    } else if (Number.isNaN(convergedAt)) convergedAt = performance.now()
-    if (!wasReady && (await isReady())) readyAt = performance.now()
-    if (performance.now() > healedAt + backMs) throw new Error('It does not come back.')
-    await wait(20)
+    await distant.heal(away)
+    const healedAt = performance.now()
+    let convergedAt = Number.NaN
+    let readyAt = Number.NaN
+    let stale = 0
+    while (
+      Number.isNaN(readyAt) ||
+      Number.isNaN(convergedAt) ||
+      performance.now() < Math.max(readyAt, convergedAt) + 2000
+    ) {
+      const wasReady = !Number.isNaN(readyAt)
+      const fresh = await isNew(away)
+      if (!fresh) {
+        convergedAt = Number.NaN
+        if (wasReady) stale++
+      } else if (Number.isNaN(convergedAt)) convergedAt = performance.now()
+      if (!wasReady && (await isReady())) readyAt = performance.now()
+      if (performance.now() > healedAt + backMs) throw new Error('It does not come back.')
+      await wait(20)
+    }
+    return { ...counted, failed, convergedMs: convergedAt - healedAt, readyMs: readyAt - healedAt, stale }
   }
-  origin.closeAllConnections()
-  origin.close()
-  return { ...counted, failed, convergedMs: convergedAt - healedAt, readyMs: readyAt - healedAt, stale }
+  return { cutOff }
 }

@@ -19,7 +19,7 @@ interface Parts {
   readonly shared: Bucket
   readonly copy: Bucket
   /** Resolves when the copy was made once, or what is shared is away. */
-  readonly ready: () => Promise<void>
+  readonly ready: () => Promise<unknown>
   /** Hears of what could not be applied: the copy is made anew when it can be. */
   readonly onTrouble: (error: unknown) => void
 }
@@ -133,7 +133,10 @@ export function createCopiedBucket({ shared, copy, ready, onTrouble }: Parts): C
 async function manyAtOnce<Item>(items: Iterable<Item> | AsyncIterable<Item>, work: (item: Item) => Promise<void>) {
   let waiting: Promise<void>[] = []
   for await (const item of items) {
-    waiting.push(work(item))
+    const one = work(item)
+    // Awaited below, or given up with the whole.
+    one.catch(() => {})
+    waiting.push(one)
     if (waiting.length < atOnce) continue
     await Promise.all(waiting)
     waiting = []

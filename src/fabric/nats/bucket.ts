@@ -114,6 +114,7 @@ export function createStoredBucket({
     const entries: Entry[] = []
     if (limit <= 0) return entries
     const keys = pickKeys(await subjectsOf(line, stream, `${heads}.*`), heads.length + 1, prefix, after)
+    if (keysOnly && keys.length > limits.natsReadsAtOnce) return listHeads(keys, limit)
     const cut = keysOnly ? 0 : valueBytes
     const atOnce = Math.min(limits.natsReadsAtOnce, limit)
     for await (const entry of inOrder(keys, atOnce, (key) => readEntry(key, cut))) {
@@ -132,6 +133,21 @@ export function createStoredBucket({
       const found = entry ?? (await readEntry(key))
       if (found !== undefined) yield found
     }
+  }
+
+  /** One reading of all heads instead of a question for each key. */
+  async function listHeads(keys: readonly string[], limit: number): Promise<readonly Entry[]> {
+    const heard = await scan(line, stream, `${heads}.*`, { headersOnly: true })
+    const all = new Map(heard.map((message) => [keyOf(message.subject), readHead(message)]))
+    const entries: Entry[] = []
+    for (const key of keys) {
+      const head = all.get(key)
+      if (head === undefined || !isLive(head, clock())) continue
+      const { sequence: revision, expiresAt } = head
+      entries.push({ key, value: nothing, revision, ...(expiresAt !== undefined && { expiresAt }) })
+      if (entries.length >= limit) break
+    }
+    return entries
   }
 
   return {

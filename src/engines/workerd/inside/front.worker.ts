@@ -16,6 +16,9 @@ const cache = {
     if (!answer.ok) throw new Error(await answer.text())
     return answer.json()
   },
+  async invalidate(): Promise<never> {
+    throw new Error('ctx.cache.invalidate() is not supported by Rimward: use ctx.cache.purge()')
+  },
 }
 
 function attach(ctx: ExecutionContext): ExecutionContext {

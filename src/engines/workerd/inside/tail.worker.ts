@@ -22,8 +22,15 @@ export default {
   },
 }
 
-/** What of a trace goes on; the rest (`cpuTime`, diagnostics…) has no reader. */
+/** What of a trace goes on: what is there of it. */
 function toTrace(item: TraceItem): object {
-  const { outcome, eventTimestamp, event, logs, exceptions, entrypoint } = item
-  return { outcome, eventTimestamp, event, logs, exceptions, ...(entrypoint === undefined ? {} : { entrypoint }) }
+  const { outcome, eventTimestamp, event, logs, exceptions, entrypoint, truncated } = item
+  const { cpuTime, wallTime, executionModel, durableObjectId, diagnosticsChannelEvents: channel } = item
+  return {
+    ...{ outcome, eventTimestamp, event, logs, exceptions, cpuTime, wallTime, executionModel },
+    ...(entrypoint !== undefined && { entrypoint }),
+    ...(durableObjectId !== undefined && { durableObjectId }),
+    ...(channel.length > 0 && { diagnosticsChannelEvents: channel }),
+    ...(truncated && { truncated }),
+  }
 }

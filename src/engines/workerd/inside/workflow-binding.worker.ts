@@ -17,6 +17,19 @@ interface CreateWish {
   readonly locationHint?: unknown
 }
 
+interface BatchWish extends CreateWish {
+  readonly count?: unknown
+  readonly instances?: unknown
+}
+
+interface BatchTold {
+  readonly created: { id: string }[]
+  readonly errors: { index: number; id: string; code: number; message: string }[]
+}
+
+const batchInstances = 100
+const alreadyThere = { code: 10_401, message: 'workflows.api.error.instance.already_exists' }
+
 interface Told {
   readonly status: string
   readonly output: string | null
@@ -37,6 +50,15 @@ function readWish(wish: CreateWish = {}): object {
   }
 }
 
+/** `{ count, … }` or `{ instances }` as a list in which everyone has an id. */
+function readBatch({ count, instances, ...each }: BatchWish): (CreateWish & { readonly id: string })[] {
+  const listed =
+    instances ?? (typeof count === 'number' && count <= batchInstances ? Array(count).fill(each) : undefined)
+  if (!Array.isArray(listed) || (count === undefined) === (instances === undefined))
+    throw workflowError('body', 'Provided argument is invalid')
+  return (listed as CreateWish[]).map((wish) => ({ ...wish, id: (wish.id ?? crypto.randomUUID()) as string }))
+}
+
 function keptFor(end: 'success' | 'error', given: unknown): object {
   if (given === undefined) return {}
   const ms = durationMs(given)
@@ -50,13 +72,22 @@ export default class Workflow extends WorkerEntrypoint<Environment> {
     return made!
   }
 
-  createBatch(batch: CreateWish[]): Promise<{ id: string }[]> {
-    if (!Array.isArray(batch)) throw workflowError('body', 'Provided argument is invalid')
-    return this.#ask('create-batch', { instances: batch.map(readWish) })
+  /** A list leaves out whom there was already; an object is told of them. */
+  async createBatch(batch: CreateWish[] | BatchWish): Promise<{ id: string }[] | BatchTold> {
+    if (Array.isArray(batch)) return this.#ask('create-batch', { instances: batch.map(readWish) })
+    const wishes = readBatch(batch)
+    const created = await this.#ask<{ id: string }[]>('create-batch', { instances: wishes.map(readWish) })
+    const made = new Set(created.map(({ id }) => id))
+    const errors = wishes.flatMap(({ id }, index) => (made.has(id) ? [] : [{ index, id, ...alreadyThere }]))
+    return { created, errors }
   }
 
   getInstance(id: string): Promise<{ id: string }> {
     return this.#ask('get', { id })
+  }
+
+  subscribe(): never {
+    throw workflowError('unsupported', 'subscribe() is not supported by Rimward: ask status()')
   }
 
   async status(id: string): Promise<object> {

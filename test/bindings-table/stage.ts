@@ -1,0 +1,131 @@
+/** The Worker of the cases, deployed by the real wrangler with everything that it binds to. */
+
+import { once } from 'node:events'
+import { cpSync, readFileSync, writeFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { parse } from 'jsonc-parser'
+import { type RunningNode, rimward, root, startNode, temporaryFolder, wrangler } from '../support/node.ts'
+
+export interface Stage {
+  readonly node: RunningNode
+  readonly folder: string
+  readonly config: Record<string, unknown>
+  end(): Promise<void>
+}
+
+export async function stageExerciser(): Promise<Stage> {
+  const node = await startNode(undefined)
+  const folder = await temporaryFolder(undefined, 'bindings-table')
+  cpSync(join(root, 'test/bindings-table/worker'), folder, { recursive: true })
+  const echo = createServer((socket) => socket.on('error', () => {}).pipe(socket)).listen(0, '127.0.0.1')
+  await once(echo, 'listening')
+  const { port } = echo.address() as AddressInfo
+  const config = {
+    ...parse(readFileSync(join(folder, 'wrangler.jsonc'), 'utf8')),
+    vars: { ECHO: String(port) },
+    ...(await makeTargets(node, port)),
+  }
+  writeFileSync(join(folder, 'wrangler.jsonc'), JSON.stringify(config))
+  await wrangler(node, folder, ['deploy', '--tag', 'table'])
+  const allowed = await rimward(node, folder, ['allow', 'exerciser', `127.0.0.1:${port}`])
+  if (allowed.code !== 0) throw new Error(allowed.output)
+  return {
+    ...{ node, folder, config },
+    async end() {
+      echo.close()
+      await node.stop('SIGKILL')
+    },
+  }
+}
+
+/** What must be there before it can be bound. */
+async function makeTargets(node: RunningNode, port: number): Promise<object> {
+  const account = `/client/v4/accounts/${node.accountId}`
+  async function made<Result>(path: string, body: object | FormData, method = 'POST'): Promise<Result> {
+    const sent = body instanceof FormData ? body : JSON.stringify(body)
+    const answer = await node.api(`${account}${path}`, { method, body: sent })
+    const { success, result, errors } = (await answer.json()) as { success: boolean; result: Result; errors: unknown }
+    if (!success) throw new Error(`${path}: ${JSON.stringify(errors)}`)
+    return result
+  }
+  const store = await made<{ id: string }>('/secrets_store/stores', { name: 'table' })
+  const secret = { name: 'SHARED', value: 'shared value', scopes: ['workers'] }
+  await made(`/secrets_store/stores/${store.id}/secrets`, [secret])
+  const origin = { scheme: 'postgres', host: '127.0.0.1', port, database: 'shop', user: 'app', password: 'secret' }
+  const database = await made<{ id: string }>('/hyperdrive/configs', {
+    name: 'table',
+    origin,
+    mtls: { sslmode: 'disable' },
+  })
+  await made('/workers/dispatch/namespaces', { name: 'table' })
+  const kv = await made<{ id: string }>('/storage/kv/namespaces', { title: 'table' })
+  await made(
+    '/workers/dispatch/namespaces/table/scripts/ann',
+    program(`export default { fetch: () => new Response('ann') }`),
+    'PUT',
+  )
+  const bound = [{ type: 'kv_namespace', name: 'KV', namespace_id: kv.id }]
+  await made('/workers/scripts/exerciser-watcher', program(watcher, bound), 'PUT')
+  for (const [name, form] of [
+    ['exerciser-class', program(consumerClass, bound)],
+    ['exerciser-script', program(consumerScript, bound, 'script')],
+  ] as const) {
+    await made(`/workers/scripts/${name}`, form, 'PUT')
+    const queue = await made<{ queue_id: string }>('/queues', { queue_name: name })
+    const consumer = { type: 'worker', script_name: name, settings: { max_wait_time_ms: 0 } }
+    await made(`/queues/${queue.queue_id}/consumers`, consumer)
+  }
+  return {
+    tail_consumers: ['watcher', 'class', 'script'].map((name) => ({ service: `exerciser-${name}` })),
+    kv_namespaces: [{ binding: 'KV', id: kv.id }],
+    secrets_store_secrets: [{ binding: 'SHARED', store_id: store.id, secret_name: 'SHARED' }],
+    hyperdrive: [{ binding: 'DATABASE', id: database.id }],
+  }
+}
+
+/** Keeps the last trace of each kind. */
+const watcher = `
+const kindOf = (event) => {
+  if (event?.rpcMethod !== undefined) return event.rpcMethod
+  if (event?.queue !== undefined) return 'queue'
+  if (event?.request !== undefined) return event.request.url.includes('/traced') ? 'fetch' : event.request.url.includes('/throw') ? 'throw' : 'other'
+  if (event?.scheduledTime !== undefined) return 'alarm'
+  return event?.getWebSocketEvent !== undefined || Object.keys(event ?? {}).length === 0 ? 'websocket' : 'other'
+}
+export default {
+  async tail(traces, { KV }) {
+    for (const trace of traces) await KV.put('trace:' + kindOf(trace.event), JSON.stringify(trace))
+  },
+}`
+
+const consumerClass = `
+import { WorkerEntrypoint } from 'cloudflare:workers'
+export default class extends WorkerEntrypoint {
+  async queue(batch) {
+    await this.env.KV.put('class:queue', batch.queue + ' ' + batch.messages[0].body + ' ' + (batch.metadata.metrics !== undefined))
+  }
+  async tail(traces) {
+    await this.env.KV.put('class:tail', traces[0].scriptName)
+  }
+}`
+const consumerScript = `
+addEventListener('queue', (event) => {
+  const { queue, messages, metadata } = event
+  if (messages[0].attempts === 1) return event.retryAll({ delaySeconds: 0 })
+  event.waitUntil(KV.put('script:queue', queue + ' ' + messages[0].body + ' ' + (metadata.metrics !== undefined)))
+  event.ackAll()
+})
+addEventListener('tail', (event) => {
+  event.waitUntil(KV.put('script:tail', event.traces[0].scriptName + event.events.length))
+})`
+
+function program(source: string, bindings: readonly object[] = [], syntax: 'module' | 'script' = 'module'): FormData {
+  const body = new FormData()
+  const main = syntax === 'module' ? { main_module: 'index.js' } : { body_part: 'index.js' }
+  body.set('metadata', JSON.stringify({ ...main, compatibility_date: '2026-11-01', bindings }))
+  const type = syntax === 'module' ? 'application/javascript+module' : 'application/javascript'
+  body.set('index.js', new File([source], 'index.js', { type }))
+  return body
+}
