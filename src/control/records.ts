@@ -52,6 +52,7 @@ const binding = z.discriminatedUnion('kind', [
     periodS: z.union([z.literal(10), z.literal(60)]),
   }),
   z.object({ kind: z.literal('sql'), name, database: z.string() }),
+  z.object({ kind: z.literal('dataset'), name, dataset: z.string(), called: z.string() }),
   z.object({
     kind: z.literal('workflow'),
     name,
@@ -167,6 +168,8 @@ const site = z.object({
   errorPages: z.exactOptional(errorPagesForm),
   answers: z.exactOptional(answerPolicySchema),
   shield: z.exactOptional(z.string()),
+  /** The blob with the rest of it, where it stays in countries; see `placed-records.ts`. */
+  held: optionalText,
 })
 
 export type VersionRecord = z.infer<typeof version>

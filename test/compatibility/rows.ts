@@ -6,6 +6,7 @@ import { typesSection } from '../bindings-table/page.ts'
 import { abiSection } from './abi-rows.ts'
 import { computeArea } from './compute-rows.ts'
 import { d1Commands, d1Rows } from './d1-rows.ts'
+import { datasetBinding } from './dataset-rows.ts'
 import { queueBinding, queueCommands } from './queue-rows.ts'
 import { r2Binding, r2Commands } from './r2-rows.ts'
 import { workflowBinding, workflowCommands } from './workflow-rows.ts'
@@ -158,6 +159,10 @@ const bindings: Area = {
     works('Service bindings: named entrypoints', { check: 'service-entrypoint' }),
     works('Service bindings: `props`', { check: 'service-props' }),
     works('Assets: `env.ASSETS.fetch`', { check: 'assets-binding' }),
+    works('Workers Sites: `site.bucket` with `@cloudflare/kv-asset-handler`, both syntaxes', {
+      file: 'bindings.test.ts',
+      title: 'Workers Sites: the real kv-asset-handler serves what the real wrangler uploaded',
+    }),
     works('Version metadata', { check: 'version-metadata' }),
     ...d1Rows,
     ...r2Binding,
@@ -173,10 +178,7 @@ const bindings: Area = {
       says: /browser/i,
     }),
     refused('Send Email', 'Rimward sends no mail', { config: { send_email: [{ name: 'M' }] }, says: /email/i }),
-    refused('Analytics Engine', 'comes with a later release', {
-      config: { analytics_engine_datasets: [{ binding: 'AE', dataset: 'd' }] },
-      says: /analytics/i,
-    }),
+    ...datasetBinding,
     differs('Rate limiting: `limit({ key })`', 'exact at each PoP; in windows that begin at multiples of the period', {
       file: 'bindings.test.ts',
       title: 'a rate limit counts by key, over all programs of its namespace',

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { BindingRequest } from '#/control/bindings.ts'
 import type { VersionRecord } from '#/control/records.ts'
+import { datasetName } from '#/core/datasets.ts'
 import type { Resource, ResourceKind } from '#/core/resources.ts'
 import type { BlobHash, ObjectNamespace } from '#/core/snapshot.ts'
 import { noNamespace } from './dispatch-names.ts'
@@ -24,6 +25,9 @@ const supported = {
   r2_bucket: z.strictObject({
     bucket_name: text.min(1),
     jurisdiction: z.exactOptional(z.enum(['default', 'eu', 'fedramp'])),
+  }),
+  analytics_engine: z.strictObject({
+    dataset: z.exactOptional(text.regex(datasetName, 'a dataset has a name of letters, digits, - and _')),
   }),
   queue: z.strictObject({ queue_name: text.min(1), delivery_delay: z.exactOptional(z.int().min(0).max(86_400)) }),
   service: z.strictObject({
@@ -70,7 +74,6 @@ type Supported = {
 
 /** What Cloudflare has and we do not (yet), with what a person can do instead. */
 const unsupported: Record<string, string> = {
-  analytics_engine: 'datasets are not there yet; log what you count and collect it from the log',
   send_email: 'mail is not sent from here; fetch() the API of a mail service',
   ai: 'models do not run here; fetch() the API of a model service',
   vectorize: 'vector indexes are not there; fetch() the API of a vector database',
@@ -122,6 +125,11 @@ function toRequest(name: string, binding: Supported, find: BindingFinders): Bind
       const queue = find.resource('queue', called)
       if (queue === undefined) throw noQueue(called)
       return { kind: 'queue', name, queue: queue.id, called, ...(delayS !== undefined && { delayS }) }
+    }
+    case 'analytics_engine': {
+      const { dataset: called = name } = binding
+      // `make-datasets.ts` makes those that are not there yet.
+      return { kind: 'dataset', name, dataset: find.resource('dataset', called)?.id ?? '', called }
     }
     case 'service': {
       const { entrypoint, props } = binding
@@ -203,6 +211,8 @@ export function writeBinding(binding: VersionRecord['bindings'][number]): Record
     }
     case 'bucket':
       return { name, type: 'r2_bucket', ...bucketNameOf(binding.called) }
+    case 'dataset':
+      return { name, type: 'analytics_engine', dataset: binding.called }
     case 'program': {
       const { entrypoint, props } = binding
       const service = { name, type: 'service', service: binding.program, environment: 'production' }
@@ -261,6 +271,7 @@ export const keptKinds: Record<string, BindingRequest['kind'] | undefined> = {
   kv_namespace: 'kv',
   r2_bucket: 'bucket',
   queue: 'queue',
+  analytics_engine: 'dataset',
   service: 'program',
   durable_object_namespace: 'objects',
   version_metadata: 'version',
