@@ -35,14 +35,16 @@ export function createNodeAudit(options: NodeAuditOptions): NodeAudit {
   })
   const stop = mesh && serveAudit(mesh, audit)
   const erase = eraseAway({ ...options, country })
-  // What was said while this node was away is found out with the first Snapshot.
-  let isPlaced = true
+  /** Undefined before the first Snapshot: what was said while this node was away is found out with that one. */
+  let checked: { readonly placements: Snapshot['placements'] } | undefined
   return {
     audit,
     async follow(snapshot) {
       await erase(snapshot)
-      if (isPlaced || snapshot.placements !== undefined) await options.replicas?.recheck()
-      isPlaced = snapshot.placements !== undefined
+      const { placements } = snapshot
+      if (checked !== undefined && checked.placements === placements) return
+      await options.replicas?.recheck()
+      checked = { placements }
     },
     close: () => stop?.(),
   }

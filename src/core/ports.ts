@@ -52,6 +52,11 @@ export interface Bucket {
   /** Returns whether a key was there (and, with `expect`, had that revision). */
   delete(key: string, options?: { readonly expect?: Revision }): Promise<boolean>
   list(options: ListOptions): Promise<readonly Entry[]>
+  /**
+   * Every entry, in no order, at the cost of one reading; what was written a moment ago may be missing or as it was before.
+   * Absent where pages of `list` cost no more.
+   */
+  all?(how?: Pick<ListOptions, 'keysOnly'>): AsyncIterable<Entry>
   /** Called for each later change with a key under `prefix`; a slow or throwing listener harms nobody. */
   watch(prefix: string, listener: (change: Change) => void): () => void
 }

@@ -33,7 +33,7 @@ const site = (name: string, origins: Origin[], healthCheck: HealthCheck | undefi
   },
 })
 
-function world(healthChecksAtOnce = 32) {
+function world(healthChecksAtOnce = 32, healthChecks = defaultLimits.healthChecks) {
   let now = 0
   const timers = new Set<{ at: number; work: () => void }>()
   const asked: EgressRequest[] = []
@@ -45,7 +45,7 @@ function world(healthChecksAtOnce = 32) {
         return { status: await answer(request), headers: [], body: null }
       },
     },
-    limits: { ...defaultLimits, healthChecksAtOnce },
+    limits: { ...defaultLimits, healthChecksAtOnce, healthChecks },
     clock: () => now,
     random: () => 0.5,
     schedule(ms, work) {
@@ -115,6 +115,20 @@ test('a check without an answer ends at its timeout', async () => {
   checks.adopt([site('shop', [origin('a')])])
   await pass(5_600)
   assert.equal(checks.states('shop')[0]!.check!.last!.why, 'no answer within 5000 ms')
+})
+
+test('an origin beyond the number of checks is checked once another one leaves', () => {
+  const { checks } = world(32, 2)
+  const sites = ['a', 'b', 'c', 'd'].map((name) => site(name, [origin(name)]))
+  const checked = () => checks.states().flatMap(({ name, check }) => (check === undefined ? [] : name))
+  checks.adopt(sites)
+  assert.deepEqual(checked(), ['a', 'b'])
+  checks.adopt(sites.slice(1))
+  assert.deepEqual(checked().sort(), ['b', 'c'])
+  checks.adopt([sites[0]!, ...sites.slice(1)])
+  assert.deepEqual(checked().length, 2)
+  checks.adopt([sites[3]!])
+  assert.deepEqual(checked(), ['d'])
 })
 
 test('checks are bounded, kept over a change of other sites, and end', async () => {

@@ -5,6 +5,7 @@
 import { EdgeError } from '#/core/errors.ts'
 import type { Bucket, Change, Entry, ListOptions } from '#/core/ports.ts'
 import { createTurns } from '../sqlite/turns.ts'
+import { readAll } from './read-all.ts'
 
 export interface CopiedBucket extends Bucket {
   /** Reads what differs from the shared bucket and makes the copy the same. Rejects while that is away. */
@@ -24,9 +25,7 @@ interface Parts {
 }
 
 const head = 8
-const page = 500
-/** Without their values: each page asks the shared bucket for all of its keys. */
-const keysPage = 50_000
+const atOnce = 64
 
 export function createCopiedBucket({ shared, copy, ready, onTrouble }: Parts): CopiedBucket {
   const turns = createTurns()
@@ -109,34 +108,40 @@ export function createCopiedBucket({ shared, copy, ready, onTrouble }: Parts): C
       ),
     async sync() {
       deleted.clear()
-      const known = await revisions(copy, { valueBytes: head }, revisionOf)
-      if (known.size === 0) return copyAll()
-      const wanted = await revisions(shared, { keysOnly: true }, (entry) => entry.revision)
-      for (const key of known.keys()) if (!wanted.has(key)) await refresh(key)
-      for (const [key, revision] of wanted) if (known.get(key) !== revision) await refresh(key)
+      // What was copied in one go is compared, too: some of it may have been deleted meanwhile.
+      if ((await copy.list({ limit: 1 })).length === 0) await copyAll()
+      const known = new Map<string, number>()
+      for await (const entry of readAll(copy, { valueBytes: head })) known.set(entry.key, revisionOf(entry))
+      const wanted = new Map<string, number>()
+      for await (const { key, revision } of readAll(shared, { keysOnly: true })) wanted.set(key, revision)
+      const others = [
+        ...known.keys().filter((key) => !wanted.has(key)),
+        ...wanted.keys().filter((key) => known.get(key) !== wanted.get(key)),
+      ]
+      await manyAtOnce(others, refresh)
     },
     keep,
     close: stop,
   }
 
   async function copyAll(): Promise<void> {
-    for (let after = ''; ; ) {
-      const entries = await shared.list({ limit: page, ...(after !== '' && { after }) })
-      for (const entry of entries) await keep(entry)
-      if (entries.length < page) return
-      after = entries.at(-1)!.key
-    }
+    await manyAtOnce(readAll(shared), keep)
   }
 }
 
-async function revisions(bucket: Bucket, how: Partial<ListOptions>, revision: (entry: Entry) => number) {
-  const all = new Map<string, number>()
-  for (let after = ''; ; ) {
-    const entries = await bucket.list({ ...how, limit: keysPage, ...(after !== '' && { after }) })
-    for (const entry of entries) all.set(entry.key, revision(entry))
-    if (entries.length < keysPage) return all
-    after = entries.at(-1)!.key
+/** One way to what is shared, and one write to disk, serve many. */
+async function manyAtOnce<Item>(items: Iterable<Item> | AsyncIterable<Item>, work: (item: Item) => Promise<void>) {
+  let waiting: Promise<void>[] = []
+  for await (const item of items) {
+    const one = work(item)
+    // Awaited below, or given up with the whole.
+    one.catch(() => {})
+    waiting.push(one)
+    if (waiting.length < atOnce) continue
+    await Promise.all(waiting)
+    waiting = []
   }
+  await Promise.all(waiting)
 }
 
 /** Without its value an entry in the copy would lack its revision. */

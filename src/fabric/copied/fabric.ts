@@ -11,6 +11,7 @@ import type { BlobHash } from '#/core/snapshot.ts'
 import { createCopiedBlobs } from './blobs.ts'
 import { type CopiedBucket, createCopiedBucket } from './bucket.ts'
 import { copiedBuckets, isCopied } from './copied-buckets.ts'
+import { readAll } from './read-all.ts'
 
 export interface CopiedFabricOptions {
   readonly shared: Fabric
@@ -130,6 +131,7 @@ export async function openCopiedFabric(options: CopiedFabricOptions): Promise<Co
     return {
       get: (key) => bucket.get(key),
       list: (wish) => bucket.list(wish),
+      all: (how) => readAll(bucket, how),
       watch: (prefix, listener) => bucket.watch(prefix, (change) => stranger === undefined && listener(change)),
       async put(key, value, how) {
         refuse()

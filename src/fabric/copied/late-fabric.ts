@@ -3,6 +3,7 @@ import { EdgeError } from '#/core/errors.ts'
 import { createListeners } from '#/core/listeners.ts'
 import type { Blobs, Bucket, Change, Fabric } from '#/core/ports.ts'
 import type { Milliseconds } from '#/core/units.ts'
+import { readAll } from './read-all.ts'
 
 export interface LateFabricOptions {
   readonly open: () => Promise<Fabric>
@@ -81,6 +82,7 @@ export async function openLateFabric({ open, retryMs, report = () => {} }: LateF
     put: async (key, value, how) => here().bucket(name, placement).put(key, value, how),
     delete: async (key, how) => here().bucket(name, placement).delete(key, how),
     list: async (wish) => here().bucket(name, placement).list(wish),
+    all: (how) => readAll(here().bucket(name, placement), how),
     watch: (prefix, listener: (change: Change) => void) =>
       whenOpen((opened) => opened.bucket(name, placement).watch(prefix, listener)),
   })

@@ -24,7 +24,7 @@ export interface BucketOptions {
   readonly limits: Limits
 }
 
-export type StoredBucket = Omit<Bucket, 'watch'>
+export type StoredBucket = Required<Omit<Bucket, 'watch'>>
 
 export function createStoredBucket({
   name,
@@ -124,6 +124,17 @@ export function createStoredBucket({
     return entries
   }
 
+  async function* all({ keysOnly = false }: Pick<ListOptions, 'keysOnly'> = {}): AsyncGenerator<Entry> {
+    for (const message of await scan(line, stream, `${heads}.*`, { headersOnly: keysOnly })) {
+      const head = readHead(message)
+      if (!isLive(head, clock())) continue
+      const key = keyOf(message.subject)
+      const entry = await toEntry(message, key, parts, owner, keysOnly ? 0 : Number.POSITIVE_INFINITY, limits)
+      const found = entry ?? (await readEntry(key))
+      if (found !== undefined) yield found
+    }
+  }
+
   /** One reading of all heads instead of a question for each key. */
   async function listHeads(keys: readonly string[], limit: number): Promise<readonly Entry[]> {
     const heard = await scan(line, stream, `${heads}.*`, { headersOnly: true })
@@ -142,6 +153,7 @@ export function createStoredBucket({
   return {
     get: (key) => readEntry(key),
     list,
+    all,
     put(key, bytes, options = {}) {
       checkEntry(key, bytes, limits)
       // A copy: the caller may go on writing into its bytes.

@@ -215,6 +215,9 @@ function createBucket(options: BucketParts): Bucket {
   return {
     get: async (key) => (await ready()).get(key),
     list: async (wish) => (await ready()).list(wish),
+    async *all(how) {
+      yield* (await ready()).all(how)
+    },
     put(key, bytes, how) {
       // Taken before anything is waited for: the caller may go on writing into its bytes.
       const value = new Uint8Array(bytes)
