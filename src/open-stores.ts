@@ -44,6 +44,7 @@ export async function openHomedStores(
     await openWorkflowStore({
       ...{ folder: join(folder, 'workflow'), limits, clock, log },
       resource: (id) => resourceOf(live.snapshot, 'workflow', id),
+      isDeployed: (program) => (live.snapshot.programs.get(program)?.rollout.length ?? 0) > 0,
       deliver: (program, event) => parts.events.deliver(program, event, live.snapshot.placements?.get(event.workflow)),
     }),
   ]

@@ -9,6 +9,7 @@ import type { Closer } from '#/core/closer.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Fabric } from '#/core/ports.ts'
 import type { Clock } from '#/core/units.ts'
+import { startScheduled } from '#/core/workflow-schedules.ts'
 import type { CopiedFabric } from '#/fabric/copied/fabric.ts'
 import { urlsOf } from './node-addresses.ts'
 import type { Pop } from './pop.ts'
@@ -70,6 +71,7 @@ export function startSchedules({ control, pops, fabric, limits, clock }: UpkeepP
     ...{ fabric, limits, clock },
     snapshot: () => control.snapshot,
     deliver: (program, event) => first.events.deliver(program, event),
+    startWorkflow: (workflow, schedule, index) => startScheduled(first.homed, workflow, schedule, index),
     monotonic: () => performance.now(),
     wait: (ms, signal) => pause(ms, undefined, { signal, ref: false }).catch(() => {}),
     log: (message, facts) => first.log.logger.info(facts, message),

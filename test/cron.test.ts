@@ -29,6 +29,15 @@ addEventListener('scheduled', (event) => {
   event.noRetry()
   event.waitUntil(KV.put('script', JSON.stringify([event.cron, event.scheduledTime])))
 })`
+/** Declared in `exports` alone, without a binding. */
+const planner = `
+import { WorkflowEntrypoint } from 'cloudflare:workers'
+export class Plan extends WorkflowEntrypoint {
+  async run({ payload, schedule, instanceId }, step) {
+    await step.do('keep', () => this.env.KV.put('plan ' + instanceId, JSON.stringify({ payload, schedule })))
+  }
+}
+export default { fetch: () => new Response('planner') }`
 const reader = `
 export default {
   async fetch(request, env) {
@@ -80,6 +89,10 @@ before(async () => {
   const triggers = { crons: ['* * * * *'] }
   await deploy('clock-class', clockClass, { triggers })
   await deploy('clock-script', clockScript, { triggers })
+  const plan = { type: 'workflow', name: 'plans', schedules: ['* * * * *', '0 0 1 1 *'], concurrency: { limit: 1 } }
+  const kept = { success_retention: '1 hour', error_retention: 60_000 }
+  const planned = { ...plan, limits: { steps: 5 }, default_retention: kept }
+  assert.match(await deploy('planner', planner, { exports: { Plan: planned } }), /workflow: plans/)
 })
 after(() => node?.stop('SIGKILL'))
 
@@ -112,6 +125,15 @@ test('a schedule is told once at its minute, and its tail Worker hears of it', {
     const [[cron, at]] = (await kept(form)) as unknown as [[string, number]]
     assert.deepEqual([cron, at % 60_000], ['* * * * *', 0], form)
   }
+})
+
+test('a schedule of a workflow makes an instance, which is told of it', { timeout: 150_000 }, async () => {
+  while ((await kept('plan ')).length === 0) await pause(200)
+  const [{ payload, schedule }] = (await kept('plan ')) as unknown as [{ payload: object; schedule: never }]
+  const { cron, scheduledTime } = schedule as { cron: string; scheduledTime: number }
+  assert.deepEqual([payload, cron, scheduledTime % 60_000], [{}, '* * * * *', 0])
+  const shown = await api(`/workflows/plans/instances/cron-${scheduledTime / 1000}-0`)
+  assert.partialDeepStrictEqual(shown.result, { status: 'complete', trigger: { source: 'cron' } })
 })
 
 test('a tail Worker hears of requests and exceptions, and is a reason not to delete it', async () => {

@@ -1,6 +1,6 @@
 /** Workflows as people use them: the real wrangler, a deployed Worker with the runtime's own binding, asked over HTTP. */
 import assert from 'node:assert/strict'
-import { cp, readdir, writeFile } from 'node:fs/promises'
+import { cp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { askSteps, type Told } from './support/ask-steps.ts'
@@ -313,6 +313,61 @@ test('a node that is killed goes on where its instances were', { timeout: 120_00
   // It ran at least twice.
   assert.equal(output.results[1], 2)
   assert.equal((await until('asleep', 'complete')).output.results[0], napped!.output)
+})
+
+test('a binding, and what is set for a workflow, must fit what is there', { timeout: 120_000 }, async () => {
+  const other = await temporaryFolder(undefined, 'workflows-other')
+  await writeFile(join(other, 'index.js'), 'export class Flow {}\nexport default { fetch: () => new Response() }')
+  const flow = { name: 'bills', binding: 'FLOW', class_name: 'Flow' }
+  const deploy = async (more: object, exports?: object) => {
+    const workflows = exports === undefined ? [{ ...flow, ...more }] : []
+    const written = { ...configuration, name: 'bank', workflows, ...(exports !== undefined && { exports }) }
+    await writeFile(join(other, 'wrangler.json'), JSON.stringify(written))
+    const { code, output } = await wrangler(node, other, ['deploy'], { mayFail: true })
+    assert.notEqual(code, 0, output)
+    return output
+  }
+  assert.match(await deploy({ script_name: 'nobody' }), /Target script 'nobody' not found.*\[code: 10143\]/s)
+  assert.match(await deploy({ script_name: 'shop', class_name: 'Tide' }), /'shop' exports no class 'Tide'.*10021/s)
+  const noClass = /the script exports no class of that name that extends WorkflowEntrypoint/
+  assert.match(await deploy({}), noClass)
+  assert.match(await deploy({}, { Flow: { type: 'workflow', name: 'bills' } }), noClass)
+  const put = async (wish: object) => {
+    const body = JSON.stringify({ script_name: 'shop', class_name: 'Flow', ...wish })
+    const answer = await node.api(`/client/v4/accounts/${node.accountId}/workflows/orders`, { method: 'PUT', body })
+    return answer.text()
+  }
+  const cases: [wish: object, says: RegExp][] = [
+    [{ class_name: 'Tide' }, /class_not_found: 'shop' exports no class 'Tide'/],
+    [{ schedules: [{ cron: '0 22 * * 0' }] }, /10100.*invalid cron string: '0 22 \* \* 0'/],
+    [{ default_retention: { success_retention: '31 days' } }, /success_retention is ."31 days.", not a duration/],
+    [{ jurisdiction: 'eu' }, /10209.*jurisdiction_immutable/],
+    [{ concurrency: { limit: 0 } }, /concurrency/],
+  ]
+  for (const [wish, says] of cases) assert.match(await put(wish), says)
+})
+
+test('instances rest while their program is not deployed, and go on when it is', { timeout: 120_000 }, async () => {
+  await create('rests', { kind: 'event', name: 'go', type: 'go' })
+  await until('rests', 'waiting')
+  await wrangler(node, folder, ['delete', '--force'])
+  await wrangler(node, folder, [
+    'workflows',
+    'instances',
+    'send-event',
+    'orders',
+    'rests',
+    '--type',
+    'go',
+    '--payload',
+    '{}',
+  ])
+  // It is due, and nobody tries.
+  await new Promise((resolve) => setTimeout(resolve, 1000))
+  assert.equal((await describe('rests')).status, 'waiting')
+  assert.match(await readFile(join(node.data, 'log/rimward.jsonl'), 'utf8'), /its program is not deployed/)
+  await wrangler(node, folder, ['deploy'])
+  await until('rests', 'complete')
 })
 
 test('a workflow that is deleted leaves nothing behind', { timeout: 120_000 }, async () => {

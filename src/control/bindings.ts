@@ -80,6 +80,8 @@ export interface BindingWorld {
   readonly objects: readonly ObjectNamespace[]
   /** Classes of another program; `undefined` when there is none of that name. */
   readonly objectsOf: (program: ProgramName) => readonly ObjectNamespace[] | undefined
+  /** Workflow classes that another program exports now; `undefined` when there is none of that name. */
+  readonly workflowsOf: (program: ProgramName) => Promise<readonly string[] | undefined>
   /** Is there a Compute program of that name? */
   readonly isCompute: (program: ProgramName) => boolean
   readonly hasStore: (store: string) => Promise<boolean>
@@ -93,6 +95,7 @@ export async function checkTargets(bindings: readonly Binding[], world: BindingW
   for (const binding of bindings) {
     if (binding.kind === 'program') checkProgram(binding, world)
     if (binding.kind === 'objects') checkObjects(binding, world)
+    if (binding.kind === 'workflow') await checkWorkflow(binding, world)
     if (binding.kind === 'dispatch') checkOutbound(binding, world)
     if (binding.kind === 'kv' && !(await world.hasStore(binding.store)))
       throw new Refusal('store_unknown', `KV namespace '${binding.store}' not found (binding '${binding.name}').`)
@@ -149,6 +152,49 @@ function checkCompute({ name, program, entrypoint, props }: Extract<Binding, { k
     `Service binding '${name}': '${program}' is a Compute program, which has no ${lacks}.`,
   )
 }
+
+/** Classes of its own are known once the version was started: `checkWorkflowClasses`. */
+async function checkWorkflow(
+  { name, program, className }: Extract<Binding, { kind: 'workflow' }>,
+  world: BindingWorld,
+): Promise<void> {
+  if (program === undefined || program === world.program) return
+  const classes = await world.workflowsOf(program)
+  if (classes === undefined)
+    throw new Refusal(
+      'program_unknown',
+      `Could not resolve workflow binding '${name}'. Target script '${program}' not found. Please verify the target script and try again.`,
+    )
+  if (!classes.includes(className))
+    throw new Refusal(
+      'bad_binding',
+      `Could not resolve workflow binding '${name}'. '${program}' exports no class '${className}' that extends WorkflowEntrypoint.`,
+    )
+}
+
+/** Does a version export what its bindings, and its `exports` (`declared`), say of Workflows? Throws a `Refusal`. */
+export function checkWorkflowClasses(
+  version: { readonly program: ProgramName; readonly bindings: readonly Binding[]; readonly exports: Exported },
+  declared: readonly string[],
+): void {
+  const exported = workflowClasses(version.exports)
+  for (const binding of version.bindings) {
+    if (binding.kind !== 'workflow' || (binding.program ?? version.program) !== version.program) continue
+    if (!exported.includes(binding.className)) throw noWorkflow(`binding '${binding.name}' is to`, binding.className)
+  }
+  for (const className of declared) if (!exported.includes(className)) throw noWorkflow('exports declares', className)
+}
+
+const noWorkflow = (says: string, className: string) =>
+  new Refusal(
+    'class_not_exported',
+    `Workflow ${says} class '${className}', but the script exports no class of that name that extends WorkflowEntrypoint.`,
+  )
+
+type Exported = readonly { readonly name: string; readonly kind: string }[]
+
+export const workflowClasses = (exports: Exported): string[] =>
+  exports.filter(({ kind }) => kind === 'workflow').map(({ name }) => name)
 
 function checkObjects(binding: Extract<Binding, { kind: 'objects' }>, world: BindingWorld): void {
   const foreign = binding.program !== undefined && binding.program !== world.program

@@ -6,7 +6,7 @@ import type { Engine, Fabric, Seal } from '#/core/ports.ts'
 import { resourceKey } from '#/core/resources.ts'
 import type { Binding, ObjectNamespace, ProgramName } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
-import { checkTargets } from './bindings.ts'
+import { checkTargets, workflowClasses } from './bindings.ts'
 import type { Held } from './fold.ts'
 import type { Ledger } from './ledger-port.ts'
 import type { ObjectWorld } from './object-classes.ts'
@@ -87,6 +87,12 @@ export function checkBound(
     program,
     objects,
     objectsOf: (other) => office.ledger.state.programs.get(other)?.record.objects,
+    async workflowsOf(other) {
+      const record = office.ledger.state.programs.get(other)?.record
+      const serving = record?.rollouts[0]?.parts[0]?.version
+      if (record === undefined || serving === undefined) return record && []
+      return workflowClasses((await heldVersion(office, record, serving)).exports)
+    },
     isCompute: (other) => hasProgram(office.ledger.state.services, other),
     hasStore: office.hasStore,
     hasSecret: office.hasSecret,

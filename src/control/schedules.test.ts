@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createMemoryFabric } from '#/core/memory-fabric.ts'
 import type { ScheduledEvent } from '#/core/program-events.ts'
+import { type Resource, resourceKey } from '#/core/resources.ts'
 import type { Program, Snapshot } from '#/core/snapshot.ts'
 import { runSchedules } from './schedules.ts'
 
@@ -48,7 +49,16 @@ const programs = new Map([
   program('fifth', ['*/5 * * * *', '1 * * * *']),
   program('empty', ['* * * * *'], { rollout: [] }),
 ])
-const snapshot: Snapshot = { revision: 1, sites: [], programs }
+const resource = (kind: Resource['kind'], id: string, settings: object): [string, Resource] => [
+  resourceKey(kind, id),
+  { kind, id, name: id, createdAt: 1, modifiedAt: 1, settings: { ...settings } },
+]
+const resources = new Map([
+  resource('workflow', 'flow', { crons: ['5 12 * * *', '3 * * * *'] }),
+  resource('workflow', 'asked', {}),
+  resource('queue', 'queue', { crons: ['* * * * *'] }),
+])
+const snapshot: Snapshot = { revision: 1, sites: [], programs, resources }
 const noon = Date.UTC(2026, 0, 1, 12)
 
 function stage(start: number) {
@@ -64,6 +74,9 @@ function stage(start: number) {
         await deliver?.(program, event)
         told.push(`${name} ${program} ${event.cron} ${new Date(event.scheduledTime).toISOString().slice(11, 16)}`)
         return { end: 'ok' }
+      },
+      async startWorkflow(workflow, { cron, scheduledTime }, index) {
+        told.push(`${name} ${workflow} ${index} ${cron} ${new Date(scheduledTime).toISOString().slice(11, 16)}`)
       },
       clock: time.now,
       monotonic: time.now,
@@ -92,6 +105,19 @@ test('each minute is told once, whatever nodes there are, and goes on where one 
   const all = stops[1]!()
   await time.to(noon + 125_000)
   await all
+})
+
+test('an instance of a workflow is made for each of its schedules', async () => {
+  const { time, told, node } = stage(noon + 150_000)
+  const stop = node('fra')
+  await time.to(noon + 301_000)
+  assert.deepEqual(
+    told.filter((one) => one.includes('flow')),
+    ['fra flow 1 3 * * * * 12:03', 'fra flow 0 5 12 * * * 12:05'],
+  )
+  const stopped = stop()
+  await time.to(noon + 305_000)
+  await stopped
 })
 
 test('a minute that is late is missed, and so is one that somebody claimed', async () => {

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type { FrontCache } from '#/core/front-cache.ts'
 import type { AssetsDeployment, Binding, ObjectNamespace, ProgramCode, ProgramName } from '#/core/snapshot.ts'
-import { type BindingRequest, resolveBindings } from './bindings.ts'
+import { type BindingRequest, checkWorkflowClasses, resolveBindings } from './bindings.ts'
 import { checkTailConsumers } from './change-program.ts'
 import type { Forgetting } from './forget-objects.ts'
 import { applyMigrations, type Migrations, type ObjectChange, reconcileObjects } from './object-classes.ts'
@@ -38,6 +38,8 @@ export interface Upload {
   readonly frontCache?: FrontCache
   readonly migrations?: Migrations
   readonly declaredObjects?: DeclaredObjects
+  /** Classes that `exports` declares as Workflows. */
+  readonly declaredWorkflows?: readonly string[]
   /** Settings of the program; those absent stay as they are. Applied only by a deploy. */
   readonly tags?: readonly string[]
   readonly observability?: string
@@ -83,6 +85,10 @@ export async function uploadVersion(
     if (!deploy) checkDeclaredBindings(draft, objects)
     await checkBound(office, name, draft, objects)
     const version = await proveVersion(office, draft, objects, record.objects)
+    checkWorkflowClasses(
+      { ...version, bindings: version.bindings as readonly Binding[] },
+      upload.declaredWorkflows ?? [],
+    )
     await checkBlobs(office, version)
 
     const stored = withVersion(office, record, version)

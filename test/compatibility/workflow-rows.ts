@@ -21,6 +21,19 @@ export const workflowBinding: readonly Row[] = [
   works('Workflows: `pause`, `resume`, `terminate`, `restart`, `delete`, `deleteBatch`', changed),
   works('Workflows: steps that are done outlive the node', 'a node that is killed goes on where its instances were'),
   {
+    feature: 'Workflows: `schedules`, `event.schedule`, entries of `exports`',
+    state: 'works',
+    proof: { file: 'cron.test.ts', title: 'a schedule of a workflow makes an instance, which is told of it' },
+  },
+  works(
+    'Workflows: `limits`, `concurrency`, `default_retention`, `jurisdiction`, `script_name`; the class must be there',
+    'a binding, and what is set for a workflow, must fit what is there',
+  ),
+  works(
+    'Workflows: instances of a program that is deleted',
+    'instances rest while their program is not deployed, and go on when it is',
+  ),
+  {
     feature: 'Workflows: results of steps',
     state: 'works differently',
     note: 'what the structured clone algorithm copies, up to 1 MiB; a `ReadableStream` is refused',

@@ -125,11 +125,18 @@ const uploads: [what: string, init: RequestInit, status: number, code: number, m
     /exports\.Api.*default export only/,
   ],
   [
-    'a workflow in exports',
+    'a workflow in exports whose class is not there',
     upload({ ...main, exports: { Wf: { type: 'workflow', name: 'wf' } } }),
     400,
+    10070,
+    /exports declares class 'Wf'.*WorkflowEntrypoint/,
+  ],
+  [
+    'a workflow in exports without a name that fits',
+    upload({ ...main, exports: { Wf: { type: 'workflow', name: 'w f' } } }),
+    400,
     10501,
-    /exports\.Wf .*workflows/,
+    /exports\.Wf .*name/,
   ],
   [
     'a binding without a name',

@@ -9,7 +9,8 @@ import type { FrontCache } from '#/core/front-cache.ts'
 import type { Binding } from '#/core/snapshot.ts'
 import type { EpochMs } from '#/core/units.ts'
 import { doorError } from './errors.ts'
-import { firstIssue, keptKinds } from './wire-bindings.ts'
+import { firstIssue, keptKinds, workflowName } from './wire-bindings.ts'
+import { workflowSettings } from './workflow-wish.ts'
 
 const names = z.array(z.string().min(1)).optional()
 const nothing = z.union([z.null(), z.array(z.never()).length(0)])
@@ -96,6 +97,8 @@ export interface Metadata {
   readonly compatibilityFlags: readonly string[]
   readonly migrations: Migrations | undefined
   readonly declaredObjects: DeclaredObjects | undefined
+  /** Their classes. */
+  readonly declaredWorkflows: readonly string[]
   readonly keep: readonly Binding['kind'][]
   readonly keepAssets: boolean
   /** As written. */
@@ -125,6 +128,9 @@ export function readMetadata(text: string, now: EpochMs): Metadata {
     compatibilityFlags: raw.compatibility_flags,
     migrations: readMigrations(raw.migrations),
     declaredObjects: readExports(raw.exports ?? {}),
+    declaredWorkflows: Object.entries(raw.exports ?? {}).flatMap(([name, { type }]) =>
+      type === 'workflow' ? [name] : [],
+    ),
     keep: keptBindings(raw.keep_bindings),
     keepAssets: raw.keep_assets,
     assets: raw.assets ?? undefined,
@@ -207,7 +213,9 @@ const declaredObject = z.union([
 ])
 const declaredWorker = z.strictObject({ cache: z.strictObject({ enabled: z.boolean() }).optional() })
 
-/** `exports`: entries for Durable Object classes, and for entrypoints without settings of their own. */
+const declaredWorkflow = z.strictObject({ name: z.string().regex(workflowName), ...workflowSettings })
+
+/** `exports`: entries for Durable Object classes, for entrypoints without settings of their own, and for Workflows. */
 function readExports(raw: Record<string, Record<string, unknown>>): DeclaredObjects | undefined {
   const declared: Record<string, DeclaredObjects[string]> = {}
   for (const [name, { type, ...entry }] of Object.entries(raw)) {
@@ -219,8 +227,13 @@ function readExports(raw: Record<string, Record<string, unknown>>): DeclaredObje
         throw refuse('the cache stands in front of the default export only; set enabled to false, or remove it')
       continue
     }
-    if (type === 'workflow') throw refuse('workflows are declared in "workflows", with a binding; remove the entry')
-    if (type !== 'durable-object') throw refuse(`its type is '${String(type)}', not durable-object or worker`)
+    if (type === 'workflow') {
+      // wrangler makes the workflow itself, after the upload, from the same entry.
+      const workflow = declaredWorkflow.safeParse(entry)
+      if (!workflow.success) throw refuse(firstIssue(workflow.error))
+      continue
+    }
+    if (type !== 'durable-object') throw refuse(`its type is '${String(type)}', not durable-object, worker or workflow`)
     if (entry.state === 'transferred' || entry.state === 'expecting-transfer')
       throw refuse('move a class with a transferred_classes migration')
     if ('container' in entry) throw refuse('containers do not run here')

@@ -150,7 +150,18 @@ async function toUpload(
   const code = toCode(metadata, files, bound)
   const assets = metadata.assets && (await toAssets(program, metadata, deps))
   const bindings = await makeDatasets(asked, deps.control)
-  const { migrations, declaredObjects, message, tag, tags, observability, tailConsumers, cpuMs, frontCache } = metadata
+  const {
+    migrations,
+    declaredObjects,
+    declaredWorkflows,
+    message,
+    tag,
+    tags,
+    observability,
+    tailConsumers,
+    cpuMs,
+    frontCache,
+  } = metadata
   return {
     bindings,
     keep: metadata.keep,
@@ -162,6 +173,7 @@ async function toUpload(
     ...(assets !== undefined && { assets }),
     ...(migrations !== undefined && { migrations }),
     ...(declaredObjects !== undefined && { declaredObjects }),
+    ...(declaredWorkflows.length > 0 && { declaredWorkflows }),
     ...(message !== undefined && { message }),
     ...(tag !== undefined && { tag }),
     ...(tags !== undefined && { tags }),

@@ -1,4 +1,5 @@
 /** Cloudflare's calls for workflows (https://developers.cloudflare.com/api/resources/workflows/), as wrangler makes them. */
+import { randomUUID } from 'node:crypto'
 import { Hono } from 'hono'
 import { z } from 'zod'
 import type { Control } from '#/control/control.ts'
@@ -10,6 +11,7 @@ import { readJson } from './read-json.ts'
 import { workflowName } from './wire-bindings.ts'
 import { instanceRoutes } from './workflow-instances.ts'
 import { askWorkflow, requireWorkflow, workflowsPath } from './workflow-request.ts'
+import { jurisdictionCountries, readWorkflowSettings, workflowSettings } from './workflow-wish.ts'
 
 export interface WorkflowRoutesParts {
   readonly control: Pick<
@@ -37,7 +39,7 @@ function resourceRoutes(app: Hono, parts: WorkflowRoutesParts): void {
   const wish = z.strictObject({
     script_name: z.string().min(1),
     class_name: z.string().min(1),
-    limits: z.strictObject({ steps: z.int().min(1).max(limits.workflowStepsMost).optional() }).optional(),
+    ...workflowSettings,
   })
 
   /** After an upload that binds or exports it: makes it, or gives it to another class. */
@@ -49,19 +51,22 @@ function resourceRoutes(app: Hono, parts: WorkflowRoutesParts): void {
         10001,
         `Workflow name "${name.slice(0, 80)}" is invalid: letters, digits, - and _, 64 at most.`,
       )
-    const { script_name: program, class_name: className, limits: own } = await readJson(c, wish, limits.metadataBytes)
+    const given = await readJson(c, wish, limits.metadataBytes)
+    const { script_name: program, class_name: className, ...asked } = given
+    const set = readWorkflowSettings(asked, limits)
     if (control.findProgram(program) === undefined)
       throw new VendorError(
         404,
         10007,
         `workflows.api.error.script_not_found: there is no Worker '${program.slice(0, 80)}'.`,
       )
-    const settings = { program, className, ...(own?.steps !== undefined && { steps: own.steps }) }
+    await requireClass(control, program, className)
+    const settings = { program, className, ...set }
     const known = control.resources('workflow').find((one) => one.name === name)
     const kept =
       known === undefined
-        ? await control.createResource({ kind: 'workflow', name, settings })
-        : await control.changeResource(known, () => ({ settings }))
+        ? await makeWorkflow(control, name, settings)
+        : await control.changeResource(known, (now) => ({ settings: withJurisdiction(name, settings, now) }))
     return ok(c, { ...shown(kept), version_id: await versionOf(parts, kept), is_deleted: 0 })
   })
 
@@ -96,6 +101,46 @@ function resourceRoutes(app: Hono, parts: WorkflowRoutesParts): void {
     await control.setPlacement({ kind: 'workflow', id }, undefined)
     return ok(c, { status: 'ok', success: true })
   })
+}
+
+/** Throws a `VendorError` where what serves exports no such class. */
+async function requireClass(control: WorkflowRoutesParts['control'], program: string, className: string) {
+  const serving = control.findProgram(program)?.rollouts[0]?.parts[0]?.version
+  const exports = serving === undefined ? [] : (await control.version(program, serving)).exports
+  if (exports.some(({ name, kind }) => name === className && kind === 'workflow')) return
+  throw new VendorError(
+    400,
+    10001,
+    `workflows.api.error.class_not_found: '${program.slice(0, 80)}' exports no class '${className.slice(0, 80)}' that extends WorkflowEntrypoint.`,
+  )
+}
+
+type Settings = Readonly<Record<string, unknown>> & { readonly jurisdiction?: string }
+
+/** Its countries stand before it does, so that nothing of it ever lies elsewhere. */
+async function makeWorkflow(control: WorkflowRoutesParts['control'], name: string, settings: Settings) {
+  const { jurisdiction } = settings
+  if (jurisdiction === undefined) return control.createResource({ kind: 'workflow', name, settings })
+  const id = randomUUID()
+  await control.setPlacement({ kind: 'workflow', id }, jurisdictionCountries(jurisdiction))
+  try {
+    return await control.createResource({ kind: 'workflow', id, name, settings })
+  } catch (error) {
+    await control.setPlacement({ kind: 'workflow', id }, undefined)
+    throw error
+  }
+}
+
+/** A jurisdiction is for good; where none is named the one that was set stays. */
+function withJurisdiction(name: string, settings: Settings, now: Resource): Settings {
+  const { jurisdiction } = now.settings as Settings
+  if (settings.jurisdiction !== undefined && settings.jurisdiction !== jurisdiction)
+    throw new VendorError(
+      400,
+      10209,
+      `workflows.api.error.jurisdiction_immutable: the jurisdiction of "${name}" was set when it was made and cannot be changed.`,
+    )
+  return { ...settings, ...(jurisdiction !== undefined && { jurisdiction }) }
 }
 
 function shown({ id, name, createdAt, modifiedAt, settings }: Resource) {

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import type { EpochMs, Milliseconds } from '#/core/units.ts'
+import type { WorkflowSchedule } from '#/core/workflow-schedules.ts'
 import { notFound, WorkflowRefusal } from './refusals.ts'
 import { createClear, createErase } from './run-instances.ts'
 import { finalStatuses, type InstanceRow, type StepRow } from './schema.ts'
@@ -19,6 +20,8 @@ export interface CreateWish {
   readonly params: string
   readonly successMs?: Milliseconds
   readonly errorMs?: Milliseconds
+  /** That makes it. */
+  readonly schedule?: WorkflowSchedule
 }
 
 export interface RestartFrom {
@@ -53,8 +56,8 @@ export function createChangeInstances(database: DatabaseSync, limits: ChangeLimi
   const select = database.prepare('SELECT * FROM instances WHERE id = ?')
   const held = database.prepare('SELECT count(*) AS count FROM instances')
   const insert = database.prepare(
-    `INSERT INTO instances (id, status, params, source, created, modified, due, keepSuccess, keepError, bytes)
-     VALUES (:id, 'queued', :params, :source, :now, :now, :now, :keepSuccess, :keepError, :bytes)`,
+    `INSERT INTO instances (id, status, params, source, created, modified, due, keepSuccess, keepError, bytes, schedule)
+     VALUES (:id, 'queued', :params, :source, :now, :now, :now, :keepSuccess, :keepError, :bytes, :schedule)`,
   )
   const setStatus = database.prepare(
     'UPDATE instances SET status = :status, due = :due, paused = :paused, modified = :now WHERE number = :number',
@@ -107,7 +110,8 @@ export function createChangeInstances(database: DatabaseSync, limits: ChangeLimi
     }
     const keepSuccess = successMs ?? limits.workflowRetentionMs
     const keepError = errorMs ?? limits.workflowRetentionMs
-    insert.run({ id, params, source, now, keepSuccess, keepError, bytes: params.length })
+    const schedule = wish.schedule === undefined ? null : JSON.stringify(wish.schedule)
+    insert.run({ id, params, source, now, keepSuccess, keepError, bytes: params.length, schedule })
     return [{ id }]
   }
 

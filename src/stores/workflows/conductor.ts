@@ -11,12 +11,14 @@ import type { Claimed } from './run-instances.ts'
 export interface WorkflowTarget {
   readonly program: string
   readonly className: string
+  readonly atOnce?: number
 }
 
 export interface ConductorParts {
   readonly instances: Instances
   /** `undefined`: not known here (any more). */
   readonly target: (workflow: string) => WorkflowTarget | undefined
+  readonly isDeployed: (program: string) => boolean
   /** Rejects, or ends otherwise than `ok`, where the run was cut off. */
   readonly deliver: (program: string, event: WorkflowRunEvent) => Promise<EventOutcome>
   readonly clock: Clock
@@ -48,6 +50,7 @@ interface Lane {
   isLooking: boolean
   looksAgain: boolean
   sweptAt: number
+  isResting: boolean
 }
 
 /** The longest that a timer takes. */
@@ -56,14 +59,21 @@ const longestMs = 2 ** 31 - 1
 const sweptAtOnce = 1000
 
 export function createConductor(parts: ConductorParts): Conductor {
-  const { instances, target, deliver, clock, limits, log } = parts
+  const { instances, target, isDeployed, deliver, clock, limits, log } = parts
   const lanes = new Map<string, Lane>()
   let isClosed = false
 
   function laneOf(workflow: string): Lane {
     const known = lanes.get(workflow)
     if (known !== undefined) return known
-    const made = { active: new Map(), timer: undefined, isLooking: false, looksAgain: false, sweptAt: 0 }
+    const made = {
+      active: new Map(),
+      timer: undefined,
+      isLooking: false,
+      looksAgain: false,
+      sweptAt: 0,
+      isResting: false,
+    }
     lanes.set(workflow, made)
     return made
   }
@@ -95,7 +105,14 @@ export function createConductor(parts: ConductorParts): Conductor {
       lane.sweptAt = clock()
       await instances.ask(workflow, { do: 'forget', most: sweptAtOnce })
     }
-    const most = limits.workflowRuns - lane.active.size
+    // Its instances rest as they are: the Snapshot that has the program again makes them look.
+    const isResting = !isDeployed(found.program)
+    if (isResting && !lane.isResting)
+      log('instances of a workflow rest: its program is not deployed', { workflow, program: found.program })
+    lane.isResting = isResting
+    if (isResting) return
+    const atOnce = Math.min(limits.workflowRuns, found.atOnce ?? limits.workflowRuns)
+    const most = atOnce - lane.active.size
     if (most <= 0) return
     const { claimed, nextDue } = await instances.ask<{ claimed: Claimed[]; nextDue: number | null }>(workflow, {
       do: 'claim',
@@ -105,7 +122,7 @@ export function createConductor(parts: ConductorParts): Conductor {
       run(workflow, lane, one, found).catch((err: unknown) =>
         log('a run of a workflow is not recorded as over', { workflow, instance: one.instance, err }),
       )
-    if (nextDue === null || lane.active.size >= limits.workflowRuns) return
+    if (nextDue === null || lane.active.size >= atOnce) return
     const inMs = Math.min(Math.max(nextDue - clock(), 1), longestMs)
     lane.timer = setTimeout(() => look(workflow), inMs)
     lane.timer.unref()

@@ -1,13 +1,19 @@
 /** The life of instances as their runs see it: which is due, how it began, why it stopped. */
 import type { DatabaseSync } from 'node:sqlite'
 import type { EpochMs, Milliseconds } from '#/core/units.ts'
+import type { WorkflowSchedule } from '#/core/workflow-schedules.ts'
 import type { ToldError } from './run-steps.ts'
 import type { InstanceRow } from './schema.ts'
 
 export interface RunInstances {
   /** Instances that are due, at most `most`; each has a new run from now on. `nextDue`: when the next one is. */
   claim(most: number, now: EpochMs): { readonly claimed: readonly Claimed[]; readonly nextDue: EpochMs | null }
-  start(instance: InstanceRow): { readonly state: 'start'; readonly payload: string; readonly timestamp: EpochMs }
+  start(instance: InstanceRow): {
+    readonly state: 'start'
+    readonly payload: string
+    readonly timestamp: EpochMs
+    readonly schedule?: WorkflowSchedule
+  }
   /** Nothing but time passes in it, or it is to pause. */
   suspend(instance: InstanceRow, now: EpochMs): void
   end(instance: InstanceRow, end: { readonly value?: string; readonly error?: ToldError }, now: EpochMs): void
@@ -53,7 +59,10 @@ export function createRunInstances(database: DatabaseSync): RunInstances {
       const claimed = rows.map(({ id, run }) => ({ instance: id, run: run + 1 }))
       return { claimed, nextDue: (next.get() as unknown as { due: EpochMs | null }).due }
     },
-    start: ({ params, created }) => ({ state: 'start', payload: params, timestamp: created }),
+    start: ({ params, created, schedule }) => ({
+      ...{ state: 'start', payload: params, timestamp: created },
+      ...(schedule !== null && { schedule: JSON.parse(schedule) as WorkflowSchedule }),
+    }),
     suspend({ number, status }, now) {
       if (status === 'waitingForPause') return void rest.run('paused', null, now, now, number)
       const wake = (wakes.get(number) as unknown as { due: EpochMs | null }).due

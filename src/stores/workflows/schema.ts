@@ -27,7 +27,9 @@ const schema = `
     keepSuccess INTEGER NOT NULL,
     keepError INTEGER NOT NULL,
     forget INTEGER,
-    bytes INTEGER NOT NULL
+    bytes INTEGER NOT NULL,
+    -- JSON of the schedule that made it.
+    schedule TEXT
   ) STRICT;
   CREATE INDEX IF NOT EXISTS byDue ON instances (due) WHERE due IS NOT NULL;
   CREATE INDEX IF NOT EXISTS byStatus ON instances (status);
@@ -85,8 +87,15 @@ export function openInstances(
   // What was deleted is not to be found in the file either.
   database.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON')
   database.exec(schema)
+  addSchedule(database)
   if (revives) for (const statement of revive) database.prepare(statement).run({ now })
   return database
+}
+
+/** Databases of earlier releases have no such column. */
+function addSchedule(database: DatabaseSync): void {
+  const known = database.prepare(`SELECT 1 FROM pragma_table_info('instances') WHERE name = 'schedule'`).get()
+  if (known === undefined) database.exec('ALTER TABLE instances ADD COLUMN schedule TEXT')
 }
 
 /** One row each. */
@@ -109,6 +118,7 @@ export interface InstanceRow {
   readonly keepSuccess: number
   readonly keepError: number
   readonly bytes: number
+  readonly schedule: string | null
 }
 
 export type Status =

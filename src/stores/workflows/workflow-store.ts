@@ -10,7 +10,7 @@ import type { HomedStore } from '#/core/homed-store.ts'
 import type { StoreAnswer, StoreCall } from '#/core/homed-stores.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Resource } from '#/core/resources.ts'
-import type { Clock } from '#/core/units.ts'
+import type { Clock, Milliseconds } from '#/core/units.ts'
 import type { InstanceCall, RunCall } from './answer-call.ts'
 import { openInstancesThread } from './ask-instances.ts'
 import type { CreateWish } from './change-instances.ts'
@@ -23,6 +23,8 @@ export interface WorkflowStoreOptions {
   readonly folder: string
   /** `undefined`: not known here (any more). */
   readonly resource: (id: string) => Resource | undefined
+  /** Is anything of the program deployed? While nothing is, its workflows rest. */
+  readonly isDeployed: (program: string) => boolean
   readonly deliver: ConductorParts['deliver']
   readonly limits: Limits
   readonly clock: Clock
@@ -35,6 +37,12 @@ export interface WorkflowSettings {
   readonly className: string
   /** Steps of one instance; absent: as many as the table of limits says. */
   readonly steps?: number
+  /** Instances that run at once. */
+  readonly atOnce?: number
+  readonly crons?: readonly string[]
+  /** How long finished instances are kept that say nothing themselves. */
+  readonly successMs?: Milliseconds
+  readonly errorMs?: Milliseconds
 }
 
 export const settingsOf = ({ settings }: Resource): WorkflowSettings => settings as unknown as WorkflowSettings
@@ -69,8 +77,8 @@ export async function openWorkflowStore(options: WorkflowStoreOptions): Promise<
     if (operation === 'create' || operation === 'create-batch') {
       const made = await instances.ask<{ id: string }[]>(id, {
         do: 'create',
-        instances: wish.instances as CreateWish[],
-        source: head?.source === 'binding' ? 'binding' : 'api',
+        instances: withRetention(wish.instances as CreateWish[], target(id)),
+        source: head?.source === 'binding' || head?.source === 'cron' ? head.source : 'api',
         skips: operation === 'create-batch',
       })
       conductor.look(id)
@@ -151,6 +159,15 @@ export async function openWorkflowStore(options: WorkflowStoreOptions): Promise<
       await instances.close()
     },
   }
+}
+
+function withRetention(wishes: readonly CreateWish[], settings: WorkflowSettings | undefined): CreateWish[] {
+  const { successMs, errorMs } = settings ?? {}
+  return wishes.map((wish) => ({
+    ...(successMs !== undefined && { successMs }),
+    ...(errorMs !== undefined && { errorMs }),
+    ...wish,
+  }))
 }
 
 const runOperations = new Set(['start', 'begin', 'finish', 'fail', 'sleep', 'wait', 'watch', 'suspend', 'end'])

@@ -48,6 +48,7 @@ interface Started {
   readonly payload: string
   readonly timestamp: number
   readonly workflowName: string
+  readonly schedule?: { readonly cron: string; readonly scheduledTime: number }
   readonly idleMs: number
   readonly valueBytes: number
 }
@@ -295,6 +296,7 @@ export async function runWorkflow(
     timestamp: new Date(started.timestamp),
     instanceId: event.instance,
     workflowName: started.workflowName,
+    ...(started.schedule && { schedule: started.schedule }),
   }
   const ended = (entrypoint as Entrypoint).run(given, new Step(run)).then(finalValue, (thrown: unknown) => ({
     error: toldError(thrown),
