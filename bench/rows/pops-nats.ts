@@ -36,8 +36,8 @@ export const popsNats: BenchRow = {
         rows: [
           ...rows,
           ['requests at all PoPs; failed', '0', `${show(asked)}; ${failed.length}`],
-          ['changes and values acknowledged; lost', '0', `${show(changes)} and ${show(values)}; ${lost.length}`],
-          ['changes refused', '', show(refused)],
+          ['changes and values acknowledged; lost', '0', `${changes} and ${values}; ${lost.length}`],
+          ['changes refused', '', String(refused)],
         ],
         failures: failed.slice(0, 3),
       }
