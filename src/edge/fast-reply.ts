@@ -179,7 +179,7 @@ class BodySink implements Sink {
     this.#head = ''
   }
 
-  write(chunk: Uint8Array): boolean {
+  write(chunk: Uint8Array, sent?: () => void): boolean {
     const socket = this.#socket
     // An empty chunk would end the body.
     if (chunk.length === 0) return true
@@ -189,7 +189,7 @@ class BodySink implements Sink {
     if (chunk.length <= joinedBytes) return socket.write(before + latin1(chunk) + after, 'latin1')
     socket.cork()
     if (before !== '') socket.write(before, 'latin1')
-    let flows = socket.write(chunk)
+    let flows = sent === undefined ? socket.write(chunk) : socket.write(chunk, sent)
     if (after !== '') flows = socket.write(after, 'latin1')
     socket.uncork()
     return flows

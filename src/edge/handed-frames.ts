@@ -45,9 +45,9 @@ export function dataSink(target: NodeJS.WritableStream & Sink, trailers: () => H
     get destroyed() {
       return target.destroyed
     },
-    write(chunk) {
+    write(chunk, sent) {
       target.write(prefix(kinds.data, chunk.length))
-      return target.write(chunk)
+      return target.write(chunk, sent)
     },
     end() {
       target.write(endFrame(trailers()))

@@ -4,6 +4,7 @@
 import type { Readable } from 'node:stream'
 import { EdgeError } from '#/core/errors.ts'
 import type { HeaderList } from '#/core/exchange.ts'
+import { shelfOf } from '#/core/lent-chunks.ts'
 import { trailersOf } from '#/core/trailers.ts'
 import { clientGone } from './accepted.ts'
 import { areFieldsSound } from './check-fields.ts'
@@ -11,8 +12,8 @@ import { areFieldsSound } from './check-fields.ts'
 /** As much of a Writable as is needed to be written to. */
 export interface Sink {
   readonly destroyed: boolean
-  /** False when the next bytes should wait for `drain`. */
-  write(chunk: Uint8Array): boolean
+  /** False when the next bytes should wait for `drain`. `sent`: called once nothing reads the chunk any more, or never. */
+  write(chunk: Uint8Array, sent?: () => void): boolean
   end(): void
   on(event: 'drain' | 'close', listener: () => void): unknown
   off(event: 'drain' | 'close', listener: () => void): unknown
@@ -30,6 +31,7 @@ export interface PumpOptions {
 /** Resolves with the bytes moved after `target.end()`; rejects with `origin_failed` or `client_gone`. */
 export function pump(source: Readable, target: Sink, options: PumpOptions): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>()
+  const shelf = shelfOf(source)
   let bytes = 0
   let done = false
 
@@ -52,7 +54,7 @@ export function pump(source: Readable, target: Sink, options: PumpOptions): Prom
   function onData(chunk: Uint8Array): void {
     bytes += chunk.length
     if (options.declared !== undefined && bytes > options.declared) settle(wrongLength())
-    else if (!target.write(chunk)) {
+    else if (!(shelf === undefined ? target.write(chunk) : target.write(chunk, () => shelf.giveBack(chunk)))) {
       source.pause()
       options.onStall(true)
     }

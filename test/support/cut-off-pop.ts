@@ -5,7 +5,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
-import { type DistantPops, popNames } from './distant-pops.ts'
+import { type DistantPops, popNames, type Stoppable } from './distant-pops.ts'
 import { get } from './node.ts'
 
 export interface CutOff {
@@ -25,16 +25,25 @@ export interface CutOff {
 
 const away = 'nrt'
 const insistMs = 60_000
-/** Servers of NATS with long lines between them try their routes anew for up to a minute. */
-const backMs = 120_000
+/** Servers of NATS that find each other again may elect twice. */
+const backMs = 60_000
 const compatibilityDate = '2026-11-01'
 
+export interface Shop {
+  /** Cuts the PoP off for so long, and looks on until all is as before. */
+  cutOff(cutMs: number): Promise<CutOff>
+}
+
 /** Both the Worker `shop` and the cached site `page` answer with a version. */
-export async function cutOffPop(distant: DistantPops, cutMs: number): Promise<CutOff> {
+export async function openShop(t: Stoppable, distant: DistantPops): Promise<Shop> {
   const { pops, token, accountId } = distant
   let version = 1
   const origin = createServer((_, response) => {
     response.setHeader('cache-control', 'max-age=3600').end(String(version))
+  })
+  t.after(() => {
+    origin.closeAllConnections()
+    origin.close()
   })
   await new Promise<void>((resolve) => origin.listen(0, '127.0.0.1', resolve))
   const { port } = origin.address() as AddressInfo
@@ -86,54 +95,55 @@ export async function cutOffPop(distant: DistantPops, cutMs: number): Promise<Cu
   await deploy()
   for (const name of popNames) while (!(await isNew(name))) await wait(20)
 
-  const counted = { asked: 0, deploys: 0, purges: 0 }
-  const failed: string[] = []
-  await distant.cut(away)
-  const endAt = performance.now() + cutMs
-  const serving = (async () => {
-    while (performance.now() < endAt) {
-      for (const host of hosts) {
-        counted.asked++
-        const answer = await ask(away, host).catch((error: Error) => ({ status: 0, text: error.message }))
-        if (answer.status !== 200)
-          failed.push(
-            `${host} after ${Math.round(cutMs - endAt + performance.now())} ms: ${answer.status} ${answer.text}`,
-          )
+  async function cutOff(cutMs: number): Promise<CutOff> {
+    const counted = { asked: 0, deploys: 0, purges: 0 }
+    const failed: string[] = []
+    await distant.cut(away)
+    const endAt = performance.now() + cutMs
+    const serving = (async () => {
+      while (performance.now() < endAt) {
+        for (const host of hosts) {
+          counted.asked++
+          const answer = await ask(away, host).catch((error: Error) => ({ status: 0, text: error.message }))
+          if (answer.status !== 200)
+            failed.push(
+              `${host} after ${Math.round(cutMs - endAt + performance.now())} ms: ${answer.status} ${answer.text}`,
+            )
+        }
+        await wait(50)
       }
-      await wait(50)
+    })()
+    while (performance.now() < endAt || counted.deploys === 0) {
+      version++
+      await deploy()
+      counted.deploys++
+      await purge()
+      counted.purges++
+      await wait(Math.min(1000, cutMs / 10))
     }
-  })()
-  while (performance.now() < endAt || counted.deploys === 0) {
-    version++
-    await deploy()
-    counted.deploys++
-    await purge()
-    counted.purges++
-    await wait(Math.min(1000, cutMs / 10))
-  }
-  await serving
+    await serving
 
-  await distant.heal(away)
-  const healedAt = performance.now()
-  let convergedAt = Number.NaN
-  let readyAt = Number.NaN
-  let stale = 0
-  while (
-    Number.isNaN(readyAt) ||
-    Number.isNaN(convergedAt) ||
-    performance.now() < Math.max(readyAt, convergedAt) + 2000
-  ) {
-    const wasReady = !Number.isNaN(readyAt)
-    const fresh = await isNew(away)
-    if (!fresh) {
-      convergedAt = Number.NaN
-      if (wasReady) stale++
-    } else if (Number.isNaN(convergedAt)) convergedAt = performance.now()
-    if (!wasReady && (await isReady())) readyAt = performance.now()
-    if (performance.now() > healedAt + backMs) throw new Error('It does not come back.')
-    await wait(20)
+    await distant.heal(away)
+    const healedAt = performance.now()
+    let convergedAt = Number.NaN
+    let readyAt = Number.NaN
+    let stale = 0
+    while (
+      Number.isNaN(readyAt) ||
+      Number.isNaN(convergedAt) ||
+      performance.now() < Math.max(readyAt, convergedAt) + 2000
+    ) {
+      const wasReady = !Number.isNaN(readyAt)
+      const fresh = await isNew(away)
+      if (!fresh) {
+        convergedAt = Number.NaN
+        if (wasReady) stale++
+      } else if (Number.isNaN(convergedAt)) convergedAt = performance.now()
+      if (!wasReady && (await isReady())) readyAt = performance.now()
+      if (performance.now() > healedAt + backMs) throw new Error('It does not come back.')
+      await wait(20)
+    }
+    return { ...counted, failed, convergedMs: convergedAt - healedAt, readyMs: readyAt - healedAt, stale }
   }
-  origin.closeAllConnections()
-  origin.close()
-  return { ...counted, failed, convergedMs: convergedAt - healedAt, readyMs: readyAt - healedAt, stale }
+  return { cutOff }
 }

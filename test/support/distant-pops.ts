@@ -51,7 +51,7 @@ export interface DistantPops {
   heal(name: PopName, what?: 'server'): Promise<void>
 }
 
-interface Stoppable {
+export interface Stoppable {
   after(stop: () => unknown): void
 }
 

@@ -1,7 +1,8 @@
 /** Answers of the S3 API, and how they are written. */
 import type { ServerResponse } from 'node:http'
-import { pipeline, type Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import type { BucketObject, StorageClass } from '#/core/buckets.ts'
+import { pour } from '#/core/lent-chunks.ts'
 import { writeXml, type XmlValue } from './xml.ts'
 
 export interface S3Answer {
@@ -21,7 +22,7 @@ export function send(response: ServerResponse, { status, headers = {}, body = nu
     ...headers,
   })
   if (body === null || body instanceof Uint8Array) return void response.end(body ?? undefined)
-  pipeline(body, response, () => {})
+  pour(body, response)
 }
 
 export const quoted = (etag: string) => `"${etag}"`

@@ -2,12 +2,13 @@
  * HTTP/1.1 client for a cell's unix socket: about a third of the CPU of `http.request` (see docs/decisions/0001-cells.md).
  * It talks to workerd only, so it speaks exactly what workerd speaks and treats anything else as a broken cell.
  */
-import { connect } from 'node:net'
 import type { Readable } from 'node:stream'
 import type { Answer } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
-import { CellConnection, CellFailure, declaredLength } from './cell-connection.ts'
+import { type CellConnection, connectCell } from './cell-connection.ts'
+import { CellFailure } from './cell-failure.ts'
 import { type CellRequest, controlFields } from './cell-request.ts'
+import { declaredLength } from './write-request.ts'
 
 export { CellFailure, type CellRequest, controlFields }
 
@@ -56,20 +57,20 @@ export function createCellClient(socketPath: string, limits: ClientLimits): Cell
     },
   }
 
-  function dial(): CellConnection {
+  function dial(request: CellRequest): CellConnection {
     if (closed) throw new CellFailure('closed', 'The cell is closed.', { responded: false })
     if (open.size >= limits.cellConnections)
       throw new CellFailure('full', `More than ${limits.cellConnections} requests at once in one cell.`, {
         responded: false,
       })
-    const connection = new CellConnection(connect({ path: socketPath }), owner)
+    const connection = connectCell(socketPath, owner, request.wantsUpgrade === true)
     open.add(connection)
     return connection
   }
 
   /** A kept connection may have been closed by the other side just now: the one retry that hides it. */
   async function retryStale(request: CellRequest, failure: unknown): Promise<Answer> {
-    if (failure instanceof CellFailure && failure.stale && isRepeatable(request)) return dial().exchange(request)
+    if (failure instanceof CellFailure && failure.stale && isRepeatable(request)) return dial(request).exchange(request)
     throw failure
   }
 
@@ -84,7 +85,8 @@ export function createCellClient(socketPath: string, limits: ClientLimits): Cell
       if (request.caller !== undefined) attendSoon()
       const kept = idle.at(-1)
       // What cannot be sent twice must not meet a connection that is just being closed.
-      if (kept === undefined || !(kept.fresh || isRepeatable(request))) return dial().exchange(request)
+      const isUsable = kept !== undefined && (kept.fresh || isRepeatable(request)) && request.wantsUpgrade !== true
+      if (!isUsable) return dial(request).exchange(request)
       idle.pop()
       return kept.exchange(request).catch((failure: unknown) => retryStale(request, failure))
     },

@@ -1,35 +1,38 @@
 /** One connection to a cell, one exchange at a time. `cell-client.ts` pools them. */
-import type { Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import type { Answer, HeaderList } from '#/core/exchange.ts'
-import { type CellRequest, controlFields } from './cell-request.ts'
+import { type ChunkShelf, createChunkShelf, lendFrom } from '#/core/lent-chunks.ts'
+import { CellFailure } from './cell-failure.ts'
+import type { CellRequest } from './cell-request.ts'
 import { type ResponseEvents, type ResponseHead, ResponseParser, ResponseSyntaxError } from './response-parser.ts'
-
-/** The cell did not answer: it is gone, full, or speaks nonsense. */
-export class CellFailure extends Error {
-  readonly kind: 'connect' | 'closed' | 'protocol' | 'full'
-  /** Had any byte of the response arrived? If not, a safe request may be sent again. */
-  readonly responded: boolean
-  /** A kept connection that the other side had closed before this request. */
-  readonly stale: boolean
-
-  constructor(
-    kind: CellFailure['kind'],
-    message: string,
-    facts: { responded: boolean; stale?: boolean; cause?: unknown },
-  ) {
-    super(message, { cause: facts.cause })
-    this.name = 'CellFailure'
-    this.kind = kind
-    this.responded = facts.responded
-    this.stale = facts.stale ?? false
-  }
-}
+import { declaredLength, requestHead, sendBody } from './write-request.ts'
 
 export interface ConnectionOwner {
   readonly headBytes: number
   onIdle(connection: CellConnection): void
   onClose(connection: CellConnection): void
+}
+
+/**
+ * What all connections of this thread read into, one after the other: memory of its own for each read costs more than the
+ * copy of what is kept of it. As much as a unix socket of Linux holds.
+ */
+const readBuffer = Buffer.allocUnsafeSlow(256 * 1024)
+/** Pieces from here on are copied into memory that serves again. */
+const lentBytes = 32 * 1024
+const chunksKept = 4
+
+/** For the one exchange that is to switch protocols, a connection whose socket others can read from. */
+export function connectCell(path: string, owner: ConnectionOwner, isForUpgrade: boolean): CellConnection {
+  if (isForUpgrade) return new CellConnection(connect({ path }), owner)
+  let connection: CellConnection | undefined
+  const callback = (length: number) => {
+    connection!.received(readBuffer.subarray(0, length))
+    return true
+  }
+  connection = new CellConnection(connect({ path, onread: { buffer: readBuffer, callback } }), owner)
+  return connection
 }
 
 /** One request under way. A class and not a literal with closures: it is made for every request. */
@@ -45,6 +48,7 @@ class Exchange implements ResponseEvents {
   head: ResponseHead | undefined = undefined
   pieces: Buffer[] = []
   stream: Readable | undefined = undefined
+  shelf: ChunkShelf | undefined = undefined
   stopSending: (() => void) | undefined = undefined
   /** Looks of `attend` so far. */
   looks = 0
@@ -73,8 +77,15 @@ class Exchange implements ResponseEvents {
   }
 
   onData(bytes: Buffer): void {
-    if (this.stream === undefined) this.pieces.push(bytes)
-    else if (!this.stream.push(bytes)) this.connection.pause()
+    if (this.stream === undefined) this.pieces.push(Buffer.from(bytes))
+    else if (!this.stream.push(this.#keep(bytes))) this.connection.pause()
+  }
+
+  /** What is read next overwrites `bytes`. */
+  #keep(bytes: Buffer): Buffer {
+    if (bytes.length < lentBytes || this.shelf === undefined) return Buffer.from(bytes)
+    const chunk = this.shelf.take()
+    return chunk.subarray(0, bytes.copy(chunk))
   }
 
   onEnd(): void {
@@ -91,7 +102,7 @@ export class CellConnection {
   #uses = 0
   #idleSince = 0
   #error: Error | undefined
-  readonly #onData = (chunk: Buffer) => this.#received(chunk)
+  readonly #onData = (chunk: Buffer) => this.received(chunk)
   readonly #onEnd = () => this.#ended()
   readonly #onClosed = () => this.#closed()
 
@@ -176,7 +187,8 @@ export class CellConnection {
     })
   }
 
-  #received(chunk: Buffer): void {
+  /** `chunk` is the caller's again when this returns. */
+  received(chunk: Buffer): void {
     const exchange = this.#current
     // Bytes that nobody asked for: the connection cannot be trusted any more.
     if (exchange === undefined) return void this.#socket.destroy()
@@ -220,6 +232,8 @@ export class CellConnection {
       },
     })
     exchange.stream = stream
+    exchange.shelf = createChunkShelf(readBuffer.length, chunksKept)
+    lendFrom(stream, exchange.shelf)
     for (const piece of exchange.pieces) stream.push(piece)
     exchange.pieces = []
     return stream
@@ -301,88 +315,4 @@ export class CellConnection {
 function whole(pieces: readonly Buffer[]): Uint8Array | null {
   if (pieces.length === 0) return null
   return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
-}
-
-const forbidden = /[\r\n\0]/
-/** Lengths of the names that are ours to write: most fields skip the lower-casing. */
-const ownedLengths = new Set([...controlFields, 'content-length'].map((name) => name.length))
-
-/** `length` undefined: chunked when there is a body. One string, so that it leaves in one write. */
-function requestHead(request: CellRequest, length: number | undefined): string {
-  if (forbidden.test(request.path) || forbidden.test(request.authority)) throw unsendable()
-  let head = `${request.method} ${request.path} HTTP/1.1\r\nHost: ${request.authority}\r\n`
-  const { control, headers, body } = request
-  if (control !== undefined)
-    for (let index = 0; index < control.length; index += 2) head += `${control[index]}: ${control[index + 1]}\r\n`
-  for (let index = 0; index < headers.length; index += 2) {
-    const name = headers[index]!
-    const value = headers[index + 1]!
-    if (ownedLengths.has(name.length)) {
-      const lower = name.toLowerCase()
-      if (controlFields.has(lower) || (lower === 'content-length' && body !== null)) continue
-    }
-    if (forbidden.test(name) || forbidden.test(value)) throw unsendable()
-    head += `${name}: ${value}\r\n`
-  }
-  if (body !== null) head += length === undefined ? 'Transfer-Encoding: chunked\r\n' : `Content-Length: ${length}\r\n`
-  if (request.wantsUpgrade === true) head += 'Connection: Upgrade\r\nUpgrade: websocket\r\n'
-  return `${head}\r\n`
-}
-
-/** Whatever the front let through, a CR, LF or NUL would split the request. */
-function unsendable(): CellFailure {
-  return new CellFailure('protocol', 'A request with a control character in its head was not sent.', {
-    responded: false,
-  })
-}
-
-/** Bytes of the body that follows, as its sender announced them. */
-export function declaredLength(headers: HeaderList): number | undefined {
-  for (let index = 0; index < headers.length; index += 2) {
-    if (headers[index]!.length !== 14 || headers[index]!.toLowerCase() !== 'content-length') continue
-    const value = headers[index + 1]!
-    return /^[0-9]{1,15}$/.test(value) ? Number(value) : undefined
-  }
-  return undefined
-}
-
-/** Pumps a body with backpressure. Returns how to stop (the body itself is left to its owner). */
-function sendBody(body: Readable, socket: Socket, isChunked: boolean, done: (error?: unknown) => void): () => void {
-  const onData = (chunk: Buffer | string) => {
-    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
-    if (bytes.length === 0) return
-    let room: boolean
-    if (isChunked) {
-      socket.cork()
-      socket.write(`${bytes.length.toString(16)}\r\n`, 'latin1')
-      socket.write(bytes)
-      room = socket.write('\r\n', 'latin1')
-      socket.uncork()
-    } else room = socket.write(bytes)
-    if (!room) body.pause()
-  }
-  const onDrain = () => void body.resume()
-  const stop = () => {
-    body.off('data', onData)
-    body.off('end', onEnd)
-    body.off('error', onError)
-    body.off('close', onClose)
-    socket.off('drain', onDrain)
-  }
-  const onEnd = () => {
-    stop()
-    if (isChunked) socket.write('0\r\n\r\n', 'latin1')
-    done()
-  }
-  const onError = (error: unknown) => {
-    stop()
-    done(error)
-  }
-  const onClose = () => onError(new Error('The request body ended early.'))
-  body.on('data', onData)
-  body.on('end', onEnd)
-  body.on('error', onError)
-  body.on('close', onClose)
-  socket.on('drain', onDrain)
-  return stop
 }

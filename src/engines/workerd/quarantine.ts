@@ -3,7 +3,7 @@ import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Deployment, DeploymentId } from '#/core/snapshot.ts'
 import type { Clock, EpochMs } from '#/core/units.ts'
-import { CellFailure } from './cell-connection.ts'
+import { CellFailure } from './cell-failure.ts'
 import type { SharedCell } from './shared-cell.ts'
 
 export interface Quarantine {

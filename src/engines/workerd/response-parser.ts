@@ -55,6 +55,7 @@ export class ResponseParser {
     return this.#state === 'done'
   }
 
+  /** `chunk` is the caller's again when this returns, and so is what `onData` got of it. */
   push(chunk: Buffer): void {
     let bytes = chunk
     if (this.#kept !== undefined) {
@@ -64,13 +65,13 @@ export class ResponseParser {
     let at = 0
     while (at < bytes.length) {
       if (this.#state === 'done') {
-        this.rest = bytes.subarray(at)
+        this.rest = Buffer.from(bytes.subarray(at))
         return
       }
       const next = this.#step(bytes, at)
       if (next === -1) {
         if (bytes.length - at > this.#maxHeadBytes) throw new ResponseSyntaxError('line or head too long')
-        this.#kept = bytes.subarray(at)
+        this.#kept = Buffer.from(bytes.subarray(at))
         return
       }
       at = next

@@ -2,6 +2,7 @@
 import type { ServerResponse } from 'node:http'
 import { type Duplex, pipeline } from 'node:stream'
 import type { Answer } from '#/core/exchange.ts'
+import { pour } from '#/core/lent-chunks.ts'
 
 /** Head and body; a body that breaks breaks the connection, so that nobody takes it for complete. */
 export function sendAnswer(response: ServerResponse, answer: Answer): void {
@@ -9,7 +10,7 @@ export function sendAnswer(response: ServerResponse, answer: Answer): void {
   response.sendDate = false
   response.writeHead(answer.status, answer.statusText ?? '', answer.headers)
   if (body === null || body instanceof Uint8Array) return void response.end(body ?? undefined)
-  pipeline(body, response, () => {})
+  pour(body, response)
 }
 
 /** 101 joins the two connections; any other answer is written in full and ends the connection. */

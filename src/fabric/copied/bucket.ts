@@ -18,7 +18,7 @@ interface Parts {
   readonly shared: Bucket
   readonly copy: Bucket
   /** Resolves when the copy was made once, or what is shared is away. */
-  readonly ready: () => Promise<void>
+  readonly ready: () => Promise<unknown>
   /** Hears of what could not be applied: the copy is made anew when it can be. */
   readonly onTrouble: (error: unknown) => void
 }
@@ -108,8 +108,8 @@ export function createCopiedBucket({ shared, copy, ready, onTrouble }: Parts): C
     async sync() {
       deleted.clear()
       const known = await revisions(copy, { valueBytes: head }, revisionOf)
-      const wanted = await revisions(shared, { keysOnly: true }, (entry) => entry.revision)
       if (known.size === 0) return copyAll()
+      const wanted = await revisions(shared, { keysOnly: true }, (entry) => entry.revision)
       for (const key of known.keys()) if (!wanted.has(key)) await refresh(key)
       for (const [key, revision] of wanted) if (known.get(key) !== revision) await refresh(key)
     },

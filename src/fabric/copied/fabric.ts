@@ -9,7 +9,7 @@ import type { Entry, Fabric } from '#/core/ports.ts'
 import type { BlobHash } from '#/core/snapshot.ts'
 import { createCopiedBlobs } from './blobs.ts'
 import { type CopiedBucket, createCopiedBucket } from './bucket.ts'
-import { isCopied } from './copied-buckets.ts'
+import { copiedBuckets, isCopied } from './copied-buckets.ts'
 
 export interface CopiedFabricOptions {
   readonly shared: Fabric
@@ -40,7 +40,7 @@ export async function openCopiedFabric(options: CopiedFabricOptions): Promise<Co
   const { shared, copy, copies = isCopied, report = warn } = options
   const listeners = createListeners<'here' | 'away'>(report)
   const buckets = new Map<string, CopiedBucket>()
-  const firsts = new Map<string, Promise<void>>()
+  const firsts = new Map<string, Promise<unknown>>()
   /** Another platform than the one that was copied, in a sentence. */
   let stranger: string | undefined
   let isClosed = false
@@ -108,7 +108,7 @@ export async function openCopiedFabric(options: CopiedFabricOptions): Promise<Co
       },
     })
     buckets.set(name, bucket)
-    firsts.set(name, state === 'away' ? Promise.resolve() : bucket.sync().catch(report))
+    firsts.set(name, state === 'away' ? Promise.resolve() : bucket.sync().catch((error) => isClosed || report(error)))
     return bucket
   }
 
@@ -136,6 +136,8 @@ export async function openCopiedFabric(options: CopiedFabricOptions): Promise<Co
 
   if (shared.state === 'here') await checkIdentity().catch(report)
   state = stateOf()
+  // Beside each other: asked for one after the other over a long way, they are most of what a start takes.
+  if (state === 'here' && copies === isCopied) for (const name of Object.keys(copiedBuckets)) open(name)
   let findBlob: Parameters<CopiedFabric['findBlobsWith']>[0] = async () => undefined
   const blobs = createCopiedBlobs({
     shared: shared.blobs,

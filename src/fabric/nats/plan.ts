@@ -52,7 +52,7 @@ export function userOfSeed(seed: string): string {
 export function serverConfiguration(plan: NatsPlan, server: PlannedServer): string {
   const { servers, pops, admin, system, store } = plan
   const name = nameOf(plan, server)
-  return `# NATS for Rimward: server ${name}. Made by \`rimward nats-config\`; needs nats-server 2.10 or later.
+  return `# NATS for Rimward: server ${name}. Made by \`rimward nats-config\`; needs nats-server 2.10.10 or later.
 server_name: ${quote(name)}
 listen: ${quote(`0.0.0.0:${server.port}`)}
 client_advertise: ${quote(`${server.host}:${server.port}`)}
@@ -216,8 +216,23 @@ ${lines(subscribe)}
       }`
 }
 
+/**
+ * Which servers of a cluster one of them dials: of two, one the other. Where both dial at the same moment each takes the other's
+ * line for one too many, both are closed, and both try again after the same second: over a long way that goes on for minutes.
+ * A server that dials nobody counts as no cluster: of two servers both do.
+ */
+export function dialled(index: number, count: number): number[] {
+  if (count === 2) return [1 - index]
+  const half = count / 2
+  const steps = Array.from({ length: count - 1 }, (_, i) => i + 1).filter(
+    (step) => step < half || (step === half && index < half),
+  )
+  return steps.map((step) => (index + step) % count)
+}
+
 function cluster(plan: NatsPlan, server: PlannedServer): string {
-  const others = plan.servers.filter((other) => other !== server)
+  const { servers } = plan
+  const others = dialled(servers.indexOf(server), servers.length).map((index) => servers[index]!)
   const routes = others.map(({ host, port }) => `tls://${host}:${port + 2000}`)
   return `
 cluster {
@@ -225,6 +240,8 @@ cluster {
   listen: ${quote(`0.0.0.0:${server.port + 2000}`)}
   cluster_advertise: ${quote(`${server.host}:${server.port + 2000}`)}
   routes: ${list(routes)}
+  # A line that is silent for so long, four times, is dialled anew.
+  ping_interval: "3s"
 ${tls(plan, server, '  ', { verify: true })}
 }
 `

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
+import { dialled } from './plan.ts'
 
 export interface ServerBinary {
   readonly path: string
@@ -148,13 +149,13 @@ export interface ClusterPlan {
   readonly binary: ServerBinary
   /** Further lines of each server's configuration. */
   readonly extra?: (index: number) => string
-  /** Nobody is told of servers by others: each reaches the others, and is reached, as `route` says and in no other way. */
+  /** Clients are not told of the other servers. */
   readonly noGossip?: boolean
   /** Where server `from` reaches the route port of server `to`; that port itself unless a relay stands between. */
   readonly route?: (from: number, to: number, ports: readonly number[]) => number
 }
 
-/** Nothing listens there. */
+/** Nothing listens there: servers tell each other of this port, and reach each other as configured and in no other way. */
 const closedPort = 1
 
 /** Three servers with JetStream; each keeps its ports over restarts. */
@@ -164,8 +165,7 @@ export async function startCluster(t: Pick<TestContext, 'after'>, plan: ClusterP
   const routePorts = ports.slice(3)
   const sync = syncsAlways(binary) ? ', sync_interval: always' : ''
   async function start(index: number, folder: string): Promise<ClusterServer> {
-    const others = [0, 1, 2].filter((other) => other !== index)
-    const routes = others.map((to) => `nats://127.0.0.1:${route(index, to, routePorts)}`)
+    const routes = dialled(index, 3).map((to) => `nats://127.0.0.1:${route(index, to, routePorts)}`)
     const configuration = `
       server_name: n${index}
       listen: "127.0.0.1:${ports[index]}"
@@ -173,9 +173,10 @@ export async function startCluster(t: Pick<TestContext, 'after'>, plan: ClusterP
       cluster {
         name: tests
         listen: "127.0.0.1:${routePorts[index]}"
-        advertise: "127.0.0.1:${noGossip ? closedPort : route(index === 2 ? 0 : 2, index, routePorts)}"
+        advertise: "127.0.0.1:${closedPort}"
         routes: [${routes.map((url) => `"${url}"`).join(', ')}]
         no_advertise: ${noGossip}
+        ${syncsAlways(binary) ? 'ping_interval: "3s"' : ''}
       }
       ${extra(index)}`
     const running = await startServer(t, { binary, configuration, folder })

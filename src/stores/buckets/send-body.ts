@@ -2,11 +2,15 @@
 import type { FileHandle } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import type { ByteRange } from '#/core/buckets.ts'
+import { createChunkShelf, lendFrom } from '#/core/lent-chunks.ts'
 import type { BodyFiles } from './body-files.ts'
 import type { Piece } from './rows.ts'
 
 /** Read at once. */
 const readBytes = 256 * 1024
+
+/** Of a body: one that is read, those that a slow reader has not sent. */
+const chunksKept = 4
 
 /** `release` is called once, when nothing is read any more. */
 export function sendBody(
@@ -15,6 +19,7 @@ export function sendBody(
   range: ByteRange,
   release: () => void,
 ): Readable {
+  const shelf = createChunkShelf(readBytes, chunksKept)
   let handle: FileHandle | undefined
   let index = 0
   let position = range.offset
@@ -37,7 +42,7 @@ export function sendBody(
       handle = opened
     }
     const most = Math.min(readBytes, end - position, piece.start + piece.bytes - position)
-    const buffer = Buffer.allocUnsafeSlow(most)
+    const buffer = shelf.take()
     const { bytesRead } = await handle.read(buffer, 0, most, position - piece.start)
     if (bytesRead === 0) throw new Error(`The body ${piece.file} of an object is shorter than its index says.`)
     position += bytesRead
@@ -45,7 +50,8 @@ export function sendBody(
   }
 
   const stream: Readable = new Readable({
-    highWaterMark: readBytes,
+    // The next is read while one is sent.
+    highWaterMark: 2 * readBytes,
     read() {
       next().then(
         (chunk) => this.push(chunk),
@@ -62,5 +68,6 @@ export function sendBody(
         })
     },
   })
+  lendFrom(stream, shelf)
   return stream
 }
