@@ -8,7 +8,8 @@ import type { EpochMs } from '#/core/units.ts'
 import { doorError } from './errors.ts'
 import { type Metadata, readMetadata } from './metadata.ts'
 import { boundaryOf, type Part, readMultipart } from './multipart.ts'
-import { readBinding } from './wire-bindings.ts'
+import { refuseUnsupported } from './unsupported-bindings.ts'
+import { isSupportedType, readBinding } from './wire-bindings.ts'
 
 /** What else is in an upload that its files depend on. */
 export interface AssetsContext {
@@ -130,6 +131,7 @@ async function toUpload(
   files: ReadonlyMap<string, StoredPart>,
   deps: ReadUploadDeps,
 ): Promise<Upload> {
+  refuseUnsupported(metadata.bindings, isSupportedType)
   const bound = new Set<string>()
   const bindings = metadata.bindings.map((raw, index) =>
     readBinding(raw, index, {
