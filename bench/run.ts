@@ -25,6 +25,7 @@ import { kvRow } from './rows/kv.ts'
 import { objectsRow } from './rows/objects-rpc.ts'
 import { popsRow } from './rows/pops.ts'
 import { popsAway } from './rows/pops-away.ts'
+import { popsNats } from './rows/pops-nats.ts'
 import { popsScale } from './rows/pops-scale.ts'
 import { queues } from './rows/queues.ts'
 import { r2Row } from './rows/r2.ts'
@@ -49,6 +50,7 @@ const allRows: readonly BenchRow[] = [
   cacheStore,
   popsRow,
   popsAway,
+  popsNats,
   popsScale,
   queues,
   kvRow,

@@ -108,7 +108,11 @@ const held = heap()
 kept.length = 0
 const bytesPerRevision = (held - heap()) / changes
 const empty = heap()
-const copy = structuredClone(control.snapshot)
+const copy = structuredClone({
+  ...control.snapshot,
+  sites: [...control.snapshot.sites],
+  programs: new Map(control.snapshot.programs),
+})
 const snapshotBytes = heap() - empty
 const serialized = Buffer.byteLength(JSON.stringify(copy.sites))
 

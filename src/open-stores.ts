@@ -41,6 +41,7 @@ export async function openHomedStores(
     }),
   ]
   const known = waitUntilKnown(parts)
+  let followed: Snapshot | undefined
   for (const store of stores) {
     homed.serve(store.kind, known.guard(store.handler))
     parts.closer.add(() => store.close())
@@ -48,13 +49,23 @@ export async function openHomedStores(
   return {
     async follow(snapshot) {
       known.wake()
-      for (const store of stores)
-        await eraseUnnamed(store, snapshot)
-          .then(() => store.follow?.())
-          .catch((err: unknown) =>
-            parts.say('what a removed resource held is not all erased', { kind: store.kind, err }),
-          )
+      const { resources, programs } = snapshot
+      if (followed?.resources === resources && followed?.programs === programs) return
+      const done = await Promise.all(stores.map((store) => followOne(store, snapshot)))
+      if (done.every(Boolean)) followed = snapshot
     },
+  }
+
+  /** False where not all was erased. */
+  async function followOne(store: HomedStore, snapshot: Snapshot): Promise<boolean> {
+    try {
+      await eraseUnnamed(store, snapshot)
+      await store.follow?.()
+      return true
+    } catch (err) {
+      parts.say('what a removed resource held is not all erased', { kind: store.kind, err })
+      return false
+    }
   }
 }
 

@@ -14,7 +14,6 @@ import { createCacheStore } from '#/cache/two-tiers.ts'
 import { createEgressRules, type EgressRuleBook } from '#/control/egress-rules.ts'
 import { createFollower, type Follower } from '#/control/follower.ts'
 import { programFirst } from '#/core/asset-routing.ts'
-import { backendSites } from '#/core/backend-sites.ts'
 import type { Certificates } from '#/core/certificates.ts'
 import { type Closer, startWhole } from '#/core/closer.ts'
 import { isHere, placementsOf } from '#/core/holdings.ts'
@@ -26,6 +25,7 @@ import type { OriginState } from '#/core/origin.ts'
 import type { Place } from '#/core/pops.ts'
 import type { Engine, Fabric, Seal } from '#/core/ports.ts'
 import type { ProgramOutput } from '#/core/program-output.ts'
+import { siteNamed } from '#/core/site-list.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import type { TakePurge } from '#/core/tiers.ts'
 import type { Traces } from '#/core/traces.ts'
@@ -192,7 +192,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
     prepareSites(snapshot, before)
     live.snapshot = snapshot
     const { sites, programs } = onlyHere(snapshot, place.country)
-    ways.health.adopt([...sites, ...backendSites(programs)])
+    ways.health.adopt(sites, programs)
     await Promise.all([residency.follow(snapshot), stores.placeItems(snapshot.placements), homedHere.follow(snapshot)])
     // What this node served last it served with what it had.
     if (before.revision > 0 && (snapshot.erased ?? 0) > (before.erased ?? 0)) await fabric.clean?.()
@@ -307,7 +307,7 @@ async function openEgress(
   const { cache: egress, purges } = await openTieredCache({
     ...{ place: options.place, mesh: options.mesh, folder, next, store, journal },
     ...{ limits, clock, originAnswers, log: say, ...(words && { words }) },
-    siteNamed: (name) => live.snapshot.sites.find((site) => site.name === name),
+    siteNamed: (name) => siteNamed(live.snapshot.sites, name),
   })
   closer.add(() => egress.close())
   closer.add(() => health.close())

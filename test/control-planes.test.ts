@@ -56,7 +56,7 @@ async function openPlane(t: TestContext, fabric: Fabric, more: Partial<ControlDe
 }
 
 const limited = (limits: Partial<Limits>) => ({ limits: { ...defaultLimits, ...limits } })
-const names = ({ control }: Plane) => control.snapshot.sites.map(({ name }) => name).sort()
+const names = ({ control }: Plane) => [...control.snapshot.sites].map(({ name }) => name).sort()
 
 async function deploy({ control }: Plane, name: string, text: string) {
   const { hash, bytes } = await control.stage({ kind: 'program', id: name }).put(Buffer.from(text))

@@ -88,7 +88,10 @@ test('keys of certificates lie with their sites, and TLS ends there', async (t) 
   await until(async () => !('key' in recordIn(fabric, 'certificates', late)), 'the key follows a new host of its names')
   const { shown, text } = await askTls(tls.nrt, 'www.shop.test')
   assert.deepEqual([shown, /x-served-by: (\w+)/.exec(text)?.[1]], [late, 'fra'])
-  assert.match(await ok(platform, 'audit'), /keys, older versions\) +fra \(DE\) +placed.*Nothing lies where it may not/s)
+  assert.match(
+    await ok(platform, 'audit'),
+    /keys, older versions\) +fra \(DE\) +placed.*Nothing lies where it may not/s,
+  )
 
   await ok(platform, 'residency', 'shop', 'anywhere')
   assert.equal((await askTls(tls.iad, 'shop.test')).shown, early)

@@ -5,8 +5,9 @@
 import { existsSync } from 'node:fs'
 import { open, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { changedPrograms, changedSites } from '#/core/changed-sites.ts'
 import { isHere, placementsOf } from '#/core/holdings.ts'
-import { allows, type CountryCode } from '#/core/pops.ts'
+import { allows, type CountryCode, type Within } from '#/core/pops.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import { ownerOfLine } from './read-log.ts'
 import { blurWishes } from './read-purges.ts'
@@ -25,15 +26,17 @@ export interface EraseAwayOptions {
 /** The returned function is called with each Snapshot; it does something only where more must go than before. */
 export function eraseAway(options: EraseAwayOptions): (snapshot: Snapshot) => Promise<void> {
   const { folder, country } = options
-  let known = ''
+  let before: Snapshot = { revision: 0, sites: [], programs: new Map() }
+  let couldLog = true
   return async (snapshot) => {
-    const away = awayFrom(snapshot, country)
+    const isMore = goMore(before, snapshot, country)
     const mayLog = allows(snapshot.logWithin, country)
-    // No name of a site has a space.
-    const now = away.join(' ') + (mayLog ? '' : ' no log')
-    if (now === known) return
-    known = now
-    if (now === '') return
+    if (isMore || (couldLog && !mayLog)) await erase(snapshot, mayLog)
+    before = snapshot
+    couldLog = mayLog
+  }
+
+  async function erase(snapshot: Snapshot, mayLog: boolean): Promise<void> {
     const goes = (owner: string) => !isHere(snapshot, owner, country)
     await options.store.removeWhere(({ scope }) => goes(scope))
     await eraseSegments(join(folder, 'cache', 'segments'), goes)
@@ -43,11 +46,18 @@ export function eraseAway(options: EraseAwayOptions): (snapshot: Snapshot) => Pr
   }
 }
 
-function awayFrom(snapshot: Snapshot, country: CountryCode): readonly string[] {
-  if (snapshot.placements === undefined) return []
-  const within = placementsOf(snapshot)
-  const names = [...snapshot.sites.map(({ name }) => name), ...snapshot.programs.keys()]
-  return [...new Set(names.filter((id) => !allows(within({ kind: 'site', id }), country)))].sort()
+/** Is there a site or program that may not be here any more, though it could before, or was not there? */
+function goMore(before: Snapshot, { sites, programs, placements }: Snapshot, country: CountryCode): boolean {
+  const changed = [
+    ...changedSites(before.sites, sites).come,
+    ...changedPrograms(before.programs, programs).come,
+  ] as readonly { readonly name: string; readonly within?: Within }[]
+  if (placements === undefined) return false
+  return changed.some(({ name, within }) => {
+    if (allows(within, country)) return false
+    const was = placementsOf(before)({ kind: 'site', id: name })
+    return allows(was, country)
+  })
 }
 
 /** Heads and bodies become zeros, files of large bodies go; headers stay, so that whoever reads on finds the next record. */

@@ -1,6 +1,8 @@
 /** Hostnames and routes: their form, and who has them. Pure. */
-import type { State } from './fold.ts'
+import { createKeptIndex } from '#/core/kept-index.ts'
+import type { Held, HeldSite, State } from './fold.ts'
 import { Refusal } from './refusal.ts'
+import type { HeldService } from './services/held-services.ts'
 
 const hostLabel = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/
 
@@ -37,17 +39,30 @@ export function toRoute(text: string): string {
   return `${scheme === undefined ? '' : `${scheme}://`}${host}${path}`
 }
 
+const ofPrograms = createKeptIndex(({ site }: Held) => site?.hostnames ?? [])
+const ofSites = createKeptIndex(({ site }: HeldSite) => site.hostnames)
+const ofServices = createKeptIndex(({ site }: HeldService) => site?.hostnames ?? [])
+const routes = createKeptIndex(({ record }: Held) => record.routes)
+
 /** Who answers at this hostname now, if anybody: a program or site by name. */
-export function ownerOfHostname(state: State, hostname: string): string | undefined {
-  for (const held of state.programs.values()) if (held.site?.hostnames.includes(hostname)) return held.record.name
-  for (const held of state.sites.values()) if (held.site.hostnames.includes(hostname)) return held.record.name
-  for (const { site } of state.services.values()) if (site?.hostnames.includes(hostname)) return site.name
-  return undefined
+export function ownerOfHostname({ programs, sites, services }: State, hostname: string): string | undefined {
+  return (
+    ofPrograms.find(programs, hostname)?.record.name ??
+    ofSites.find(sites, hostname)?.record.name ??
+    ofServices.find(services, hostname)?.site?.name
+  )
 }
 
-export function ownerOfRoute(state: State, route: string): string | undefined {
-  for (const held of state.programs.values()) if (held.record.routes.includes(route)) return held.record.name
-  return undefined
+export function ownerOfRoute({ programs }: State, route: string): string | undefined {
+  return routes.find(programs, route)?.record.name
+}
+
+/** What is known of addresses before a change is known after it, where it was asked for. */
+export function carryAddresses(before: State, after: State): void {
+  ofPrograms.carry(before.programs, after.programs)
+  ofSites.carry(before.sites, after.sites)
+  ofServices.carry(before.services, after.services)
+  routes.carry(before.programs, after.programs)
 }
 
 /** Throws a `Refusal` (`address_taken`) when somebody else has one of these hostnames or routes. */

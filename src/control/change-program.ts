@@ -1,7 +1,8 @@
 /** What belongs to a program rather than to a version: addresses, settings, and its end. */
 import { parseCron } from '#/core/cron.ts'
+import { alter } from '#/core/kept-map.ts'
 import type { ObjectNamespace, ProgramName } from '#/core/snapshot.ts'
-import { checkFree, toHostname, toRoute } from './addresses.ts'
+import { carryAddresses, checkFree, ownerOfHostname, toHostname, toRoute } from './addresses.ts'
 import type { State } from './fold.ts'
 import type { Forgetting } from './forget-objects.ts'
 import { heldProgram, type Office } from './office.ts'
@@ -91,21 +92,24 @@ function atMost(what: string, list: readonly string[] | undefined, most: number)
 
 /** Records of other programs without the hostnames that they lose. */
 function losing(state: State, name: ProgramName, hostnames: readonly string[]): ProgramRecord[] {
-  return [...state.programs.values()]
-    .map((held) => held.record)
-    .filter((record) => record.name !== name && record.hostnames.some((host) => hostnames.includes(host)))
+  const owners = new Set(hostnames.map((host) => ownerOfHostname(state, host)))
+  owners.delete(name)
+  return [...owners]
+    .flatMap((owner) => state.programs.get(owner ?? '')?.record ?? [])
     .map((record) => ({ ...record, hostnames: record.hostnames.filter((host) => !hostnames.includes(host)) }))
 }
 
 function without(state: State, losers: readonly ProgramRecord[]): State {
-  const programs = new Map(state.programs)
+  const programs = alter(state.programs)
   for (const record of losers) {
     const held = programs.get(record.name)!
     const gone = held.record.hostnames.filter((host) => !record.hostnames.includes(host))
     const site = held.site && { ...held.site, hostnames: held.site.hostnames.filter((host) => !gone.includes(host)) }
     programs.set(record.name, { ...held, record, site })
   }
-  return { ...state, programs }
+  const free = { ...state, programs: programs.kept() }
+  carryAddresses(state, free)
+  return free
 }
 
 export interface References {

@@ -93,10 +93,10 @@ test('origins are named, and a change leaves alone what it does not name', async
   assert.deepEqual(changed.origins, pool.origins)
   const [record] = control.sites()
   assert.deepEqual([record!.hosts, record!.cache, record!.createdAt], [['shop.test'], { defaultTtl: 5 }, 1])
-  assert.deepEqual((await start()).snapshot.sites, control.snapshot.sites)
+  assert.deepEqual([...(await start()).snapshot.sites], [...control.snapshot.sites])
   await control.siteChange('shop', { cache: null, errorPages: null, healthCheck: null })
   assert.deepEqual(
-    Object.keys(control.snapshot.sites[0]!).sort(),
+    Object.keys([...control.snapshot.sites][0]!).sort(),
     ['hostnames', 'name', 'routes', 'target'],
     'null takes away',
   )

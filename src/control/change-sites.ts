@@ -1,6 +1,7 @@
 /** Plain sites: hostnames in front of origins, without a program. */
 import type { AnswerPolicy } from '#/core/answer-policy.ts'
 import type { CachePolicy } from '#/core/cache-policy.ts'
+import { summaryOf } from '#/core/kept-map.ts'
 import type { ErrorPages, HealthCheck, OriginChoice, OriginPool } from '#/core/origin.ts'
 import type { PopId } from '#/core/pops.ts'
 import { checkFree, toHostname } from './addresses.ts'
@@ -8,7 +9,7 @@ import { answerPolicySchema } from './answer-policy.ts'
 import { cachePolicySchema } from './cache-policy.ts'
 import { checkShield } from './check-shield.ts'
 import { changeErrorPages, type ErrorPagesChange } from './error-pages.ts'
-import type { Change, State } from './fold.ts'
+import type { Change, HeldSite, State } from './fold.ts'
 import type { Office } from './office.ts'
 import { keyOf } from './placements.ts'
 import { checkProgramName } from './program-name.ts'
@@ -126,6 +127,13 @@ async function write(office: Office, record: SiteRecord): Promise<SiteRecord> {
   return record
 }
 
+const sumOfChecks = {
+  of: ({ record }: HeldSite) => countChecks(poolOfRecord(record)),
+  join: (one: number, other: number) => one + other,
+  none: 0,
+}
+const checksOf = new WeakMap<object, { readonly sum: number }>()
+
 function toCommit(office: Office, state: State, record: SiteRecord): Change {
   const { name, hosts } = record
   if (state.programs.has(name)) throw new Refusal('address_taken', `'${name}' is the name of a program.`)
@@ -133,9 +141,9 @@ function toCommit(office: Office, state: State, record: SiteRecord): Change {
   checkShield(record.shield, within, office.places())
   if (isServiceSite(state, name)) throw new Refusal('address_taken', `'${name}' is the name of a service.`)
   checkFree(state, name, [`${name}.${office.hostnameSuffix}`, ...hosts], [])
-  let checks = countChecks(poolOfRecord(record))
-  for (const other of state.sites.values())
-    if (other.record.name !== name) checks += countChecks(poolOfRecord(other.record))
+  const before = state.sites.get(name)
+  const others = summaryOf(state.sites, sumOfChecks, checksOf) - (before === undefined ? 0 : sumOfChecks.of(before))
+  const checks = others + countChecks(poolOfRecord(record))
   if (checks > office.limits.healthChecks)
     throw new Refusal('too_many', `${checks} health checks are more than the ${office.limits.healthChecks} allowed.`)
   return { sites: [{ name, record }] }

@@ -8,7 +8,8 @@ const site = (name: string, bytes = 0): Site => ({
   ...{ name, hostnames: ['x'.repeat(bytes)], routes: [], target: { kind: 'origin', url: 'http://o.test' } },
 })
 const snapshot = (sites: readonly Site[]): Snapshot => ({ revision: 1, sites, programs: new Map() })
-const bytesOf = ({ sites }: Snapshot) => sites.reduce((sum, one) => sum + Buffer.byteLength(JSON.stringify(one)), 0)
+const bytesOf = ({ sites }: Snapshot) =>
+  [...sites].reduce((sum, one) => sum + Buffer.byteLength(JSON.stringify(one)), 0)
 
 test('what is counted from the Snapshot before is what is counted anew', () => {
   const names = Array.from({ length: 20 }, (_, index) => `s${index}`)

@@ -1,6 +1,7 @@
 /** Is a Snapshot fit to be served? Asked before a change is committed, and again by each node before it adopts one. */
-import { changedSites } from '#/core/changed-sites.ts'
+import { changedPrograms, changedSites } from '#/core/changed-sites.ts'
 import type { Limits } from '#/core/limits.ts'
+import { keysOf, type SiteList } from '#/core/site-list.ts'
 import type { Program, Site, Snapshot } from '#/core/snapshot.ts'
 import { Refusal } from './refusal.ts'
 
@@ -29,7 +30,7 @@ export function checkSnapshot(
   if (sites.length > limits.snapshotSites && sites.length > (before?.sites.length ?? 0))
     throw new Refusal('too_many', `${sites.length} sites are more than the ${limits.snapshotSites} allowed.`)
   const bytesBefore = before && (fit.get(before) ?? weigh(before))
-  const isKnown = before !== undefined && fit.has(before) && hasNewContent(before, snapshot)
+  const isKnown = before !== undefined && fit.has(before) && areNew(before.sites, sites)
   if (!isKnown) checkNames(sites)
   const bytes = isKnown ? bytesBefore! + weighChange(before, snapshot) : weigh(snapshot)
   if (bytes > limits.snapshotBytes && (bytesBefore === undefined || bytes > bytesBefore))
@@ -37,14 +38,16 @@ export function checkSnapshot(
   fit.set(snapshot, bytes)
 }
 
-/** Do the sites that came have the names of those that went, and no other? Then no name is there twice. */
-function hasNewContent(before: Snapshot, { sites }: Snapshot): boolean {
-  const { gone, come } = changedSites(before.sites, sites)
+/** No name was there twice before: is none of those that came there twice? */
+function areNew(before: SiteList, after: SiteList): boolean {
+  const { gone, come } = changedSites(before, after)
+  const byKey = keysOf(after)
+  if (byKey !== undefined) return come.every((site) => byKey.get(site.name) === site)
   const names = new Set(gone.map(({ name }) => name))
   return come.every(({ name }) => names.delete(name))
 }
 
-function checkNames(sites: readonly Site[]): void {
+function checkNames(sites: SiteList): void {
   const names = new Set<string>()
   for (const { name } of sites) {
     if (names.has(name)) throw new Refusal('too_many', `There would be two sites of the name '${name}'.`)
@@ -52,24 +55,18 @@ function checkNames(sites: readonly Site[]): void {
   }
 }
 
-function weighChange(before: Snapshot, { sites, programs }: Snapshot): number {
-  const { gone, come } = changedSites(before.sites, sites)
-  const others = programs === before.programs ? 0 : weighPrograms(programs) - weighPrograms(before.programs)
-  return weighSites(come) - weighSites(gone) + others
+function weighChange(before: Snapshot, after: Snapshot): number {
+  const sites = changedSites(before.sites, after.sites)
+  const programs = changedPrograms(before.programs, after.programs)
+  return weighAll(sites.come) + weighAll(programs.come) - weighAll(sites.gone) - weighAll(programs.gone)
 }
 
 function weigh({ sites, programs }: Snapshot): number {
-  return weighSites(sites) + weighPrograms(programs)
+  return weighAll(sites) + weighAll(programs.values())
 }
 
-function weighSites(sites: readonly Site[]): number {
+function weighAll(parts: Iterable<Site | Program>): number {
   let bytes = 0
-  for (const site of sites) bytes += bytesOf(site)
-  return bytes
-}
-
-function weighPrograms(programs: Snapshot['programs']): number {
-  let bytes = 0
-  for (const program of programs.values()) bytes += bytesOf(program)
+  for (const part of parts) bytes += bytesOf(part)
   return bytes
 }

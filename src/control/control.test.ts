@@ -74,27 +74,30 @@ test('what was acknowledged is there after a restart, with the same Snapshot', a
   const second = await open({ fabric: first.fabric })
   assert.deepEqual(second.control.snapshot, first.control.snapshot)
   assert.equal(second.control.snapshot.revision, 3)
-  assert.deepEqual(second.control.snapshot.sites, [
-    {
-      name: 'shop',
-      hostnames: ['shop.localhost', 'shop.example.com'],
-      routes: ['example.com/app/*'],
-      target: { kind: 'program', program: 'shop' },
-    },
-    {
-      name: 'docs',
-      hostnames: ['docs.localhost', '*.docs.test'],
-      routes: [],
-      target: {
-        kind: 'origin',
-        url: 'https://origin.test/docs',
-        pool: {
-          origins: [{ name: 'origin.test', url: 'https://origin.test/docs', weight: 100 }],
-          choice: 'weighted-random',
+  assert.deepEqual(
+    [...second.control.snapshot.sites],
+    [
+      {
+        name: 'shop',
+        hostnames: ['shop.localhost', 'shop.example.com'],
+        routes: ['example.com/app/*'],
+        target: { kind: 'program', program: 'shop' },
+      },
+      {
+        name: 'docs',
+        hostnames: ['docs.localhost', '*.docs.test'],
+        routes: [],
+        target: {
+          kind: 'origin',
+          url: 'https://origin.test/docs',
+          pool: {
+            origins: [{ name: 'origin.test', url: 'https://origin.test/docs', weight: 100 }],
+            choice: 'weighted-random',
+          },
         },
       },
-    },
-  ])
+    ],
+  )
 })
 
 test('a record that does not parse is reported and left out; the others serve', async () => {

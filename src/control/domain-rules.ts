@@ -3,9 +3,9 @@
 import { z } from 'zod'
 import type { DomainCacheRules } from '#/core/cache-settings.ts'
 import { compileCacheRules } from '#/core/compile-cache-rules.ts'
+import { alter } from '#/core/kept-map.ts'
 import type { Site } from '#/core/snapshot.ts'
 import { toHostname } from './addresses.ts'
-import { alter } from './kept-map.ts'
 import type { Office } from './office.ts'
 import { Refusal } from './refusal.ts'
 

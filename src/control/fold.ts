@@ -1,12 +1,13 @@
 /** The state of the platform's configuration, how a change alters it, and the Snapshot that it makes. Pure. */
-import type { DomainCacheRules } from '#/core/cache-settings.ts'
+import { alter } from '#/core/kept-map.ts'
 import type { Program, ProgramName, Site, Snapshot } from '#/core/snapshot.ts'
+import { carryAddresses } from './addresses.ts'
 import { buildOriginSite, buildProgram, buildProgramSite } from './build-snapshot.ts'
-import { applyToDomains, type DomainChange, type HeldDomains, servedRules, withDomainRules } from './domain-rules.ts'
-import { alter, listOf } from './kept-map.ts'
-import { applyToPlacements, createPlaced, type HeldPlacements, type PlacementChange } from './placements.ts'
+import { applyToDomains, type DomainChange, type HeldDomains } from './domain-rules.ts'
+import { applyToPlacements, type HeldPlacements, type PlacementChange } from './placements.ts'
 import type { ProgramRecord, SiteRecord, VersionRecord } from './records.ts'
-import { applyToResources, createResourceTable, type HeldResources, type ResourceChange } from './resources.ts'
+import { applyToResources, type HeldResources, type ResourceChange } from './resources.ts'
+import { createServedTables } from './served-tables.ts'
 import { applyToServices, type HeldServices, type ServiceChange } from './services/held-services.ts'
 
 /** Number of the change that last touched something; 0 for what was there before changes were numbered. */
@@ -60,13 +61,8 @@ export interface Fold {
   build(revision: ChangeNumber, state: State): Snapshot
 }
 
-const noSites: readonly Site[] = []
-
 export function createFold(hostnameSuffix: string): Fold {
-  const withRules = createRuled()
-  const programsOf = createProgramTable()
-  const withPlacements = createPlaced()
-  const resourceTable = createResourceTable()
+  const served = createServedTables()
 
   const hold: Fold['hold'] = (record, revision, serving) => ({
     record,
@@ -109,58 +105,10 @@ export function createFold(hostnameSuffix: string): Fold {
       const domains = applyToDomains(state.domains, change.domains ?? [], revision)
       const placements = applyToPlacements(state.placements, change.placements ?? [], revision)
       const resources = applyToResources(state.resources, change.resources ?? [], revision)
-      return { programs, sites, services, domains, placements, resources }
+      const next = { programs, sites, services, domains, placements, resources }
+      carryAddresses(state, next)
+      return next
     },
-    build(revision, state) {
-      const programs = programsOf(state)
-      const { cacheRules, ruled, lists } = withRules(state.domains)
-      const sites = noSites.concat(
-        listOf(state.programs, ({ site }) => site, lists),
-        listOf(state.sites, ({ site }) => ruled(site), lists),
-        listOf(state.services, ({ site }) => site, lists),
-      )
-      const resources = resourceTable(state.resources)
-      const unplaced = { revision, programs, sites, ...(cacheRules !== undefined && { cacheRules }), ...resources }
-      return withPlacements(unplaced, state.placements, state.services)
-    },
-  }
-}
-
-/** The same table as long as neither programs nor services change. */
-function createProgramTable() {
-  let of: Pick<State, 'programs' | 'services'> | undefined
-  let table: ReadonlyMap<ProgramName, Program> = new Map()
-  return ({ programs, services }: State) => {
-    if (of?.programs === programs && of.services === services) return table
-    const made = new Map<ProgramName, Program>()
-    for (const { record, program } of programs.values()) made.set(record.name, program)
-    for (const { program } of services.values()) if (program !== undefined) made.set(program.name, program)
-    of = { programs, services }
-    table = made
-    return table
-  }
-}
-
-/** Sites with the rules of domains around them, made once for each site until the rules change. */
-function createRuled() {
-  let of: HeldDomains | undefined
-  let cacheRules: readonly DomainCacheRules[] | undefined
-  let made = new WeakMap<Site, Site>()
-  /** Of chunks of what is held. */
-  let lists = new WeakMap<object, readonly Site[]>()
-  function ruled(site: Site): Site {
-    if (cacheRules === undefined) return site
-    const known = made.get(site) ?? withDomainRules(site, cacheRules)
-    made.set(site, known)
-    return known
-  }
-  return (domains: HeldDomains) => {
-    if (domains !== of) {
-      of = domains
-      cacheRules = servedRules(domains)
-      made = new WeakMap()
-      lists = new WeakMap()
-    }
-    return { cacheRules, ruled, lists }
+    build: (revision, state) => ({ revision, ...served(state) }),
   }
 }

@@ -3,6 +3,7 @@
  * revision when one cannot be adopted, tries that one again until there is a newer one, and writes to its own disk what it serves.
  */
 
+import { changedPrograms } from '#/core/changed-sites.ts'
 import { onlyHere } from '#/core/keep-inside.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { CountryCode } from '#/core/pops.ts'
@@ -111,15 +112,19 @@ export function createFollower(options: FollowerOptions): Follower {
     keeping = undefined
   }
 
+  /** All that these name is here. */
+  let complete: Snapshot['programs'] = new Map()
   const brought = new WeakSet<Deployment>()
   async function bringBlobs(snapshot: Snapshot): Promise<void> {
     if (bring === undefined) return
-    for (const { rollout } of onlyHere(snapshot, options.country).programs.values())
+    const { programs } = onlyHere(snapshot, options.country)
+    for (const { rollout } of changedPrograms(complete, programs).come)
       for (const { deployment } of rollout) {
         if (brought.has(deployment)) continue
         for (const blob of blobsOf(deployment)) await bring(blob)
         brought.add(deployment)
       }
+    complete = programs
   }
 
   async function adopt(snapshot: Snapshot): Promise<void> {

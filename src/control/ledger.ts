@@ -272,7 +272,7 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
     const proposed = quiet ? snapshot : fold.build(revision, next)
     if (!quiet) {
       checkSnapshot(proposed, snapshot, limits)
-      checkPlaced(proposed)
+      checkPlaced(proposed, snapshot)
       trial.isServed = true
       await deps.adopt(proposed)
     }

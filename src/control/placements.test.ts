@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Binding, Program, Snapshot } from '#/core/snapshot.ts'
+import type { Binding, Program, Site, Snapshot } from '#/core/snapshot.ts'
 import { readChange, writeChange } from './change-log.ts'
-import { applyToPlacements, createPlaced, findMisplaced, type PlacementRecord, parsePlacement } from './placements.ts'
+import type { Held, State } from './fold.ts'
+import { applyToPlacements, findMisplaced, type PlacementRecord, parsePlacement } from './placements.ts'
+import type { SiteRecord } from './records.ts'
+import { createServedTables } from './served-tables.ts'
+import { holdService } from './services/held-services.ts'
+import type { ServiceRecord } from './services/service-records.ts'
 
 const record = (kind: PlacementRecord['kind'], id: string, ...within: string[]): PlacementRecord => ({
   kind,
@@ -25,32 +30,32 @@ function program(name: string, bindings: readonly Binding[] = []): Program {
   return { name, rollout: [{ deployment, percent: 100 }], objects }
 }
 
-function snapshot(...programs: Program[]): Snapshot {
+/** A site `shop`, and a site for each of the programs. */
+function stateOf(programs: readonly Program[], placements: State['placements'] = new Map()): State {
+  const shop: Site = { name: 'shop', hostnames: [], routes: [], target: { kind: 'origin', url: 'http://a' } }
+  const heldProgram = (program: Program): Held => {
+    const { name } = program
+    const site: Site = { name, hostnames: [], routes: [], target: { kind: 'program', program: name } }
+    return { program, site, revision: 1, record: { name } as Held['record'], serving: new Map() }
+  }
   return {
-    revision: 1,
-    sites: [
-      { name: 'shop', hostnames: [], routes: [], target: { kind: 'origin', url: 'http://a' } },
-      ...programs.map(({ name }) => ({
-        name,
-        hostnames: [],
-        routes: [],
-        target: { kind: 'program' as const, program: name },
-      })),
-    ],
-    programs: new Map(programs.map((one) => [one.name, one])),
+    programs: new Map(programs.map((one) => [one.name, heldProgram(one)])),
+    sites: new Map([['shop', { record: { name: 'shop' } as SiteRecord, revision: 1, site: shop }]]),
+    ...{ services: new Map(), domains: new Map(), resources: new Map(), placements },
   }
 }
 
-test('a Snapshot follows its placements; without any it stays the same object', () => {
-  const plain = snapshot(program('chat'))
-  assert.equal(createPlaced()(plain, new Map(), new Map()), plain)
+const serve = (state: State): Snapshot => ({ revision: 1, ...createServedTables()(state) })
+
+test('a Snapshot follows its placements', () => {
+  assert.equal(serve(stateOf([program('chat')])).placements, undefined)
   const records = [record('program', 'chat', 'DE'), record('site', 'shop', 'FR'), record('kv', 'a1', 'US')]
-  const placed = createPlaced()(plain, held(...records, record('log', 'log', 'DE')), new Map())
+  const placed = serve(stateOf([program('chat')], held(...records, record('log', 'log', 'DE'))))
   assert.deepEqual(
     placed.sites.map(({ name, within }) => [name, within]),
     [
-      ['shop', ['FR']],
       ['chat', ['DE']],
+      ['shop', ['FR']],
     ],
   )
   assert.deepEqual(placed.programs.get('chat')!.within, ['DE'])
@@ -74,19 +79,48 @@ test('a program may be bound only to what may be wherever it runs', () => {
     [[record('program', 'front', 'DE')], undefined],
   ]
   for (const [records, expected] of cases) {
-    const found = findMisplaced(createPlaced()(snapshot(...bound), held(...records), new Map()))
+    const found = findMisplaced(serve(stateOf(bound, held(...records))))
     assert.equal(found && `${found.program} ${found.binding}`, expected)
   }
 })
 
 test('what is not placed, and what stays as it was, is the same object in the next Snapshot', () => {
-  const withOne = createPlaced()
-  const plain = snapshot(program('chat'), program('free'))
-  const placements = held(record('program', 'chat', 'DE'))
-  const [one, two] = [withOne(plain, placements, new Map()), withOne({ ...plain }, placements, new Map())]
+  const tables = createServedTables()
+  const before = stateOf([program('chat'), program('free')], held(record('program', 'chat', 'DE')))
+  const sites = new Map([['shop', { ...before.sites.get('shop')!, revision: 2 }]])
+  const [one, two] = [tables(before), tables({ ...before, sites })]
   assert.equal(one.programs.get('chat'), two.programs.get('chat'))
-  assert.equal(one.programs.get('free'), plain.programs.get('free'))
-  assert.equal(one.sites[1], two.sites[1])
+  assert.equal(one.programs.get('free'), before.programs.get('free')!.program)
+  assert.equal([...one.sites][0], [...two.sites][0])
+})
+
+test('a placement that comes and goes makes of its site what a Snapshot made anew would, for a service too', () => {
+  const tables = createServedTables()
+  const service = holdService(
+    { id: 's1', name: 'Chat', live: undefined, program: undefined } as unknown as ServiceRecord,
+    1,
+    new Map(),
+    'localhost',
+  )
+  const site: Site = { name: 'chat', hostnames: [], routes: [], target: { kind: 'origin', url: 'http://b' } }
+  const services = new Map([['s1', { ...service, site }]])
+  for (const records of [
+    [],
+    [record('service', 's1', 'DE')],
+    [record('site', 'shop', 'FR'), record('service', 's1', 'DE')],
+    [record('site', 'shop', 'US'), record('kv', 'a1', 'US')],
+    [],
+    [record('site', 'chat', 'FR')],
+  ]) {
+    const state = { ...stateOf([program('front')], held(...records)), services }
+    const [grown, anew] = [tables(state), createServedTables()(state)]
+    const view = ({ sites, placements }: typeof grown) => [
+      sites.map((one) => [one.name, one.within]),
+      [...(placements ?? [])],
+    ]
+    const sorted = (made: typeof grown) => JSON.stringify(view(made))
+    assert.equal(sorted(grown), sorted(anew))
+  }
 })
 
 test('a placement goes through the log of changes as it is, and a damaged one is refused', () => {

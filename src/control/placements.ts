@@ -2,13 +2,14 @@
 
 import { z } from 'zod'
 import { boundStore } from '#/core/bound-stores.ts'
+import { changedPrograms } from '#/core/changed-sites.ts'
+import { alter } from '#/core/kept-map.ts'
 import type { Within } from '#/core/pops.ts'
 import { queueSettingsOf } from '#/core/queues.ts'
 import { describeWithin, isInside } from '#/core/residency.ts'
 import type { Program, Site, Snapshot } from '#/core/snapshot.ts'
-import { alter } from './kept-map.ts'
 import { Refusal } from './refusal.ts'
-import { type HeldServices, siteNameOf } from './services/held-services.ts'
+import { type HeldServices, serviceNamed } from './services/held-services.ts'
 
 /** `log`: lines of exchanges; there is one, called `log`. */
 export const placedKinds = [
@@ -84,87 +85,37 @@ export function applyToPlacements(
   return next.kept()
 }
 
-type WithPlacements = (snapshot: Snapshot, held: HeldPlacements, services: HeldServices) => Snapshot
-
-/**
- * Makes Snapshots with `within` on all that is placed: the same one where nothing is, and the same objects in it as long
- * as neither they nor their placements change.
- */
-export function createPlaced(): WithPlacements {
-  const made = new WeakMap<object, { readonly within: Within; readonly placed: object }>()
-  function keep<Part extends object>(part: Part, within: Within | undefined, place: (within: Within) => Part): Part {
-    if (within === undefined) return part
-    const known = made.get(part)
-    if (known?.within === within) return known.placed as Part
-    const placed = place(within)
-    made.set(part, { within, placed })
-    return placed
-  }
-  return (snapshot, held, services) => {
-    if (held.size === 0) return snapshot
-    const { sites, programs, stores, log, erased } = sortOut(held, services)
-    const placedPrograms = [...snapshot.programs].map(([name, program]): [string, Program] => [
-      name,
-      keep(program, programs.get(name), (within) => placeProgram(program, within)),
-    ])
-    return {
-      ...snapshot,
-      sites: snapshot.sites.map((site) =>
-        keep(site, withinOf(site, sites, programs), (within) => ({ ...site, within })),
-      ),
-      programs: new Map(placedPrograms),
-      placements: stores,
-      ...(log !== undefined && { logWithin: log }),
-      ...(erased > 0 && { erased }),
-    }
-  }
-}
-
-type Table = ReadonlyMap<string, Within>
-
-function sortOut(held: HeldPlacements, services: HeldServices) {
-  const tables = {
-    sites: new Map<string, Within>(),
-    programs: new Map<string, Within>(),
-    stores: new Map<string, Within>(),
-  }
-  let log: Within | undefined
-  let erased = 0
-  for (const { record } of held.values()) {
-    const { kind, id, within, erasedAt = 0 } = record
-    erased = Math.max(erased, erasedAt)
-    if (kind === 'site') tables.sites.set(id, within)
-    else if (kind === 'program') tables.programs.set(id, within)
-    else if (kind === 'log') log = within
-    else if (kind !== 'service') tables.stores.set(id, within)
-    else {
-      const { site, program } = services.get(id) ?? {}
-      if (site !== undefined) tables.sites.set(site.name, within)
-      if (program !== undefined) tables.programs.set(program.name, within)
-    }
-  }
-  return { ...tables, log, erased }
-}
-
-/** The site of a program is answered where the program may run. */
-function withinOf({ name, target }: Site, sites: Table, programs: Table): Within | undefined {
-  return target.kind === 'program' ? programs.get(target.program) : sites.get(name)
-}
-
-function placeProgram(program: Program, within: Within): Program {
+/** The same program where it may run anywhere. */
+export function placeProgram(program: Program, within: Within | undefined): Program {
+  if (within === undefined) return program
   return { ...program, within, objects: program.objects.map((object) => ({ ...object, within })) }
 }
 
+/** Of what programs keep; undefined for all else that is placed. */
+export function storePlacement({ kind, id, within }: PlacementRecord): { id: string; within: Within } | undefined {
+  const isStore = kind !== 'site' && kind !== 'program' && kind !== 'service' && kind !== 'log'
+  return isStore ? { id, within } : undefined
+}
+
+type Places = { readonly placements: HeldPlacements; readonly services: HeldServices }
+
+/** The site of a program is answered where the program may run. */
+export function siteWithin(state: Places, { name, target }: Site): Within | undefined {
+  return target.kind === 'program' ? programWithin(state, target.program) : placedByName(state, 'site', name)
+}
+
 /** Countries of a program by its name: its own placement, or that of the service whose versions it is. */
-export function programWithin(
-  { placements, services }: { readonly placements: HeldPlacements; readonly services: HeldServices },
-  name: string,
-): Within | undefined {
-  const own = placements.get(keyOf({ kind: 'program', id: name }))
+export function programWithin(state: Places, name: string): Within | undefined {
+  return placedByName(state, 'program', name)
+}
+
+function placedByName({ placements, services }: Places, kind: PlacedKind, name: string): Within | undefined {
+  // Most platforms keep nothing anywhere.
+  if (placements.size === 0) return undefined
+  const own = placements.get(keyOf({ kind, id: name }))
   if (own !== undefined) return own.record.within
-  for (const [id, { record }] of services)
-    if (siteNameOf(record.name) === name) return placements.get(keyOf({ kind: 'service', id }))?.record.within
-  return undefined
+  const id = serviceNamed(services, name)
+  return id === undefined ? undefined : placements.get(keyOf({ kind: 'service', id }))?.record.within
 }
 
 /** A program that could carry out of its countries what it is bound to. */
@@ -175,29 +126,47 @@ export interface Misplaced {
   readonly within: Within
 }
 
-/** Objects are not among them: they are asked where they live, wherever their callers are. */
-export function findMisplaced(snapshot: Snapshot): Misplaced | undefined {
-  const { placements, programs } = snapshot
-  if (placements === undefined) return undefined
-  for (const { name, within, rollout } of programs.values())
-    for (const { deployment } of rollout) {
-      const bound = [
-        ...deployment.bindings.flatMap((one) => {
-          const store = boundStore(one)
-          if (store !== undefined) return [{ binding: one.name, target: `store '${store}'`, to: placements.get(store) }]
-          if (one.kind !== 'program') return []
-          return [{ binding: one.name, target: `program '${one.program}'`, to: programs.get(one.program)?.within }]
-        }),
-        ...(deployment.compute?.stores ?? []).map((one) => ({
-          binding: one.name,
-          target: `store '${one.store}'`,
-          to: placements.get(one.store),
-        })),
-      ]
-      for (const { binding, target, to } of bound)
-        if (to !== undefined && !isInside(within, to)) return { program: name, binding, target, within: to }
-    }
-  return findMisplacedConsumer(snapshot)
+/**
+ * Objects are not among them: they are asked where they live, wherever their callers are. `before`: a Snapshot in which nothing
+ * was misplaced; only what may be otherwise now is looked at.
+ */
+export function findMisplaced(snapshot: Snapshot, before?: Snapshot): Misplaced | undefined {
+  if (snapshot.placements === undefined) return undefined
+  const changed = before === undefined ? undefined : changedPrograms(before.programs, snapshot.programs)
+  const withinBefore = new Map(changed?.gone.map(({ name, within }) => [name, within]))
+  const isMoved = ({ name, within }: Program) => !isSame(within, withinBefore.get(name))
+  const isOld = changed !== undefined && before!.placements === snapshot.placements && !changed.come.some(isMoved)
+  for (const program of isOld ? changed.come : snapshot.programs.values()) {
+    const found = findBoundElsewhere(program, snapshot)
+    if (found !== undefined) return found
+  }
+  return isOld && before!.resources === snapshot.resources ? undefined : findMisplacedConsumer(snapshot)
+}
+
+const isSame = (one: Within | undefined, other: Within | undefined) => describeWithin(one) === describeWithin(other)
+
+function findBoundElsewhere(
+  { name, within, rollout }: Program,
+  { placements, programs }: Snapshot,
+): Misplaced | undefined {
+  for (const { deployment } of rollout) {
+    const bound = [
+      ...deployment.bindings.flatMap((one) => {
+        const store = boundStore(one)
+        if (store !== undefined) return [{ binding: one.name, target: `store '${store}'`, to: placements?.get(store) }]
+        if (one.kind !== 'program') return []
+        return [{ binding: one.name, target: `program '${one.program}'`, to: programs.get(one.program)?.within }]
+      }),
+      ...(deployment.compute?.stores ?? []).map((one) => ({
+        binding: one.name,
+        target: `store '${one.store}'`,
+        to: placements?.get(one.store),
+      })),
+    ]
+    for (const { binding, target, to } of bound)
+      if (to !== undefined && !isInside(within, to)) return { program: name, binding, target, within: to }
+  }
+  return undefined
 }
 
 /** What a program is told of a queue it could carry away, too. */
@@ -213,8 +182,8 @@ function findMisplacedConsumer({ placements, resources, programs }: Snapshot): M
 }
 
 /** Throws a `Refusal` (`misplaced`) that says what to do. */
-export function checkPlaced(snapshot: Snapshot): void {
-  const found = findMisplaced(snapshot)
+export function checkPlaced(snapshot: Snapshot, before: Snapshot): void {
+  const found = findMisplaced(snapshot, before)
   if (found === undefined) return
   const countries = describeWithin(found.within)
   const own = snapshot.programs.get(found.program)?.within

@@ -3,12 +3,13 @@
  * repaired from it; each says which change made it, so that one that comes late never covers a newer one.
  */
 import { setImmediate } from 'node:timers/promises'
+import { keep } from '#/core/kept-map.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Bucket, Entry, Fabric } from '#/core/ports.ts'
 import { resourceKey } from '#/core/resources.ts'
 import type { ProgramName } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
-import { parseDomainRules } from './domain-rules.ts'
+import { type HeldDomain, parseDomainRules } from './domain-rules.ts'
 import type { Change, ChangeNumber, Fold, Held, HeldSite, State } from './fold.ts'
 import { type HeldPlacement, keyOf, parsePlacement } from './placements.ts'
 import { type ProgramRecord, parseRecord, type VersionRecord } from './records.ts'
@@ -106,7 +107,7 @@ export function openRecordBooks({ fabric, fold, hostnameSuffix, limits, clock }:
         const record = parseService('service', value)
         services.set(key, holdService(record, revision, tables.get(key) ?? new Map(), hostnameSuffix))
       })
-      const domains = new Map()
+      const domains = new Map<string, HeldDomain>()
       await each('rules of domain', buckets.domains, (key, { value, revision }) => {
         domains.set(key, { record: parseDomainRules(value), revision })
       })
@@ -120,9 +121,13 @@ export function openRecordBooks({ fabric, fold, hostnameSuffix, limits, clock }:
       await each('resource', buckets.resources, (key, { value, revision }) => {
         resources.set(key, { record: parseResource(value), revision })
       })
-      const state = { programs, sites, services, domains, placements, resources: inOrder(resources) }
       for (const [name, held] of withoutDoubles(programs))
         programs.set(name, fold.hold(held.record, held.revision, held.serving))
+      const ordered = inOrder(resources)
+      const state = {
+        ...{ programs: keep(programs), sites: keep(sites), services: keep(services) },
+        ...{ domains: keep(domains), placements: keep(placements), resources: keep(ordered) },
+      }
       return { state, unread }
     },
 

@@ -2,10 +2,9 @@
 
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
+import { alter } from '#/core/kept-map.ts'
 import { type Resource, type ResourceKind, resourceKey, resourceKinds } from '#/core/resources.ts'
-import type { Snapshot } from '#/core/snapshot.ts'
 import type { ChangeNumber } from './fold.ts'
-import { alter } from './kept-map.ts'
 import type { Office } from './office.ts'
 import { Refusal } from './refusal.ts'
 
@@ -62,18 +61,6 @@ export function applyToResources(
     if (record === undefined) next.delete(resourceKey(kind, id))
     else next.set(resourceKey(kind, id), { record, revision })
   return next.kept()
-}
-
-/** The part of a Snapshot that they are: the same one as long as none of them changes. */
-export function createResourceTable(): (held: HeldResources) => Pick<Snapshot, 'resources'> {
-  let of: HeldResources | undefined
-  let made: Pick<Snapshot, 'resources'> = {}
-  return (held) => {
-    if (of === held) return made
-    of = held
-    made = held.size === 0 ? {} : { resources: new Map([...held].map(([key, { record }]) => [key, record])) }
-    return made
-  }
 }
 
 export function resourcesOf({ ledger }: Pick<Office, 'ledger'>, kind: ResourceKind): Resource[] {

@@ -1,5 +1,5 @@
 /**
- * What a node serves, on its own disk: one row a site and a program, so that a change costs what it changes and not what
+ * What a node serves, on its own disk: a row for each site, program, store with a place, and resource, so that a change costs what it changes and not what
  * there is. A node that starts while the platform is out of reach serves from here.
  */
 import { mkdirSync } from 'node:fs'
@@ -7,9 +7,10 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setImmediate } from 'node:timers/promises'
 import type { DomainCacheRules } from '#/core/cache-settings.ts'
-import { changedSites } from '#/core/changed-sites.ts'
+import { differences, keep } from '#/core/kept-map.ts'
 import type { Within } from '#/core/pops.ts'
 import type { Resource } from '#/core/resources.ts'
+import { keysOf, listSites } from '#/core/site-list.ts'
 import type { Program, Site, Snapshot } from '#/core/snapshot.ts'
 
 export interface ServedStore {
@@ -29,15 +30,18 @@ const schema = `
   CREATE TABLE IF NOT EXISTS parts (kind TEXT, name TEXT, place INTEGER, value TEXT, PRIMARY KEY (kind, name)) WITHOUT ROWID;
 `
 
+/** Of the rows; what another form left is of no use. */
+const form = 2
+
 interface Head {
   readonly revision: number
   readonly release: string
-  readonly cacheRules?: readonly DomainCacheRules[]
-  readonly placements?: readonly (readonly [store: string, within: Within])[]
-  readonly resources?: readonly (readonly [key: string, resource: Resource])[]
   readonly logWithin?: Within
   readonly erased?: number
+  readonly isPlaced: boolean
 }
+
+type Tables = Record<'site' | 'program' | 'placement' | 'resource' | 'rules', ReadonlyMap<string, object>>
 
 interface Row {
   readonly kind: string
@@ -52,46 +56,39 @@ interface Row {
 export function openServedStore(folder: string, release: string): ServedStore {
   mkdirSync(folder, { recursive: true })
   const database = new DatabaseSync(join(folder, 'served.db'))
+  if (database.prepare('PRAGMA user_version').get()!.user_version !== form)
+    database.exec(`DROP TABLE IF EXISTS parts; PRAGMA user_version = ${form}`)
   database.exec(schema)
-  const put = database.prepare('INSERT OR REPLACE INTO parts (kind, name, place, value) VALUES (?, ?, ?, ?)')
+  // What is written again keeps its place.
+  const put = database.prepare(
+    `INSERT INTO parts (kind, name, place, value) VALUES (?, ?, ?, ?)
+     ON CONFLICT (kind, name) DO UPDATE SET value = excluded.value`,
+  )
   const drop = database.prepare('DELETE FROM parts WHERE kind = ? AND name = ?')
   /** What lies on disk, as the objects it was made of. */
   let kept: Snapshot | undefined
   let keptBy = release
+  let places = Number(database.prepare('SELECT max(place) AS last FROM parts').get()?.last ?? 0)
 
   async function write(snapshot: Snapshot): Promise<void> {
     let written = 0
     const pause = async () => void (++written % rowsAtOnce === 0 && (await setImmediate()))
-    const { gone, come, at } = changedSites(kept?.sites ?? [], snapshot.sites)
-    const before = new Map(gone.map((site) => [site.name, site]))
-    for (const [index, site] of come.entries()) {
-      if (before.get(site.name) !== site) {
-        put.run('site', site.name, at + index, JSON.stringify(site))
+    const [was, is] = [kept && tablesOf(kept), tablesOf(snapshot)]
+    for (const kind of Object.keys(is) as (keyof Tables)[])
+      for (const { key, before, after } of differences(was?.[kind] ?? new Map(), is[kind])) {
+        const value = JSON.stringify(after)
+        if (value === undefined) drop.run(kind, key)
+        // What was read from here is another object.
+        else if (before === undefined || JSON.stringify(before) !== value) put.run(kind, key, ++places, value)
         await pause()
       }
-      before.delete(site.name)
-    }
-    for (const name of before.keys()) drop.run('site', name)
-    if (kept?.programs !== snapshot.programs) await writePrograms(snapshot, pause)
-    const { revision, cacheRules, placements, resources, logWithin, erased } = snapshot
+    const { revision, placements, logWithin, erased } = snapshot
     const head: Head = {
-      ...{ revision, release },
-      ...(cacheRules && { cacheRules }),
-      ...(placements && { placements: [...placements] }),
-      ...(resources && { resources: [...resources] }),
+      ...{ revision, release, isPlaced: placements !== undefined },
       ...(logWithin && { logWithin }),
       ...(erased !== undefined && { erased }),
     }
     put.run('head', '', 0, JSON.stringify(head))
-  }
-
-  async function writePrograms({ programs }: Snapshot, pause: () => Promise<void>): Promise<void> {
-    for (const [name, program] of programs) {
-      if (kept?.programs.get(name) === program) continue
-      put.run('program', name, 0, JSON.stringify(program))
-      await pause()
-    }
-    for (const name of kept?.programs.keys() ?? []) if (!programs.has(name)) drop.run('program', name)
   }
 
   return {
@@ -100,23 +97,15 @@ export function openServedStore(folder: string, release: string): ServedStore {
         .prepare('SELECT kind, name, value FROM parts ORDER BY kind, place, name')
         .all() as unknown as Row[]
       try {
-        const parsed = rows.map(({ kind, name, value }) => ({ kind, name, value: JSON.parse(value) as unknown }))
-        const head = parsed.find(({ kind }) => kind === 'head')?.value
-        if (head === undefined) return undefined
-        const { revision, cacheRules, placements, resources, logWithin, erased, ...made } = head as Head
-        keptBy = made.release
-        const sites = parsed.filter(({ kind }) => kind === 'site').map(({ value }) => value as Site)
-        const programs = parsed.filter(({ kind }) => kind === 'program')
-        kept = {
-          revision,
-          sites,
-          programs: new Map(programs.map(({ name, value }) => [name, value as Program])),
-          ...(cacheRules && { cacheRules }),
-          ...(placements && { placements: new Map(placements) }),
-          ...(resources && { resources: new Map(resources) }),
-          ...(logWithin && { logWithin }),
-          ...(erased !== undefined && { erased }),
+        const tables = new Map<string, Map<string, object>>()
+        for (const { kind, name, value } of rows) {
+          const table = tables.get(kind) ?? new Map<string, object>()
+          tables.set(kind, table.set(name, JSON.parse(value) as object))
         }
+        const head = tables.get('head')?.get('') as Head | undefined
+        if (head === undefined) return undefined
+        keptBy = head.release
+        kept = snapshotOf(head, tables)
         return kept
       } catch {
         return undefined
@@ -144,5 +133,30 @@ export function openServedStore(folder: string, release: string): ServedStore {
       }
     },
     close: () => database.close(),
+  }
+}
+
+function tablesOf({ sites, programs, placements, resources, cacheRules }: Snapshot): Tables {
+  return {
+    site: keysOf(sites) ?? new Map(sites.map((site) => [site.name, site])),
+    program: programs,
+    placement: placements ?? new Map(),
+    resource: resources ?? new Map(),
+    rules: new Map(cacheRules && [['', cacheRules]]),
+  }
+}
+
+function snapshotOf(head: Head, read: ReadonlyMap<string, ReadonlyMap<string, object>>): Snapshot {
+  const { revision, isPlaced, logWithin, erased } = head
+  const table = <Part extends object>(kind: keyof Tables) => keep((read.get(kind) ?? new Map()) as Map<string, Part>)
+  const cacheRules = table<readonly DomainCacheRules[]>('rules').get('')
+  const resources = table<Resource>('resource')
+  return {
+    ...{ revision, sites: listSites(table<Site>('site')), programs: table<Program>('program') },
+    ...(cacheRules && { cacheRules }),
+    ...(isPlaced && { placements: table<Within>('placement') }),
+    ...(resources.size > 0 && { resources }),
+    ...(logWithin && { logWithin }),
+    ...(erased !== undefined && { erased }),
   }
 }

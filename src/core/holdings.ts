@@ -1,8 +1,10 @@
 /** What lies where: what an audit finds on a node's disk, and whether it may lie there. */
 import { withinOfNames } from './host-places.ts'
+import { createKeptIndex } from './kept-index.ts'
 import { allows, type CountryCode, type NodeId, type PopId, type Within } from './pops.ts'
 import { intersect } from './residency.ts'
-import type { Snapshot } from './snapshot.ts'
+import { siteNamed } from './site-list.ts'
+import type { Program, Snapshot } from './snapshot.ts'
 import type { Bytes } from './units.ts'
 
 /** Whose bytes: a site or program by name, a store by id, a class of objects by its key, a certificate by its names and commas. */
@@ -89,16 +91,18 @@ export function judgeHoldings(
 }
 
 type PlacementsOf = (owner: Owner) => Within | undefined
-const compiled = new WeakMap<Snapshot, PlacementsOf>()
+const byObjects = createKeptIndex(({ objects }: Program) => objects.map(({ key }) => key))
 
 /** Countries that may hold what an owner has. */
 export function placementsOf(snapshot: Snapshot): PlacementsOf {
-  let known = compiled.get(snapshot)
-  if (known === undefined) {
-    known = compile(snapshot)
-    compiled.set(snapshot, known)
+  const { sites, programs, placements } = snapshot
+  return ({ kind, id }) => {
+    if (kind === 'store') return placements?.get(id)
+    if (kind === 'objects') return byObjects.find(programs, id)?.objects.find(({ key }) => key === id)?.within
+    if (kind === 'certificate') return withinOfNames(snapshot, id.split(','))
+    // A program's site has its name, and what the cache keeps for either is kept under that.
+    return programs.get(id)?.within ?? siteNamed(sites, id)?.within
   }
-  return known
 }
 
 /** May what belongs to a site or program of this name be in this country? */
@@ -106,18 +110,4 @@ export function isHere(snapshot: Snapshot, owner: string, country: CountryCode):
   // Most platforms keep nothing anywhere.
   if (snapshot.placements === undefined) return true
   return allows(placementsOf(snapshot)({ kind: 'site', id: owner }), country)
-}
-
-function compile(snapshot: Snapshot): PlacementsOf {
-  const sites = new Map(snapshot.sites.map((site) => [site.name, site.within]))
-  const objects = new Map<string, Within | undefined>()
-  for (const program of snapshot.programs.values())
-    for (const { key, within } of program.objects) objects.set(key, within)
-  return ({ kind, id }) => {
-    if (kind === 'store') return snapshot.placements?.get(id)
-    if (kind === 'objects') return objects.get(id)
-    if (kind === 'certificate') return withinOfNames(snapshot, id.split(','))
-    // A program's site has its name, and what the cache keeps for either is kept under that.
-    return snapshot.programs.get(id)?.within ?? sites.get(id)
-  }
 }

@@ -1,6 +1,8 @@
 /** Where the key of a certificate may lie: with the sites that answer at its names. */
+import type { Made } from './kept-map.ts'
 import type { Within } from './pops.ts'
 import { intersect } from './residency.ts'
+import { passing, type SiteList } from './site-list.ts'
 import type { Site, Snapshot } from './snapshot.ts'
 
 type PlacedSite = Pick<Site, 'name' | 'hostnames' | 'routes' | 'within'>
@@ -13,7 +15,8 @@ interface Table {
 }
 
 const none: Table = { byName: new Map(), bySuffix: [] }
-const compiled = new WeakMap<Snapshot, Table>()
+const compiled = new WeakMap<SiteList, Table>()
+const stays: Made = new WeakMap()
 
 /**
  * The countries that all sites have in common which stay in some and answer at one of these names (lower case, also
@@ -37,14 +40,15 @@ function isFree({ sites }: Snapshot, name: string): boolean {
   return sites.some(({ within, hostnames }) => within === undefined && hostnames.includes(name))
 }
 
-function tableOf(snapshot: Snapshot): Table {
-  if (snapshot.placements === undefined) return none
-  const known = compiled.get(snapshot) ?? compile(snapshot.sites)
-  compiled.set(snapshot, known)
+function tableOf({ sites, placements }: Snapshot): Table {
+  if (placements === undefined) return none
+  const placed = passing(sites, ({ within }) => within !== undefined, stays)
+  const known = compiled.get(placed) ?? compile(placed)
+  compiled.set(placed, known)
   return known
 }
 
-function compile(sites: readonly PlacedSite[]): Table {
+function compile(sites: Iterable<PlacedSite>): Table {
   const byName = new Map<string, Within>()
   const bySuffix: { readonly suffix: string; readonly within: Within }[] = []
   const add = (name: string, within: Within) => byName.set(name, intersect(byName.get(name), within)!)

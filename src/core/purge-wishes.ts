@@ -27,7 +27,7 @@ export function readPurgeUrl(text: string): PurgeUrl | undefined {
 }
 
 /** The site that a host name belongs to; lower case, without port. */
-export function siteOfHost(sites: readonly Site[], host: string): Site | undefined {
+export function siteOfHost(sites: Iterable<Site>, host: string): Site | undefined {
   let found: Site | undefined
   let length = 0
   for (const site of sites)

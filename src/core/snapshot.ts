@@ -11,6 +11,7 @@ import type { FrontCache } from './front-cache.ts'
 import type { ErrorPages, OriginPool } from './origin.ts'
 import type { PopId, Within } from './pops.ts'
 import type { Resource } from './resources.ts'
+import type { SiteList } from './site-list.ts'
 import type { EpochMs } from './units.ts'
 
 /** The name of a blob in the fabric: hex SHA-256 of the bytes, or as `blob-names.ts` writes it where it stays in countries. */
@@ -23,7 +24,7 @@ export type DeploymentId = string
 export interface Snapshot {
   /** Grows by one with each change; two Snapshots with the same revision are equal. */
   readonly revision: number
-  readonly sites: readonly Site[]
+  readonly sites: SiteList
   readonly programs: ReadonlyMap<ProgramName, Program>
   /** For what programs fetch; longest domain first. Absent: there are none. */
   readonly cacheRules?: readonly DomainCacheRules[]

@@ -3,6 +3,7 @@
  * many sites there are. The table of hosts is shared with the Snapshots before: a change costs what it changes.
  */
 import { changedSites } from '#/core/changed-sites.ts'
+import { alter, keep } from '#/core/kept-map.ts'
 import type { Site, Snapshot } from '#/core/snapshot.ts'
 
 export interface Route {
@@ -13,23 +14,22 @@ export interface Route {
   readonly open: boolean
 }
 
+/** Made out of those of the Snapshot before; see `core/kept-map.ts`. */
 interface Matcher {
   /** Routes by exact host, most specific first. */
-  readonly routes: ReadonlyMap<string, readonly Route[]>
+  readonly routes: Routes
   /** Routes whose host starts with `*`, by the rest of the host; with `.` for `*.example.com`, without for `*example.com`. */
-  readonly openRoutes: readonly { readonly suffix: string; readonly routes: readonly Route[] }[]
-  /** Of this Snapshot's sites or of one's before; then `moved` says what is otherwise. */
+  readonly openRoutes: Routes
   readonly hosts: ReadonlyMap<string, Site>
-  /** Undefined where nobody lives any more. */
-  readonly moved: ReadonlyMap<string, Site | undefined>
-  /** Names that several sites have; the last one answers. */
-  readonly doubled: ReadonlySet<string>
+  /** By the host without its `*`. */
   readonly openHosts: ReadonlyMap<string, Site>
+  /** Hosts that several sites have, or a route of; of these the last site answers. */
+  readonly doubled: ReadonlySet<string>
 }
 
+type Routes = ReadonlyMap<string, readonly Route[]>
+
 const matchers = new WeakMap<Snapshot, Matcher>()
-/** More hosts than this have moved: the table is made anew. */
-const movedAtMost = 500
 
 /**
  * The site for a host (lower case, no port) and a path with query; undefined when nobody lives there. Routes come
@@ -52,7 +52,11 @@ export function findSiteByName(snapshot: Snapshot, host: string): Site | undefin
 /** A program on a route stands in front of the origin of the same host, where there is one. */
 export function originBehind(snapshot: Snapshot, site: Site, host: string): Site | undefined {
   if (site.target.kind === 'origin') return site
-  return snapshot.sites.find((one) => one.target.kind === 'origin' && one.hostnames.includes(host))
+  const { hosts, doubled } = matcherOf(snapshot)
+  if (doubled.has(host))
+    return snapshot.sites.find((one) => one.target.kind === 'origin' && one.hostnames.includes(host))
+  const exact = hosts.get(host)
+  return exact?.target.kind === 'origin' ? exact : undefined
 }
 
 function matcherOf(snapshot: Snapshot): Matcher {
@@ -71,57 +75,100 @@ export function prepareSites(snapshot: Snapshot, before: Snapshot): void {
   matchers.set(snapshot, (known && compileAfter(before, known, snapshot)) ?? compile(snapshot))
 }
 
-const isPlain = (site: Site): boolean =>
-  site.routes.length === 0 && !site.hostnames.some((name) => name.startsWith('*.'))
-
-/** From the tables of another Snapshot, where little but hosts changed; undefined where it is better compiled. */
+/** From the tables of another Snapshot; undefined where which of two sites answers is said by the whole list. */
 function compileAfter(before: Snapshot, known: Matcher, snapshot: Snapshot): Matcher | undefined {
   const { gone, come } = changedSites(before.sites, snapshot.sites)
-  const many = known.moved.size + gone.length + come.length > movedAtMost
-  if (many || !gone.every(isPlain) || !come.every(isPlain)) return undefined
-  const moved = new Map(known.moved)
-  const lives = (name: string) => (moved.has(name) ? moved.get(name) : known.hosts.get(name))
-  for (const site of gone)
-    for (const name of site.hostnames) {
-      // Which site has it now, the whole list says.
-      if (known.doubled.has(name) || lives(name) !== site) return undefined
-      moved.set(name, undefined)
-    }
-  for (const site of come)
-    for (const name of site.hostnames) {
-      if (lives(name) !== undefined) return undefined
-      moved.set(name, site)
-    }
-  return moved.size > movedAtMost ? undefined : { ...known, moved }
+  const names = (sites: readonly Site[]) => sites.flatMap((site) => placesOf(site).map(({ name }) => name))
+  if (known.doubled.size > 0 && names([...gone, ...come]).some((name) => known.doubled.has(name))) return undefined
+  const drafts = {
+    ...{ routes: alter(known.routes), openRoutes: alter(known.openRoutes) },
+    ...{ hosts: alter(known.hosts), openHosts: alter(known.openHosts) },
+  }
+  for (const site of gone) for (const place of placesOf(site)) leave(drafts, place, site)
+  for (const site of come) for (const place of placesOf(site)) if (!settle(drafts, place, site)) return undefined
+  const { routes, openRoutes, hosts, openHosts } = drafts
+  const { doubled } = known
+  return {
+    ...{ routes: routes.kept(), openRoutes: openRoutes.kept() },
+    hosts: hosts.kept(),
+    openHosts: openHosts.kept(),
+    doubled,
+  }
+}
+
+/** Where a site lives: `key` in one of the tables. */
+interface Address {
+  readonly table: 'routes' | 'openRoutes' | 'hosts' | 'openHosts'
+  readonly key: string
+  /** With its `*`. */
+  readonly name: string
+  readonly route?: Omit<Route, 'site'>
+}
+
+function placesOf(site: Site): readonly Address[] {
+  const places: Address[] = []
+  for (const pattern of site.routes) {
+    const { host: name, ...route } = parseRoute(pattern)
+    if (name.startsWith('*')) places.push({ table: 'openRoutes', key: name.slice(1), name, route })
+    else places.push({ table: 'routes', key: name, name, route })
+  }
+  for (const name of site.hostnames)
+    if (name.startsWith('*.')) places.push({ table: 'openHosts', key: name.slice(1), name })
+    else places.push({ table: 'hosts', key: name, name })
+  return places
+}
+
+interface Tables {
+  readonly routes: Table<readonly Route[]>
+  readonly openRoutes: Table<readonly Route[]>
+  readonly hosts: Table<Site>
+  readonly openHosts: Table<Site>
+}
+type Table<Value> = Pick<Map<string, Value>, 'get'> & {
+  set(key: string, value: Value): unknown
+  delete(key: string): unknown
+}
+
+function leave(tables: Tables, { table, key }: Address, site: Site): void {
+  if (table === 'hosts' || table === 'openHosts') {
+    tables[table].delete(key)
+    return
+  }
+  const left = tables[table].get(key)?.filter((route) => route.site !== site) ?? []
+  if (left.length === 0) tables[table].delete(key)
+  else tables[table].set(key, left)
+}
+
+/** False where another site lives there already: this one answers from now on. */
+function settle(tables: Tables, { table, key, route }: Address, site: Site): boolean {
+  if (table === 'hosts' || table === 'openHosts') {
+    const other = tables[table].get(key)
+    tables[table].set(key, site)
+    return other === undefined || other === site
+  }
+  const known = tables[table].get(key) ?? []
+  const own = { ...route!, site }
+  tables[table].set(key, [...known, own].sort(mostSpecificFirst))
+  return !known.some(
+    (one) => one.site !== site && mostSpecificFirst(one, own) === 0 && one.pathPrefix === own.pathPrefix,
+  )
 }
 
 function compile(snapshot: Snapshot): Matcher {
-  const routes = new Map<string, Route[]>()
-  const open = new Map<string, Route[]>()
-  const hosts = new Map<string, Site>()
-  const doubled = new Set<string>()
-  const openHosts = new Map<string, Site>()
-  for (const site of snapshot.sites) {
-    for (const pattern of site.routes) {
-      const { host, ...route } = parseRoute(pattern)
-      const [table, key] = host.startsWith('*') ? [open, host.slice(1)] : [routes, host]
-      const list = table.get(key) ?? []
-      list.push({ site, ...route })
-      table.set(key, list)
-    }
-    for (const name of site.hostnames) {
-      if (name.startsWith('*.')) openHosts.set(name.slice(1), site)
-      else {
-        if (hosts.has(name)) doubled.add(name)
-        hosts.set(name, site)
-      }
-    }
+  const tables = {
+    ...{ routes: new Map<string, readonly Route[]>(), openRoutes: new Map<string, readonly Route[]>() },
+    ...{ hosts: new Map<string, Site>(), openHosts: new Map<string, Site>() },
   }
-  for (const list of [...routes.values(), ...open.values()]) list.sort(mostSpecificFirst)
-  const openRoutes = [...open]
-    .map(([suffix, list]) => ({ suffix, routes: list }))
-    .sort((one, other) => other.suffix.length - one.suffix.length)
-  return { routes, openRoutes, hosts, moved: new Map(), doubled, openHosts }
+  const doubled = new Set<string>()
+  for (const site of snapshot.sites)
+    for (const place of placesOf(site)) if (!settle(tables, place, site)) doubled.add(place.name)
+  const { routes, openRoutes, hosts, openHosts } = tables
+  return {
+    ...{ routes: keep(routes), openRoutes: keep(openRoutes) },
+    hosts: keep(hosts),
+    openHosts: keep(openHosts),
+    doubled,
+  }
 }
 
 /** `[scheme://]host[/path][*]`; the wildcard stands only in front of the host and at the end of the path. */
@@ -152,19 +199,24 @@ function findRoute(matcher: Matcher, request: Request): Site | undefined {
     const exact = firstMatch(matcher.routes.get(request.host), request)
     if (exact !== undefined) return exact
   }
-  for (const { suffix, routes } of matcher.openRoutes) {
-    if (!coversHost(suffix, request.host)) continue
-    const found = firstMatch(routes, request)
-    if (found !== undefined) return found
-  }
-  return undefined
+  return matcher.openRoutes.size > 0 ? findOpenRoute(matcher.openRoutes, request) : undefined
 }
 
-/** `*.example.com` needs a label in front; `*example.com` also takes example.com itself and its subdomains only. */
-function coversHost(suffix: string, host: string): boolean {
-  if (suffix === '') return true
-  if (suffix.startsWith('.')) return host.length > suffix.length && host.endsWith(suffix)
-  return host === suffix || host.endsWith(`.${suffix}`)
+/**
+ * The longest rest of the host first. `*.example.com` needs a label in front; `*example.com` also takes example.com itself and
+ * its subdomains only.
+ */
+function findOpenRoute(routes: Routes, request: Request): Site | undefined {
+  const { host } = request
+  for (let start = 0; ; ) {
+    const bare = firstMatch(routes.get(host.slice(start)), request)
+    if (bare !== undefined) return bare
+    const dot = host.indexOf('.', start)
+    if (dot === -1) return firstMatch(routes.get(''), request)
+    const below = firstMatch(routes.get(host.slice(dot)), request)
+    if (below !== undefined) return below
+    start = dot + 1
+  }
 }
 
 function firstMatch(routes: readonly Route[] | undefined, request: Request): Site | undefined {
@@ -177,8 +229,7 @@ function firstMatch(routes: readonly Route[] | undefined, request: Request): Sit
 }
 
 function findHost(matcher: Matcher, host: string): Site | undefined {
-  const isMoved = matcher.moved.size > 0 && matcher.moved.has(host)
-  const exact = isMoved ? matcher.moved.get(host) : matcher.hosts.get(host)
+  const exact = matcher.hosts.get(host)
   if (exact !== undefined || matcher.openHosts.size === 0) return exact
   for (let dot = host.indexOf('.'); dot !== -1; dot = host.indexOf('.', dot + 1)) {
     const site = matcher.openHosts.get(host.slice(dot))

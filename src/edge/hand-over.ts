@@ -4,6 +4,7 @@
  */
 import { EdgeError } from '#/core/errors.ts'
 import type { Answer, Client, Exchange } from '#/core/exchange.ts'
+import { onlyHere } from '#/core/keep-inside.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import { allows, type NodeId, nearestPeers, type Within } from '#/core/pops.ts'
@@ -63,7 +64,7 @@ export function isAway(site: Pick<Site, 'within'>, country: string): boolean {
  * there are such sites, for what names no host.
  */
 export function isWithheld(snapshot: Snapshot, exchange: AcceptedExchange, country: string): boolean {
-  if (exchange.host === '') return snapshot.sites.some((site) => isAway(site, country))
+  if (exchange.host === '') return onlyHere(snapshot, country) !== snapshot
   const site = findSite(snapshot, exchange)
   return site !== undefined && isAway(site, country)
 }

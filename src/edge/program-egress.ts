@@ -7,6 +7,7 @@ import type { CacheWish } from '#/core/cache-policy.ts'
 import { decideCaching } from '#/core/compile-cache-rules.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Egress, EgressAnswer, EgressRequest } from '#/core/ports.ts'
+import { anyPasses, type SiteList } from '#/core/site-list.ts'
 import type { Site, Snapshot } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
 import { newId } from './accepted.ts'
@@ -53,17 +54,9 @@ export function createProgramEgress(options: ProgramEgressOptions): Egress {
   }
 }
 
-const withRules = new WeakMap<readonly Site[], boolean>()
+const withRules = new WeakMap<object, { readonly sum: boolean }>()
 
-/** Looked through once a Snapshot. */
-function hasRules(sites: readonly Site[]): boolean {
-  let known = withRules.get(sites)
-  if (known === undefined) {
-    known = sites.some(({ rules }) => rules !== undefined)
-    withRules.set(sites, known)
-  }
-  return known
-}
+const hasRules = (sites: SiteList): boolean => anyPasses(sites, ({ rules }) => rules !== undefined, withRules)
 
 /** What `fetch(url, { cf })` says about times wins over the rules; the rest of both counts. */
 function joined(rule: CacheWish, program: CacheWish | undefined): CacheWish {

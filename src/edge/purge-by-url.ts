@@ -1,6 +1,7 @@
 /** Purges by URL for sites whose rules change URLs: what clients ask for is looked up as the rules leave it. */
 import type { PurgeWish } from '#/core/cache-policy.ts'
 import { publicUrl } from '#/core/purge-wishes.ts'
+import { siteNamed } from '#/core/site-list.ts'
 import type { Site, Snapshot } from '#/core/snapshot.ts'
 import type { TakePurge } from '#/core/tiers.ts'
 import { planFetch, readyRules, ruleFacts } from './apply-rules.ts'
@@ -26,10 +27,8 @@ function changed(wish: PurgeWish, { sites }: Snapshot, pop: Pop): PurgeWish[] {
   const { what, scope } = wish
   if (what.kind !== 'url') return []
   const url = URL.parse(what.url)
-  const site = sites.find(
-    ({ name, rules }) => name === scope && rules?.headers.some(({ target }) => target.kind === 'url'),
-  )
-  if (url === null || site === undefined) return []
+  const site = scope === undefined ? undefined : siteNamed(sites, scope)
+  if (url === null || !site?.rules?.headers.some(({ target }) => target.kind === 'url')) return []
   const path = what.url.slice(what.url.indexOf('/', what.url.indexOf('//') + 2))
   const found = new Set(
     ['http' as const, 'https' as const].map((scheme) => pathAfterRules(site, scheme, url.hostname, path, pop)),

@@ -3,11 +3,14 @@
  * a bounded number in all, each at a moment of its own.
  */
 import { Readable } from 'node:stream'
+import { backendSite } from '#/core/backend-sites.ts'
+import { changedPrograms, changedSites } from '#/core/changed-sites.ts'
 import { toEdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { HealthCheck, Origin, OriginPool, OriginState } from '#/core/origin.ts'
 import type { Egress, EgressRequest } from '#/core/ports.ts'
-import type { ProgramName, Site } from '#/core/snapshot.ts'
+import type { SiteList } from '#/core/site-list.ts'
+import type { ProgramName, Site, Snapshot } from '#/core/snapshot.ts'
 import type { Clock, EpochMs } from '#/core/units.ts'
 import { addResult, type HealthWindow, isHealthy, startWindow, successesOf } from './health-window.ts'
 import type { OriginHealth } from './pool-egress.ts'
@@ -23,8 +26,11 @@ export interface HealthChecksOptions {
 }
 
 export interface HealthChecks extends OriginHealth {
-  /** Checks the origins of these sites from now on; what did not change keeps its results and counts. */
-  adopt(sites: readonly Site[]): void
+  /**
+   * Checks the origins of these sites from now on, and the backends of these programs; what did not change keeps its results
+   * and counts.
+   */
+  adopt(sites: SiteList, programs?: Snapshot['programs']): void
   states(site?: string): readonly OriginState[]
   /**
    * Whether an origin is well that a program describes itself: checked, with the program's own rights, from the first
@@ -55,9 +61,18 @@ interface Watched {
   askedAt?: EpochMs
 }
 
+const noPrograms: Snapshot['programs'] = new Map()
+
 export function createHealthChecks(options: HealthChecksOptions): HealthChecks {
   const { egress, limits, clock, random, schedule = onTimer } = options
-  let sites = new Map<string, Map<string, Watched>>()
+  let before: { readonly sites: SiteList; readonly programs: Snapshot['programs'] } = {
+    sites: [],
+    programs: noPrograms,
+  }
+  const sites = new Map<string, Map<string, Watched>>()
+  let checks = 0
+  /** Sites with origins for whose checks there was no room. */
+  const unchecked = new Map<string, Site>()
   const lent = new Map<string, Watched>()
   const waiting: Watched[] = []
   let inFlight = 0
@@ -123,25 +138,44 @@ export function createHealthChecks(options: HealthChecksOptions): HealthChecks {
     one.stop()
   }
 
+  function leave(name: string): ReadonlyMap<string, Watched> | undefined {
+    const ours = sites.get(name)
+    for (const { check } of ours?.values() ?? []) if (check !== undefined) checks--
+    sites.delete(name)
+    return ours
+  }
+
+  /** `known`: those of the site as it was before. */
+  function enter(site: Site, known: ReadonlyMap<string, Watched> | undefined): void {
+    const { name, target, rules } = site
+    if (target.kind !== 'origin' || target.pool === undefined) return
+    const ours = new Map<string, Watched>()
+    sites.set(name, ours)
+    for (const { origin, check: wanted } of originsOf(target.pool, rules?.pools)) {
+      const hasRoom = checks < limits.healthChecks
+      const check = hasRoom ? wanted : undefined
+      if (check !== undefined) checks++
+      if (wanted !== undefined && !hasRoom) unchecked.set(name, site)
+      const settings = JSON.stringify([origin, check])
+      const same = known?.get(origin.name)
+      ours.set(origin.name, same?.settings === settings ? same : watch({ site: name }, origin, check, settings))
+    }
+  }
+
   return {
-    adopt(next) {
-      let checks = 0
-      const before = sites
-      sites = new Map()
-      for (const { name, target, rules } of next) {
-        if (target.kind !== 'origin' || target.pool === undefined) continue
-        const ours = new Map<string, Watched>()
-        sites.set(name, ours)
-        for (const { origin, check: wanted } of originsOf(target.pool, rules?.pools)) {
-          if (wanted !== undefined) checks++
-          const check = checks > limits.healthChecks ? undefined : wanted
-          const settings = JSON.stringify([origin, check])
-          const known = before.get(name)?.get(origin.name)
-          ours.set(origin.name, known?.settings === settings ? known : watch({ site: name }, origin, check, settings))
-        }
-      }
-      for (const [name, ours] of before)
-        for (const one of ours.values()) if (sites.get(name)?.get(one.origin.name) !== one) release(one)
+    adopt(next, programs = noPrograms) {
+      const ofSites = changedSites(before.sites, next)
+      const ofPrograms = changedPrograms(before.programs, programs)
+      before = { sites: next, programs }
+      const gone = [...ofSites.gone, ...ofPrograms.gone.flatMap(backendSite)]
+      for (const { name } of gone) unchecked.delete(name)
+      const again = [...unchecked.values()]
+      unchecked.clear()
+      const left = new Map([...gone, ...again].map(({ name }) => [name, leave(name)]))
+      for (const site of [...again, ...ofSites.come, ...ofPrograms.come.flatMap(backendSite)])
+        enter(site, left.get(site.name))
+      for (const [name, ours] of left)
+        for (const one of ours?.values() ?? []) if (sites.get(name)?.get(one.origin.name) !== one) release(one)
     },
     isHealthy: (site, { name }) => sites.get(site)?.get(name)?.healthy ?? true,
     note(site, { name }, what) {
@@ -170,7 +204,7 @@ export function createHealthChecks(options: HealthChecksOptions): HealthChecks {
         : [...(sites.get(site)?.values() ?? [])].map(stateOf),
     close() {
       for (const ours of [...sites.values(), lent]) for (const one of ours.values()) release(one)
-      sites = new Map()
+      sites.clear()
       lent.clear()
     },
   }

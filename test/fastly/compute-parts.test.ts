@@ -164,7 +164,7 @@ test('names that the CLI makes up leave the local name; names of people take it'
     await platform.call('POST', `${at}/domain`, { body: new URLSearchParams({ name: domain }) })
     await platform.call('PUT', `${at}/activate`)
     await platform.call('PUT', `${at}/clone`)
-    return platform.control.snapshot.sites[0]!.hostnames
+    return [...platform.control.snapshot.sites][0]!.hostnames
   }
   assert.deepEqual(await serve(1, 'three.small.words.edgecompute.app'), [
     'p.localhost',

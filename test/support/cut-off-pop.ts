@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import { type DistantPops, popNames, type Stoppable } from './distant-pops.ts'
 import { get } from './node.ts'
+import { operatePops } from './operate-pops.ts'
 
 export interface CutOff {
   /** Requests at the PoP while it was cut off. */
@@ -24,10 +25,8 @@ export interface CutOff {
 }
 
 const away = 'nrt'
-const insistMs = 60_000
 /** Servers of NATS that find each other again may elect twice. */
 const backMs = 60_000
-const compatibilityDate = '2026-11-01'
 
 export interface Shop {
   /** Cuts the PoP off for so long, and looks on until all is as before. */
@@ -36,7 +35,7 @@ export interface Shop {
 
 /** Both the Worker `shop` and the cached site `page` answer with a version. */
 export async function openShop(t: Stoppable, distant: DistantPops): Promise<Shop> {
-  const { pops, token, accountId } = distant
+  const { pops } = distant
   let version = 1
   const origin = createServer((_, response) => {
     response.setHeader('cache-control', 'max-age=3600').end(String(version))
@@ -48,38 +47,8 @@ export async function openShop(t: Stoppable, distant: DistantPops): Promise<Shop
   await new Promise<void>((resolve) => origin.listen(0, '127.0.0.1', resolve))
   const { port } = origin.address() as AddressInfo
 
-  async function call(path: string, body: object | FormData): Promise<{ readonly ok: boolean; readonly text: string }> {
-    const isForm = body instanceof FormData
-    const answer = await fetch(`${pops.fra.api}${path}`, {
-      method: isForm ? 'PUT' : 'POST',
-      headers: { authorization: `Bearer ${token}`, ...(!isForm && { 'content-type': 'application/json' }) },
-      body: isForm ? body : JSON.stringify(body),
-    })
-    return { ok: answer.ok, text: await answer.text() }
-  }
-
-  /** Again while NATS elects a leader: the one that was cut off may have been it. */
-  async function insist(path: string, body: () => object | FormData): Promise<void> {
-    for (const began = performance.now(); ; ) {
-      const { ok, text } = await call(path, body())
-      if (ok) return
-      if (performance.now() - began > insistMs || !/fabric_away|NATS cannot be reached/.test(text))
-        throw new Error(`${path}: ${text}`)
-      await wait(200)
-    }
-  }
-
-  async function deploy(): Promise<void> {
-    const script = `/client/v4/accounts/${accountId}/workers/scripts/shop`
-    await insist(script, () => {
-      const form = new FormData()
-      form.append('metadata', JSON.stringify({ main_module: 'index.js', compatibility_date: compatibilityDate }))
-      const source = `export default { fetch: () => new Response('${version}') }`
-      form.append('index.js', new File([source], 'index.js', { type: 'application/javascript+module' }))
-      return form
-    })
-    if (version === 1) await insist(`${script}/subdomain`, () => ({ enabled: true }))
-  }
+  const { insist, deploy: deployWorker } = operatePops(distant)
+  const deploy = () => deployWorker('shop', `export default { fetch: () => new Response('${version}') }`)
   const purge = () => insist('/rimward/v1/purge', () => ({ site: 'page', everything: true }))
 
   const hosts = ['shop.localhost', 'page.localhost'] as const

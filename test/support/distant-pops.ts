@@ -26,7 +26,8 @@ export interface PopWish {
   readonly country: string
   readonly data: string
   readonly token: string
-  readonly nats: string
+  /** Its own server first. */
+  readonly nats: readonly string[]
   /** Port where it listens for other nodes. */
   readonly mesh: number
   /** Ports that lead to the others. */
@@ -46,7 +47,7 @@ export interface DistantPops {
   readonly relays: RelaysApart
   readonly token: string
   readonly accountId: string
-  /** Cuts a place off from the two others: its node and its NATS server, or the server alone. */
+  /** Cuts a place off from the two others: its node and its NATS server, or the server alone, from the nodes elsewhere too. */
   cut(name: PopName, what?: 'server'): Promise<void>
   heal(name: PopName, what?: 'server'): Promise<void>
 }
@@ -78,7 +79,7 @@ export async function startDistantPops(t: Stoppable): Promise<DistantPops> {
   const relays = startRelaysApart()
   t.after(() => relays.close())
   const meshLines = await openLines(relays)
-  const routeLines = await openLines(relays)
+  const [routeLines, clientLines] = [await openLines(relays), await openLines(relays)]
   const aimed: Promise<void>[] = []
   const servers = await startCluster(t, {
     binary: newestServer(),
@@ -97,7 +98,14 @@ export async function startDistantPops(t: Stoppable): Promise<DistantPops> {
     await (await whenReady(open)).close()
   }
   const meshPorts = await freePorts(popNames.length)
-  await Promise.all(lines.map(([from, to]) => relays.aim(meshLines.port(from, to), meshPorts[popNames.indexOf(to)]!)))
+  const aiming = lines.flatMap(([from, to]) => {
+    const place = popNames.indexOf(to)
+    return [
+      relays.aim(meshLines.port(from, to), meshPorts[place]!),
+      relays.aim(clientLines.port(from, to), servers[place]!.port),
+    ]
+  })
+  await Promise.all(aiming)
   const token = 'the-token-of-three-places'
   const pops = {} as Record<PopName, DistantPop>
   let accountId = ''
@@ -109,7 +117,7 @@ export async function startDistantPops(t: Stoppable): Promise<DistantPops> {
       country: countries[name],
       data: folder,
       token,
-      nats: servers[index]!.url,
+      nats: [servers[index]!.url, ...others.map((other) => `nats://127.0.0.1:${clientLines.port(name, other)}`)],
       mesh: meshPorts[index]!,
       relays: Object.fromEntries(others.map((other) => [other, meshLines.port(name, other)])),
     }
@@ -118,9 +126,14 @@ export async function startDistantPops(t: Stoppable): Promise<DistantPops> {
     pops[name] = pop
   }
   const touching = (name: PopName, what?: 'server') =>
-    (what === 'server' ? [routeLines] : [meshLines, routeLines]).flatMap(({ port }) =>
-      lines.filter((line) => line.includes(name)).map(([from, to]) => port(from, to)),
-    )
+    lines
+      .filter((line) => line.includes(name))
+      .flatMap(([from, to]) => [
+        routeLines.port(from, to),
+        // A node reaches other servers still when its own is cut off.
+        ...(what === 'server' && from === name ? [] : [clientLines.port(from, to)]),
+        ...(what === 'server' ? [] : [meshLines.port(from, to)]),
+      ])
   return {
     pops,
     servers,

@@ -13,7 +13,7 @@ const { addresses, accountId, stop } = await startPlatform({
   ...{ data, token, debug: false, log: 'file', http: anywhere, api: anywhere },
   pops: [{ id: pop, country }],
   join: {
-    nats: { servers: [nats] },
+    nats: { servers: nats },
     mesh: { host: '127.0.0.1', port: mesh },
     token,
     dial: ({ node }) => createConnection({ host: '127.0.0.1', port: relays[node]!, noDelay: true }),

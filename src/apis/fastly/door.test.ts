@@ -114,7 +114,7 @@ test('items and entries serve at once, without a version', async (t) => {
   const { id: flags } = (await door.call('POST', `${version}/dictionary`, { name: 'flags' })).body
   const { id: office } = (await door.call('POST', `${version}/acl`, { name: 'office' })).body
   await door.call('PUT', `${version}/activate`)
-  const lookups = () => door.control.snapshot.sites[0]!.lookups
+  const lookups = () => [...door.control.snapshot.sites][0]!.lookups
 
   const items = `/service/${id}/dictionary/${flags}/item`
   assert.equal((await door.call('POST', items, { item_key: 'a/b', item_value: '1' })).body.item_key, 'a/b')
@@ -174,10 +174,10 @@ test('services outlive the process, with their drafts and tables', async (t) => 
   const { id: flags } = (await before.call('POST', `/service/${id}/version/2/dictionary`, { name: 'flags' })).body
   await before.call('POST', `/service/${id}/dictionary/${flags}/item`, { item_key: 'k', item_value: 'v' })
   const after = await openDoor(t, { fabric })
-  assert.deepEqual(after.control.snapshot.sites, before.control.snapshot.sites)
+  assert.deepEqual([...after.control.snapshot.sites], [...before.control.snapshot.sites])
   assert.equal((await after.call('GET', `/service/${id}/version/2/backend/o`)).body.address, 'o.example.test')
   await after.call('PUT', `/service/${id}/version/2/activate`)
-  assert.deepEqual(after.control.snapshot.sites[0]!.lookups?.tables, { flags: { k: 'v' } })
+  assert.deepEqual([...after.control.snapshot.sites][0]!.lookups?.tables, { flags: { k: 'v' } })
   assert.deepEqual(after.control.problems, [])
 })
 

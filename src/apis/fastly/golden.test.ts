@@ -30,7 +30,7 @@ for (const file of readdirSync(folder))
       if (status !== 200) refused.push(answer)
     }
     const activated = await door.call('PUT', `/service/${id}/version/1/activate`)
-    const site = door.control.snapshot.sites[0]
+    const site = [...door.control.snapshot.sites][0]
     const program = readable(door.control.snapshot.programs.get('golden-shop'), id)
     const served = { site, ...(program !== undefined && { program }) }
     const shown = { ...(refused.length > 0 && { refused }), ...(activated.status === 200 ? served : activated.body) }

@@ -53,7 +53,7 @@ function ofProgram(name: string, { answers, errorPages, ...rest }: SiteChangeBod
 
 export function viewControl(control: Control): RimwardControl {
   function sites(): SiteView[] {
-    return control.snapshot.sites.map(siteView)
+    return [...control.snapshot.sites].map(siteView)
   }
 
   function programs(): ProgramView[] {

@@ -1,9 +1,10 @@
 /** Services as the control plane holds them, and the sites that they are. */
 
 import type { Lookups } from '#/core/delivery-rules.ts'
+import { createKeptIndex } from '#/core/kept-index.ts'
+import { alter, differences } from '#/core/kept-map.ts'
 import type { Bucket, Fabric } from '#/core/ports.ts'
 import type { Program, Site } from '#/core/snapshot.ts'
-import { alter } from '../kept-map.ts'
 import { buildProgramServiceSite, buildServiceProgram } from './service-program.ts'
 import type { ServiceRecord, TableRecord } from './service-records.ts'
 
@@ -57,16 +58,20 @@ export function siteNameOf(serviceName: string): string {
     .replace(/^-+|-+$/g, '')
 }
 
-/** Does the site of a service, serving or not, have this name? */
+const byName = createKeptIndex(({ record }: HeldService) => [siteNameOf(record.name)])
+
+/** The id of the service whose site, serving or not, has this name. */
+export function serviceNamed(services: HeldServices, name: string): string | undefined {
+  return byName.find(services, name)?.record.id
+}
+
 export function isServiceSite({ services }: { readonly services: HeldServices }, name: string): boolean {
-  for (const { record } of services.values()) if (siteNameOf(record.name) === name) return true
-  return false
+  return serviceNamed(services, name) !== undefined
 }
 
 /** Has an active version of a service made a program of this name? */
 export function hasProgram(services: HeldServices, name: string): boolean {
-  for (const { program } of services.values()) if (program?.name === name) return true
-  return false
+  return byName.find(services, name)?.program?.name === name
 }
 
 export function buildServiceSite(
@@ -149,7 +154,9 @@ export function applyToServices(
     if (same) next.set(id, { ...before, record, revision })
     else next.set(id, holdService(record, revision, tables, suffix))
   }
-  return next.kept()
+  const services = next.kept()
+  byName.carry(held, services)
+  return services
 }
 
 function sameSite(one: ServiceRecord, other: ServiceRecord): boolean {
@@ -163,10 +170,7 @@ function sameSite(one: ServiceRecord, other: ServiceRecord): boolean {
 
 /** True when no site and no program differs: the data plane need not hear of it. */
 export function sameSites(one: HeldServices, other: HeldServices): boolean {
-  const live = (held: HeldServices) => [...held.values()].filter(({ site }) => site !== undefined)
-  const [before, after] = [live(one), live(other)]
-  return (
-    before.length === after.length &&
-    before.every(({ site, program }, index) => site === after[index]!.site && program === after[index]!.program)
+  return differences(one, other).every(
+    ({ before, after }) => before?.site === after?.site && before?.program === after?.program,
   )
 }

@@ -202,12 +202,10 @@ function ping(cell: ComputeCell, { limits, log }: ComputeEngineOptions): void {
 }
 
 function refresh(cell: ComputeCell, snapshot: Snapshot): void {
-  const serving = new Map<string, Program>()
-  for (const program of snapshot.programs.values())
-    for (const { deployment } of program.rollout) serving.set(deployment.id, program)
   for (const [id, held] of cell.loaded) {
-    const program = serving.get(id)
-    if (program === undefined) {
+    const program = snapshot.programs.get(held.program)
+    const isServed = program?.rollout.some(({ deployment }) => deployment.id === id)
+    if (program === undefined || !isServed) {
       cell.loaded.delete(id)
       cell.line.call(asHead({ do: 'unload', program: id }), null).reply.catch(() => {})
     } else if (program.lookups !== held.lookups) {

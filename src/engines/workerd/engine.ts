@@ -1,6 +1,7 @@
 /** The Workers engine: shared cells for most programs, cells of their own for those that need one. */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { PurgeWish } from '#/core/cache-policy.ts'
+import { changedPrograms } from '#/core/changed-sites.ts'
 import type { Dialer } from '#/core/dialer.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { Answer } from '#/core/exchange.ts'
@@ -190,7 +191,7 @@ export async function createWorkerdEngine(options: WorkerdEngineOptions): Promis
       return proof
     },
     async adopt(next) {
-      for (const { rollout } of next.programs.values())
+      for (const { rollout } of changedPrograms(snapshot.programs, next.programs).come)
         for (const { deployment } of rollout) known.set(deployment.id, deployment)
       await Promise.race([
         warmRecent(next, recent, shared, limits),

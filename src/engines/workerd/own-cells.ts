@@ -4,6 +4,7 @@
  */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { changedPrograms } from '#/core/changed-sites.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Standing } from '#/core/object-homes.ts'
@@ -108,6 +109,7 @@ export function createOwnCells(options: OwnCellsOptions): OwnCells {
   )
   sweep.unref()
 
+  let adopted: Snapshot['programs'] = new Map()
   /** The lease was won or lost: cells that own objects start anew, with them or without. */
   const stopListening = options.standing?.onChange(() => {
     for (const slot of slots.values()) {
@@ -166,7 +168,9 @@ export function createOwnCells(options: OwnCellsOptions): OwnCells {
         await slot.close()
       })
       await Promise.all(moves)
-      for (const program of snapshot.programs.values()) {
+      const { come } = changedPrograms(adopted, snapshot.programs)
+      adopted = snapshot.programs
+      for (const program of come) {
         const lead = rolloutOf(program)[0]
         if (program.objects.length > 0 && lead !== undefined) slotFor(program, lead).awaitAlarm()
       }

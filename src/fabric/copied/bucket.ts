@@ -25,6 +25,8 @@ interface Parts {
 
 const head = 8
 const page = 500
+/** Without their values: each page asks the shared bucket for all of its keys. */
+const keysPage = 50_000
 
 export function createCopiedBucket({ shared, copy, ready, onTrouble }: Parts): CopiedBucket {
   const turns = createTurns()
@@ -130,9 +132,9 @@ export function createCopiedBucket({ shared, copy, ready, onTrouble }: Parts): C
 async function revisions(bucket: Bucket, how: Partial<ListOptions>, revision: (entry: Entry) => number) {
   const all = new Map<string, number>()
   for (let after = ''; ; ) {
-    const entries = await bucket.list({ ...how, limit: page, ...(after !== '' && { after }) })
+    const entries = await bucket.list({ ...how, limit: keysPage, ...(after !== '' && { after }) })
     for (const entry of entries) all.set(entry.key, revision(entry))
-    if (entries.length < page) return all
+    if (entries.length < keysPage) return all
     after = entries.at(-1)!.key
   }
 }

@@ -5,6 +5,7 @@ import type { Limits } from '#/core/limits.ts'
 import type { Bucket, Entry, ListOptions, PutOptions, Revision } from '#/core/ports.ts'
 import type { Clock } from '#/core/units.ts'
 import type { Turns } from '../sqlite/turns.ts'
+import { scan } from './consume.ts'
 import { inOrder } from './in-order.ts'
 import type { Line } from './line.ts'
 import { headerNames, isLive, type PartList, readHead, type StoredMessage, writeParts } from './message.ts'
@@ -113,10 +114,26 @@ export function createStoredBucket({
     const entries: Entry[] = []
     if (limit <= 0) return entries
     const keys = pickKeys(await subjectsOf(line, stream, `${heads}.*`), heads.length + 1, prefix, after)
+    if (keysOnly && keys.length > limits.natsReadsAtOnce) return listHeads(keys, limit)
     const cut = keysOnly ? 0 : valueBytes
     const atOnce = Math.min(limits.natsReadsAtOnce, limit)
     for await (const entry of inOrder(keys, atOnce, (key) => readEntry(key, cut))) {
       if (entry !== undefined) entries.push(entry)
+      if (entries.length >= limit) break
+    }
+    return entries
+  }
+
+  /** One reading of all heads instead of a question for each key. */
+  async function listHeads(keys: readonly string[], limit: number): Promise<readonly Entry[]> {
+    const heard = await scan(line, stream, `${heads}.*`, { headersOnly: true })
+    const all = new Map(heard.map((message) => [keyOf(message.subject), readHead(message)]))
+    const entries: Entry[] = []
+    for (const key of keys) {
+      const head = all.get(key)
+      if (head === undefined || !isLive(head, clock())) continue
+      const { sequence: revision, expiresAt } = head
+      entries.push({ key, value: nothing, revision, ...(expiresAt !== undefined && { expiresAt }) })
       if (entries.length >= limit) break
     }
     return entries

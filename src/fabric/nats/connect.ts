@@ -20,7 +20,7 @@ import type { Limits } from '#/core/limits.ts'
 import type { Elsewhere } from './look-elsewhere.ts'
 
 export interface NatsServers {
-  /** `nats://host:4222` or `tls://host:4222`; others of a cluster are learned from the first that answers. */
+  /** `nats://host:4222` or `tls://host:4222`, the nearest first; others of a cluster are learned from the first that answers. */
   readonly servers: readonly string[]
   /** A file of credentials (`.creds`), or one that holds an nkey's seed. */
   readonly credentialsFile?: string
@@ -86,6 +86,8 @@ export async function connectToNats(
   const connection = await connect({
     ...common,
     servers: greeting,
+    // The first that was named is the nearest.
+    noRandomize: true,
     maxReconnectAttempts: -1,
     reconnectTimeWait: 100,
     reconnectJitter: 100,

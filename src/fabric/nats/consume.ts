@@ -4,6 +4,7 @@
  */
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Msg } from '@nats-io/transport-node'
+import { EdgeError } from '#/core/errors.ts'
 import type { Line } from './line.ts'
 import type { StoredMessage } from './message.ts'
 
@@ -204,6 +205,8 @@ export async function scan(
 ): Promise<StoredMessage[]> {
   const found: StoredMessage[] = []
   const done = Promise.withResolvers<void>()
+  // It may break off before anybody waits for it.
+  done.promise.catch(() => {})
   const consumer = await openConsumer(line, {
     stream,
     filter,
@@ -214,7 +217,7 @@ export async function scan(
       if (pending === 0) done.resolve()
     },
     settled: async () => {},
-    onBroken: () => done.reject(new Error(`The reading of ${stream} broke off.`)),
+    onBroken: () => done.reject(new EdgeError('fabric_away', `The reading of ${stream} broke off.`)),
   })
   if (consumer.pending === 0 && found.length === 0) done.resolve()
   try {

@@ -114,6 +114,25 @@ for (const binary of findServers()) {
 
     fabricContract(`nats ${binary.version}`, (t) => openForContract(t, server))
 
+    test('names of many records are listed in one reading', async (t) => {
+      const now = Date.parse('2027-01-15T08:00:00Z')
+      const bucket = (await open(t, server.url, { platform: 'many', clock: () => now })).bucket('b')
+      const keys = Array.from(
+        { length: defaultLimits.natsReadsAtOnce + 20 },
+        (_, i) => `k${String(i).padStart(3, '0')}`,
+      )
+      const written = await Promise.all(keys.map((key) => bucket.put(key, Buffer.from(key))))
+      await bucket.put('k000', Buffer.from('expired'), { expiresAt: now - 1 })
+      await bucket.delete('k001')
+      const listed = await bucket.list({ limit: 1000, keysOnly: true })
+      assert.deepEqual(
+        listed.map(({ key, revision, value }) => [key, revision, value.length]),
+        keys.slice(2).map((key, i) => [key, written[i + 2], 0]),
+      )
+      const [first] = await bucket.list({ limit: 1, keysOnly: true, after: 'k004', prefix: 'k' })
+      assert.equal(first?.key, 'k005')
+    })
+
     test('the server is named', async (t) => {
       const fabric = await open(t, server.url, { platform: 'named' })
       assert.equal(fabric.server.version, binary.version)

@@ -3,8 +3,10 @@
  * are away, and only nodes in the site's countries can open it.
  */
 import type { PurgeWish, PurgeWords } from '#/core/cache-policy.ts'
+import { changedSites } from '#/core/changed-sites.ts'
 import { allows, type CountryCode, type Within } from '#/core/pops.ts'
 import type { Fabric, Seal } from '#/core/ports.ts'
+import type { SiteList } from '#/core/site-list.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import type { Milliseconds } from '#/core/units.ts'
 import { decrypt, encrypt, openPlacedKey } from './placed-key.ts'
@@ -27,21 +29,28 @@ export function createPlacedWords(options: PlacedWordsOptions): PlacedWords {
   const { fabric, seal, limits, country, withinOf } = options
   /** By the countries, joined. */
   const keys = new Map<string, Buffer>()
+  /** Countries whose key is not here yet. */
+  const wanted = new Map<string, Within>()
+  let learned: SiteList = []
 
   async function learnOne(within: Within): Promise<void> {
     const name = nameOf(within)
-    if (keys.has(name)) return
-    const key = await openPlacedKey(fabric, within, seal, limits.placedBlobWaitMs).catch(() => undefined)
-    if (key !== undefined) keys.set(name, key)
+    if (!keys.has(name)) {
+      const key = await openPlacedKey(fabric, within, seal, limits.placedBlobWaitMs).catch(() => undefined)
+      if (key === undefined) return
+      keys.set(name, key)
+    }
+    wanted.delete(name)
   }
 
   return {
     async learn({ sites, placements }) {
+      const { come } = changedSites(learned, sites)
+      learned = sites
       if (placements === undefined) return
-      const own = new Map<string, Within>()
-      for (const { within } of sites)
-        if (within !== undefined && allows(within, country)) own.set(nameOf(within), within)
-      await Promise.all([...own.values()].map(learnOne))
+      for (const { within } of come)
+        if (within !== undefined && allows(within, country)) wanted.set(nameOf(within), within)
+      await Promise.all([...wanted.values()].map(learnOne))
     },
     hide(wish) {
       const { scope, what, soft } = wish

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { alter } from './kept-map.ts'
+import { alter, differences, keep, type Made, mapped, summaryOf } from './kept-map.ts'
 
 interface Thing {
   readonly of: number
@@ -75,24 +75,77 @@ test('values stay in order of insertion; a change keeps its place', () => {
   )
 })
 
-test('what a change costs does not grow with the map: all chunks but one are those of the map before', () => {
-  let map: ReadonlyMap<string, Thing> = new Map(
-    Array.from({ length: 100_000 }, (_, index) => [`k${index}`, { of: index }]),
-  )
-  const timeOf = (count: number) => {
-    const began = performance.now()
-    for (let index = 0; index < count; index++) {
-      const draft = alter(map)
-      draft.set(`k${index * 7}`, { of: -index })
-      map = draft.kept()
+const numbered = (count: number): ReadonlyMap<string, Thing> =>
+  keep(new Map(Array.from({ length: count }, (_, index) => [`k${index}`, { of: index }])))
+
+function changed(map: ReadonlyMap<string, Thing>, changes: Readonly<Record<string, Thing | undefined>>) {
+  const draft = alter(map)
+  for (const [key, thing] of Object.entries(changes))
+    if (thing === undefined) draft.delete(key)
+    else draft.set(key, thing)
+  return draft.kept()
+}
+
+test('what differs is what two plain maps differ in, in both directions, also where they came of others', () => {
+  const random = createRandom(11)
+  const maps: ReadonlyMap<string, Thing>[] = [numbered(90), new Map(), new Map(numbered(40))]
+  for (let step = 0; step < 300; step++) {
+    const from = maps[Math.floor(random() * maps.length)]!
+    const key = () => `k${Math.floor(random() * 2_000)}`
+    maps.push(changed(from, { [key()]: { of: step }, [key()]: undefined, [key()]: { of: -step } }))
+    const [one, other] = [maps[Math.floor(random() * maps.length)]!, maps.at(-1)!]
+    const keys = new Set([...one.keys(), ...other.keys()])
+    const expected = [...keys].filter((name) => one.get(name) !== other.get(name)).sort()
+    for (const [before, after] of [
+      [one, other],
+      [other, one],
+    ] as const) {
+      const found = differences(before, after)
+      assert.deepEqual(found.map((difference) => difference.key).sort(), expected)
+      for (const difference of found) {
+        assert.equal(difference.before, before.get(difference.key))
+        assert.equal(difference.after, after.get(difference.key))
+      }
     }
-    return performance.now() - began
   }
-  timeOf(10)
-  const began = performance.now()
-  for (let index = 0; index < 20; index++) new Map(map).set('k1', { of: 1 })
-  const copied = performance.now() - began
-  assert.ok(timeOf(20) < copied / 5, 'far less than copies of all')
+})
+
+test('of a hundred thousand values a change asks about those of one leaf, and the others are the same objects', () => {
+  const map = numbered(100_000)
+  let asked = 0
+  const made: Made = new WeakMap()
+  const odd = (thing: Thing) => {
+    asked++
+    return thing.of % 2 === 1 ? thing : undefined
+  }
+  const count = ({ of }: Thing) => {
+    asked++
+    return of
+  }
+  const sums = new WeakMap<object, { readonly sum: number }>()
+  const adding = { of: count, join: (one: number, other: number) => one + other, none: 0 }
+  const [oddBefore, sumBefore] = [mapped(map, odd, made), summaryOf(map, adding, sums)]
+  assert.equal(oddBefore.size, 50_000)
+  const next = changed(map, { k70000: { of: 1 }, k5: undefined, new: { of: 3 } })
+  asked = 0
+  const oddAfter = mapped(next, odd, made)
+  assert.ok(asked <= 3 * 32, `${asked} values were asked about`)
+  assert.deepEqual(
+    differences(oddBefore, oddAfter).map(({ key }) => key),
+    ['k5', 'k70000', 'new'],
+  )
+  asked = 0
+  assert.equal(summaryOf(next, adding, sums), sumBefore - 70_000 + 1 - 5 + 3)
+  assert.ok(asked <= 3 * 32, `${asked} values were asked about`)
+  assert.equal(
+    mapped(next, (thing) => thing, new WeakMap()),
+    next,
+  )
+})
+
+test('a change that changes nothing is the same map', () => {
+  const map = numbered(10)
+  assert.equal(changed(map, { k3: map.get('k3'), other: undefined }), map)
 })
 
 test('keys that come and go leave nothing behind', () => {
