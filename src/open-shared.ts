@@ -123,6 +123,7 @@ const ofNode = [
   'bucket',
   'cache',
   'copy',
+  'dataset',
   'engine',
   'log',
   'mesh',

@@ -10,6 +10,7 @@ import type { EventDelivery } from '#/edge/deliver-event.ts'
 import { openGroupCommit } from '#/fabric/sqlite/group-commit.ts'
 import { regionsOf } from '#/objects/regions.ts'
 import { openBuckets } from '#/stores/buckets/open-buckets.ts'
+import { openDatasetStore } from '#/stores/datasets/dataset-store.ts'
 import { openQueueStore } from '#/stores/queues/queue-store.ts'
 import { openSqlStore } from '#/stores/sql/sql-store.ts'
 import { openWorkflowStore } from '#/stores/workflows/workflow-store.ts'
@@ -33,6 +34,10 @@ export async function openHomedStores(
       ...{ folder: join(folder, 'queue'), homed, openGroupCommit, limits, clock, log },
       snapshot: () => live.snapshot,
       deliver: (queue, program, event) => parts.events.deliver(program, event, live.snapshot.placements?.get(queue)),
+    }),
+    await openDatasetStore({
+      ...{ folder: join(folder, 'dataset'), openGroupCommit, limits, clock, log },
+      resource: (id) => resourceOf(live.snapshot, 'dataset', id),
     }),
     await openWorkflowStore({
       ...{ folder: join(folder, 'workflow'), limits, clock, log },

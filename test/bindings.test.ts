@@ -1,9 +1,9 @@
 /** Small bindings, each bound by the real wrangler and used by a real Worker: rate limits, shared secrets, loaded code. */
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { type RunningNode, startNode, temporaryFolder, wrangler } from './support/node.ts'
+import { type RunningNode, root, startNode, temporaryFolder, wrangler } from './support/node.ts'
 
 const worker = `
 const limits = {
@@ -145,3 +145,63 @@ test('a secret that is not there is refused at the deploy, by name', async () =>
   assert.notEqual(ran.code, 0)
   assert.match(ran.output, /Secret 'MISSING' of the store '.*' not found \(binding 'SHARED'\)/)
 })
+
+test('Workers Sites: the real kv-asset-handler serves what the real wrangler uploaded', {
+  timeout: 120_000,
+}, async (t) => {
+  const site = await temporaryFolder(t, 'sites')
+  const write = (name: string, text: string) => writeFileSync(join(site, name), text)
+  symlinkSync(join(root, 'node_modules'), join(site, 'node_modules'))
+  for (const name of ['public', 'public/deep']) mkdirSync(join(site, name))
+  write('public/index.html', '<h1>first</h1>')
+  write('public/deep/app.js', 'export const deep = true')
+  write('modules.js', siteModule)
+  write('script.js', siteScript)
+  const deployed = async (main: string) => {
+    const names = { name: main.slice(0, -3), main, compatibility_date: '2026-11-01' }
+    write('wrangler.json', JSON.stringify({ ...names, site: { bucket: './public' } }))
+    return (await wrangler(node, site, ['deploy'])).output
+  }
+  const get = async (name: string, path: string, headers = {}) => {
+    const { status, text, headers: told } = await node.get(`${name}.localhost`, path, { headers })
+    return [status, text, told['content-type'], told.etag] as const
+  }
+  for (const main of ['modules.js', 'script.js']) {
+    assert.match(await deployed(main), /Uploaded 2 of 2 assets|2 new asset/s)
+    const name = main.slice(0, -3)
+    const [status, text, type, etag] = await get(name, '/')
+    assert.deepEqual([status, text, type], [200, '<h1>first</h1>', 'text/html; charset=utf-8'])
+    assert.deepEqual((await get(name, '/deep/app.js')).slice(0, 2), [200, 'export const deep = true'])
+    assert.equal((await get(name, '/nowhere'))[0], 404)
+    assert.equal((await get(name, '/', { 'if-none-match': etag }))[0], 304)
+  }
+  write('public/index.html', '<h1>second</h1>')
+  const output = await deployed('modules.js')
+  assert.match(output, /Uploaded 1 of 1 asset|1 new asset/s)
+  assert.equal((await get('modules', '/'))[1], '<h1>second</h1>')
+  const { output: spaces } = await wrangler(node, site, ['kv', 'namespace', 'list'])
+  assert.match(spaces, /__modules-workers_sites_assets/)
+})
+
+const siteModule = `
+import { getAssetFromKV, NotFoundError } from '@cloudflare/kv-asset-handler'
+import manifest from '__STATIC_CONTENT_MANIFEST'
+
+export default {
+  async fetch(request, env, ctx) {
+    try {
+      const options = { ASSET_NAMESPACE: env.__STATIC_CONTENT, ASSET_MANIFEST: JSON.parse(manifest) }
+      return await getAssetFromKV({ request, waitUntil: (promise) => ctx.waitUntil(promise) }, options)
+    } catch (error) {
+      return new Response(String(error), { status: error instanceof NotFoundError ? 404 : 500 })
+    }
+  },
+}`
+
+const siteScript = `
+import { getAssetFromKV, NotFoundError } from '@cloudflare/kv-asset-handler'
+
+addEventListener('fetch', (event) => {
+  const refuse = (error) => new Response(String(error), { status: error instanceof NotFoundError ? 404 : 500 })
+  event.respondWith(getAssetFromKV(event).catch(refuse))
+})`

@@ -1,4 +1,4 @@
-/** Queues over several points of presence: one home, reached from all; consumers and messages stay in their countries. */
+/** Queues and datasets over several points of presence: one home, reached from all; what they hold stays in their countries. */
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
@@ -15,6 +15,7 @@ const worker = `
 export default {
   async fetch(request, env) {
     const { pathname, searchParams } = new URL(request.url)
+    if (pathname === '/point') return Response.json(String(env.AE.writeDataPoint({ blobs: [searchParams.get('text')] })))
     if (pathname === '/send') return Response.json(await env.Q.send(searchParams.get('text'), { contentType: 'text' }))
     const { keys } = await env.KV.list()
     return Response.json(await Promise.all(keys.map(({ name }) => env.KV.get(name, 'json'))))
@@ -41,8 +42,8 @@ async function api(path: string, body?: object, method = 'POST') {
   }
 }
 
-async function deploy(name: string, queues: object, kv: string) {
-  const config = { name, main: 'index.js', compatibility_date: '2026-11-01', vars: { NAME: name }, queues }
+async function deploy(name: string, queues: object, kv: string, more: object = {}) {
+  const config = { name, main: 'index.js', compatibility_date: '2026-11-01', vars: { NAME: name }, queues, ...more }
   const { folder } = platform
   writeFileSync(join(folder, 'index.js'), worker)
   writeFileSync(
@@ -106,4 +107,31 @@ test('what stays in a country is on no other disk, with its dead letters and its
   const audit = await ok(platform, 'audit')
   assert.match(audit, new RegExp(`store ${id} +fra \\(DE\\) +queue/${id}.* DE`))
   assert.match(await ok(platform, 'residency'), /private-dead.*DE/s)
+})
+
+test('points of all points of presence are one dataset, which stays where it may be', async () => {
+  const datasets = { analytics_engine_datasets: [{ binding: 'AE', dataset: 'visits' }] }
+  const counted = async (where: string, many: number) =>
+    until(
+      async () => {
+        const init = { method: 'POST', body: `SELECT count() AS n FROM visits WHERE ${where} FORMAT TabSeparated` }
+        const answer = await node.api(`/client/v4/accounts/${node.accountId}/analytics_engine/sql`, init)
+        return (await answer.text()) === `${many}\n`
+      },
+      `${many} points`,
+      20_000,
+    )
+  assert.equal((await deploy('counter', {}, kv, datasets)).code, 0)
+  assert.match((await platform.run('residency', 'dataset:visits', 'DE')).output, /its binding 'AE' is to the store/)
+  await ok(platform, 'residency', 'program:counter', 'DE,US')
+  await ok(platform, 'residency', 'dataset:visits', 'DE,US')
+  for (const pop of ['fra', 'iad', 'nrt'] as const)
+    await ask(pop, 'counter.localhost', `/point?text=marker-of-a-point-31f0-${pop}`)
+  await counted("startsWith(blob1, 'marker')", 3)
+  const found = await filesWith(node.data, 'marker-of-a-point-31f0')
+  const stored = found.filter((path) => /\/dataset\//.test(path))
+  const homes = new Set(stored.map((path) => path.split('/')[1]))
+  assert.equal(homes.size, 1, found.join(' '))
+  assert.ok(!homes.has('nrt'), found.join(' '))
+  assert.match(await ok(platform, 'audit'), /store [\w-]+ +\w+ \(\w\w\) +dataset\/[\w-]+.* DE/)
 })

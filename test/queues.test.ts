@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { copyFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { type RunningNode, root, startNode, temporaryFolder, until, wrangler } from './support/node.ts'
+import { type RunningNode, rimward, root, startNode, temporaryFolder, until, wrangler } from './support/node.ts'
 
 let node: RunningNode
 let folder: string
@@ -233,6 +233,24 @@ test('what is set wrongly is refused by number, and the list says what there is'
   await run('queues', 'consumer', 'remove', 'fresh', 'post')
   await run('queues', 'delete', 'fresh')
   assert.match(await fails('queues', 'info', 'fresh'), /does not exist/)
+})
+
+test('`rimward deploy` makes the queues and sets the consumers and schedules that wrangler would', async () => {
+  const producers = [...config.queues.producers, { binding: 'MORE', queue: 'made-by-rimward' }]
+  const consumers = [...config.queues.consumers, consumer('made-by-rimward', { max_batch_size: 7 })]
+  writeFileSync(
+    join(folder, 'wrangler.json'),
+    JSON.stringify({ ...config, queues: { producers, consumers }, triggers: { crons: ['0 0 1 1 *'] } }),
+  )
+  const { code, output } = await rimward(node, folder, ['deploy'])
+  assert.equal(code, 0, output)
+  assert.match(output, /schedule: 0 0 1 1 \*\n +consumer for letters\n/)
+  const { consumers: set } = (await api(`/${await queueId('made-by-rimward')}`)).result as unknown as {
+    consumers: { script: string; settings: { batch_size: number } }[]
+  }
+  assert.deepEqual([set[0]!.script, set[0]!.settings.batch_size], ['post', 7])
+  const schedules = await node.api(`/client/v4/accounts/${node.accountId}/workers/scripts/post/schedules`)
+  assert.match(await schedules.text(), /"cron":"0 0 1 1 \*"/)
 })
 
 test('after SIGKILL of the node, what waited is told by the next one', async () => {

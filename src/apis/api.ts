@@ -48,6 +48,7 @@ import type { NodeId } from '#/core/pops.ts'
 import type { Fabric, KvStores, Seal } from '#/core/ports.ts'
 import type { PurgeReceipt, PurgeStanding, TakePurge } from '#/core/tiers.ts'
 import type { Clock } from '#/core/units.ts'
+import { analyticsRoutes } from './cloudflare/analytics.ts'
 
 export interface ApiOptions {
   readonly control: Control
@@ -131,6 +132,7 @@ export function createApi(options: ApiOptions): Api {
       r2Routes({ control, homed: options.homed, limits }),
       queueRoutes({ control, homed: options.homed, limits, clock }),
       dispatchRoutes({ control, limits, clock, resolveAssets, uploads: options.uploads }),
+      analyticsRoutes({ control, homed: options.homed, limits, clock }),
       workflowRoutes({ control, homed: options.homed, limits }),
       secretsStoreRoutes({ ...options.compute, limits, accountId }),
       hyperdriveRoutes({ control, seal: options.seal, limits }),
@@ -223,12 +225,14 @@ export function createApi(options: ApiOptions): Api {
 }
 
 async function knownStores({ fabric, compute, control }: ApiOptions) {
-  const homed = (['sql', 'bucket', 'queue', 'workflow'] as const).flatMap((kind) => control.resources(kind))
+  const homed = (['sql', 'bucket', 'queue', 'workflow', 'dataset'] as const).flatMap((kind) =>
+    control.resources(kind).map(({ id, name }) => ({ kind, id, name })),
+  )
   const spaces = await listKvNamespaces(fabric)
   const items = (['config', 'secret', 'access-list'] as const).flatMap((kind) => compute.items.all(kind))
   return [
     ...spaces.map(({ id, title }) => ({ kind: 'kv' as const, id, name: title })),
     ...items.map(({ kind, id, name }) => ({ kind, id, name })),
-    ...homed.map(({ kind, id, name }) => ({ kind: kind as 'sql' | 'bucket' | 'queue' | 'workflow', id, name })),
+    ...homed,
   ]
 }

@@ -63,7 +63,7 @@ const objects: Reader = async (path, place, tally) => {
 
 /** `sql/ID/…` and the like: a folder for each resource that lives at this node. */
 const homed: Reader = async (path, place, tally) => {
-  const id = /(?:^|\/)(?:sql|bucket|queue|workflow)\/([\w-]+)\//.exec(place)?.[1]
+  const id = /(?:^|\/)(?:sql|bucket|queue|workflow|dataset)\/([\w-]+)\//.exec(place)?.[1]
   if (id === undefined) return false
   tally.add({ kind: 'store', id }, place.slice(0, place.indexOf(id) + id.length), (await stat(path)).size)
   return true

@@ -24,6 +24,7 @@ export const placedKinds = [
   'bucket',
   'queue',
   'workflow',
+  'dataset',
   'log',
 ] as const
 export type PlacedKind = (typeof placedKinds)[number]

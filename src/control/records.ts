@@ -52,6 +52,7 @@ const binding = z.discriminatedUnion('kind', [
     periodS: z.union([z.literal(10), z.literal(60)]),
   }),
   z.object({ kind: z.literal('sql'), name, database: z.string() }),
+  z.object({ kind: z.literal('dataset'), name, dataset: z.string(), called: z.string() }),
   z.object({
     kind: z.literal('workflow'),
     name,

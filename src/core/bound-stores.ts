@@ -18,6 +18,8 @@ export function boundResource(binding: Binding): BoundResource | undefined {
       return { kind: 'bucket', id: binding.bucket, called: 'R2 bucket' }
     case 'queue':
       return { kind: 'queue', id: binding.queue, called: 'Queue' }
+    case 'dataset':
+      return { kind: 'dataset', id: binding.dataset, called: 'Analytics Engine dataset' }
     case 'server':
       return { kind: 'server', id: binding.server, called: 'Hyperdrive config' }
     case 'certificate':

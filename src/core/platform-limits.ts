@@ -348,6 +348,18 @@ export const platformLimits = {
   bucketsOpen: { unit: 'count', default: 256, why: 'indexes open at once, three files and up to 2 MiB of cache each' },
   bucketBatch: { unit: 'count', default: 256, why: 'writes that share one fsync' },
   bucketQueue: { unit: 'count', default: 4_096, why: 'calls that wait for the index; small bodies among them' },
+  // Datasets.
+  datasetRetentionMs: { unit: 'ms', default: 90 * 86_400_000, why: 'Analytics Engine keeps data points for 3 months' },
+  datasetBytes: { unit: 'bytes', default: 10 * 1024 * MiB, why: 'of one dataset; its oldest points make room' },
+  datasetPointsWaiting: { unit: 'count', default: 10_000, why: 'of one dataset at a node, 17 KB each at most' },
+  datasetBatch: { unit: 'count', default: 500, why: 'points in one call to their home' },
+  datasetSweepMs: { unit: 'ms', default: 3_600_000, why: 'how often points are looked for that are too old' },
+  datasetsOpen: { unit: 'count', default: 32, why: 'written to at once, a thread and three files each' },
+  datasetSqlBytes: { unit: 'bytes', default: 64 * KiB, why: 'text of one query' },
+  datasetQueries: { unit: 'count', default: 2, why: 'run at once at a node, a thread each' },
+  datasetQueriesWaiting: { unit: 'count', default: 32, why: 'for one of these threads' },
+  datasetQueryMs: { unit: 'ms', default: 30_000, why: 'a query that takes longer is ended' },
+  datasetQueryBytes: { unit: 'bytes', default: 128 * MiB, why: 'groups and rows that a query holds at once' },
   // Dispatch namespaces.
   dispatchedCounts: { unit: 'count', default: 65_536, why: 'calls with `subRequests` whose fetches are counted' },
   dispatchParametersBytes: { unit: 'bytes', default: 8_192, why: 'go with each fetch() of the call, encrypted' },

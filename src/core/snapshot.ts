@@ -185,6 +185,8 @@ export type Binding =
   /** A secret of a store that several programs share, read each time it is asked for. */
   /** `database` is the resource's id. */
   | { readonly kind: 'sql'; readonly name: string; readonly database: string }
+  /** As for a bucket. */
+  | { readonly kind: 'dataset'; readonly name: string; readonly dataset: string; readonly called: string }
   /** `workflow` is the resource's name: it is made after the version that implements it. */
   | {
       readonly kind: 'workflow'

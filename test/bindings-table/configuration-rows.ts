@@ -7,8 +7,8 @@ export interface KeyRow {
   readonly keys: string
   readonly state: KeyState
   readonly note?: string
-  /** A test that sets the keys; absent: a deploy of `bindings-table.test.ts` does, or is refused. */
-  readonly proof?: { readonly file: string; readonly title: string }
+  /** A test that sets the keys; `unset`: wrangler itself does not take them; absent: `bindings-table.test.ts` sets them in a deploy. */
+  readonly proof?: { readonly file: string; readonly title: string } | 'unset'
 }
 
 const works = (keys: string, note?: string): KeyRow => ({ keys, state: 'works', ...(note !== undefined && { note }) })
@@ -18,6 +18,7 @@ const own = (keys: string, note?: string): KeyRow => ({
   ...{ keys, state: 'wrangler’s own' },
   ...(note !== undefined && { note }),
 })
+const unset = (keys: string, note: string): KeyRow => ({ ...own(keys, note), proof: 'unset' })
 const elsewhere = (row: KeyRow, file: string, title: string): KeyRow => ({ ...row, proof: { file, title } })
 
 const fetchInstead = (what: string) => `by name, at the deploy: fetch() the API of ${what}`
@@ -36,7 +37,6 @@ export const keyRows: readonly KeyRow[] = [
   refused('placement.region placement.host placement.hostname', 'by name, at the deploy'),
   differs('observability.**', 'kept as a setting; requests are logged as the node’s configuration says'),
   works('assets.**'),
-  refused('assets.base_path', 'by name, at the deploy: put the files into a folder of that name'),
   works('cache.**', 'in front of the default export'),
   differs('logpush', 'only `false`: collect the log of the node'),
   works('wasm_modules text_blobs data_blobs', 'for service-worker syntax'),
@@ -47,7 +47,10 @@ export const keyRows: readonly KeyRow[] = [
   ),
   works('exports exports.*.type exports.*.state exports.*.storage exports.*.renamed_to exports.*.cache.**'),
   refused('exports.*.container', 'by name, at the deploy: containers do not run here'),
-  refused('exports.*.transferred_to exports.*.transfer_from', 'by name, at the deploy: use a `transferred_classes` migration'),
+  refused(
+    'exports.*.transferred_to exports.*.transfer_from',
+    'by name, at the deploy: use a `transferred_classes` migration',
+  ),
   refused(
     'exports.*.limits.** exports.*.concurrency.** exports.*.schedules exports.*.default_retention.** exports.*.jurisdiction exports.*.name',
     'by name, at the deploy: declare workflows in `workflows`',
@@ -68,7 +71,15 @@ export const keyRows: readonly KeyRow[] = [
     'a bucket with a class, a jurisdiction and a hint; what is not offered is refused by name',
   ),
   works('queues queues.producers queues.producers[].** queues.consumers queues.consumers[].**'),
-  works('workflows workflows[].binding workflows[].name workflows[].class_name workflows[].script_name'),
+  works(
+    'workflows workflows[].binding workflows[].name workflows[].class_name workflows[].script_name workflows[].limits.**',
+  ),
+  refused(
+    'workflows[].concurrency.** workflows[].schedules workflows[].default_retention.** workflows[].jurisdiction',
+    'by name, at the deploy',
+  ),
+  works('analytics_engine_datasets analytics_engine_datasets[].binding analytics_engine_datasets[].dataset'),
+  works('site site.bucket site.include site.exclude', 'its files are kept in KV'),
   works('hyperdrive hyperdrive[].binding hyperdrive[].id'),
   works('services services[].binding services[].service services[].entrypoint services[].props'),
   works('version_metadata.** ratelimits.** worker_loaders.** secrets_store_secrets.**'),
@@ -79,11 +90,7 @@ export const keyRows: readonly KeyRow[] = [
     'what a deploy cannot have is refused by name',
   ),
   works('tail_consumers tail_consumers[].service tail_consumers[].environment', 'the environment is `production`'),
-  elsewhere(
-    works('mtls_certificates mtls_certificates[].binding mtls_certificates[].certificate_id'),
-    'sockets.test.ts',
-    'fetch() of a binding shows the client certificate of the account',
-  ),
+  works('mtls_certificates mtls_certificates[].binding mtls_certificates[].certificate_id'),
 
   refused('ai.**', fetchInstead('a model service')),
   refused('ai_search.** ai_search_namespaces.**', fetchInstead('a search service')),
@@ -103,22 +110,65 @@ export const keyRows: readonly KeyRow[] = [
   refused('unsafe.**', 'by name, at the deploy'),
   refused('unsafe_hello_world.**', 'by name, at the deploy'),
   refused('vectorize.**', fetchInstead('a vector database')),
-  refused('vpc_services.** vpc_networks.**', 'by name, at the deploy: fetch() and connect() reach what `rimward allow` says'),
+  refused(
+    'vpc_services.** vpc_networks.**',
+    'by name, at the deploy: fetch() and connect() reach what `rimward allow` says',
+  ),
   refused('addresses', 'its API answers 404 and names the call: no mail comes in'),
   refused('streaming_tail_consumers.**', 'by name, at the deploy: use `tail_consumers`'),
-  refused('analytics_engine_datasets.**', 'by name, at the deploy'),
 
   own('$schema find_additional_modules preserve_file_names base_dir tsconfig jsx_factory jsx_fragment'),
   own('build.** no_bundle minify keep_names alias python_modules.** dependencies_instrumentation.** send_metrics'),
   own('dev.** access.** connect.** compliance_region first_party_worker cloudchamber.**'),
   own('connect[].idle_timeout_ms connect[].max_pending_bytes', 'wrangler warns that it does not know them'),
+  own('queues.producers[].delivery_delay', 'wrangler ignores it: use `wrangler queues update`'),
+  unset(
+    'queues.consumers[].visibility_timeout_ms',
+    'wrangler has pull consumers by `wrangler queues consumer http add` only',
+  ),
+  own('pages_build_output_dir', 'of Pages: wrangler warns, and deploys a Worker'),
+  unset('site.entry-point', 'wrangler refuses it: use `main`'),
+  unset('dev.container_engine.**', 'wrangler takes a text here, whatever its schema says'),
+  own('dev.container_engine'),
   own('account_id', 'the account of the platform'),
   own('previews.**', 'for `wrangler preview`, whose API is not here'),
   own('hyperdrive[].localConnectionString r2_buckets[].local_dev.**'),
   own('kv_namespaces[].preview_id d1_databases[].preview_database_id r2_buckets[].preview_bucket_name'),
   own(
-    'kv_namespaces[].remote d1_databases[].remote r2_buckets[].remote queues.producers[].remote hyperdrive[].remote services[].remote',
+    'analytics_engine_datasets[].remote kv_namespaces[].remote d1_databases[].remote r2_buckets[].remote queues.producers[].remote hyperdrive[].remote services[].remote',
     'for `wrangler dev`',
   ),
   own('mtls_certificates[].remote dispatch_namespaces[].remote', 'for `wrangler dev`'),
 ]
+
+/** Whether a pattern of a row is of this key, and how much of it it says. */
+function fits(pattern: string, key: string): number {
+  if (pattern === key) return key.length + 1
+  if (!pattern.endsWith('.**')) return 0
+  const start = pattern.slice(0, -3)
+  const below = key === start || key.startsWith(`${start}.`) || key.startsWith(`${start}[]`)
+  return below ? start.length : 0
+}
+
+/** The row that says most of a key. */
+export function rowOf(key: string, rows: readonly KeyRow[] = keyRows): KeyRow | undefined {
+  let best: { readonly row: KeyRow; readonly fit: number } | undefined
+  for (const row of rows)
+    for (const pattern of row.keys.split(' ')) {
+      const fit = fits(pattern, key)
+      if (fit > (best?.fit ?? 0)) best = { row, fit }
+    }
+  return best?.row
+}
+
+/** The key above this one that its row refuses with all below it, or the key itself. */
+export function refusedAs(key: string, row: KeyRow): string {
+  const whole = row.keys.split(' ').find((pattern) => pattern.endsWith('.**') && fits(pattern, key) > 0)
+  return whole?.slice(0, -3) ?? key
+}
+
+/** Patterns that no key has. */
+export function idlePatterns(keys: ReadonlySet<string>, rows: readonly KeyRow[] = keyRows): string[] {
+  const patterns = rows.flatMap((row) => row.keys.split(' '))
+  return patterns.filter((pattern) => ![...keys].some((key) => fits(pattern, key) > 0))
+}

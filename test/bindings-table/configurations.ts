@@ -95,10 +95,11 @@ declare const WORD: string`,
 /** One `route`, and a bundle that wrangler leaves as it is. */
 export const unbundled: Project = {
   name: 'keys-unbundled',
-  files: { 'index.js': fetchOnly('as it is') },
+  files: { 'index.js': fetchOnly('as it is'), 'public/page.html': 'a page' },
   config: {
     ...{ name: 'keys-unbundled', main: 'index.js', compatibility_date: date, no_bundle: true },
     cloudchamber: { instance_type: 'lite' },
+    assets: { directory: 'public', base_path: '/docs' },
     route: { pattern: 'route.example', custom_domain: true, enabled: true, previews_enabled: false },
   },
 }
@@ -112,8 +113,20 @@ export const script: Project = {
     'data.bin': 'four',
   },
   config: {
-    ...{ name: 'keys-script', main: 'index.js', compatibility_date: date },
+    ...{ name: 'keys-script', main: 'index.js', compatibility_date: date, workers_dev: true },
+    route: { pattern: 'script.example/*', zone_id: '11111111111111111111111111111111' },
     ...{ wasm_modules: { ADD: 'add.wasm' }, text_blobs: { TEXT: 'text.txt' }, data_blobs: { DATA: 'data.bin' } },
+  },
+}
+
+/** Both were replaced: Workers Sites by assets, Pages by Workers with assets. */
+export const former: Project = {
+  name: 'keys-former',
+  files: { 'index.js': fetchOnly('former'), 'public/page.txt': 'a page' },
+  config: {
+    ...{ name: 'keys-former', main: 'index.js', compatibility_date: date, pages_build_output_dir: 'public' },
+    ...{ workers_dev: true, route: { pattern: 'former.example/*', zone_name: 'former.example' } },
+    site: { bucket: 'public', include: ['*.txt'], exclude: ['*.bin'] },
   },
 }
 
@@ -122,7 +135,7 @@ const objectClasses = (...names: string[]) =>
 ${names.map((name) => `export class ${name} extends DurableObject {}`).join('\n')}
 ${fetchOnly('objects')}`
 
-export const migrated: readonly Project[] = [
+export const migrated: readonly [Project, Project] = [
   {
     name: 'keys-giver',
     files: { 'index.js': objectClasses('Moved') },
@@ -153,7 +166,7 @@ export const migrated: readonly Project[] = [
 ]
 
 /** The same classes as `exports` of two deploys. */
-export const declared: readonly Project[] = [
+export const declared: readonly [Project, Project] = [
   {
     name: 'keys-exports',
     files: { 'index.js': objectClasses('First', 'Second') },
@@ -180,6 +193,15 @@ export const declared: readonly Project[] = [
   },
 ]
 
+/** Around what is refused. */
+export const refusedBase = { main: 'index.js', compatibility_date: date }
+export const refusedFiles = {
+  'index.js': `import { DurableObject, WorkflowEntrypoint } from 'cloudflare:workers'
+export class Held extends DurableObject {}
+export class Flow extends WorkflowEntrypoint { run() {} }
+${fetchOnly('no')}`,
+}
+
 export interface Refused {
   readonly config: Readonly<Record<string, unknown>>
   /** What wrangler says of it: names the key or what it needs. */
@@ -205,7 +227,7 @@ export const refusedKindsAtOnce: Refused = {
       { binding: 'PIPELINE', pipeline: 'p', remote: false },
       { binding: 'PIPED', stream: 'p' },
     ],
-    k2: [{ binding: 'K2', stream: 'k', remote: false }],
+    k2: [{ binding: 'K2', stream: 'k', remote: true }],
     vpc_services: [{ binding: 'SERVICE', service_id: 's', remote: true }],
     vpc_networks: [
       { binding: 'NETWORK', tunnel_id: 't', remote: true },
@@ -234,11 +256,20 @@ export const refusedAlone: readonly Refused[] = [
       streaming_tail_consumers: [{ service: 'watcher' }],
       unsafe: { metadata: { odd: 1 }, capnp: { compiled_schema: 'index.js' } },
     },
-    says: [/metadata\.limits/, /metadata\.placement/, /metadata\.streaming_tail_consumers/, /metadata\.odd/, /metadata\.capnp_schema/],
+    says: [
+      /metadata\.limits/,
+      /metadata\.placement/,
+      /metadata\.streaming_tail_consumers/,
+      /metadata\.odd/,
+      /metadata\.capnp_schema/,
+    ],
   },
   { config: { placement: { host: 'a.example:5432' } }, says: [/metadata\.placement/] },
   { config: { placement: { hostname: 'a.example' } }, says: [/metadata\.placement/] },
-  { config: { agent_memory: [{ binding: 'MEMORY', namespace: 'a', remote: true }] }, says: [/agent-memory\/namespaces/] },
+  {
+    config: { agent_memory: [{ binding: 'MEMORY', namespace: 'a', remote: true }] },
+    says: [/agent-memory\/namespaces/],
+  },
   {
     config: { ai_search_namespaces: [{ binding: 'SEARCHES', namespace: 'a', remote: true }] },
     says: [/ai-search\/namespaces/],
@@ -255,27 +286,50 @@ export const refusedAlone: readonly Refused[] = [
         ],
       },
     },
-    says: [/./],
+    says: [/targets Workflow "w"/],
   },
-  { config: { assets: { directory: 'public', base_path: '/docs' } }, says: [/./] },
-  { config: { exports: { Held: { type: 'durable-object', storage: 'sqlite', container: 'c' } } }, says: [/./] },
-  { config: { exports: { Held: { type: 'durable-object', state: 'transferred', transferred_to: 'other' } } }, says: [/transferred_classes/] },
-  { config: { exports: { Held: { type: 'durable-object', state: 'expecting-transfer', transfer_from: 'other', storage: 'sqlite' } } }, says: [/transferred_classes/] },
-  { config: { analytics_engine_datasets: [{ binding: 'COUNTS', dataset: 'd', remote: false }] }, says: [/analytics_engine/] },
-  { config: { pages_build_output_dir: 'public' }, says: [/./] },
-  { config: { site: { bucket: 'public', include: ['*'], exclude: [] } }, says: [/./] },
+  {
+    config: { exports: { Held: { type: 'durable-object', state: 'transferred', transferred_to: 'other' } } },
+    says: [/transferred_classes/],
+  },
+  {
+    config: {
+      exports: {
+        Held: { type: 'durable-object', state: 'expecting-transfer', transfer_from: 'other', storage: 'sqlite' },
+      },
+    },
+    says: [/transferred_classes/],
+  },
   {
     config: {
       containers: [
         {
-          ...{ class_name: 'Held', image: 'registry.example/image:1', max_instances: 1, name: 'held', instance_type: 'lite' },
+          ...{ name: 'held', image: 'registry.example/image:1', max_instances: 1 },
+          ...{ instance_type: 'lite', rollout_step_percentage: 100, rollout_active_grace_period: 1 },
         },
       ],
-      durable_objects: { bindings: [{ name: 'HELD', class_name: 'Held' }] },
-      migrations: [{ tag: 'v1', new_sqlite_classes: ['Held'] }],
+      exports: { Held: { type: 'durable-object', storage: 'sqlite', container: 'held' } },
     },
-    says: [/./],
+    says: [/containers do not run here/],
   },
-  { config: { workflows: [{ binding: 'FLOW', name: 'f', class_name: 'Flow', limits: { steps: 5 }, concurrency: { limit: 3 }, default_retention: { success_retention: '1 day', error_retention: 1000 }, jurisdiction: 'eu' }] }, says: [/./] },
-  { config: { workflows: [{ binding: 'FLOW', name: 'f', class_name: 'Flow', schedules: ['0 0 * * *'] }] }, says: [/./] },
+  ...[
+    { concurrency: { limit: 3 } },
+    { default_retention: { success_retention: '1 day', error_retention: 1000 } },
+    { jurisdiction: 'eu' },
+    { schedules: ['0 0 * * *'] },
+  ].map((more) => ({
+    config: { workflows: [{ binding: 'FLOW', name: 'flow', class_name: 'Flow', ...more }] },
+    says: [new RegExp(`Field '${Object.keys(more)[0]}' is not supported`)],
+  })),
+  {
+    config: {
+      exports: {
+        Flow: {
+          ...{ type: 'workflow', name: 'flow', limits: { steps: 5 }, concurrency: { limit: 3 }, jurisdiction: 'eu' },
+          ...{ default_retention: { success_retention: '1 day', error_retention: 1000 }, schedules: '0 0 * * *' },
+        },
+      },
+    },
+    says: [/exports\.Flow is not supported as given/],
+  },
 ]

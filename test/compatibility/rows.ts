@@ -2,10 +2,11 @@
  * What `docs/compatibility.md` says, a row each, with the proof that the compatibility test runs for it.
  * `npm run docs` writes the page from these rows; a row whose proof fails cannot stay.
  */
-import { typesSection } from '../bindings-table/page.ts'
+import { configurationSection, typesSection } from '../bindings-table/page.ts'
 import { abiSection } from './abi-rows.ts'
 import { computeArea } from './compute-rows.ts'
 import { d1Commands, d1Rows } from './d1-rows.ts'
+import { datasetBinding } from './dataset-rows.ts'
 import { queueBinding, queueCommands } from './queue-rows.ts'
 import { r2Binding, r2Commands } from './r2-rows.ts'
 import { workflowBinding, workflowCommands } from './workflow-rows.ts'
@@ -158,6 +159,10 @@ const bindings: Area = {
     works('Service bindings: named entrypoints', { check: 'service-entrypoint' }),
     works('Service bindings: `props`', { check: 'service-props' }),
     works('Assets: `env.ASSETS.fetch`', { check: 'assets-binding' }),
+    works('Workers Sites: `site.bucket` with `@cloudflare/kv-asset-handler`, both syntaxes', {
+      file: 'bindings.test.ts',
+      title: 'Workers Sites: the real kv-asset-handler serves what the real wrangler uploaded',
+    }),
     works('Version metadata', { check: 'version-metadata' }),
     ...d1Rows,
     ...r2Binding,
@@ -173,10 +178,7 @@ const bindings: Area = {
       says: /browser/i,
     }),
     refused('Send Email', 'Rimward sends no mail', { config: { send_email: [{ name: 'M' }] }, says: /email/i }),
-    refused('Analytics Engine', 'comes with a later release', {
-      config: { analytics_engine_datasets: [{ binding: 'AE', dataset: 'd' }] },
-      says: /analytics/i,
-    }),
+    ...datasetBinding,
     differs('Rate limiting: `limit({ key })`', 'exact at each PoP; in windows that begin at multiples of the period', {
       file: 'bindings.test.ts',
       title: 'a rate limit counts by key, over all programs of its namespace',
@@ -355,5 +357,5 @@ export function compatibilityPage(): string {
     for (const row of area.rows) lines.push(`| ${row.feature} | ${row.state} | ${row.note ?? ''} |`)
     lines.push('')
   }
-  return [...lines, ...typesSection(), ...abiSection()].join('\n')
+  return [...lines, ...typesSection(), ...configurationSection(), ...abiSection()].join('\n')
 }

@@ -6,6 +6,7 @@ import type { Limits } from '#/core/limits.ts'
 import type { AssetsDeployment, BlobHash, ProgramCode, ProgramModule, ProgramName } from '#/core/snapshot.ts'
 import type { EpochMs } from '#/core/units.ts'
 import { doorError } from './errors.ts'
+import { makeDatasets } from './make-datasets.ts'
 import { type Metadata, readMetadata } from './metadata.ts'
 import { boundaryOf, type Part, readMultipart } from './multipart.ts'
 import { refuseUnsupported } from './unsupported-bindings.ts'
@@ -27,7 +28,7 @@ export interface ReadUploadDeps {
   readonly limits: Limits
   readonly now: EpochMs
   readonly stage: Stage
-  readonly control: Pick<Control, 'resources'>
+  readonly control: Pick<Control, 'resources' | 'createResource'>
   readonly resolveAssets?: ResolveAssets
 }
 
@@ -133,7 +134,7 @@ async function toUpload(
 ): Promise<Upload> {
   refuseUnsupported(metadata.bindings, isSupportedType)
   const bound = new Set<string>()
-  const bindings = metadata.bindings.map((raw, index) =>
+  const asked = metadata.bindings.map((raw, index) =>
     readBinding(raw, index, {
       part(part) {
         const file = files.get(part)
@@ -150,6 +151,7 @@ async function toUpload(
   )
   const code = toCode(metadata, files, bound)
   const assets = metadata.assets && (await toAssets(program, metadata, deps))
+  const bindings = await makeDatasets(asked, deps.control)
   const { migrations, declaredObjects, message, tag, tags, observability, tailConsumers, cpuMs, frontCache } = metadata
   return {
     bindings,

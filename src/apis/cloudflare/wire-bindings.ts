@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { BindingRequest } from '#/control/bindings.ts'
 import type { VersionRecord } from '#/control/records.ts'
+import { datasetName } from '#/core/datasets.ts'
 import type { Resource, ResourceKind } from '#/core/resources.ts'
 import type { BlobHash, ObjectNamespace } from '#/core/snapshot.ts'
 import { noNamespace } from './dispatch-names.ts'
@@ -24,6 +25,9 @@ const supported = {
   r2_bucket: z.strictObject({
     bucket_name: text.min(1),
     jurisdiction: z.exactOptional(z.enum(['default', 'eu', 'fedramp'])),
+  }),
+  analytics_engine: z.strictObject({
+    dataset: z.exactOptional(text.regex(datasetName, 'a dataset has a name of letters, digits, - and _')),
   }),
   queue: z.strictObject({ queue_name: text.min(1), delivery_delay: z.exactOptional(z.int().min(0).max(86_400)) }),
   service: z.strictObject({
@@ -116,6 +120,11 @@ function toRequest(name: string, binding: Supported, find: BindingFinders): Bind
       if (queue === undefined) throw noQueue(called)
       return { kind: 'queue', name, queue: queue.id, called, ...(delayS !== undefined && { delayS }) }
     }
+    case 'analytics_engine': {
+      const { dataset: called = name } = binding
+      // `make-datasets.ts` makes those that are not there yet.
+      return { kind: 'dataset', name, dataset: find.resource('dataset', called)?.id ?? '', called }
+    }
     case 'service': {
       const { entrypoint, props } = binding
       return {
@@ -196,6 +205,8 @@ export function writeBinding(binding: VersionRecord['bindings'][number]): Record
     }
     case 'bucket':
       return { name, type: 'r2_bucket', ...bucketNameOf(binding.called) }
+    case 'dataset':
+      return { name, type: 'analytics_engine', dataset: binding.called }
     case 'program': {
       const { entrypoint, props } = binding
       const service = { name, type: 'service', service: binding.program, environment: 'production' }
@@ -254,6 +265,7 @@ export const keptKinds: Record<string, BindingRequest['kind'] | undefined> = {
   kv_namespace: 'kv',
   r2_bucket: 'bucket',
   queue: 'queue',
+  analytics_engine: 'dataset',
   service: 'program',
   durable_object_namespace: 'objects',
   version_metadata: 'version',

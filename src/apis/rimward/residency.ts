@@ -13,7 +13,7 @@ import { residencyWish } from './schemas.ts'
 export interface KnownStore {
   readonly kind: Extract<
     PlacedKind,
-    'kv' | 'config' | 'secret' | 'access-list' | 'sql' | 'bucket' | 'queue' | 'workflow'
+    'kv' | 'config' | 'secret' | 'access-list' | 'sql' | 'bucket' | 'queue' | 'workflow' | 'dataset'
   >
   readonly id: string
   readonly name: string
@@ -46,6 +46,7 @@ const words: Readonly<Record<string, PlacedKind>> = {
   r2: 'bucket',
   queue: 'queue',
   workflow: 'workflow',
+  dataset: 'dataset',
 }
 
 /** Paths begin at `/rimward/v1`. The caller has been authenticated. */

@@ -11,6 +11,7 @@ import { deployCompute, readModule } from '../deploy/deploy-compute.ts'
 import { readManifest } from '../deploy/fastly-manifest.ts'
 import { bindingsOf, migrationsAfter, uploadForm } from '../deploy/metadata.ts'
 import { findConfig, readConfig } from '../deploy/read-config.ts'
+import { provideQueues, setTriggers } from '../deploy/triggers.ts'
 import { findNode, type NodeOptions } from '../find-node.ts'
 import { nodeFlags } from '../node-flags.ts'
 import type { Terminal } from '../terminal.ts'
@@ -85,6 +86,7 @@ async function upload(
   )
   const migrations = migrationsAfter(config.migrations, service?.default_environment?.script?.migration_tag)
   const kv = await provideNamespaces(client, config)
+  await provideQueues(client, config)
   const { assets } = prepared
   const form = uploadForm({
     config,
@@ -161,14 +163,16 @@ async function deploy(folder: string | undefined, flags: DeployFlags, terminal: 
   const client = await createCloudflareClient(node)
   const uploaded = await upload(client, config, found.folder, prepared, flags.message)
   const { local, patterns } = await connect(client, config)
+  const triggers = await setTriggers(client, config)
   const { addresses } = await node.json<{ addresses: { http: string } }>('GET', '/rimward/v1/status')
   const port = new URL(addresses.http).port
   const urls = [...(local ? [`http://${config.name}.localhost${port === '' ? '' : `:${port}`}/`] : []), ...patterns]
   const version = uploaded.deployment_id ?? uploaded.id
-  if (flags.json) return terminal.out(JSON.stringify({ name: config.name, version, urls }))
+  if (flags.json)
+    return terminal.out(JSON.stringify({ name: config.name, version, urls, ...(triggers.length > 0 && { triggers }) }))
   terminal.out(`${config.name}: ${size}`)
   terminal.out(`Deployed${version === undefined ? '' : ` version ${version}`}`)
-  for (const url of urls) terminal.out(`  ${url}`)
+  for (const line of [...urls, ...triggers]) terminal.out(`  ${line}`)
 }
 
 /** A folder with a `fastly.toml`. */

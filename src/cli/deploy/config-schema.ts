@@ -79,6 +79,7 @@ const inherited = {
     })
     .optional(),
   alias: z.record(z.string(), z.string()).optional(),
+  triggers: z.strictObject({ crons: z.array(z.string()).optional() }).optional(),
   account_id: z.string().optional(),
 }
 
@@ -112,6 +113,35 @@ const own = {
       bindings: z.array(z.strictObject({ name: binding, class_name: z.string(), script_name: z.string().optional() })),
     })
     .optional(),
+  queues: z
+    .strictObject({
+      producers: z
+        .array(
+          z.strictObject({
+            binding,
+            queue: z.string(),
+            delivery_delay: z.number().optional(),
+            remote: z.boolean().optional(),
+          }),
+        )
+        .optional(),
+      consumers: z
+        .array(
+          z.strictObject({
+            queue: z.string(),
+            type: z.literal('worker').optional(),
+            max_batch_size: z.number().optional(),
+            max_batch_timeout: z.number().optional(),
+            max_retries: z.number().optional(),
+            dead_letter_queue: z.string().optional(),
+            max_concurrency: z.number().nullable().optional(),
+            retry_delay: z.number().optional(),
+          }),
+        )
+        .optional(),
+    })
+    .optional(),
+  analytics_engine_datasets: z.array(z.strictObject({ binding, dataset: z.string().optional() })).optional(),
   version_metadata: z.strictObject({ binding }).optional(),
   tail_consumers: z.array(z.strictObject({ service: z.string() })).optional(),
 }

@@ -1,19 +1,16 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { createAdaptorServer } from '@hono/node-server'
-import { Hono } from 'hono'
 import { runCli } from '../run-cli.fixture.ts'
 import { assetHash, readAssets } from './assets.ts'
 import { bundleWorker } from './bundle.ts'
 import { bindingsOf, migrationsAfter, uploadForm } from './metadata.ts'
+import { platform } from './platform.fixture.ts'
 import { findConfig, readConfig } from './read-config.ts'
 import { allRules, typeFor } from './rules.ts'
 
@@ -96,8 +93,8 @@ test('configuration that does not fit is refused by name and place', (t) => {
     ],
     [
       'wrangler.json',
-      JSON.stringify({ ...minimal, d1_databases: [], queues: {} }),
-      /"d1_databases", "queues" are not supported/,
+      JSON.stringify({ ...minimal, d1_databases: [], vectorize: [] }),
+      /"d1_databases", "vectorize" are not supported/,
     ],
     [
       'wrangler.json',
@@ -253,66 +250,6 @@ test('assets: hashes, ignored files, instructions', (t) => {
   assert.throws(() => readAssets(join(folder, 'gone')), /is no folder/)
 })
 
-interface Call {
-  readonly method: string
-  readonly path: string
-  readonly body: unknown
-  readonly token: string
-}
-
-/** As much of the platform as a deploy asks for, keeping what it was asked. */
-async function platform(context: { after(run: () => void): void }, singleFiles: boolean) {
-  const calls: Call[] = []
-  const api = new Hono()
-  const ok = (result: unknown): Response => Response.json({ success: true, errors: [], messages: [], result })
-  api.use(async (c, next) => {
-    const type = c.req.header('content-type') ?? ''
-    const form = type.startsWith('multipart/') ? Object.fromEntries(await c.req.formData()) : undefined
-    const body = form ?? (type.startsWith('application/json') ? await c.req.json() : await c.req.text())
-    const path = `${c.req.path}${new URL(c.req.url).search}`.replace('/client/v4/accounts/acc', '')
-    calls.push({ method: c.req.method, path, body, token: c.req.header('authorization') ?? '' })
-    await next()
-  })
-  const payload = Buffer.from(JSON.stringify({ wrangler_single_asset_uploads: singleFiles })).toString('base64url')
-  api.get('/rimward/v1/status', (c) => c.json({ addresses: { http: 'http://127.0.0.1:8080' } }))
-  api.get('/client/v4/accounts', () => ok([{ id: 'acc' }]))
-  const account = new Hono()
-  account.get('/storage/kv/namespaces', () => ok([{ id: 'other', title: 'other' }]))
-  account.post('/storage/kv/namespaces', () => ok({ id: 'made' }))
-  account.post('/workers/scripts/:name/assets-upload-session', async (c) => {
-    const { manifest } = (await c.req.json()) as { manifest: Record<string, { hash: string }> }
-    return ok({ jwt: `h.${payload}.s`, buckets: Object.values(manifest).map(({ hash }) => [hash]) })
-  })
-  account.post('/workers/assets/upload/*', () => ok({ jwt: 'complete' }))
-  account.post('/workers/assets/upload', () => ok({ jwt: 'complete' }))
-  account.put('/workers/scripts/:name', (c) =>
-    c.req.param('name') === 'refused'
-      ? c.json(
-          { success: false, errors: [{ code: 10021, message: 'Uncaught Error: no' }], messages: [], result: null },
-          400,
-        )
-      : ok({ deployment_id: 'version-1' }),
-  )
-  for (const path of [
-    '/workers/scripts/:name/subdomain',
-    '/workers/scripts/:name/routes',
-    '/workers/scripts/:name/domains/records',
-  ]) {
-    account.all(path, () => ok(null))
-  }
-  api.route('/client/v4/accounts/acc', account)
-  api.notFound((c) =>
-    c.json({ success: false, errors: [{ code: 10007, message: 'not there' }], messages: [], result: null }, 404),
-  )
-  const server = createAdaptorServer({ fetch: api.fetch, createServer }) as Server
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
-  context.after(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return { calls, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
-}
-
 test('rimward deploy makes the calls that wrangler makes', async (t) => {
   for (const singleFiles of [false, true]) {
     const { calls, url } = await platform(t, singleFiles)
@@ -378,4 +315,43 @@ test('routes and custom domains are connected; a refusal is shown with its code'
   assert.deepEqual((bodyOf('/domains/records') as { origins: unknown }).origins, [{ hostname: 'app.example' }])
   const refused = await runCli(['deploy', '--name', 'refused', '--api', url], { env, cwd: folder })
   assert.deepEqual([refused.code, refused.err], [1, 'rimward: Uncaught Error: no [code: 10021]\n'])
+})
+
+test('schedules and queues are set as wrangler sets them', async (t) => {
+  const { calls, url } = await platform(t, false)
+  const queues = {
+    producers: [
+      { binding: 'NEW', queue: 'new', delivery_delay: 5 },
+      { binding: 'MAIL', queue: 'mail' },
+    ],
+    consumers: [
+      { queue: 'mail', max_batch_size: 5, max_batch_timeout: 2, dead_letter_queue: 'dead' },
+      { queue: 'post' },
+    ],
+  }
+  const folder = project(t, {
+    'wrangler.json': JSON.stringify({
+      ...{ ...minimal, queues, triggers: { crons: ['*/5 * * * *'] } },
+      analytics_engine_datasets: [{ binding: 'AE' }],
+    }),
+    'index.js': 'export default {}',
+  })
+  const deployed = await runCli(['deploy', '--api', url], { env: { RIMWARD_TOKEN: 'token' }, cwd: folder })
+  assert.match(deployed.out, /\n {2}schedule: \*\/5 \* \* \* \*\n {2}consumer for mail\n {2}consumer for post\n$/)
+  const told = calls
+    .filter(({ method, path }) => method !== 'GET' && /queues|schedules/.test(path))
+    .map(({ method, path, body }) => [method, path, body])
+  const settings = { batch_size: 5, max_wait_time_ms: 2000 }
+  assert.deepEqual(told, [
+    ['POST', '/queues', { queue_name: 'new' }],
+    ['PUT', '/workers/scripts/a/schedules', [{ cron: '*/5 * * * *' }]],
+    ['PUT', '/queues/id-mail/consumers/c1', { type: 'worker', script_name: 'a', dead_letter_queue: 'dead', settings }],
+    ['POST', '/queues/id-post/consumers', { type: 'worker', script_name: 'a', settings: {} }],
+  ])
+  const put = calls.find(({ method, path }) => method === 'PUT' && path.includes('excludeScript'))!
+  assert.deepEqual(JSON.parse((put.body as { metadata: string }).metadata).bindings, [
+    { name: 'NEW', type: 'queue', queue_name: 'new', delivery_delay: 5 },
+    { name: 'MAIL', type: 'queue', queue_name: 'mail' },
+    { name: 'AE', type: 'analytics_engine', dataset: 'AE' },
+  ])
 })

@@ -43,6 +43,10 @@ export function bindingsOf(config: WorkerConfig, kv: ReadonlyMap<string, string>
   }
   for (const { binding, ...service } of config.services ?? [])
     found.push({ name: binding, type: 'service', ...service })
+  for (const { binding: name, queue, delivery_delay } of config.queues?.producers ?? [])
+    found.push({ name, type: 'queue', queue_name: queue, ...(delivery_delay !== undefined && { delivery_delay }) })
+  for (const { binding: name, dataset = name } of config.analytics_engine_datasets ?? [])
+    found.push({ name, type: 'analytics_engine', dataset })
   if (config.version_metadata) found.push({ name: config.version_metadata.binding, type: 'version_metadata' })
   if (config.assets?.binding !== undefined) found.push({ name: config.assets.binding, type: 'assets' })
   const twice = found.find(({ name }, index) => found.findIndex((other) => other.name === name) !== index)

@@ -43,6 +43,12 @@ function memberOf(builder: CellBuilder, deployment: Deployment, binding: Binding
       return { durableObjectNamespace: objectsBinding(builder, deployment, binding) }
     case 'blob':
       return blobBinding(builder, deployment, binding)
+    case 'dataset':
+      // The runtime takes it for an experiment, which proofs are not allowed.
+      if (builder.plan.purpose === 'prove') return { service: nobody(builder) }
+      return wrapped(builder, 'dataset', [
+        { name: 'native', analyticsEngine: backplane(builder, 'dataset', binding.dataset) },
+      ])
     case 'rate-limit':
       return rateLimitBinding(builder, binding)
     case 'sql': {

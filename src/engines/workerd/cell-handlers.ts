@@ -17,6 +17,7 @@ import { type BackplaneHandler, textAnswer } from './backplane.ts'
 import { bucketHandler } from './backplane-bucket.ts'
 import { cacheHandler } from './backplane-cache.ts'
 import { callHandler } from './backplane-call.ts'
+import { datasetHandler } from './backplane-dataset.ts'
 import { kvHandler } from './backplane-kv.ts'
 import { purgeHandler } from './backplane-purge.ts'
 import { queueHandler } from './backplane-queue.ts'
@@ -47,6 +48,7 @@ export interface HandlerDependencies {
   readonly known: ReadonlyMap<DeploymentId, Deployment>
   readonly snapshot: () => Snapshot
   readonly dispatched: DispatchedCalls
+  readonly log: (message: string, facts?: object) => void
 }
 
 /** Handlers for `createBackplane`; the id is a deployment for `assets` and `trace`, a program for `cache`, `egress`, `route` and `call`. */
@@ -58,6 +60,7 @@ export function cellHandlers(parts: HandlerDependencies): Readonly<Record<string
     queue: queueHandler(parts),
     cache: cacheHandler(parts),
     call: callHandler(parts),
+    dataset: datasetHandler(parts),
     purge: purgeHandler(parts),
     sql: sqlHandler(parts),
     ...workflowHandlers(parts),

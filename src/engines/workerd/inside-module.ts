@@ -18,6 +18,7 @@ export function insideModule(name: InsideModule): string {
 }
 
 export type InsideModule =
+  | 'dataset'
   | 'describe'
   | 'dispatch'
   | 'dispatch-forward'

@@ -23,6 +23,7 @@ export type OwnCells = Pick<Engine, 'run' | 'deliver' | 'warm' | 'prove' | 'adop
 const nativeKinds: ReadonlySet<Binding['kind']> = new Set([
   'bucket',
   'certificate',
+  'dataset',
   'dispatch',
   'loader',
   'queue',
