@@ -14,6 +14,7 @@ import { parseArgs } from 'node:util'
 import { findGenerator } from './load.ts'
 import type { BenchRow, BenchTable } from './row.ts'
 import { assetsRow } from './rows/assets.ts'
+import { bindingsLarge } from './rows/bindings-large.ts'
 import { cacheStore } from './rows/cache-store.ts'
 import { computeRows } from './rows/compute.ts'
 import { d1Row } from './rows/d1.ts'
@@ -28,7 +29,7 @@ import { popsAway } from './rows/pops-away.ts'
 import { popsNats } from './rows/pops-nats.ts'
 import { popsScale } from './rows/pops-scale.ts'
 import { queues } from './rows/queues.ts'
-import { r2Row } from './rows/r2.ts'
+import { r2Rows } from './rows/r2.ts'
 import { r2Large } from './rows/r2-large.ts'
 import { workersCold, workersColdTls } from './rows/workers-cold.ts'
 import { workersIdle } from './rows/workers-idle.ts'
@@ -54,10 +55,11 @@ const allRows: readonly BenchRow[] = [
   popsScale,
   queues,
   kvRow,
-  r2Row,
+  ...r2Rows,
   r2Large,
   objectsRow,
   assetsRow,
+  bindingsLarge,
 ]
 
 const { values, positionals } = parseArgs({

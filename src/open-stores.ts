@@ -1,9 +1,11 @@
 /** The stores that live at one node each, of this node: databases, buckets, queues and the like. */
 import { join } from 'node:path'
+import { type BucketNotice, bucketSettingsOf } from '#/core/bucket-settings.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { HomedStore } from '#/core/homed-store.ts'
 import type { HomedStores, StoreCall, StoreHandler } from '#/core/homed-stores.ts'
 import type { Place } from '#/core/pops.ts'
+import { queueCalls } from '#/core/queue-calls.ts'
 import { resourceKey, resourceOf } from '#/core/resources.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import type { EventDelivery } from '#/edge/deliver-event.ts'
@@ -28,7 +30,7 @@ export async function openHomedStores(
 ): Promise<OpenedStores> {
   const { folder, place, limits, clock, live, say: log } = parts
   const stores: HomedStore[] = [
-    await openBuckets({ folder: join(folder, 'bucket'), limits, clock, log }),
+    await openBuckets({ folder: join(folder, 'bucket'), limits, clock, log, ...bucketParts(parts, homed) }),
     await openSqlStore({ folder: join(folder, 'sql'), servedBy: servedBy(place), limits, clock }),
     await openQueueStore({
       ...{ folder: join(folder, 'queue'), homed, openGroupCommit, limits, clock, log },
@@ -71,6 +73,28 @@ export async function openHomedStores(
       parts.say('what a removed resource held is not all erased', { kind: store.kind, err })
       return false
     }
+  }
+}
+
+/** What a bucket's home knows of its owner's wishes, and how it tells queues. */
+function bucketParts({ live, accountId: account }: Pick<Parts, 'live' | 'accountId'>, homed: HomedStores) {
+  const resource = (id: string) => resourceOf(live.snapshot, 'bucket', id)
+  return {
+    settings: (id: string) => {
+      const found = resource(id)
+      return found && bucketSettingsOf(found)
+    },
+    async notify(id: string, queue: string, notices: readonly BucketNotice[]) {
+      if (resourceOf(live.snapshot, 'queue', queue) === undefined)
+        throw new EdgeError('store_unknown', `There is no queue ${queue}.`)
+      const [bucket] = (resource(id)?.name ?? id).split('@')
+      const messages = notices.map((notice) => ({
+        type: 'json' as const,
+        body: Buffer.from(JSON.stringify({ account, bucket, ...notice })),
+      }))
+      const { refused } = await queueCalls(homed).send(queue, messages)
+      if (refused !== undefined) throw new EdgeError('overloaded', refused.message)
+    },
   }
 }
 

@@ -19,7 +19,8 @@ import { EdgeError } from '#/core/errors.ts'
 import { defaultLimits } from '#/core/limits.ts'
 import { createMemoryMeshes } from '#/core/memory-mesh.ts'
 import type { Mesh } from '#/core/mesh.ts'
-import { allows, type Place, type Within } from '#/core/pops.ts'
+import { allows, type CountryCode, type Place, type Within } from '#/core/pops.ts'
+import type { Fabric } from '#/core/ports.ts'
 import { describeWithin } from '#/core/residency.ts'
 import type { Address } from '#/edge/edge.ts'
 import { joinRegistries } from '#/edge/join-registries.ts'
@@ -140,7 +141,9 @@ async function openShared(options: PlatformOptions, closer: Closer) {
   const traces = createTraces({ fabric, clock, limits, residency })
   closer.add(() => traces.close())
   const seal = await openSeal({ keyFile })
-  const whole = fabrics.map((one) => ({ ...one, fabric: withPlacedBlobs(one.fabric, { seal, limits, clock }) }))
+  const blobsIn = (fabric: Fabric, where: readonly CountryCode[]) =>
+    withPlacedBlobs(fabric, { seal, limits, clock, mayHold: (within) => where.some((one) => allows(within, one)) })
+  const whole = fabrics.map((one, index) => ({ ...one, fabric: blobsIn(one.fabric, [countries[index]!]) }))
   const views = whole.map((one, index) => ({ fabric: one.fabric, country: countries[index]! }))
   /** Grows while the listeners open. */
   const listeners: (() => readonly Address[])[] = []
@@ -148,7 +151,7 @@ async function openShared(options: PlatformOptions, closer: Closer) {
     limits,
     clock,
     // What one node may not read another may.
-    fabric: withPlacedBlobs(fabricByPlace(views as [NodeView, ...NodeView[]]), { seal, limits, clock }),
+    fabric: blobsIn(fabricByPlace(views as [NodeView, ...NodeView[]]), countries),
     fabrics: whole,
     traces,
     withinOf,

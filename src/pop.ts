@@ -25,6 +25,7 @@ import type { OriginState } from '#/core/origin.ts'
 import type { Place } from '#/core/pops.ts'
 import type { Engine, Fabric, Seal } from '#/core/ports.ts'
 import type { ProgramOutput } from '#/core/program-output.ts'
+import { resourceOf } from '#/core/resources.ts'
 import { siteNamed } from '#/core/site-list.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import type { TakePurge } from '#/core/tiers.ts'
@@ -54,6 +55,7 @@ import { createHealthChecks } from '#/origin/health-checks.ts'
 import { addOriginMetrics } from '#/origin/origin-metrics.ts'
 import { withOwnProbes, withOwnPrograms } from '#/origin/own-programs.ts'
 import { createPoolEgress } from '#/origin/pool-egress.ts'
+import { withPublicBuckets } from '#/origin/public-buckets.ts'
 import type { Replicas } from '#/replication/replicas.ts'
 import { openItemStores } from '#/stores/item-stores.ts'
 import { createKvStores } from '#/stores/kv.ts'
@@ -173,7 +175,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
     ...(pops && { pops }),
     snapshot: () => live.snapshot,
   })
-  const ways = await openEgress(parts, rules)
+  const ways = await openEgress({ ...parts, homed }, rules)
   const assets = createAssets({ blobs: fabric.blobs, limits })
   const snapshot = () => live.snapshot
   const engineNow: Pick<Engine, 'deliver'> = { deliver: (...event) => live.engine!.deliver(...event) }
@@ -260,7 +262,18 @@ export type Ways = Awaited<ReturnType<typeof openEgress>>
 
 /** The way out: health of origins, the shared cache in front of them. */
 async function openEgress(
-  { folder, seal, live, limits, clock, say, metrics, closer, ...options }: Parts,
+  {
+    folder,
+    seal,
+    live,
+    limits,
+    clock,
+    say,
+    metrics,
+    closer,
+    homed,
+    ...options
+  }: Parts & { readonly homed: HomedStores },
   rules: EgressRuleBook,
 ) {
   const waysOut = {
@@ -303,7 +316,8 @@ async function openEgress(
     options.mesh && createPlacedWords({ fabric: options.fabric, seal, limits, country, withinOf: siteWithin })
   const store = keepStoreInside(stored, (scope) => isHere(live.snapshot, scope, country))
   const inside = keepEgressInside(pools, () => live.snapshot, country)
-  const next = withAnswerRules(withOwnPrograms(inside, ownPrograms))
+  const publicBuckets = { bucket: (id: string) => resourceOf(live.snapshot, 'bucket', id), homed }
+  const next = withAnswerRules(withPublicBuckets(withOwnPrograms(inside, ownPrograms), publicBuckets))
   const { cache: egress, purges } = await openTieredCache({
     ...{ place: options.place, mesh: options.mesh, folder, next, store, journal },
     ...{ limits, clock, originAnswers, log: say, ...(words && { words }) },

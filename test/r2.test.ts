@@ -359,10 +359,11 @@ test('a bucket with a class, a jurisdiction and a hint; what is not offered is r
     assert.equal(errors[0]?.code, code, `${method} ${path} ${JSON.stringify(errors)}`)
     assert.match(errors[0]!.message, says)
   }
-  for (const call of ['lock', 'sippy', 'domains/managed', 'domains/custom', 'lifecycle', 'cors']) {
-    const { errors } = await api('GET', `/photos/${call}`)
-    assert.match(errors[0]!.message, new RegExp(`does not support GET .*/photos/${call}`))
-  }
+  for (const [call, says] of [
+    ['sippy', /\(Sippy\): copy them over the S3 API/],
+    ['catalog', /has no data catalog/],
+  ] as const)
+    assert.match((await api('GET', `/photos/${call}`)).errors[0]!.message, says)
 })
 
 test('a binding to a bucket that is not there is refused, one without a name gets a bucket', async () => {

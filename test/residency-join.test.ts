@@ -103,6 +103,24 @@ test('a config store lies with the machine in its country only', async (t) => {
   assert.match(await (await fra.api(`${path}/${id}/items`)).text(), new RegExp(`${marker}-b`))
   assert.deepEqual(await filesWith(two, marker), [])
 
+  // So do calls about a service, whose rules and dictionaries are with no one else.
+  const { id: service } = (await (await post('/service', { name: 'edge' })).json()) as { id: string }
+  const placed = JSON.stringify({ name: 'service:edge', within: 'DE' })
+  assert.equal((await iad.api('/rimward/v1/residency', { method: 'PUT', body: placed })).status, 200)
+  const knows = async () => (await (await iad.api('/rimward/v1/residency')).text()).includes(service)
+  await until(knows, 'the machine in the US has followed')
+  const version = `/service/${service}/version/1`
+  await post(`${version}/domain`, { name: 'edge.test' })
+  await post(`${version}/backend`, { name: 'o', address: '127.0.0.1', port: '1' })
+  const { id: words } = (await (await post(`${version}/dictionary`, { name: 'words' })).json()) as { id: string }
+  await post(`/service/${service}/dictionary/${words}/item`, { item_key: 'a', item_value: `${marker}-c` })
+  await post(`${version}/response_object`, { name: 'all', status: '200', content: `${marker}-d` })
+  const activated = await iad.api(`${version}/activate`, { method: 'PUT' })
+  assert.deepEqual([activated.status, activated.headers.get('x-rimward-answered-by')], [200, 'fra'])
+  const served = async () => (await get(iad.addresses.http, 'edge.test', '/')).text === `${marker}-d`
+  await until(served, 'the machine in the US hands over what it knows no more of than its host')
+  assert.deepEqual(await filesWith(two, marker), [])
+
   // A change that Germany has to try first is made there, whoever is asked.
   const canary = { canary: { pop: 'fra', windowMs: 100 } }
   const set = await iad.api('/rimward/v1/rollout', { method: 'PUT', body: JSON.stringify(canary) })

@@ -1,4 +1,7 @@
-/** Keys of what stays in its countries: all files elsewhere are searched for them, as they lay there before. */
+/**
+ * Keys of certificates, origins, rules and dictionaries that stay in their countries: all files elsewhere are searched for
+ * them, as they lay there before.
+ */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
@@ -97,4 +100,93 @@ test('keys of certificates lie with their sites, and TLS ends there', async (t) 
   assert.equal((await askTls(tls.iad, 'shop.test')).shown, early)
   assert.ok('key' in recordIn(fabric, 'certificates', early))
   assert.equal((await get(at.iad, 'shop.test', '/')).headers['x-served-by'], 'iad')
+})
+
+async function call({ node }: Platform, method: string, path: string, body?: object): Promise<Record<string, string>> {
+  const answer = await node.api(path, {
+    method,
+    ...(body && { body: body instanceof URLSearchParams ? body : JSON.stringify(body) }),
+  })
+  const text = await answer.text()
+  assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${text}`)
+  return text === '' ? {} : JSON.parse(text)
+}
+
+const form = (fields: Record<string, string>) => new URLSearchParams(fields)
+
+/** A service with a dictionary, an address list, a header from each, and a draft beside the active version. */
+async function makeService(platform: Platform, origin: string) {
+  const { id = '' } = await call(platform, 'POST', '/service', form({ name: 'edge' }))
+  const version = `/service/${id}/version/1`
+  const { hostname: address, port } = new URL(origin)
+  await call(platform, 'POST', `${version}/domain`, form({ name: 'edge.test' }))
+  await call(platform, 'POST', `${version}/backend`, form({ name: 'o', address, port }))
+  const { id: words = '' } = await call(platform, 'POST', `${version}/dictionary`, form({ name: 'words' }))
+  const header = { type: 'response', action: 'set', ignore_if_set: '0', priority: '10' }
+  const rules = [
+    { ...header, name: 'word', dst: 'http.X-Word', src: 'table.lookup(words, "one")' },
+    { ...header, name: 'text', dst: 'http.X-Text', src: `"${marks.rule}"` },
+  ]
+  for (const rule of rules) await call(platform, 'POST', `${version}/header`, form(rule))
+  await setWord(platform, id, words, marks.item)
+  await call(platform, 'PUT', `${version}/activate`)
+  const { number } = await call(platform, 'PUT', `${version}/clone`)
+  const draft = { ...header, name: 'draft', dst: 'http.X-Draft', src: `"${marks.draft}"` }
+  await call(platform, 'POST', `/service/${id}/version/${number}/header`, form(draft))
+  return { id, words }
+}
+
+const setWord = (platform: Platform, service: string, words: string, value: string) =>
+  call(platform, 'PUT', `/service/${service}/dictionary/${words}/item/one`, form({ item_value: value }))
+
+const marks = {
+  item: 'marker-of-an-item-40af',
+  rule: 'marker-of-a-rule-8bd2',
+  draft: 'marker-of-a-draft-0c36',
+  page: 'marker-of-a-page-d97e',
+}
+
+test('rules, dictionaries and origins lie with their service or site', async (t) => {
+  const data = await temporaryFolder(t, 'rules')
+  const platform = await startPlatform(t, data)
+  const origin = await startOrigin(t)
+  const { id, words } = await makeService(platform, origin)
+  await ok(platform, 'site', 'add', 'shop', '--origin', `${origin}/${marks.page}`)
+  const markers = Object.values(marks)
+  for (const marker of markers) assert.notDeepEqual(await filesWith(join(data, 'fabric'), marker), [], marker)
+  const answers = async (served: Platform, colo: string, word: string) => {
+    for (const name of ['iad', 'fra'] as const) {
+      const { headers, text } = await get(served.at[name], 'edge.test', '/')
+      assert.deepEqual([headers['x-word'], headers['x-text'], text], [word, marks.rule, 'from the origin'])
+      assert.deepEqual([headers['x-served-by'], (await get(served.at[name], 'shop.localhost', '/')).text], [colo, text])
+    }
+  }
+
+  await ok(platform, 'residency', 'service:edge', 'DE')
+  await ok(platform, 'residency', 'site:shop', 'DE')
+  for (const marker of markers) await nowhereOutside(platform, marker)
+  await answers(platform, 'fra', marks.item)
+  const changed = 'marker-of-a-later-item-e6b3'
+  await setWord(platform, id, words, changed)
+  await answers(platform, 'fra', changed)
+  for (const marker of [changed, ...markers]) await nowhereOutside(platform, marker)
+  const items = await call(platform, 'GET', `/service/${id}/dictionary/${words}/items`)
+  assert.match(JSON.stringify(items), new RegExp(changed))
+  const shown = await call(platform, 'GET', `/service/${id}/version/2/header`)
+  assert.match(JSON.stringify(shown), new RegExp(marks.draft))
+  const report = await ok(platform, 'audit')
+  assert.match(report, /fra \(DE\) +placed\/fabric\.db#service-versions@DE/)
+  assert.match(report, /Nothing lies where it may not/)
+  assert.equal(await platform.node.stop(), 0)
+
+  const again = await startPlatform(t, data)
+  await answers(again, 'fra', changed)
+  for (const marker of [changed, ...markers]) await nowhereOutside(again, marker)
+  await ok(again, 'residency', 'service:edge', 'JP')
+  await ok(again, 'residency', 'site:shop', 'JP')
+  for (const marker of [changed, ...markers]) assert.deepEqual(await filesWith(join(data, 'pops', 'fra'), marker), [])
+  await answers(again, 'nrt', changed)
+  await ok(again, 'residency', 'service:edge', 'anywhere')
+  assert.equal((await get(again.at.iad, 'edge.test', '/')).headers['x-served-by'], 'iad')
+  assert.notDeepEqual(await filesWith(join(data, 'fabric'), changed), [])
 })

@@ -1,5 +1,6 @@
 /** Operations of a binding, each an address of the same Worker, at Miniflare and at a node of ours: requests/s of both. */
 import { badAnswers, load } from '../load.ts'
+import { loadLong } from '../load-long.ts'
 import type { Contestant } from '../peers/bound-programs.ts'
 import type { BenchOptions } from '../row.ts'
 import { median, ratio, show } from '../statistics.ts'
@@ -32,13 +33,16 @@ export async function measureOperations(
   const rates = new Map<string, number[]>()
   const rate = (name: string, operation: string, connections: number): number =>
     median(rates.get(`${name} ${operation} ${connections}`)!)
+  const isLong = ({ bytes = 0 }: Operation) => bytes >= 1024 * 1024
   for (let round = 0; round <= options.rounds; round++) {
     if (round > 0) beforeRound()
-    for (const { name: operation, path } of operations)
-      for (const connections of crowds)
+    for (const one of operations)
+      for (const connections of round === 0 && isLong(one) ? [1] : crowds)
         for (const { name, target } of contestants) {
+          const { name: operation, path } = one
           options.progress(`${round === 0 ? 'warming' : `round ${round}`}: ${operation} × ${connections}, ${name}`)
-          const result = await load({ ...target, path, connections, seconds: options.seconds }, options.generator)
+          const order = { ...target, path, connections, seconds: options.seconds }
+          const result = isLong(one) ? await loadLong(order) : await load(order, options.generator)
           const bad = badAnswers(result)
           if (bad !== undefined) failures.push(`${name}, ${operation}: ${bad}`)
           if (round === 0) continue
@@ -49,8 +53,8 @@ export async function measureOperations(
   const rows = operations.flatMap(({ name: operation, bytes = 0 }) =>
     crowds.map((connections) => {
       const [other, ours] = contestants.map(({ name }) => rate(name, operation, connections)) as [number, number]
-      const isLarge = bytes >= 1024 * 1024
-      const shown = (value: number) => (isLarge ? `${show((value * bytes) / 1024 / 1024, 0)} MiB` : show(value, 0))
+      const shown = (value: number) =>
+        bytes >= 1024 * 1024 ? `${show((value * bytes) / 1024 / 1024, 0)} MiB` : show(value, 0)
       const crowd = `${connections} connection${connections === 1 ? '' : 's'}`
       return [`${operation}, ${crowd}`, shown(other), shown(ours), ratio(ours, other)]
     }),

@@ -129,7 +129,7 @@ export function createApi(options: ApiOptions): Api {
     kvRoutes: kvRoutes({ kv: options.kv, fabric, limits, clock }),
     bindingRoutes: [
       allD1Routes({ control, homed: options.homed, token, limits, clock }),
-      r2Routes({ control, homed: options.homed, limits }),
+      r2Routes({ control, homed: options.homed, limits, clock }),
       queueRoutes({ control, homed: options.homed, limits, clock }),
       dispatchRoutes({ control, limits, clock, resolveAssets, uploads: options.uploads }),
       analyticsRoutes({ control, homed: options.homed, limits, clock }),
@@ -192,7 +192,7 @@ export function createApi(options: ApiOptions): Api {
   })
   const s3 = s3Handler({
     keys: accessKeysOf(token),
-    buckets: createBucketBook({ control, homed: options.homed }),
+    buckets: (jurisdiction) => createBucketBook({ control, homed: options.homed }, jurisdiction),
     ...{ limits, clock, log: options.log },
   })
   // Fastly's door answers every path that is left, so it comes last.

@@ -181,7 +181,7 @@ function withinOfPath(path: string, control: Places): Within | undefined {
   if (store !== undefined) return withinOf(control, store, kind === 'acls' ? 'access-list' : (kind as Placed['kind']))
   const site = /^\/rimward\/v1\/sites\/([^/]+)/.exec(path)?.[1]
   if (site !== undefined) return control.withinOf(decode(site)) ?? withinOf(control, decode(site), 'site')
-  const service = /^\/service\/([^/]+)\/version\/[^/]+\/(?:package|activate)$/.exec(path)?.[1]
+  const service = /^\/service\/([^/]+)(?:\/(?!purge(?:\/|_|$))|$)/.exec(path)?.[1]
   return service === undefined ? undefined : withinOf(control, service, 'service')
 }
 

@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import type { Owner } from '#/core/holdings.ts'
 import type { CodeTally } from './read-code.ts'
+import { recordBuckets } from './read-records.ts'
 import type { Tally } from './tally.ts'
 
 interface Row {
@@ -51,9 +52,9 @@ export function tableOf(database: DatabaseSync): keyof typeof tables | undefined
 
 /** What a node serves, so that it can start from it. */
 export function readServed(database: DatabaseSync, place: string, code: CodeTally): void {
-  const rows = database.prepare(`SELECT name, value FROM parts WHERE kind = 'program'`).iterate()
-  for (const { name, value } of rows as Iterable<{ name: string; value: string }>)
-    code.record('program', name, Buffer.from(value), place)
+  const rows = database.prepare(`SELECT kind, name, value FROM parts WHERE kind IN ('program', 'site')`).iterate()
+  for (const { kind, name, value } of rows as Iterable<{ kind: string; name: string; value: string }>)
+    code.record(kind, name, Buffer.from(value), place)
 }
 
 /** Rows that say which blob they name; names of deleted keys count too. */
@@ -69,12 +70,17 @@ export function readRows(database: DatabaseSync, file: string, place: string, ta
   }
 }
 
+const parsedBuckets = ['item-stores', 'program-versions', 'certificates', 'control-log', ...recordBuckets]
+  .map((name) => `'${name}'`)
+  .join(', ')
+
 /** `file` is the database's path, `place` how it is shown; blobs lie in the folder `blobs` beside it. */
 export function readBuckets(database: DatabaseSync, file: string, place: string, tally: Tally, code: CodeTally): void {
   const rows = database
     .prepare(
       `SELECT bucket, key, length(key) + length(value) AS bytes,
-       CASE WHEN bucket IN ('item-stores', 'program-versions', 'certificates', 'control-log') THEN CAST(value AS BLOB) END AS value FROM entries`,
+       CASE WHEN bucket IN (${parsedBuckets}) OR bucket LIKE 'service-versions@%' THEN CAST(value AS BLOB) END AS value
+       FROM entries`,
     )
     .iterate()
   for (const { bucket, key, bytes, value } of rows as Iterable<Row & { readonly value: Uint8Array | null }>) {

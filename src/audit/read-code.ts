@@ -3,6 +3,7 @@
  * countries, which records name by their digest.
  */
 import type { Owner } from '#/core/holdings.ts'
+import { createRecordTally } from './read-records.ts'
 import type { Tally } from './tally.ts'
 
 interface Version {
@@ -27,6 +28,7 @@ export interface CodeTally {
 
 export function createCodeTally(tally: Tally): CodeTally {
   const owners = new Map<string, Owner>()
+  const records = createRecordTally(tally)
   const rows: { readonly name: string; readonly bytes: number; readonly place: string }[] = []
 
   function see(program: string, version: Version, place: string): void {
@@ -51,6 +53,8 @@ export function createCodeTally(tally: Tally): CodeTally {
   return {
     record(bucket, key, value, place) {
       const parsed = parse(value)
+      const [base = '', within] = bucket.split('@')
+      records.record(base, key, parsed, place, within?.split(','))
       if (bucket === 'certificates') seeCertificate(parsed as Certificate, place)
       if (bucket === 'program-versions') see(key.split('/')[0]!, parsed as Version, place)
       if (bucket === 'control-log') for (const [name, version] of versionsIn(parsed)) see(name, version, place)
@@ -61,6 +65,7 @@ export function createCodeTally(tally: Tally): CodeTally {
       rows.push({ name, bytes, place })
     },
     finish() {
+      records.finish()
       // Files are named in a manifest that is encrypted, older versions perhaps in another folder.
       for (const { name, bytes, place } of rows) {
         const within = name.slice(name.indexOf('@') + 1).split(',')

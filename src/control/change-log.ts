@@ -5,6 +5,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
+import { placedBlobsIn } from '#/core/blob-names.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Entry, Fabric } from '#/core/ports.ts'
@@ -13,6 +14,7 @@ import type { BlobHash } from '#/core/snapshot.ts'
 import type { EpochMs } from '#/core/units.ts'
 import { parseDomainRules } from './domain-rules.ts'
 import type { Change, ChangeNumber } from './fold.ts'
+import { BlobIsLate, type PlacedRecords } from './placed-records.ts'
 import { parsePlacement, placedKinds } from './placements.ts'
 import { parseRecord, type VersionRecord } from './records.ts'
 import { parseResource } from './resources.ts'
@@ -36,8 +38,9 @@ export interface LogEntry {
 export interface ChangeLog {
   /** False when somebody else has written this revision. Rejects as the fabric does, and then nothing is committed. */
   append(entry: Omit<LogEntry, 'id'>): Promise<LogEntry | undefined>
-  /** Later entries, oldest first, as many as a page holds. Throws an `UnreadableEntry` where the next one is one. */
+  /** Later entries, oldest first, as many as a page holds, with all of what this process may know. Throws an `UnreadableEntry` where the next one is one. */
   after(revision: ChangeNumber): Promise<readonly LogEntry[]>
+  /** As it lies in the log: records that stay in countries are what every node may know of them. */
   read(revision: ChangeNumber): Promise<LogEntry | undefined>
   newest(): Promise<ChangeNumber>
   /** Revisions of all entries before this one. */
@@ -48,13 +51,14 @@ export interface ChangeLog {
   excess(): readonly ChangeNumber[]
   /** `whole`: the blob as well that holds it where it is large. */
   remove(revision: ChangeNumber, how?: { readonly whole?: boolean }): Promise<void>
-  /** Of entries that did not fit into the bucket. */
+  /** Of entries that did not fit into the bucket, and all that entries name which stays in countries. */
   blobsInUse(): AsyncIterable<BlobHash>
 }
 
 interface Parts {
   readonly fabric: Pick<Fabric, 'bucket' | 'blobs'>
   readonly limits: Pick<Limits, 'controlLogEntries' | 'controlLogBytes' | 'controlEntryBytes'>
+  readonly placed: Pick<PlacedRecords, 'unpackChange'>
 }
 
 const page = 200
@@ -71,7 +75,7 @@ const stored = z.object({
   blob: z.exactOptional(z.string()),
 })
 
-export function openChangeLog({ fabric, limits }: Parts): ChangeLog {
+export function openChangeLog({ fabric, limits, placed }: Parts): ChangeLog {
   const bucket = fabric.bucket('control-log')
   /** Bytes of each entry seen, oldest first. */
   const sizes = new Map<ChangeNumber, number>()
@@ -96,6 +100,16 @@ export function openChangeLog({ fabric, limits }: Parts): ChangeLog {
       // What the fabric says of itself is not the entry's fault.
       if (error instanceof EdgeError) throw error
       throw new UnreadableEntry(Number(key), (error as Error).message)
+    }
+  }
+
+  async function unpack(entry: LogEntry): Promise<LogEntry> {
+    try {
+      return { ...entry, change: await placed.unpackChange(entry.change) }
+    } catch (error) {
+      if (error instanceof EdgeError) throw error
+      const { message } = error as Error
+      throw new UnreadableEntry(entry.revision, message, { isLate: error instanceof BlobIsLate })
     }
   }
 
@@ -136,7 +150,7 @@ export function openChangeLog({ fabric, limits }: Parts): ChangeLog {
       const read: LogEntry[] = []
       for (const entry of entries)
         try {
-          read.push(await decode(entry))
+          read.push(await unpack(await decode(entry)))
         } catch (error) {
           if (read.length === 0 || !(error instanceof UnreadableEntry)) throw error
           break
@@ -195,8 +209,11 @@ export function openChangeLog({ fabric, limits }: Parts): ChangeLog {
       for (let after = ''; ; ) {
         const entries = await bucket.list({ limit: page, ...(after !== '' && { after }) })
         for (const { value } of entries) {
-          const { blob } = stored.parse(JSON.parse(Buffer.from(value).toString()))
+          const text = Buffer.from(value).toString()
+          const { blob } = stored.parse(JSON.parse(text))
+          const large = blob === undefined ? undefined : await fabric.blobs.get(blob)
           if (blob !== undefined) yield blob
+          yield* placedBlobsIn(large === undefined ? text : Buffer.from(large).toString())
         }
         if (entries.length < page) return
         after = entries.at(-1)!.key

@@ -4,10 +4,12 @@
  */
 
 import { changedPrograms } from '#/core/changed-sites.ts'
+import { withoutElsewhere } from '#/core/elsewhere.ts'
 import { onlyHere } from '#/core/keep-inside.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { CountryCode } from '#/core/pops.ts'
 import type { Fabric } from '#/core/ports.ts'
+import { retryAfter } from '#/core/retry-after.ts'
 import type { BlobHash, Deployment, Snapshot } from '#/core/snapshot.ts'
 import type { Clock, EpochMs, Milliseconds } from '#/core/units.ts'
 import { checkSnapshot } from './check-snapshot.ts'
@@ -163,7 +165,7 @@ export function createFollower(options: FollowerOptions): Follower {
   return {
     adopt(snapshot) {
       clearTimeout(again)
-      return inLine(() => adopt(snapshot))
+      return inLine(() => adopt(withoutElsewhere(snapshot, options.country)))
     },
     async start() {
       const last = store.read()
@@ -181,7 +183,7 @@ export function createFollower(options: FollowerOptions): Follower {
     follow(snapshot) {
       clearTimeout(again)
       wanted = snapshot.revision
-      return inLine(() => follow(snapshot, 1))
+      return inLine(() => follow(withoutElsewhere(snapshot, options.country), 1))
     },
     status: () => ({
       revision: served?.revision ?? 0,
@@ -201,9 +203,4 @@ export function createFollower(options: FollowerOptions): Follower {
       store.close()
     },
   }
-}
-
-/** Twice as long after each try, up to a bound. */
-function retryAfter(tries: number, limits: Pick<Limits, 'adoptRetryMs' | 'adoptRetryMaxMs'>): Milliseconds {
-  return Math.min(limits.adoptRetryMaxMs, limits.adoptRetryMs * 2 ** Math.min(tries - 1, 20))
 }

@@ -5,74 +5,20 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Limits } from '#/core/limits.ts'
-import type { Fabric } from '#/core/ports.ts'
-import type { BlobHash, ProgramName, Snapshot } from '#/core/snapshot.ts'
-import type { Clock } from '#/core/units.ts'
+import { retryAfter } from '#/core/retry-after.ts'
+import type { Snapshot } from '#/core/snapshot.ts'
 import { type LogEntry, openChangeLog } from './change-log.ts'
 import { checkSnapshot } from './check-snapshot.ts'
 import { type Change, type ChangeNumber, createFold, type State } from './fold.ts'
+import type { Ledger, LedgerDeps } from './ledger-port.ts'
+import { createPlacedRecords } from './placed-records.ts'
 import { checkPlaced } from './placements.ts'
 import { createQueues } from './queues.ts'
 import { openRecordBooks } from './record-books.ts'
-import type { ProgramRecord, VersionRecord } from './records.ts'
 import { Refusal } from './refusal.ts'
 import { sameSites } from './services/held-services.ts'
 import { differs, keysOf } from './touched.ts'
 import { UnreadableEntry } from './unreadable-entry.ts'
-
-export interface Ledger {
-  readonly state: State
-  /** Its revision is that of the last change that is served. */
-  readonly snapshot: Snapshot
-  /** Records left out, each with the reason; entries of the log that cannot be read. */
-  readonly problems: readonly string[]
-  /** Why later changes are neither followed nor made here: an entry of the log that this release cannot read. */
-  readonly stuck: string | undefined
-  onSnapshot(listener: (snapshot: Snapshot) => void): () => void
-  /**
-   * Runs alone among all tasks of this process with one of these names; anew when another control plane has changed what it
-   * is named after, so what it does before `commit` must bear being done twice.
-   */
-  exclusively<Result>(names: readonly string[], task: () => Promise<Result>): Promise<Result>
-  /**
-   * `decide` sees the state that the change will be applied to; what it throws changes nothing. It is asked anew when
-   * another control plane came first. `fresh`: all that it decides comes from that state.
-   */
-  commit(decide: (state: State) => Change, how?: { readonly fresh?: boolean }): Promise<void>
-  version(program: ProgramName, id: string): Promise<VersionRecord | undefined>
-  /** Newest first; those that do not parse are left out. */
-  versions(record: ProgramRecord): Promise<readonly VersionRecord[]>
-  addVersion(record: VersionRecord): Promise<void>
-  dropVersions(program: ProgramName, ids: readonly string[]): Promise<void>
-  /** The same version, with what it brings along elsewhere. */
-  replaceVersion(record: VersionRecord): Promise<void>
-  /** Removes all entries of the log but the newest, once what they say is in the records. */
-  forgetChanges(): Promise<void>
-  /** Of the log itself. */
-  blobsInUse(): AsyncIterable<BlobHash>
-  /** Resolves once what was committed is in the records too. */
-  recorded(): Promise<void>
-  close(): void
-}
-
-export interface LedgerDeps {
-  readonly fabric: Fabric
-  /** Domain below which programs have names, e.g. `localhost`. */
-  readonly hostnameSuffix: string
-  readonly limits: Limits
-  readonly clock: Clock
-  /** Stands in the log's entries, for people. */
-  readonly by: string
-  /** Makes the nodes of this process ready for a change that is about to be committed; rejects when they cannot be. */
-  readonly adopt: (snapshot: Snapshot) => Promise<void>
-  /** Hands them what is committed already, here or elsewhere. Never rejects: a node that cannot adopt it says so itself. */
-  readonly follow: Follow
-  readonly log: (message: string, error: unknown) => void
-}
-
-/** `isPartial`: later changes could not be read; who served one of them has something newer. */
-export type Follow = (snapshot: Snapshot, how?: { readonly isPartial?: boolean }) => Promise<void>
 
 /** How often a change is decided anew because somebody else came first. */
 const attempts = 20
@@ -84,8 +30,9 @@ class Overtaken extends Error {}
 export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
   const { fabric, hostnameSuffix, limits, clock } = deps
   const fold = createFold(hostnameSuffix)
-  const log = openChangeLog({ fabric, limits })
-  const books = openRecordBooks({ fabric, fold, hostnameSuffix, limits, clock })
+  const placed = createPlacedRecords(fabric)
+  const log = openChangeLog({ fabric, limits, placed })
+  const books = openRecordBooks({ fabric, fold, placed, hostnameSuffix, limits, clock })
   const listeners = new Set<(snapshot: Snapshot) => void>()
   const inOrder = createQueues()
   const tasks = new AsyncLocalStorage<{ readonly names: ReadonlySet<string>; since: ChangeNumber }>()
@@ -97,6 +44,8 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
   let head: Pick<LogEntry, 'revision' | 'id'>
   let recording: Promise<void> = Promise.resolve()
   let stuck: UnreadableEntry | undefined
+  /** How often in a row something had not arrived. */
+  let waits = 0
   function checkReadable(): void {
     if (stuck !== undefined) throw stuck.refusal
   }
@@ -115,7 +64,12 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
       if (newest !== 0 && folded.oldest > newest + 1 && attempt < attempts) continue
       const mended = new Set(folded.entries.flatMap(({ change }) => keysOf(change)))
       unread = new Map([...loaded.unread].filter(([key]) => !mended.has(key)))
-      problems.splice(0, problems.length, ...unread.values(), ...(stuck === undefined ? [] : [stuck.message]))
+      problems.splice(
+        0,
+        problems.length,
+        ...unread.values(),
+        ...(stuck === undefined || stuck.isLate ? [] : [stuck.message]),
+      )
       state = folded.state
       head = folded.head
       snapshot = fold.build(folded.served, state)
@@ -129,12 +83,14 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
     try {
       const entries = await log.after(after)
       if (entries.length > 0) stuck = undefined
+      waits = 0
       return entries
     } catch (error) {
       if (!(error instanceof UnreadableEntry)) throw error
       if (stuck?.revision !== error.revision) deps.log('later changes are not followed', error)
       stuck = error
-      problem(error.message)
+      if (error.isLate) wakeLater(++waits)
+      else problem(error.message)
       return []
     }
   }
@@ -276,7 +232,8 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
       trial.isServed = true
       await deps.adopt(proposed)
     }
-    const entry = await log.append({ revision, previous: head.id, at: clock(), by: deps.by, quiet, change })
+    const packed = await placed.packChange(change, next)
+    const entry = await log.append({ revision, previous: head.id, at: clock(), by: deps.by, quiet, change: packed })
     if (entry === undefined) return false
     state = next
     head = entry
@@ -338,6 +295,12 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
       await catchUp()
     })
   }
+  let waking: NodeJS.Timeout | undefined
+  function wakeLater(tries: number): void {
+    clearTimeout(waking)
+    waking = setTimeout(wake, retryAfter(tries, limits))
+    waking.unref()
+  }
   const stopWatching = log.watch(wake)
   const stopState = fabric.onState((now) => {
     if (now === 'here') wake()
@@ -379,9 +342,17 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
     },
     replaceVersion: books.replaceVersion,
     forgetChanges: () => inOrder([''], forgetChanges),
-    blobsInUse: log.blobsInUse,
+    async *blobsInUse() {
+      yield* log.blobsInUse()
+      if (state.placements.size > 0) yield* books.blobsInUse()
+    },
+    async blobsOfRecords(kind, id) {
+      await recording
+      return Array.fromAsync(books.blobsInUse({ kind, id }))
+    },
     recorded: () => recording,
     close() {
+      clearTimeout(waking)
       stopWatching()
       stopState()
     },

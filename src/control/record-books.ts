@@ -3,14 +3,17 @@
  * repaired from it; each says which change made it, so that one that comes late never covers a newer one.
  */
 import { setImmediate } from 'node:timers/promises'
+import { placedBlobsIn } from '#/core/blob-names.ts'
 import { keep } from '#/core/kept-map.ts'
 import type { Limits } from '#/core/limits.ts'
+import type { Within } from '#/core/pops.ts'
 import type { Bucket, Entry, Fabric } from '#/core/ports.ts'
 import { resourceKey } from '#/core/resources.ts'
-import type { ProgramName } from '#/core/snapshot.ts'
+import type { BlobHash, ProgramName } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
 import { type HeldDomain, parseDomainRules } from './domain-rules.ts'
 import type { Change, ChangeNumber, Fold, Held, HeldSite, State } from './fold.ts'
+import type { PlacedRecords } from './placed-records.ts'
 import { type HeldPlacement, keyOf, parsePlacement } from './placements.ts'
 import { type ProgramRecord, parseRecord, type VersionRecord } from './records.ts'
 import { type HeldResource, type HeldResources, parseResource } from './resources.ts'
@@ -29,6 +32,8 @@ export interface RecordBooks {
   addVersion(record: VersionRecord): Promise<boolean>
   replaceVersion(record: VersionRecord): Promise<void>
   dropVersion(program: ProgramName, id: string): Promise<void>
+  /** Blobs with what stays in countries of sites and services, or of one of them. */
+  blobsInUse(of?: { readonly kind: 'site' | 'service'; readonly id: string }): AsyncIterable<BlobHash>
   /** Removes versions of uploads that were cut short: no record names them, and none in flight is as old. */
   dropUnnamed(state: State, unread: ReadonlyMap<string, string>): Promise<void>
 }
@@ -36,6 +41,7 @@ export interface RecordBooks {
 interface Parts {
   readonly fabric: Pick<Fabric, 'bucket'>
   readonly fold: Fold
+  readonly placed: Pick<PlacedRecords, 'pack' | 'unpack'>
   readonly hostnameSuffix: string
   readonly limits: Pick<Limits, 'blobGraceMs'>
   readonly clock: Clock
@@ -45,7 +51,7 @@ const page = 1000
 /** Each attempt fails only when another control plane wrote in between. */
 const attempts = 20
 
-export function openRecordBooks({ fabric, fold, hostnameSuffix, limits, clock }: Parts): RecordBooks {
+export function openRecordBooks({ fabric, fold, placed, hostnameSuffix, limits, clock }: Parts): RecordBooks {
   const ofServices = serviceBuckets(fabric)
   const buckets = {
     programs: fabric.bucket('programs'),
@@ -60,6 +66,16 @@ export function openRecordBooks({ fabric, fold, hostnameSuffix, limits, clock }:
   const version: RecordBooks['version'] = async (program, id) => {
     const entry = await buckets.versions.get(`${program}/${id}`)
     return entry && parseRecord('version', read(entry).value)
+  }
+
+  const placementIn = (state: State, kind: 'site' | 'service', id: string) =>
+    state.placements.get(keyOf({ kind, id }))?.record.within
+  async function packHeld<Kind extends 'site' | 'service' | 'table'>(
+    kind: Kind,
+    held: { readonly record: Parameters<typeof placed.pack<Kind>>[1]; readonly revision: ChangeNumber } | undefined,
+    within: Within | undefined,
+  ) {
+    return held && { record: await placed.pack(kind, held.record, within), revision: held.revision }
   }
 
   async function readServing(record: ProgramRecord) {
@@ -92,19 +108,20 @@ export function openRecordBooks({ fabric, fold, hostnameSuffix, limits, clock }:
         programs.set(record.name, fold.hold(record, revision, await readServing(record)))
       })
       const sites = new Map<string, HeldSite>()
-      await each('site', buckets.sites, (_key, { value, revision }) => {
-        const record = parseRecord('site', value)
+      await each('site', buckets.sites, async (_key, { value, revision }) => {
+        const record = await placed.unpack('site', parseRecord('site', value))
         sites.set(record.name, fold.holdSite(record, revision))
       })
       const tables = new Map<string, Map<string, HeldTable>>()
-      await each('table', ofServices.tables, (key, { value, revision }) => {
+      await each('table', ofServices.tables, async (key, { value, revision }) => {
         const [service, id] = key.split('/') as [string, string]
         const own = tables.get(service) ?? new Map<string, HeldTable>()
-        tables.set(service, own.set(id, { record: parseService('table', value), revision }))
+        const record = await placed.unpack('table', parseService('table', value))
+        tables.set(service, own.set(id, { record, revision }))
       })
       const services = new Map<string, HeldService>()
-      await each('service', ofServices.services, (key, { value, revision }) => {
-        const record = parseService('service', value)
+      await each('service', ofServices.services, async (key, { value, revision }) => {
+        const record = await placed.unpack('service', parseService('service', value))
         services.set(key, holdService(record, revision, tables.get(key) ?? new Map(), hostnameSuffix))
       })
       const domains = new Map<string, HeldDomain>()
@@ -134,7 +151,10 @@ export function openRecordBooks({ fabric, fold, hostnameSuffix, limits, clock }:
     async write(change, state, revision) {
       for (const { name } of change.programs ?? [])
         await settle(buckets.programs, name, state.programs.get(name), revision)
-      for (const { name } of change.sites ?? []) await settle(buckets.sites, name, state.sites.get(name), revision)
+      for (const { name } of change.sites ?? []) {
+        const packed = await packHeld('site', state.sites.get(name), placementIn(state, 'site', name))
+        await settle(buckets.sites, name, packed, revision)
+      }
       for (const { domain } of change.domains ?? [])
         await settle(buckets.domains, domain, state.domains.get(domain), revision)
       for (const key of (change.placements ?? []).map(keyOf))
@@ -143,11 +163,26 @@ export function openRecordBooks({ fabric, fold, hostnameSuffix, limits, clock }:
         await settle(buckets.resources, key, state.resources.get(key), revision)
       for (const { id, tables = [] } of change.services ?? []) {
         const held = state.services.get(id)
+        const within = placementIn(state, 'service', id)
         const touched =
           held === undefined ? await keysUnder(ofServices.tables, `${id}/`) : tables.map((table) => `${id}/${table.id}`)
-        for (const key of touched)
-          await settle(ofServices.tables, key, held?.tables.get(key.slice(id.length + 1)), revision)
-        await settle(ofServices.services, id, held, revision)
+        for (const key of touched) {
+          const packed = await packHeld('table', held?.tables.get(key.slice(id.length + 1)), within)
+          await settle(ofServices.tables, key, packed, revision)
+        }
+        await settle(ofServices.services, id, await packHeld('service', held, within), revision)
+      }
+    },
+
+    async *blobsInUse(of) {
+      for (const [bucket, kind] of [
+        [buckets.sites, 'site'],
+        [ofServices.services, 'service'],
+        [ofServices.tables, 'service'],
+      ] as const) {
+        if (of !== undefined && of.kind !== kind) continue
+        for await (const { key, value } of everything(bucket, of?.id))
+          if (of === undefined || key.split('/')[0] === of.id) yield* placedBlobsIn(Buffer.from(value).toString())
       }
     },
 
@@ -224,10 +259,10 @@ function revisionOf(entry: Entry): ChangeNumber {
   }
 }
 
-async function* everything(bucket: Bucket) {
+async function* everything(bucket: Bucket, prefix = '') {
   let after = ''
   while (true) {
-    const entries = await bucket.list({ limit: page, ...(after !== '' && { after }) })
+    const entries = await bucket.list({ limit: page, prefix, ...(after !== '' && { after }) })
     yield* entries
     if (entries.length < page) return
     after = entries.at(-1)!.key

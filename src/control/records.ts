@@ -168,6 +168,8 @@ const site = z.object({
   errorPages: z.exactOptional(errorPagesForm),
   answers: z.exactOptional(answerPolicySchema),
   shield: z.exactOptional(z.string()),
+  /** The blob with the rest of it, where it stays in countries; see `placed-records.ts`. */
+  held: optionalText,
 })
 
 export type VersionRecord = z.infer<typeof version>

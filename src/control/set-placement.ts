@@ -13,7 +13,7 @@ import { type HeldPlacement, keyOf, type Placed, type PlacementChange, type Plac
 import type { VersionRecord } from './records.ts'
 import { Refusal } from './refusal.ts'
 import type { ServicePart, ServiceRecord } from './services/service-records.ts'
-import { createServiceVersions, type ServiceVersions } from './services/service-versions.ts'
+import { createServiceVersions } from './services/service-versions.ts'
 
 export interface PlacementOffice extends Office {
   /** Removes those of these blobs that nothing names any more. */
@@ -47,8 +47,7 @@ export async function setPlacement(office: PlacementOffice, placed: Placed, with
   if (kind === 'program') return office.ledger.exclusively([id], () => place(office, placed, within, packProgram))
   if (kind === 'service')
     return office.ledger.exclusively([`service ${id}`], () => place(office, placed, within, packService))
-  if (kind === 'site')
-    return office.ledger.exclusively([id], () => place(office, placed, within, async () => undefined))
+  if (kind === 'site') return office.ledger.exclusively([id], () => place(office, placed, within, packSite))
   await office.ledger.commit(({ placements }) => placementChange(office, placements.get(keyOf(placed)), placed, within))
 }
 
@@ -59,7 +58,10 @@ export async function finishPlacements(
 ): Promise<void> {
   for (const { record } of office.ledger.state.placements.values()) {
     const { kind, id, within, erasedAt } = record
-    if (erasedAt !== undefined || (kind !== 'program' && kind !== 'service')) continue
+    const isWhole = kind === 'program' ? erasedAt !== undefined : (erasedAt ?? 0) > 0
+    const { sites, services } = office.ledger.state
+    const isThere = kind === 'program' || (kind === 'site' && sites.has(id)) || (kind === 'service' && services.has(id))
+    if (isWhole || !isThere) continue
     await setPlacement(office, { kind, id }, within).catch((error) =>
       log(`what belongs to '${id}' is not all where it stays`, error),
     )
@@ -80,8 +82,8 @@ async function place(office: PlacementOffice, placed: Placed, within: Within | u
   }))
   if (luggage !== undefined) {
     await luggage.write()
-    await office.forgetBlobs(luggage.left)
     await office.ledger.forgetChanges()
+    await office.forgetBlobs(luggage.left)
   }
   if ((await office.moveKeys()) === 0 && luggage === undefined) return
   await office.ledger.commit(({ placements }) => {
@@ -182,13 +184,41 @@ async function filesOf({ fabric }: Office, { assets }: VersionRecord): Promise<B
   return Object.values(files).map(({ blob }) => blob)
 }
 
+/** Where it may be, and where it was: all of its record is written anew, in blobs where it stays in countries. */
+function hasMoved(office: PlacementOffice, placed: Placed, within: Within | undefined): boolean {
+  const before = office.ledger.state.placements.get(keyOf(placed))?.record
+  return !sameWithin(before?.within, within) || (before !== undefined && !before.erasedAt)
+}
+
+async function packSite(
+  office: PlacementOffice,
+  name: string,
+  within: Within | undefined,
+): Promise<Luggage | undefined> {
+  const held = office.ledger.state.sites.get(name)
+  if (held === undefined || !hasMoved(office, { kind: 'site', id: name }, within)) return undefined
+  checkWhole([held])
+  const left = await office.ledger.blobsOfRecords('site', name)
+  return { change: { sites: [{ name, record: held.record }] }, left, async write() {} }
+}
+
+/** Throws `not_here` where this process has only what every node may know. */
+function checkWhole(held: Iterable<{ readonly record: { readonly held?: BlobHash } }>): void {
+  for (const { record } of held)
+    if (record.held !== undefined) throw new EdgeError('not_here', 'What stays elsewhere is known there only.')
+}
+
 async function packService(
   office: PlacementOffice,
   id: string,
   within: Within | undefined,
 ): Promise<Luggage | undefined> {
-  const record = office.ledger.state.services.get(id)?.record
-  if (record?.kind !== 'compute') return undefined
+  const held = office.ledger.state.services.get(id)
+  const placed = { kind: 'service', id } as const
+  if (held === undefined || !hasMoved(office, placed, within)) return undefined
+  checkWhole([held, ...held.tables.values()])
+  const { record } = held
+  const before = office.ledger.state.placements.get(keyOf(placed))?.record.within
   const versions = createServiceVersions(office)
   const names = new Map<BlobHash, BlobHash>()
   const take = async (name: BlobHash) => {
@@ -196,13 +226,19 @@ async function packService(
     if (next !== name) names.set(name, next)
   }
   for (const made of [record.program, record.staged?.program]) if (made !== undefined) await take(made.module)
-  for (const { number } of record.versions)
-    for (const { blobs = [] } of await versions.parts(id, number)) for (const name of blobs) await take(name)
-  if (names.size === 0) return undefined
+  for (const { number } of record.versions) {
+    const parts = await versions.parts(id, number)
+    for (const { blobs = [] } of parts) for (const name of blobs) await take(name)
+    if (!sameWithin(before, within)) await versions.copy(id, number, renameParts(parts, names), within)
+  }
+  const tables = [...held.tables.values()].map((table) => ({ id: table.record.id, record: table.record }))
   return {
-    change: { services: [{ id, record: renamed(record, names) }] },
-    left: [...names.keys()],
-    write: () => renameParts(versions, record, names),
+    change: { services: [{ id, record: renamed(record, names), tables }] },
+    left: [...names.keys(), ...(await office.ledger.blobsOfRecords('service', id))],
+    async write() {
+      if (!sameWithin(before, within))
+        for (const { number } of record.versions) await versions.leave(id, number, before)
+    },
   }
 }
 
@@ -217,16 +253,10 @@ function renamed(record: ServiceRecord, names: ReadonlyMap<BlobHash, BlobHash>):
   }
 }
 
-async function renameParts(
-  versions: ServiceVersions,
-  { id, versions: heads }: ServiceRecord,
-  names: ReadonlyMap<BlobHash, BlobHash>,
-): Promise<void> {
-  const renamePart = (part: ServicePart): ServicePart => {
+function renameParts(parts: readonly ServicePart[], names: ReadonlyMap<BlobHash, BlobHash>): readonly ServicePart[] {
+  return parts.map((part) => {
     if (!part.blobs?.some((name) => names.has(name))) return part
     const fields = Object.entries(part.fields).map(([field, value]) => [field, names.get(String(value)) ?? value])
     return { ...part, blobs: part.blobs.map((name) => names.get(name) ?? name), fields: Object.fromEntries(fields) }
-  }
-  for (const { number } of heads)
-    await versions.edit(id, number, (parts) => ({ parts: parts.map(renamePart), result: undefined }))
+  })
 }

@@ -28,3 +28,8 @@ export function withinOfBlob(name: BlobHash): Within | undefined {
 export function nameWithin(name: string, within: Within): string {
   return `${name}@${[...within].sort().join(',')}`
 }
+
+/** All such names in a text, for instance in a serialized record. */
+export function* placedBlobsIn(text: string): Generator<BlobHash> {
+  for (const [name] of text.matchAll(/\b[0-9a-f]{64}@[A-Z]{2}(?:,[A-Z]{2})*/g)) yield name
+}

@@ -29,7 +29,10 @@ export function bucketAt(homed: Pick<HomedStores, 'call'>, id: string): Bucket {
       return { object: head.object as BucketObject, range: head.range as ByteRange, body }
     },
     put: (wish, body, signal) => ask('put', wish, body, signal),
-    delete: (keys) => ask('delete', {}, json(keys)),
+    async delete(keys) {
+      const answer = await ask<{ locked?: string[] }>('delete', {}, json(keys))
+      return 'trouble' in answer ? (answer as never) : { locked: answer.locked ?? [] }
+    },
     list: (wish) => ask('list', wish),
     createUpload: (facts) => ask('create-upload', facts),
     putPart: (part, body, signal) => ask('put-part', part, body, signal),

@@ -76,6 +76,8 @@ export interface PutWish extends ObjectFacts {
   readonly onlyIf?: Preconditions
   /** What the bytes must have. */
   readonly digests?: Digests
+  /** It is a copy of this. */
+  readonly copyOf?: { readonly bucket: string; readonly object: string }
 }
 
 export interface ListWish {
@@ -146,6 +148,7 @@ export const bucketTroubles = {
   bad_argument: [400, 10029, 'InvalidArgument', 'Invalid Argument.'],
   unmet: [412, 10031, 'PreconditionFailed', 'At least one of the pre-conditions you specified did not hold.'],
   bad_digest: [400, 10037, 'BadDigest', 'The checksum you specified did not match what we received.'],
+  locked: [403, 10069, 'ObjectLockedByBucketPolicy', 'The object is locked by the bucket policy.'],
   bad_range: [416, 10039, 'InvalidRange', 'The requested range is not satisfiable'],
   uneven_parts: [400, 10048, 'InvalidPart', 'There was a problem with the multipart upload.'],
   too_large: [400, 100100, 'EntityTooLarge', 'Your proposed upload exceeds the maximum allowed object size.'],
@@ -194,8 +197,8 @@ export interface Bucket {
     body: Uint8Array | Readable | null,
     signal?: AbortSignal,
   ): Promise<{ readonly object: BucketObject } | Troubled>
-  /** Keys that are not there are no trouble. */
-  delete(keys: readonly string[]): Promise<Record<never, never> | Troubled>
+  /** Keys that are not there are no trouble; `locked` ones stay. */
+  delete(keys: readonly string[]): Promise<{ readonly locked: readonly string[] } | Troubled>
   list(wish: ListWish): Promise<ListPage | Troubled>
   createUpload(facts: ObjectFacts): Promise<{ readonly uploadId: string } | Troubled>
   putPart(

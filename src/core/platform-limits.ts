@@ -345,6 +345,8 @@ export const platformLimits = {
   bucketUploads: { unit: 'count', default: 10_000, why: 'unfinished uploads of one bucket' },
   bucketUploadMs: { unit: 'ms', default: 7 * 86_400_000, why: 'R2 aborts unfinished uploads after a week' },
   bucketSweepMs: { unit: 'ms', default: 3_600_000, why: 'how often uploads that nobody finished are looked for' },
+  bucketNotices: { unit: 'count', default: 100_000, why: 'changes of one bucket that queues were not told yet' },
+  bucketNoticeRetryMs: { unit: 'ms', default: 5_000, why: 'pause before a queue that took nothing is told again' },
   bucketsOpen: { unit: 'count', default: 256, why: 'indexes open at once, three files and up to 2 MiB of cache each' },
   bucketBatch: { unit: 'count', default: 256, why: 'writes that share one fsync' },
   bucketQueue: { unit: 'count', default: 4_096, why: 'calls that wait for the index; small bodies among them' },

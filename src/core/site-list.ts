@@ -86,6 +86,14 @@ export function passing(sites: SiteList, test: (site: Site) => boolean, made: Ma
   return sites.every(test) ? sites : sites.filter(test)
 }
 
+/** What `make` makes of each, the same list where that is the same; `made` is of this `make` alone. */
+export function mapSites(sites: SiteList, make: (site: Site) => Site, made: Made): SiteList {
+  if (sites instanceof KeptSites) return listSites(mapped(sites.byKey, make, made))
+  const others = sites.map(make)
+  const before = sites[Symbol.iterator]()
+  return others.every((other) => other === before.next().value) ? sites : others
+}
+
 /** Does one pass? `known` is of this test alone. */
 export function anyPasses(
   sites: SiteList,

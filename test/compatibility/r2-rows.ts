@@ -7,6 +7,7 @@ const basics = story('a bucket is made, bound, filled and emptied')
 const metadata = story('what goes with an object comes back: metadata, class, checksums')
 const byWrangler = story('objects by wrangler, and what it tells of a bucket')
 const settings = story('a bucket with a class, a jurisdiction and a hint; what is not offered is refused by name')
+const owned = (title: string): Proof => ({ file: 'r2-settings.test.ts', title })
 const s3 = (title: string): Proof => ({ file: 's3.test.ts', title })
 
 export const r2Binding: readonly Row[] = [
@@ -36,6 +37,7 @@ export const r2Binding: readonly Row[] = [
     'R2 by S3: presigned addresses',
     s3('presigned addresses work for anyone, as long as they last and as they are'),
   ),
+  works('R2 by S3: buckets of a jurisdiction', owned('buckets of a jurisdiction have an endpoint of their own')),
   works('R2 by S3: copies, uploads in parts', s3('copies and uploads in parts')),
   works('R2 by S3: checksums in fields and trailers', s3('bodies with checksums of each kind, streamed and whole')),
 ]
@@ -44,10 +46,21 @@ export const r2Commands: readonly Row[] = [
   works('`r2 bucket create`, `r2 bucket list`', basics),
   works('`r2 bucket info`, `r2 bucket delete`, `r2 object put|get|delete --remote`', byWrangler),
   works('`r2 bucket create` with `--jurisdiction`, `--location`, `--storage-class`; `r2 bucket update`', settings),
+  works(
+    '`r2 bucket lifecycle`',
+    owned('objects that reached their rule are gone after the next look, also by wrangler'),
+  ),
+  works('`r2 bucket cors`, and over S3', owned('browsers of other origins may what the rules of the bucket allow')),
+  works('`r2 bucket lock`', owned('locked objects are neither overwritten nor deleted')),
+  works(
+    '`r2 bucket dev-url`, `r2 bucket domain`',
+    owned('a bucket is public at an address of its own and at domains, over the shared cache'),
+  ),
+  works('`r2 bucket notification`', owned('a queue is told of what its rules name')),
   {
-    feature: '`r2 bucket lifecycle`, `cors`, `lock`, `sippy`, `domain`, `dev-url`, `notification`, `catalog`',
+    feature: '`r2 bucket sippy`, `r2 bucket catalog`',
     state: 'refused',
-    note: 'their API answers 404 and names the call; unfinished uploads end after a week',
+    note: 'by name; copy objects over the S3 API',
     proof: settings,
   },
 ]

@@ -62,7 +62,8 @@ export function objectRoutes(app: Hono, parts: R2RoutesParts): void {
     const { id } = requireBucket(c, parts)
     const key = keyOf(c)
     const bucket = bucketAt(homed, id)
-    untroubled(await bucket.delete([key]))
+    const { locked } = untroubled(await bucket.delete([key]))
+    if (locked.length > 0) throw toVendor({ trouble: 'locked' })
     return ok(c, { key })
   })
 }

@@ -5,6 +5,7 @@ import { bucketTroubles, isTroubled, type StorageClass, storageClasses, type Tro
 import type { HomedStores } from '#/core/homed-stores.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Resource } from '#/core/resources.ts'
+import type { Clock } from '#/core/units.ts'
 import { VendorError } from './envelope.ts'
 import { doorError } from './errors.ts'
 import { type Jurisdiction, jurisdictions, resourceNameOf } from './r2-names.ts'
@@ -12,10 +13,20 @@ import { type Jurisdiction, jurisdictions, resourceNameOf } from './r2-names.ts'
 export interface R2RoutesParts {
   readonly control: Pick<
     Control,
-    'resources' | 'createResource' | 'changeResource' | 'removeResource' | 'placements' | 'setPlacement'
+    | 'resources'
+    | 'createResource'
+    | 'changeResource'
+    | 'removeResource'
+    | 'placements'
+    | 'setPlacement'
+    | 'sites'
+    | 'siteAdd'
+    | 'siteRemove'
+    | 'hostnameSuffix'
   >
   readonly homed: Pick<HomedStores, 'call'>
   readonly limits: Limits
+  readonly clock: Clock
 }
 
 export const r2Path = '/accounts/:account/r2/buckets'

@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { type Context, Hono } from 'hono'
 import { z } from 'zod'
+import { putBucketSites } from '#/control/bucket-sites.ts'
 import { Refusal } from '#/control/refusal.ts'
 import { bucketAt } from '#/core/bucket-calls.ts'
 import { isTroubled, storageClasses } from '#/core/buckets.ts'
@@ -13,8 +14,10 @@ import type { Resource } from '#/core/resources.ts'
 import { ok, VendorError } from './envelope.ts'
 import { doorError } from './errors.ts'
 import { isBucketName, jurisdictions, resourceNameOf } from './r2-names.ts'
+import { noticeRoutes } from './r2-notices.ts'
 import { objectRoutes } from './r2-objects.ts'
 import { jurisdictionOf, nameOf, type R2RoutesParts, r2Path, requireBucket, storageClassOf } from './r2-request.ts'
+import { settingsRoutes } from './r2-settings.ts'
 import { readJson } from './read-json.ts'
 
 const storageClass = z.enum(storageClasses)
@@ -89,6 +92,8 @@ export function r2Routes(parts: R2RoutesParts): Hono {
   })
 
   objectRoutes(app, parts)
+  settingsRoutes(app, parts)
+  noticeRoutes(app, parts)
   sumsRoute(app, parts)
   return app
 }
@@ -109,12 +114,16 @@ function readQuery(c: Context): z.infer<typeof query> {
 }
 
 /** Closed first, so that nothing is put into it between the look and the end. Throws a `VendorError` where it is not empty. */
-export async function removeBucket({ control, homed }: R2RoutesParts, found: Resource): Promise<void> {
+export async function removeBucket(
+  { control, homed }: Pick<R2RoutesParts, 'control' | 'homed'>,
+  found: Resource,
+): Promise<void> {
   const bucket = bucketAt(homed, found.id)
   const closed = await bucket.close({ open: false })
   if (isTroubled(closed))
     throw new VendorError(409, 10008, `The bucket you tried to delete (${nameOf(found.name)}) is not empty.`)
   try {
+    await putBucketSites(control, found, { isPublic: false, domains: [] })
     await control.removeResource(found)
   } catch (error) {
     await bucket.close({ open: true }).catch(() => {})

@@ -1,6 +1,7 @@
 /** Services. https://www.fastly.com/documentation/reference/api/services/service/ */
 import { Hono } from 'hono'
-import { siteNameOf } from '#/control/services/held-services.ts'
+import { siteNameOf } from '#/core/service-site-name.ts'
+
 import type { FastlyApiDeps } from './deps.ts'
 import { badRequest, notFound, unsupported } from './errors.ts'
 import { readForm } from './read-form.ts'

@@ -1,4 +1,5 @@
 /** Buckets: list, make, look, remove; what is in them; deletes of many. */
+import { bucketTroubles } from '#/core/buckets.ts'
 import { className, quoted, type S3Answer, xml } from './answer.ts'
 import { textOf } from './body.ts'
 import type { Call, Desk } from './call.ts'
@@ -77,7 +78,12 @@ export async function deleteObjects({ request, bucket, body, limits }: Call): Pr
   if (root?.name !== 'Delete') throw malformedXml()
   const keys = root.children.filter(({ name }) => name === 'Object').map((one) => childText(one, 'Key'))
   if (keys.length > limits.bucketDeleteKeys || keys.length === 0 || keys.includes(undefined)) throw malformedXml()
-  untroubled(await bucket.delete(keys as string[]))
+  const { locked } = untroubled(await bucket.delete(keys as string[]))
   const isQuiet = childText(root, 'Quiet') === 'true'
-  return xml('DeleteResult', { Deleted: isQuiet ? [] : (keys as string[]).map((Key) => ({ Key })) })
+  const deleted = (keys as string[]).filter((key) => !locked.includes(key))
+  const [, , Code, Message] = bucketTroubles.locked
+  return xml('DeleteResult', {
+    Deleted: isQuiet ? [] : deleted.map((Key) => ({ Key })),
+    Error: locked.map((Key) => ({ Key, Code, Message })),
+  })
 }

@@ -8,8 +8,9 @@ import { type Authorized, authorize } from './authorize.ts'
 import { bodyOf, textOf } from './body.ts'
 import { deleteObjects, listBuckets, listObjects, location } from './buckets.ts'
 import type { BucketBook, Call } from './call.ts'
+import { deleteCors, getCors, preflight, putCors, withCors } from './cors.ts'
 import { copyObject, deleteObject, getObject, putObject } from './objects.ts'
-import { isS3, readRequest, type S3Request } from './request.ts'
+import { isS3, jurisdictionOf, readRequest, type S3Jurisdiction, type S3Request } from './request.ts'
 import { notImplemented, ofTrouble, S3Error, toS3Error } from './trouble.ts'
 import {
   abortUpload,
@@ -25,7 +26,8 @@ import { childText, readXml } from './xml.ts'
 
 export interface S3Parts {
   readonly keys: AccessKeys
-  readonly buckets: BucketBook
+  /** Of a jurisdiction; undefined: of none. */
+  readonly buckets: (jurisdiction: S3Jurisdiction | undefined) => BucketBook
   readonly limits: Call['limits'] & { readonly responseIdleTimeoutMs: number }
   readonly clock: Clock
   /** Told of bugs. */
@@ -35,14 +37,16 @@ export interface S3Parts {
 /** Answers requests below `/s3`; false: this is none. */
 export function s3Handler(parts: S3Parts): (request: IncomingMessage, response: ServerResponse) => boolean {
   return (incoming, response) => {
-    if (!isS3(incoming.url ?? '')) return false
+    if (!isS3(incoming)) return false
     const left = new AbortController()
     response.on('close', () => left.abort())
     incoming.setTimeout(parts.limits.responseIdleTimeoutMs, () => incoming.destroy())
     response.setHeader('x-amz-request-id', randomUUID())
-    answer(parts, incoming, left.signal)
+    const book = (asked: IncomingMessage) => parts.buckets(jurisdictionOf(asked))
+    answer(parts, incoming, left.signal, book)
       .catch((thrown: unknown) => refused(parts, incoming, thrown))
-      .then((answered) => {
+      .then((given) => {
+        const answered = shared(given, incoming, book)
         // What nobody has read would stand in front of the connection's next request.
         incoming.resume()
         if (!response.destroyed) send(response, answered)
@@ -64,8 +68,21 @@ function refused({ log }: S3Parts, incoming: IncomingMessage, thrown: unknown): 
   return incoming.method === 'HEAD' ? { status, headers: {} } : told
 }
 
-async function answer(parts: S3Parts, incoming: IncomingMessage, signal: AbortSignal): Promise<S3Answer> {
-  const { keys, buckets, clock, limits } = parts
+type Book = (incoming: IncomingMessage) => BucketBook
+
+/** A URL that cannot be read has its answer already. */
+function shared(answered: S3Answer, incoming: IncomingMessage, book: Book): S3Answer {
+  try {
+    return withCors(answered, incoming, book)
+  } catch {
+    return answered
+  }
+}
+
+async function answer(parts: S3Parts, incoming: IncomingMessage, signal: AbortSignal, book: Book): Promise<S3Answer> {
+  if (incoming.method === 'OPTIONS') return preflight(incoming, book)
+  const { keys, clock, limits } = parts
+  const buckets = book(incoming)
   const request = readRequest(incoming)
   const authorized = authorize(request, keys, clock())
   const { bucket: name, key, method } = request
@@ -74,7 +91,7 @@ async function answer(parts: S3Parts, incoming: IncomingMessage, signal: AbortSi
     throw notAllowed(method)
   }
   if (key === undefined && method === 'PUT' && request.query.every(([one]) => /^x-amz-/i.test(one) || one === 'x-id'))
-    return createBucket(parts, request, authorized, name)
+    return createBucket({ buckets, limits }, request, authorized, name)
   const found = buckets.find(name)
   if (found === undefined) throw ofTrouble('no_bucket')
   if (key === undefined && method === 'DELETE' && operationOf(request) === '') {
@@ -84,6 +101,8 @@ async function answer(parts: S3Parts, incoming: IncomingMessage, signal: AbortSi
   const call: Call = {
     ...{ request, bucketName: name, key: key ?? '', signal, limits, now: clock() },
     bucket: found.bucket,
+    cors: found.cors,
+    setCors: found.setCors,
     usualClass: found.storageClass,
     bucketNamed(other) {
       const source = buckets.find(other)
@@ -96,7 +115,7 @@ async function answer(parts: S3Parts, incoming: IncomingMessage, signal: AbortSi
 }
 
 async function createBucket(
-  { buckets, limits }: S3Parts,
+  { buckets, limits }: { readonly buckets: BucketBook; readonly limits: Call['limits'] },
   request: S3Request,
   authorized: Authorized,
   name: string,
@@ -143,6 +162,12 @@ function bucketOperation(call: Call): Promise<S3Answer> | S3Answer {
       return { status: 200 }
     case 'GET location':
       return location()
+    case 'GET cors':
+      return getCors(call)
+    case 'PUT cors':
+      return putCors(call)
+    case 'DELETE cors':
+      return deleteCors(call)
     case 'GET uploads':
       return listUploads(call)
     case 'POST delete':

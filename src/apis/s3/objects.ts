@@ -56,7 +56,8 @@ export async function putObject({ request, bucket, key, usualClass, body, signal
 
 export async function deleteObject({ request, bucket, key }: Call): Promise<S3Answer> {
   if (request.parameter('versionId') !== undefined) throw notImplemented(`Parameter 'versionId'`)
-  untroubled(await bucket.delete([key]))
+  const { locked } = untroubled(await bucket.delete([key]))
+  if (locked.length > 0) throw ofTrouble('locked')
   return { status: 204 }
 }
 
@@ -70,19 +71,26 @@ export async function copyObject(call: Call): Promise<S3Answer> {
   const { object, range, body } = found
   const given = factsOf(request, key, usualClass)
   const facts = directive === 'REPLACE' ? given : { ...given, http: object.http, custom: object.custom }
-  const put = untroubled(await bucket.put({ ...facts, bytes: range.length }, body, signal))
+  const copyOf = sourceOf(call)
+  const put = untroubled(await bucket.put({ ...facts, bytes: range.length, copyOf }, body, signal))
   const { etag, uploadedAt } = put.object
   return xml('CopyObjectResult', { ETag: quoted(etag), LastModified: new Date(uploadedAt).toISOString() })
 }
 
 /** What `x-amz-copy-source` names: `BUCKET/KEY`, percent-encoded. */
-export async function readSource({ request, bucketNamed, signal }: Call, header?: string) {
+export async function readSource(call: Call, header?: string) {
+  const { request, bucketNamed, signal } = call
+  const source = sourceOf(call)
+  const onlyIf = preconditionsOf(request, 'x-amz-copy-source-')
+  const wish = { ...(onlyIf && { onlyIf }), ...(header !== undefined && { range: { header } }) }
+  const found = await bucketNamed(source.bucket).get(source.object, wish, signal)
+  if (isTroubled(found) && found.trouble === 'unmet') throw unmet()
+  return untroubled(found)
+}
+
+function sourceOf({ request }: Call): { readonly bucket: string; readonly object: string } {
   const field = decodeURIComponent(request.header('x-amz-copy-source')!).replace(/^\//, '')
   const slash = field.indexOf('/')
   if (slash < 1 || slash === field.length - 1) throw invalid('copy source bucket name')
-  const onlyIf = preconditionsOf(request, 'x-amz-copy-source-')
-  const wish = { ...(onlyIf && { onlyIf }), ...(header !== undefined && { range: { header } }) }
-  const found = await bucketNamed(field.slice(0, slash)).get(field.slice(slash + 1), wish, signal)
-  if (isTroubled(found) && found.trouble === 'unmet') throw unmet()
-  return untroubled(found)
+  return { bucket: field.slice(0, slash), object: field.slice(slash + 1) }
 }

@@ -1,4 +1,7 @@
-/** A request of the S3 API, path style: `/s3`, `/s3/BUCKET`, `/s3/BUCKET/KEY`. */
+/**
+ * A request of the S3 API, path style: `/s3`, `/s3/BUCKET`, `/s3/BUCKET/KEY`; buckets of a jurisdiction below `/s3-eu`, or at a
+ * host as R2's, `ACCOUNT.eu.r2.DOMAIN`.
+ */
 import type { IncomingMessage } from 'node:http'
 import { invalid } from './trouble.ts'
 
@@ -21,14 +24,27 @@ export interface S3Request {
   readonly incoming: IncomingMessage
 }
 
-export const isS3 = (url: string) => url === s3Root || url.startsWith(`${s3Root}/`) || url.startsWith(`${s3Root}?`)
+/** As R2's own: `ACCOUNT.r2.DOMAIN`, `ACCOUNT.eu.r2.DOMAIN`; buckets then stand at the root. */
+const ownHost = /^[\w-]+\.(?:(eu|fedramp)\.)?r2\./
+const below = /^\/s3(?:-(eu|fedramp))?(?=[/?]|$)/
+
+type Head = Pick<IncomingMessage, 'url' | 'headers'>
+
+export const isS3 = ({ url = '', headers }: Head) => below.test(url) || ownHost.test(headers.host ?? '')
+
+export type S3Jurisdiction = 'eu' | 'fedramp'
+
+/** Whose buckets a request means; undefined: those without a jurisdiction. */
+export function jurisdictionOf({ url = '', headers }: Head): S3Jurisdiction | undefined {
+  return (below.exec(url)?.[1] ?? ownHost.exec(headers.host ?? '')?.[1]) as S3Jurisdiction | undefined
+}
 
 /** Throws an `S3Error` where the URL cannot be decoded. */
 export function readRequest(incoming: IncomingMessage): S3Request {
   const { method = 'GET', url = '/' } = incoming
   const at = url.indexOf('?')
   const path = decode(at === -1 ? url : url.slice(0, at))
-  const [, bucket, key] = /^\/s3\/?([^/]*)(?:\/([\s\S]*))?$/.exec(path) ?? []
+  const [, bucket, key] = /^\/?([^/]*)(?:\/([\s\S]*))?$/.exec(path.replace(below, '')) ?? []
   const query = at === -1 ? [] : readQuery(url.slice(at + 1))
   const fields = readFields(incoming.rawHeaders)
   addHoisted(fields, query)

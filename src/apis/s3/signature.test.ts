@@ -104,3 +104,27 @@ test('trailers come behind chunks', async () => {
   assert.equal(Buffer.concat(await Array.fromAsync(chunks)).toString(), 'hello')
   assert.deepEqual(seen, ['x-amz-checksum-crc32', 'NhCmhg=='])
 })
+
+/** «Signature calculations: trailing headers», AWS's example: the checksum behind the chunks has a signature of its own. */
+test('signed trailers are signed as in the example; one that is changed, or unsigned, is refused', async () => {
+  const seed = { ...signer, signature: '106e2a8a18243abcf37539882f36619c00e2dfc72633413f02d3b74544bfeb8e' }
+  const chunkOf = (data: string, signature: string) =>
+    `${data.length.toString(16)};chunk-signature=${signature}\r\n${data}\r\n`
+  const text = [
+    chunkOf('a'.repeat(65_536), 'b474d8862b1487a5145d686f57f013e54db672cee1c953b3010fb58501ef5aa2'),
+    chunkOf('a'.repeat(1024), '1c1344b170168f8e65b41376b44b20fe354e373826ccbbe2c1d40a8cae51e5c7'),
+    '0;chunk-signature=2ca2aba2005185cf7159c6277faf83795951dd77a3a99e6e65d5c9f85863f992\r\n',
+    'x-amz-checksum-crc32c:sOO8/Q==\r\n',
+    'x-amz-trailer-signature:d81f82fc3505edab99d459891051a732e8730629a2e4a59689829ca17fe2e435\r\n\r\n',
+  ].join('')
+  const read = async (sent: string) => {
+    const seen: string[] = []
+    let bytes = 0
+    for await (const chunk of readChunks(pieces(sent, 1021), seed, (name, value) => void seen.push(name, value)))
+      bytes += chunk.length
+    return [bytes, ...seen]
+  }
+  assert.deepEqual(await read(text), [66_560, 'x-amz-checksum-crc32c', 'sOO8/Q=='])
+  for (const bad of [text.replace('sOO8', 'sOO9'), text.replace(/x-amz-trailer-signature.*\r\n/, '')])
+    await assert.rejects(read(bad), /signature of a chunk/)
+})

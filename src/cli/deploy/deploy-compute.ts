@@ -2,7 +2,8 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
-import { siteNameOf } from '#/control/services/held-services.ts'
+import { siteNameOf } from '#/core/service-site-name.ts'
+
 import { Complaint } from '../complaint.ts'
 import type { NodeClient } from '../find-node.ts'
 import type { Terminal } from '../terminal.ts'

@@ -1,8 +1,9 @@
 /** Activating a version that is a program: translated, proven to start, recorded and serving, or nothing of it. */
 import { randomUUID } from 'node:crypto'
+import { siteNameOf } from '#/core/service-site-name.ts'
 import { checkFree } from '../addresses.ts'
 import { Refusal } from '../refusal.ts'
-import { siteNameOf } from './held-services.ts'
+
 import { buildDeployment, type ComputeDesign, type ProgramDesign } from './service-program.ts'
 import type { ServicePart, ServiceRecord, ServiceVersionHead } from './service-records.ts'
 import { headOf, hostnamesOf, readHostnames, type ServiceOffice, withHead } from './services.ts'

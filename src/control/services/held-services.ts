@@ -4,6 +4,7 @@ import type { Lookups } from '#/core/delivery-rules.ts'
 import { createKeptIndex } from '#/core/kept-index.ts'
 import { alter, differences } from '#/core/kept-map.ts'
 import type { Bucket, Fabric } from '#/core/ports.ts'
+import { siteNameOf } from '#/core/service-site-name.ts'
 import type { Program, Site } from '#/core/snapshot.ts'
 import { buildProgramServiceSite, buildServiceProgram } from './service-program.ts'
 import type { ServiceRecord, TableRecord } from './service-records.ts'
@@ -49,15 +50,6 @@ export function serviceBuckets(fabric: Pick<Fabric, 'bucket'>): ServiceBuckets {
   }
 }
 
-/** The name of a service's site: lower case, other characters turned into `-`. */
-export function siteNameOf(serviceName: string): string {
-  return serviceName
-    .toLowerCase()
-    .replace(/[^a-z0-9]/g, '-')
-    .slice(0, 63)
-    .replace(/^-+|-+$/g, '')
-}
-
 const byName = createKeptIndex(({ record }: HeldService) => [siteNameOf(record.name)])
 
 /** The id of the service whose site, serving or not, has this name. */
@@ -65,6 +57,7 @@ export function serviceNamed(services: HeldServices, name: string): string | und
   return byName.find(services, name)?.record.id
 }
 
+/** Does the site of a service, serving or not, have this name? */
 export function isServiceSite({ services }: { readonly services: HeldServices }, name: string): boolean {
   return serviceNamed(services, name) !== undefined
 }

@@ -113,6 +113,8 @@ const service = z.object({
   program: z.exactOptional(programDesign),
   /** A version beside the active one, for who asks for it. */
   staged: z.exactOptional(z.object({ version: z.number(), program: programDesign })),
+  /** The blob with the rest of it, where it stays in countries; see `placed-records.ts`. */
+  held: text,
 })
 
 /** One thing in a version; kind, name and fields are the door's words. */
@@ -133,11 +135,13 @@ const table = z.discriminatedUnion('kind', [
   z.object({
     id: z.string(),
     kind: z.literal('texts'),
+    held: text,
     entries: z.array(z.object({ key: z.string(), value: z.string(), ...stamps })),
   }),
   z.object({
     id: z.string(),
     kind: z.literal('networks'),
+    held: text,
     entries: z.array(
       z.object({
         id: z.string(),

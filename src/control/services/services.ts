@@ -5,13 +5,15 @@
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { compileRules } from '#/core/compile-rules.ts'
+import { EdgeError } from '#/core/errors.ts'
+import { siteNameOf } from '#/core/service-site-name.ts'
 import type { BlobHash, Sealed } from '#/core/snapshot.ts'
 import { checkFree, toHostname } from '../addresses.ts'
 import type { Office } from '../office.ts'
 import { Refusal } from '../refusal.ts'
 import { activateProgram, stageProgram, unstageProgram } from './activate-program.ts'
 import { createTables, type ServiceTables } from './change-tables.ts'
-import { type HeldService, type ServiceChange, siteNameOf } from './held-services.ts'
+import type { HeldService, ServiceChange } from './held-services.ts'
 import { newId } from './new-id.ts'
 import { type ComputeDesign, programHostnames } from './service-program.ts'
 import type { ServiceDesign, ServicePart, ServiceRecord, ServiceVersionHead } from './service-records.ts'
@@ -131,7 +133,7 @@ function createOffice(given: Office): ServiceOffice {
     limits,
     clock,
     hostnameSuffix,
-    versions: createServiceVersions({ fabric, limits }),
+    versions: createServiceVersions({ fabric, limits, ledger }),
     held(id) {
       const held = ledger.state.services.get(id)
       if (held === undefined) throw new Refusal('no_service', `There is no service '${id.slice(0, 80)}'.`)
@@ -301,9 +303,15 @@ async function* blobsInUse({ ledger, versions }: ServiceOffice): AsyncGenerator<
   for (const { record } of ledger.state.services.values()) {
     for (const made of [record.program, record.staged?.program]) if (made !== undefined) yield made.module
     if (record.kind !== 'compute') continue
+    // What stays elsewhere names blobs that stay there too.
     for (const { number } of record.versions)
-      for (const { blobs = [] } of await versions.parts(record.id, number)) yield* blobs
+      for (const { blobs = [] } of await versions.parts(record.id, number).catch(noneElsewhere)) yield* blobs
   }
+}
+
+function noneElsewhere(error: unknown): readonly ServicePart[] {
+  if (error instanceof EdgeError && error.code === 'not_here') return []
+  throw error
 }
 
 export function headOf(record: ServiceRecord, number: number): ServiceVersionHead {

@@ -104,7 +104,9 @@ export function bucketHandler({ homed, limits }: BucketDependencies): BackplaneH
         trouble: 'bad_argument',
         detail: `delete takes at most ${limits.bucketDeleteKeys} keys, not ${keys.length}.`,
       })
-    return plain(await bucket.delete(keys))
+    const done = await bucket.delete(keys)
+    if (isTroubled(done)) return refused(done)
+    return done.locked.length > 0 ? refused({ trouble: 'locked' }) : plain({})
   }
 }
 

@@ -256,7 +256,8 @@ export class CellConnection {
     this.#release(exchange)
     const clean = exchange.requestDone && exchange.head!.keepAlive && exchange.parser.rest === undefined
     // workerd closes, without saying so, after a request whose body the program did not read to its end.
-    if (!clean || exchange.request.body !== null) return void this.#socket.destroy()
+    const { body, isBodyRead = body === null } = exchange.request
+    if (!clean || !isBodyRead) return void this.#socket.destroy()
     this.#socket.resume()
     this.#idleSince = performance.now()
     this.#owner.onIdle(this)

@@ -17,6 +17,8 @@ export interface CellRequest {
    */
   readonly control?: HeaderList
   readonly body: Readable | Uint8Array | null
+  /** Whoever answers has read all of it by then: the connection can be kept. */
+  readonly isBodyRead?: boolean
   readonly wantsUpgrade?: boolean | undefined
   /** Listened to from the start. */
   readonly signal?: AbortSignal | undefined

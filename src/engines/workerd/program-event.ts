@@ -20,7 +20,8 @@ export function eventRequest(
   wallMs: Milliseconds,
 ): CellRequest {
   const signal = AbortSignal.timeout(wallMs)
-  return { method: 'POST', authority: 'events', headers: [], body: encodeEvent(event), signal, ...to }
+  const body = encodeEvent(event)
+  return { method: 'POST', authority: 'events', headers: [], body, isBodyRead: true, signal, ...to }
 }
 
 interface Told {

@@ -31,7 +31,7 @@ export const copiedBuckets: Readonly<Record<string, string>> = {
 
 /** Bucket, and why it is not. A test holds both lists against the sources. */
 export const sharedBuckets: Readonly<Record<string, string>> = {
-  'service-versions': 'drafts: read when somebody edits or activates them',
+  'service-versions': 'drafts: read when somebody edits or activates them, in their countries',
   'objects-to-forget': 'work of one node at a time',
   'object-homes': 'which node has a Durable Object: decided anew, never from a copy',
   'mesh-authority': 'signs certificates of nodes that join',

@@ -9,6 +9,7 @@ import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Within } from '#/core/pops.ts'
 import type { Blobs, Entry, Fabric, Seal } from '#/core/ports.ts'
+import { describeWithin } from '#/core/residency.ts'
 import type { BlobHash } from '#/core/snapshot.ts'
 import type { Clock, EpochMs } from '#/core/units.ts'
 import { awaitEntry, decrypt, encrypt, openPlacedKey } from './placed-key.ts'
@@ -18,6 +19,8 @@ export interface PlacedBlobOptions {
   readonly seal: Pick<Seal, 'seal' | 'open'>
   readonly limits: Pick<Limits, 'placedBlobWaitMs'>
   readonly clock: Clock
+  /** May somebody here hold what stays in these countries? Else it is `not_here`; absent: yes. */
+  readonly mayHold?: (within: Within) => boolean
 }
 
 /** In front of a blob's parts, under its digest; the parts are under `DIGEST/NUMBER`. */
@@ -47,8 +50,10 @@ export function withPlacedBlobs<Whole extends Fabric>(fabric: Whole, options: Pl
 
 export function createPlacedBlobs(fabric: Pick<Fabric, 'bucket' | 'blobs'>, options: PlacedBlobOptions): Blobs {
   const shared = fabric.blobs
+  const { mayHold = () => true } = options
   const shelves = new Map<string, Shelf>()
   function shelfFor(within: Within): Shelf {
+    if (!mayHold(within)) throw new EdgeError('not_here', `This stays in ${describeWithin(within)}.`)
     const name = nameWithin('placed-blobs', within)
     const known = shelves.get(name) ?? openShelf(fabric, within, options)
     shelves.set(name, known)
@@ -61,7 +66,7 @@ export function createPlacedBlobs(fabric: Pick<Fabric, 'bucket' | 'blobs'>, opti
   }
 
   return {
-    put: (source, { within } = {}) => (within === undefined ? shared.put(source) : shelfFor(within).put(source)),
+    put: async (source, { within } = {}) => (within === undefined ? shared.put(source) : shelfFor(within).put(source)),
     async get(hash) {
       const shelf = shelfOf(hash)
       if (shelf === undefined) return shared.get(hash)
@@ -74,10 +79,10 @@ export function createPlacedBlobs(fabric: Pick<Fabric, 'bucket' | 'blobs'>, opti
       const parts = await shelf.read(hash, range)
       return parts && Readable.from(parts, { objectMode: false })
     },
-    has: (hash) => shelfOf(hash)?.has(hash) ?? shared.has(hash),
+    has: async (hash) => shelfOf(hash)?.has(hash) ?? shared.has(hash),
     async *list(placed = []) {
       yield* shared.list()
-      for (const within of placed) yield* shelfFor(within).list()
+      for (const within of placed) if (mayHold(within)) yield* shelfFor(within).list()
     },
     delete: async (hash, how) => shelfOf(hash)?.delete(hash, how) ?? shared.delete(hash, how),
   }

@@ -9,7 +9,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import type { EpochMs } from '#/core/units.ts'
 import { createReader, type Read, type ReadLimits, type ReadOperation } from './read-index.ts'
 import { openForReading, openForWriting } from './schema.ts'
-import { createWriter, type WriteLimits, type WriteOperation } from './write-index.ts'
+import { createWriter, type WriteLimits, type WriteOperation, type WritePolicy } from './write-index.ts'
 
 export interface IndexThreadData {
   readonly folder: string
@@ -19,7 +19,7 @@ export interface IndexThreadData {
 
 export type IndexOperation =
   | ReadOperation
-  | WriteOperation
+  | (WriteOperation & { readonly policy?: WritePolicy })
   /** Makes the database where there is none. */
   | { readonly do: 'open' }
   /** Lets go of its files. */

@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
-import type { Digests, ObjectFacts, PartWish, Preconditions, Troubled } from '#/core/buckets.ts'
+import type { Digests, ObjectFacts, PartWish, PutWish, Troubled } from '#/core/buckets.ts'
 import { isTroubled } from '#/core/buckets.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { IndexThread } from './ask-index.ts'
@@ -10,7 +10,7 @@ import { type BodyFiles, openBodyFiles } from './body-files.ts'
 import type { FoundBody, ReadOperation } from './read-index.ts'
 import { type Received, receiveBody } from './receive-body.ts'
 import { sendBody } from './send-body.ts'
-import type { StoredBody, WriteAnswer, WriteOperation } from './write-index.ts'
+import type { StoredBody, WriteAnswer, WriteOperation, WritePolicy } from './write-index.ts'
 
 export type BucketLimits = Pick<
   Limits,
@@ -20,10 +20,7 @@ export type BucketLimits = Pick<
 export interface OpenedBucket {
   read(operation: ReadOperation): Promise<object>
   get(operation: Extract<ReadOperation, { do: 'get' }>): Promise<{ head: object; body: Uint8Array | Readable | null }>
-  put(
-    wish: ObjectFacts & { readonly bytes: number; readonly onlyIf?: Preconditions; readonly digests?: Digests },
-    body: Uint8Array | Readable | null,
-  ): Promise<object>
+  put(wish: PutWish, body: Uint8Array | Readable | null): Promise<object>
   putPart(part: PartWish, body: Uint8Array | Readable | null): Promise<object>
   write(operation: WriteOperation): Promise<object>
   /** Removes files that nothing names and that a process that died left here. Returns how many. */
@@ -40,16 +37,33 @@ export interface BucketParts {
   readonly writes: IndexThread
   readonly limits: BucketLimits
   readonly report: (message: string, error: unknown) => void
+  readonly policy: () => WritePolicy
+  /** Queues may have to be told of something. */
+  readonly noticed: () => void
 }
 
-export async function openBucket({ id, folder, reads, writes, limits, report }: BucketParts): Promise<OpenedBucket> {
+export async function openBucket({
+  id,
+  folder,
+  reads,
+  writes,
+  limits,
+  report,
+  ...parts
+}: BucketParts): Promise<OpenedBucket> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const files: BodyFiles = await openBodyFiles(join(folder, 'bodies'), report)
   await writes.ask(id, { do: 'open' })
 
   async function write(operation: WriteOperation): Promise<object> {
-    const { head, garbage } = await writes.ask<WriteAnswer>(id, operation)
+    const { lock, notices } = parts.policy()
+    const isPlain = lock.length === 0 && notices.length === 0
+    const { head, garbage } = await writes.ask<WriteAnswer>(
+      id,
+      isPlain ? operation : { ...operation, policy: { lock, notices } },
+    )
     files.discard(garbage)
+    if (notices.length > 0) parts.noticed()
     return head
   }
 
@@ -99,8 +113,8 @@ export async function openBucket({ id, folder, reads, writes, limits, report }: 
     async put(wish, source) {
       const trouble = refuseFacts(wish, limits)
       if (trouble !== undefined) return refuse(source, trouble)
-      const { bytes: _, onlyIf, digests, ...facts } = wish
-      const operation = { do: 'put', facts, ...(onlyIf && { onlyIf }) } as const
+      const { bytes: _, onlyIf, digests, copyOf, ...facts } = wish
+      const operation = { do: 'put', facts, ...(onlyIf && { onlyIf }), ...(copyOf && { copyOf }) } as const
       return take(source, wish, limits.bucketInlineBytes, (body) => write({ ...operation, body }))
     },
 

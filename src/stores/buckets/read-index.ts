@@ -11,6 +11,7 @@ import type {
   StorageClass,
   Troubled,
 } from '#/core/buckets.ts'
+import type { EpochMs } from '#/core/units.ts'
 import { rangeOf } from './byte-range.ts'
 import { createLister } from './list-index.ts'
 import { holds } from './preconditions.ts'
@@ -23,6 +24,16 @@ export type ReadOperation =
   | { readonly do: 'list-parts'; readonly key: string; readonly uploadId: string }
   | { readonly do: 'list-uploads'; readonly prefix: string }
   | { readonly do: 'sums' }
+  /** Of the next `look` keys behind `after`: those that were put no later than `before`. */
+  | {
+      readonly do: 'aged'
+      readonly prefix: string
+      readonly after: string
+      readonly before: EpochMs
+      readonly standard?: true
+    }
+  /** What queues were not told yet, the oldest of each. */
+  | { readonly do: 'notices'; readonly limit: number }
   /** Which of these files does nothing name? */
   | { readonly do: 'unnamed'; readonly files: readonly FileName[] }
 
@@ -33,6 +44,22 @@ export interface FoundBody {
   readonly inline?: Uint8Array
   /** All that the range touches, in order. */
   readonly pieces?: readonly Piece[]
+}
+
+/** Keys looked at in one call: other reads wait for no more. */
+const agedLook = 5000
+
+export interface Aged {
+  readonly versions: readonly { readonly key: string; readonly version: string }[]
+  /** Where to go on; absent: that was all. */
+  readonly next?: string
+}
+
+export interface WaitingNotices {
+  readonly queues: readonly {
+    readonly queue: string
+    readonly notices: readonly { readonly id: number; readonly notice: string }[]
+  }[]
 }
 
 export interface ReadLimits {
@@ -59,6 +86,26 @@ export function createReader(database: DatabaseSync, limits: ReadLimits): Read {
     'SELECT 1 WHERE EXISTS (SELECT 1 FROM pieces WHERE file = ?1) OR EXISTS (SELECT 1 FROM parts WHERE file = ?1)',
   )
   const list = createLister(database, limits)
+  const keys = database.prepare(
+    'SELECT key, version, uploaded_at, class FROM objects WHERE key > ?1 AND key >= ?2 ORDER BY key LIMIT ?3',
+  )
+  const queues = database.prepare('SELECT DISTINCT queue FROM notices')
+  const noticesOf = database.prepare('SELECT id, notice FROM notices WHERE queue = ? ORDER BY id LIMIT ?')
+
+  function aged({ prefix, after, before, standard }: Extract<ReadOperation, { do: 'aged' }>): Aged {
+    const rows = keys.all(keyBytes(after), keyBytes(prefix), agedLook) as unknown as ObjectRow[]
+    const inside = rows.map((row) => ({ ...row, text: keyText(row.key) })).filter(({ text }) => text.startsWith(prefix))
+    const versions = inside
+      .filter((row) => row.uploaded_at <= before && (standard !== true || row.class === 'Standard'))
+      .map(({ text, version }) => ({ key: text, version }))
+    return { versions, ...(inside.length === agedLook && { next: inside.at(-1)!.text }) }
+  }
+
+  function notices(limit: number): WaitingNotices {
+    const names = (queues.all() as { queue: string }[]).map(({ queue }) => queue)
+    const of = (queue: string) => noticesOf.all(queue, limit) as unknown as { id: number; notice: string }[]
+    return { queues: names.map((queue) => ({ queue, notices: of(queue) })) }
+  }
 
   function get({ key, onlyIf, range: wish }: Extract<ReadOperation, { do: 'get' }>): FoundBody | Troubled {
     const row = find.get(keyBytes(key)) as ObjectRow | undefined
@@ -110,6 +157,10 @@ export function createReader(database: DatabaseSync, limits: ReadLimits): Read {
         return listUploads(operation.prefix)
       case 'sums':
         return sums.get() as object
+      case 'aged':
+        return aged(operation)
+      case 'notices':
+        return notices(operation.limit)
       case 'unnamed':
         return { files: operation.files.filter((file) => named.get(file) === undefined) }
     }

@@ -1,10 +1,18 @@
 /** What is written to the index of one bucket; each function runs inside a transaction of the writing thread. */
 import { createHash, randomBytes } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
+import {
+  type BucketNotice,
+  isLocked,
+  isWatched,
+  type LockRule,
+  type NoticeAction,
+  type NoticeRule,
+} from '#/core/bucket-settings.ts'
 import type { BucketObject, Digests, ObjectFacts, Preconditions, Troubled, UploadedPart } from '#/core/buckets.ts'
 import type { EpochMs } from '#/core/units.ts'
 import { holds } from './preconditions.ts'
-import { type FileName, keyBytes, type ObjectRow, toObject } from './rows.ts'
+import { type FileName, keyBytes, keyText, type ObjectRow, toObject } from './rows.ts'
 
 export interface StoredBody {
   readonly bytes: number
@@ -16,7 +24,13 @@ export interface StoredBody {
 }
 
 export type WriteOperation =
-  | { readonly do: 'put'; readonly facts: ObjectFacts; readonly body: StoredBody; readonly onlyIf?: Preconditions }
+  | {
+      readonly do: 'put'
+      readonly facts: ObjectFacts
+      readonly body: StoredBody
+      readonly onlyIf?: Preconditions
+      readonly copyOf?: BucketNotice['copySource']
+    }
   | { readonly do: 'delete'; readonly keys: readonly string[] }
   | { readonly do: 'create-upload'; readonly facts: ObjectFacts }
   | {
@@ -34,8 +48,23 @@ export type WriteOperation =
     }
   | { readonly do: 'abort-upload'; readonly key: string; readonly uploadId: string }
   | { readonly do: 'close'; readonly open: boolean }
-  /** Aborts uploads that began before `before`, forgets those that ended before. */
-  | { readonly do: 'expire-uploads'; readonly before: EpochMs }
+  /** Forgets uploads that ended before. */
+  | { readonly do: 'forget-uploads'; readonly before: EpochMs }
+  /** Aborts uploads of these keys that began no later than `before`. */
+  | { readonly do: 'expire-uploads'; readonly before: EpochMs; readonly prefix: string }
+  /** Deletes these versions, or gives them another class, unless they were replaced meanwhile. */
+  | {
+      readonly do: 'expire' | 'demote'
+      readonly versions: readonly { readonly key: string; readonly version: string }[]
+    }
+  /** Forgets what queues were told. */
+  | { readonly do: 'told'; readonly ids: readonly number[] }
+
+/** What the owner asks of every write; from the bucket's settings. */
+export interface WritePolicy {
+  readonly lock: readonly LockRule[]
+  readonly notices: readonly { readonly queue: string; readonly rules: readonly NoticeRule[] }[]
+}
 
 export interface WriteAnswer {
   readonly head: { readonly [name: string]: unknown } | Troubled
@@ -47,9 +76,10 @@ export interface WriteLimits {
   readonly bucketPartBytes: number
   readonly bucketObjectBytes: number
   readonly bucketUploads: number
+  readonly bucketNotices: number
 }
 
-type Write = (operation: WriteOperation, now: EpochMs) => WriteAnswer
+type Write = (operation: WriteOperation & { readonly policy?: WritePolicy }, now: EpochMs) => WriteAnswer
 
 export function createWriter(database: DatabaseSync, limits: WriteLimits): Write {
   const find = database.prepare('SELECT * FROM objects WHERE key = ?')
@@ -65,7 +95,12 @@ export function createWriter(database: DatabaseSync, limits: WriteLimits): Write
   const findUpload = database.prepare('SELECT * FROM uploads WHERE id = ? AND key = ?')
   const insertUpload = database.prepare('INSERT INTO uploads VALUES (?, ?, ?, ?, ?, ?, NULL)')
   const endUpload = database.prepare('UPDATE uploads SET ended_at = ? WHERE id = ?')
-  const oldUploads = database.prepare('SELECT id FROM uploads WHERE created_at < ? AND ended_at IS NULL')
+  const oldUploads = database.prepare('SELECT id, key FROM uploads WHERE created_at <= ? AND ended_at IS NULL')
+  const insertNotice = database.prepare('INSERT INTO notices (queue, notice) VALUES (?, ?)')
+  const removeNotice = database.prepare('DELETE FROM notices WHERE id = ?')
+  const noticeIds = database.prepare('SELECT min(id) AS first, max(id) AS last FROM notices')
+  const demote = database.prepare("UPDATE objects SET class = 'InfrequentAccess' WHERE id = ?")
+  let policy: WritePolicy = { lock: [], notices: [] }
   const forgetUploads = database.prepare('DELETE FROM uploads WHERE ended_at < ?')
   const partsOf = database.prepare('SELECT * FROM parts WHERE upload = ? ORDER BY number')
   const removePart = database.prepare('DELETE FROM parts WHERE upload = ? AND number = ? RETURNING file')
@@ -74,6 +109,28 @@ export function createWriter(database: DatabaseSync, limits: WriteLimits): Write
 
   const filesOf = (rows: unknown) => (rows as { file: string }[]).map(({ file }) => file)
   const isClosed = () => (sums.get() as { closed: number }).closed === 1
+
+  const locked = (row: ObjectRow, now: EpochMs) => isLocked(keyText(row.key), row.uploaded_at, policy.lock, now)
+
+  /** In the same transaction as the change; what a queue that takes nothing leaves here is bounded. */
+  function tell(
+    action: NoticeAction,
+    key: string,
+    now: EpochMs,
+    more: Partial<BucketNotice['object']> = {},
+    copySource?: BucketNotice['copySource'],
+  ) {
+    for (const { queue, rules } of policy.notices) {
+      if (!rules.some((rule) => isWatched(rule, action, key))) continue
+      const { first, last } = noticeIds.get() as { first: number | null; last: number | null }
+      if (first !== null && last! - first + 1 >= limits.bucketNotices) return
+      const notice: BucketNotice = {
+        ...{ action, object: { key, ...more }, eventTime: new Date(now).toISOString() },
+        ...(copySource && { copySource }),
+      }
+      insertNotice.run(queue, JSON.stringify(notice))
+    }
+  }
 
   function drop(row: ObjectRow): FileName[] {
     remove.run(row.id)
@@ -100,17 +157,19 @@ export function createWriter(database: DatabaseSync, limits: WriteLimits): Write
     return { id, ...row }
   }
 
-  function put({ facts, body, onlyIf }: Extract<WriteOperation, { do: 'put' }>, now: EpochMs): WriteAnswer {
+  function put({ facts, body, onlyIf, copyOf }: Extract<WriteOperation, { do: 'put' }>, now: EpochMs): WriteAnswer {
     const unused = body.file === undefined ? [] : [body.file]
     if (isClosed()) return { head: { trouble: 'no_bucket' }, garbage: unused }
     const known = find.get(keyBytes(facts.key)) as ObjectRow | undefined
     if (onlyIf !== undefined && !holds(onlyIf, known && toObject(known)))
       return { head: { trouble: 'unmet' }, garbage: unused }
+    if (known !== undefined && locked(known, now)) return { head: { trouble: 'locked' }, garbage: unused }
     const garbage = known === undefined ? [] : drop(known)
     const { bytes, digests, inline, file } = body
     const row = add(facts, { bytes, etag: digests.md5, digests }, now)
     if (inline !== undefined) insertBody.run(row.id, inline)
     if (file !== undefined) insertPiece.run(row.id, 0, bytes, file)
+    tell(copyOf ? 'CopyObject' : 'PutObject', facts.key, now, { size: bytes, eTag: row.etag }, copyOf)
     return { head: { object: toObject(row) }, garbage }
   }
 
@@ -147,6 +206,7 @@ export function createWriter(database: DatabaseSync, limits: WriteLimits): Write
     const chosen = chooseParts(partsOf.all(uploadId) as unknown as PartRow[], parts, limits)
     if ('trouble' in chosen) return { head: chosen, garbage: [] }
     const known = find.get(keyBytes(key)) as ObjectRow | undefined
+    if (known !== undefined && locked(known, now)) return { head: { trouble: 'locked' }, garbage: [] }
     const garbage = known === undefined ? [] : drop(known)
     const bytes = chosen.rows.reduce((sum, part) => sum + part.bytes, 0)
     const md5 = createHash('md5')
@@ -168,6 +228,7 @@ export function createWriter(database: DatabaseSync, limits: WriteLimits): Write
     garbage.push(...filesOf(removeParts.all(uploadId)).filter((file) => !used.has(file)))
     endUpload.run(now, uploadId)
     addUp.run(0, 0, -1)
+    tell('CompleteMultipartUpload', key, now, { size: bytes, eTag: row.etag })
     return { head: { object: toObject(row) }, garbage }
   }
 
@@ -180,7 +241,9 @@ export function createWriter(database: DatabaseSync, limits: WriteLimits): Write
   function abortUpload(operation: Extract<WriteOperation, { do: 'abort-upload' }>, now: EpochMs): WriteAnswer {
     const upload = findUpload.get(operation.uploadId, keyBytes(operation.key)) as UploadRow | undefined
     if (upload === undefined) return { head: { trouble: 'no_upload' }, garbage: [] }
-    return { head: {}, garbage: upload.ended_at === null ? end(upload.id, now) : [] }
+    if (upload.ended_at !== null) return { head: {}, garbage: [] }
+    tell('AbortMultipartUpload', operation.key, now)
+    return { head: {}, garbage: end(upload.id, now) }
   }
 
   function close({ open }: Extract<WriteOperation, { do: 'close' }>): WriteAnswer {
@@ -190,18 +253,46 @@ export function createWriter(database: DatabaseSync, limits: WriteLimits): Write
     return { head: {}, garbage: [] }
   }
 
+  function removeKeys(keys: readonly string[], now: EpochMs): WriteAnswer {
+    const kept: string[] = []
+    const garbage: FileName[] = []
+    for (const key of keys) {
+      const row = find.get(keyBytes(key)) as ObjectRow | undefined
+      if (row === undefined) continue
+      if (locked(row, now)) {
+        kept.push(key)
+        continue
+      }
+      garbage.push(...drop(row))
+      tell('DeleteObject', key, now)
+    }
+    return { head: { locked: kept }, garbage }
+  }
+
+  function age(operation: Extract<WriteOperation, { do: 'expire' | 'demote' }>, now: EpochMs): WriteAnswer {
+    const garbage: FileName[] = []
+    let count = 0
+    for (const { key, version } of operation.versions) {
+      const row = find.get(keyBytes(key)) as ObjectRow | undefined
+      if (row?.version !== version) continue
+      if (operation.do === 'demote') demote.run(row.id)
+      else if (locked(row, now)) continue
+      else {
+        garbage.push(...drop(row))
+        tell('LifecycleDeletion', key, now)
+      }
+      count++
+    }
+    return { head: { count }, garbage }
+  }
+
   return (operation, now) => {
+    policy = operation.policy ?? { lock: [], notices: [] }
     switch (operation.do) {
       case 'put':
         return put(operation, now)
       case 'delete':
-        return {
-          head: {},
-          garbage: operation.keys.flatMap((key) => {
-            const row = find.get(keyBytes(key)) as ObjectRow | undefined
-            return row === undefined ? [] : drop(row)
-          }),
-        }
+        return removeKeys(operation.keys, now)
       case 'create-upload':
         return createUpload(operation, now)
       case 'put-part':
@@ -213,10 +304,19 @@ export function createWriter(database: DatabaseSync, limits: WriteLimits): Write
       case 'close':
         return close(operation)
       case 'expire-uploads': {
-        forgetUploads.run(operation.before)
-        const old = oldUploads.all(operation.before) as { id: string }[]
+        const all = oldUploads.all(operation.before) as { id: string; key: Uint8Array }[]
+        const old = all.filter(({ key }) => keyText(key).startsWith(operation.prefix))
         return { head: {}, garbage: old.flatMap(({ id }) => end(id, now)) }
       }
+      case 'forget-uploads':
+        forgetUploads.run(operation.before)
+        return { head: {}, garbage: [] }
+      case 'expire':
+      case 'demote':
+        return age(operation, now)
+      case 'told':
+        for (const id of operation.ids) removeNotice.run(id)
+        return { head: {}, garbage: [] }
     }
   }
 }

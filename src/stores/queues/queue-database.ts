@@ -188,16 +188,14 @@ function createApply(database: DatabaseSync, limitBytes: Bytes) {
   }
 
   return (batch: readonly Operation[], now: EpochMs): Answer[] => {
-    const answers = batch.map((operation) => {
-      const answered = one(operation, now)
-      return { ...look(), ...answered }
-    })
+    const answers = batch.map((operation) => one(operation, now))
     // Behind all that was sent at once, so that it comes together.
-    return answers.map((answer, index) => {
-      const operation = batch[index]!
-      if (operation.kind !== 'send' || operation.take === undefined) return answer
-      return { ...answer, taken: takeReady(operation.take, now) }
-    })
+    const taken = batch.map((operation) =>
+      operation.kind !== 'send' || operation.take === undefined ? {} : { taken: takeReady(operation.take, now) },
+    )
+    // They are told together too: one look is enough.
+    const seen = look()
+    return answers.map((answer, index) => ({ ...seen, ...answer, ...taken[index] }))
   }
 }
 
