@@ -26,7 +26,7 @@ import { readDeclarations } from './bindings-table/read-declarations.ts'
 import { deployProject, inParallel, type Stage, stageExerciser } from './bindings-table/stage.ts'
 import { gaps, installedTypes, verdicts } from './bindings-table/type-rows.ts'
 import { groups } from './bindings-table/worker/src/groups.js'
-import { root, until } from './support/node.ts'
+import { root, until, wrangler } from './support/node.ts'
 
 test('every member that workers-types declares of bindings has a row, and every row is of a member', () => {
   assert.deepEqual(gaps(installedTypes()), [])
@@ -130,6 +130,32 @@ describe('in a deployed Worker', () => {
     socket.write(Buffer.from([0x83, 0x80, 0, 0, 0, 0]))
     await until(async () => (await get('/kept?key=broken')).text !== '', 'webSocketError was told', 30_000)
     socket.destroy()
+  })
+
+  test('commands of wrangler about what is bound, which no other story runs', { timeout: 120_000 }, async () => {
+    const { hyperdrive, secrets_store_secrets: secrets } = stage.config as Record<
+      string,
+      { id: string; store_id: string }[]
+    >
+    const [server, store] = [hyperdrive![0]!.id, secrets![0]!.store_id]
+    const commands: [words: string, says: RegExp][] = [
+      [`hyperdrive get ${server}`, /"database": "shop"/],
+      [`hyperdrive update ${server} --name renamed`, /renamed/],
+      ['mtls-certificate list', /Name: table/],
+      ['cert list', /Name: table/],
+      ['dispatch-namespace get table', /table/],
+      ['secrets-store store list --remote', new RegExp(store)],
+      [`secrets-store secret list ${store} --remote`, /SHARED/],
+      ['queues list', /exerciser-script/],
+      ['queues consumer worker remove exerciser-class exerciser-class', /Removed consumer/],
+      ['d1 info exerciser-data', /exerciser-data/],
+      ['workflows instances list exerciser-flow', /Completed/],
+    ]
+    await inParallel(commands, 3, async ([words, says]) => {
+      const ran = await wrangler(stage.node, stage.folder, words.split(' '), { mayFail: true })
+      assert.match(ran.output, says, words)
+      assert.equal(ran.code, 0, ran.output)
+    })
   })
 
   describe('wrangler’s configuration', { timeout: 300_000 }, () => {
