@@ -209,6 +209,12 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
     log: say,
   })
   closer.add(() => follower.close())
+  const purgeByUrl = createPurgeByUrl({
+    ...{ cache: ways.purges, snapshot, pop: popOf(place) },
+    ...(options.mesh && { mesh: options.mesh }),
+    ...(ways.words && { hide: ways.words.hide }),
+  })
+  closer.add(() => purgeByUrl.close())
 
   return {
     place,
@@ -220,7 +226,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
     events,
     rules,
     engine,
-    cache: createPurgeByUrl({ cache: ways.purges, snapshot: () => live.snapshot, pop: popOf(place) }),
+    cache: purgeByUrl,
     purges: ways.purges,
     lacks,
     get served() {

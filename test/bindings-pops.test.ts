@@ -133,6 +133,10 @@ test('what stays in a country is on no other disk, public or not', async () => {
   const found = await filesWith(node.data, marker)
   assert.ok(found.length >= 2 && found.every((path) => path.startsWith('pops/fra/')), found.join(' '))
   assert.match(await ok(platform, 'audit'), /fra \(DE\) +bucket\//)
+  // The site follows its bucket.
+  await ok(platform, 'residency', 'program:inside', 'DE')
+  await ok(platform, 'residency', 'bucket:secret@eu', 'DE')
+  assert.match(await ok(platform, 'residency'), new RegExp(`${domain.split('.')[0]}.* DE`))
 })
 
 test('a workflow is started, asked and told from anywhere, and runs on at its home', async () => {

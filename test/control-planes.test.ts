@@ -9,7 +9,7 @@ import { createMemoryFabric } from '#/core/memory-fabric.ts'
 import type { Bucket, Fabric } from '#/core/ports.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import { openSqliteFabric } from '#/fabric/sqlite/fabric.ts'
-import { temporaryFolder, until } from './support/node.ts'
+import { type RunningNode, startNode, temporaryFolder, until } from './support/node.ts'
 
 type Open = (t: TestContext) => Promise<Fabric>
 
@@ -287,4 +287,35 @@ test('an entry that a newer release wrote is named; what was before it goes on, 
   const three = await openPlane(t, fabric)
   assert.deepEqual([three.control.stuck, names(three)], [undefined, []])
   await add(three)
+})
+
+test('/readyz and the API of a node say which change it cannot read; it serves what was before, also after a start', async (t) => {
+  const data = await temporaryFolder(t, 'changes')
+  const add = (to: RunningNode, name: string) =>
+    to.api('/rimward/v1/sites', { method: 'POST', body: JSON.stringify({ name, origin: 'https://origin.test' }) })
+  const changesOf = async (of: RunningNode) => {
+    const answer = await of.api('/readyz')
+    const { checks } = (await answer.json()) as { checks: { name: string; ready: boolean; reason?: string }[] }
+    return { status: answer.status, check: checks.find(({ name }) => name === 'changes') }
+  }
+  const node = await startNode(t, { data })
+  assert.equal((await add(node, 'first')).status, 201)
+  assert.deepEqual(await changesOf(node), { status: 200, check: undefined })
+  assert.equal(await node.stop(), 0)
+
+  const fabric = await openSqliteFabric({ folder: join(data, 'fabric'), clock: Date.now, limits: defaultLimits })
+  const log = fabric.bucket('control-log')
+  const [last] = (await log.list({ limit: 100, keysOnly: true })).slice(-1)
+  const entry = String(Number(last!.key) + 1).padStart(16, '0')
+  await log.put(entry, Buffer.from('{"of":"a newer release"}'), { expect: 0 })
+  await fabric.close()
+
+  const again = await startNode(t, { data })
+  const { status, check } = await changesOf(again)
+  assert.deepEqual([status, check?.ready], [200, true])
+  assert.match(check!.reason!, new RegExp(`later ones are not followed: entry ${Number(entry)} of the log`))
+  assert.notEqual((await again.get('first.localhost', '/')).status, 404)
+  const refused = await add(again, 'second')
+  assert.equal(refused.status, 400)
+  assert.match(await refused.text(), /cannot change the platform.*newer release/s)
 })

@@ -1,11 +1,12 @@
 // needs: nats-server
 /** Two machines on one platform over NATS: changes made at either, what is shared lost and found, names taken. */
 import assert from 'node:assert/strict'
-import { copyFile, cp } from 'node:fs/promises'
+import { copyFile, cp, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { freePorts, startServer } from '#/fabric/nats/server.fixture.ts'
-import { type RunningNode, startNode, temporaryFolder, until } from './support/node.ts'
+import { type RunningNode, rimward, startNode, temporaryFolder, until } from './support/node.ts'
+import { filesWith } from './support/three-countries.ts'
 
 const token = 'the-token-of-the-platform'
 
@@ -86,10 +87,21 @@ test('two machines share a platform, lose what they share, start without it, and
   await assert.rejects(startMember(t, nats.url, 'fra:DE', twin), /runs? .*already/)
   await third.stop()
 
+  // Files are brought to every node before they are asked for there.
+  const place = await temporaryFolder(t, 'files')
+  const file = 'a-file-that-nobody-asked-for-91c4'
+  await mkdir(join(place, 'public'))
+  await writeFile(join(place, 'public', 'page.txt'), file)
+  const config = { name: 'files', compatibility_date: '2026-11-01', assets: { directory: 'public' } }
+  await writeFile(join(place, 'wrangler.json'), JSON.stringify(config))
+  const deployed = await rimward(fra, place, ['deploy'])
+  assert.equal(deployed.code, 0, deployed.output)
+  await until(async () => (await filesWith(two, file)).length > 0, 'the file is at the other machine')
+
   // What is shared is lost: both go on, refuse changes, and say since when.
   await nats.server.stop('SIGKILL')
   await until(async () => (await checkOf(iad)).awaySince !== undefined, 'the node has noticed')
-  assert.deepEqual(await sitesOf(iad), ['first', 'second'])
+  assert.deepEqual((await sitesOf(iad)).toSorted(), ['files', 'first', 'second'])
   const refused = await addSite(iad, 'third')
   assert.equal(refused.status, 503)
   assert.match(await refused.text(), /fabric_away/)
@@ -100,10 +112,11 @@ test('two machines share a platform, lose what they share, start without it, and
   // A node starts and serves from its own disk.
   await iad.stop('SIGKILL')
   iad = await startMember(t, nats.url, 'iad:US', two)
-  assert.deepEqual(await sitesOf(iad), ['first', 'second'])
+  assert.deepEqual((await sitesOf(iad)).toSorted(), ['files', 'first', 'second'])
   const answer = await iad.get('first.localhost', '/')
   assert.equal(answer.headers['x-served-by'], 'iad')
   assert.notEqual(answer.status, 404)
+  assert.equal((await iad.get('files.localhost', '/page.txt')).text, file)
   assert.ok((await checkOf(iad)).awaySince)
   assert.equal((await nodesOf(iad)).find(({ node }) => node === 'iad')!.state, 'away')
 

@@ -143,6 +143,18 @@ test('what lay elsewhere before is removed there', async (t) => {
     (await platform.run('residency', 'nothing', 'DE')).output,
     /no site, program, service or store "nothing"/,
   )
+  // Also where the API that is asked may not know what is meant, just that goes, and the receipt names all nodes.
+  await ok(platform, 'residency', 'shop', 'US')
+  const other = '/another-page'
+  const statusOf = async (page: string) => String((await get(at.nrt, 'shop.localhost', page)).headers['cache-status'])
+  for (const page of [path, other, path, other]) await statusOf(page)
+  const receipt = await ok(platform, 'purge', '--url', `http://shop.localhost${path}`, '--json')
+  const { acknowledged, away } = JSON.parse(receipt) as Record<'acknowledged' | 'away', { node: string }[]>
+  assert.deepEqual([acknowledged.map(({ node }) => node).toSorted(), away], [['fra', 'iad', 'nrt'], []])
+  assert.match(await statusOf(path), /fwd=/)
+  assert.match(await statusOf(other), /hit/)
+  for (const name of ['fra', 'nrt']) assert.deepEqual(await filesWith(pop(platform, name), path), [], name)
+
   await ok(platform, 'residency', 'shop', 'anywhere')
   assert.equal((await get(at.iad, 'shop.localhost', path)).headers['x-served-by'], 'iad')
 })

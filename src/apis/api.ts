@@ -23,7 +23,7 @@ import { certificateRoutes } from '#/apis/rimward/certificates.ts'
 import { viewControl } from '#/apis/rimward/control-view.ts'
 import { egressRoutes } from '#/apis/rimward/egress.ts'
 import { type Members, memberRoutes } from '#/apis/rimward/members.ts'
-import { nodeChecks, viewNodes } from '#/apis/rimward/node-views.ts'
+import { changesCheck, nodeChecks, viewNodes } from '#/apis/rimward/node-views.ts'
 import { withOutput } from '#/apis/rimward/output-traces.ts'
 import { ownPurgeRoutes } from '#/apis/rimward/purge.ts'
 import { residencyRoutes } from '#/apis/rimward/residency.ts'
@@ -98,11 +98,6 @@ export interface Api {
   /** Not listening yet. */
   readonly server: Server
   close(): Promise<void>
-}
-
-/** A node that cannot read a change goes on with what it has. */
-function changesCheck({ stuck }: Pick<Control, 'stuck'>): Check[] {
-  return stuck === undefined ? [] : [{ name: 'changes', ready: true, reason: `later ones are not followed: ${stuck}` }]
 }
 
 /** Only where there is something to say: a node that is cut off goes on alone, one that catches up takes no traffic yet. */

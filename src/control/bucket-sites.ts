@@ -3,6 +3,9 @@ import { type BucketSettings, bucketOrigin, domainsSite, publicSite } from '#/co
 import type { Resource } from '#/core/resources.ts'
 import type { Control } from './control.ts'
 
+/** Names that they have. */
+export const bucketSites = (id: string): readonly string[] => [publicSite(id), domainsSite(id)]
+
 export type BucketSitesControl = Pick<Control, 'placements' | 'setPlacement' | 'sites' | 'siteAdd' | 'siteRemove'>
 
 /** As these settings say. Throws a `Refusal` (`bad_address`, `address_taken`). */

@@ -8,6 +8,7 @@ import type { Engine, Fabric, Seal } from '#/core/ports.ts'
 import type { Resource, ResourceKind } from '#/core/resources.ts'
 import type { BlobHash, ProgramName, Snapshot } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
+import { bucketSites } from './bucket-sites.ts'
 import { changeProgram, findReferences, type ProgramChange, type References, removeProgram } from './change-program.ts'
 import { changeProgramSite, type ProgramSiteChange } from './change-program-site.ts'
 import { changeSecrets, type SecretChange } from './change-secrets.ts'
@@ -205,6 +206,10 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
     setPlacement: async (placed, within) => {
       await isPlaced
       await setPlacement(placing, placed, within)
+      if (placed.kind !== 'bucket') return
+      // What is cached of a public bucket stays where the bucket does.
+      for (const id of bucketSites(placed.id))
+        if (ledger.state.sites.has(id)) await setPlacement(placing, { kind: 'site', id }, within)
     },
     noteErased: () => noteErased(office),
     resources: (kind) => resourcesOf(office, kind),

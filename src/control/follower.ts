@@ -10,10 +10,10 @@ import type { Limits } from '#/core/limits.ts'
 import type { CountryCode } from '#/core/pops.ts'
 import type { Fabric } from '#/core/ports.ts'
 import { retryAfter } from '#/core/retry-after.ts'
-import type { BlobHash, Deployment, Snapshot } from '#/core/snapshot.ts'
+import type { Deployment, Snapshot } from '#/core/snapshot.ts'
 import type { Clock, EpochMs, Milliseconds } from '#/core/units.ts'
+import { type Bring, bringDeployment } from './bring-blobs.ts'
 import { checkSnapshot } from './check-snapshot.ts'
-import { blobsOf } from './hand-ahead.ts'
 import { openServedStore } from './served-store.ts'
 
 export interface FollowerStatus {
@@ -63,7 +63,7 @@ export interface FollowerOptions {
   /** Where the node stands: blobs of programs that may not be there are not brought. */
   readonly country: CountryCode
   /** Brings a blob to this node's disk; absent where all blobs are there. */
-  readonly bring?: (blob: BlobHash) => Promise<unknown>
+  readonly bring?: Bring
   /** Version of Rimward. */
   readonly release: string
   readonly limits: Limits
@@ -100,6 +100,8 @@ export function createFollower(options: FollowerOptions): Follower {
     next = snapshot
     keeping ??= keepAll()
   }
+  let misses = 0
+  let later: NodeJS.Timeout | undefined
   async function keepAll(): Promise<void> {
     while (next !== undefined) {
       const snapshot = next
@@ -107,11 +109,20 @@ export function createFollower(options: FollowerOptions): Follower {
       try {
         await store.keep(snapshot)
         await bringBlobs(snapshot)
+        misses = 0
       } catch (error) {
         log('what this node serves was not kept', { error: (error as Error).message })
+        keepLater(snapshot, ++misses)
       }
     }
     keeping = undefined
+  }
+  /** What was out of reach is asked for again, unless something newer is kept by then. */
+  function keepLater(snapshot: Snapshot, tries: number): void {
+    if (isClosed) return
+    clearTimeout(later)
+    later = setTimeout(() => served === snapshot && keepNewest(snapshot), retryAfter(tries, limits))
+    later.unref()
   }
 
   /** All that these name is here. */
@@ -123,7 +134,7 @@ export function createFollower(options: FollowerOptions): Follower {
     for (const { rollout } of changedPrograms(complete, programs).come)
       for (const { deployment } of rollout) {
         if (brought.has(deployment)) continue
-        for (const blob of blobsOf(deployment)) await bring(blob)
+        await bringDeployment(deployment, bring, limits)
         brought.add(deployment)
       }
     complete = programs
@@ -197,6 +208,7 @@ export function createFollower(options: FollowerOptions): Follower {
     async close() {
       isClosed = true
       clearTimeout(again)
+      clearTimeout(later)
       stopState()
       await line
       await keeping

@@ -91,7 +91,7 @@ export function openHandAhead({ mesh, blobs, keep, limits, log }: HandAheadOptio
   }
 }
 
-/** What must be here for a program to start without the platform. Files are brought when they are asked for. */
+/** What must be here for a program to start without the platform; its files besides: `bring-blobs.ts`. */
 export function* blobsOf({ code, compute, bindings, assets }: Deployment): Generator<BlobHash> {
   for (const module of code?.modules ?? []) yield module.blob
   for (const binding of bindings) if (binding.kind === 'blob') yield binding.blob

@@ -66,6 +66,7 @@ export const errorTable = {
     title: 'What the points of presence share is out of reach',
   },
   peer_away: { status: 503, source: 'rimward', retry: true, title: 'Another point of presence is out of reach' },
+  object_away: { status: 503, source: 'rimward', retry: true, title: 'A Durable Object is out of reach' },
   store_unknown: { status: 404, source: 'rimward', retry: false, title: 'No such store' },
   not_here: { status: 451, source: 'rimward', retry: false, title: 'Not served in this country' },
   internal: { status: 500, source: 'rimward', retry: true, title: 'Internal error' },

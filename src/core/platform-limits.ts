@@ -128,6 +128,11 @@ export const platformLimits = {
     default: 60_000,
     why: 'a revision that can never be adopted costs one try a minute',
   },
+  assetBytesBrought: {
+    unit: 'bytes',
+    default: 256 * 1024 * KiB,
+    why: 'files of one deployment that a node brings to its disk before they are asked for, small ones first; the rest come with their first request',
+  },
   snapshotSites: {
     unit: 'count',
     default: 30_000,

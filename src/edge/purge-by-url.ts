@@ -1,5 +1,10 @@
 /** Purges by URL for sites whose rules change URLs: what clients ask for is looked up as the rules leave it. */
+import { Readable } from 'node:stream'
 import type { PurgeWish } from '#/core/cache-policy.ts'
+import { EdgeError } from '#/core/errors.ts'
+import { isHere, placementsOf } from '#/core/holdings.ts'
+import type { Mesh } from '#/core/mesh.ts'
+import { nearestPeers } from '#/core/pops.ts'
 import { publicUrl } from '#/core/purge-wishes.ts'
 import { siteNamed } from '#/core/site-list.ts'
 import type { Site, Snapshot } from '#/core/snapshot.ts'
@@ -11,15 +16,64 @@ export interface PurgeByUrlOptions {
   readonly cache: { readonly purge: TakePurge }
   readonly snapshot: () => Snapshot
   readonly pop: Pop
+  /** Absent where this node is the whole platform. */
+  readonly mesh?: Pick<Mesh, 'peers' | 'ask' | 'serve'>
+  /** As other nodes may see a wish; absent: as it is. */
+  readonly hide?: (wish: PurgeWish) => PurgeWish
 }
+
+export interface PurgeByUrl {
+  readonly purge: TakePurge
+  close(): void
+}
+
+/** What a node inside makes of wishes for sites that only nodes there know. */
+const topic = 'edge/purge'
 
 /**
  * Besides what is wished, drops what a plain `GET` of the same URL is kept under, over both schemes. What rules make of
- * a request with other fields (cookies, languages) is not known here.
+ * a request with other fields (cookies, languages) is not known here. Wishes for sites that stay elsewhere go to a node there
+ * first, which knows their rules and can hide what is meant; with none in reach all of the site goes.
  */
-export function createPurgeByUrl({ cache, snapshot, pop }: PurgeByUrlOptions): { readonly purge: TakePurge } {
+export function createPurgeByUrl(options: PurgeByUrlOptions): PurgeByUrl {
+  const { cache, snapshot, pop, mesh, hide = (wish) => wish } = options
+  const expand = (wishes: readonly PurgeWish[]) => wishes.flatMap((wish) => [wish, ...changed(wish, snapshot(), pop)])
+  const isAway = ({ scope, what }: PurgeWish) =>
+    scope !== undefined &&
+    what.kind !== 'everything' &&
+    what.kind !== 'hidden' &&
+    !isHere(snapshot(), scope, pop.country)
+
+  const withdraw = mesh?.serve(topic, async ({ body }) => {
+    const wishes = JSON.parse(Buffer.concat(await body.toArray()).toString()) as PurgeWish[]
+    // Who is not inside either makes nothing of it.
+    const made = wishes.some(isAway) ? null : expand(wishes).map(hide)
+    return { body: Readable.from([Buffer.from(JSON.stringify(made))], { objectMode: false }) }
+  })
+
+  /** In the words of a node inside. */
+  async function askInside(scope: string, wishes: readonly PurgeWish[]): Promise<readonly PurgeWish[]> {
+    const within = placementsOf(snapshot())({ kind: 'site', id: scope })
+    for (const { node } of nearestPeers(mesh!.peers(), within))
+      try {
+        const sent = Readable.from([Buffer.from(JSON.stringify(wishes))], { objectMode: false })
+        const { body } = await mesh!.ask(node, topic, { body: sent })
+        const made = JSON.parse(Buffer.concat(await body.toArray()).toString()) as PurgeWish[] | null
+        if (made?.every((wish) => wish.scope === scope)) return made
+      } catch (error) {
+        if (!(error instanceof EdgeError)) throw error
+      }
+    return wishes
+  }
+
   return {
-    purge: (wishes) => cache.purge(wishes.flatMap((wish) => [wish, ...changed(wish, snapshot(), pop)])),
+    async purge(wishes) {
+      if (mesh === undefined || !wishes.some(isAway)) return cache.purge(expand(wishes))
+      const away = Object.groupBy(wishes.filter(isAway), ({ scope }) => scope!)
+      const asked = Object.entries(away).map(([scope, own = []]) => askInside(scope, own))
+      return cache.purge([...expand(wishes.filter((wish) => !isAway(wish))), ...(await Promise.all(asked)).flat()])
+    },
+    close: () => withdraw?.(),
   }
 }
 

@@ -55,9 +55,10 @@ export async function openShop(t: Stoppable, distant: DistantPops): Promise<Shop
   const ask = (name: (typeof popNames)[number], host: string) => get(pops[name].http, host, '/')
   const isNew = async (name: (typeof popNames)[number]) =>
     (await Promise.all(hosts.map((host) => ask(name, host)))).every(({ text }) => text === String(version))
-  async function isReady(): Promise<boolean> {
+  async function readiness(): Promise<string> {
     const answer = await fetch(`${pops[away].api}/readyz`)
-    return answer.ok && !(await answer.text()).includes('awaySince')
+    const text = await answer.text()
+    return answer.ok && !text.includes('awaySince') ? 'ready' : text
   }
 
   await insist('/rimward/v1/sites', () => ({ name: 'page', origin: `http://127.0.0.1:${port}` }))
@@ -108,8 +109,10 @@ export async function openShop(t: Stoppable, distant: DistantPops): Promise<Shop
         convergedAt = Number.NaN
         if (wasReady) stale++
       } else if (Number.isNaN(convergedAt)) convergedAt = performance.now()
-      if (!wasReady && (await isReady())) readyAt = performance.now()
-      if (performance.now() > healedAt + backMs) throw new Error('It does not come back.')
+      const said = wasReady ? 'ready' : await readiness()
+      if (!wasReady && said === 'ready') readyAt = performance.now()
+      if (performance.now() > healedAt + backMs)
+        throw new Error(`It does not come back: what it serves is ${fresh ? 'new' : 'old'}, ${said}`)
       await wait(20)
     }
     return { ...counted, failed, convergedMs: convergedAt - healedAt, readyMs: readyAt - healedAt, stale }

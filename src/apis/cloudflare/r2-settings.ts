@@ -109,14 +109,14 @@ export function settingsRoutes(app: Hono, parts: R2RoutesParts): void {
     return ok(c, { domain })
   })
   for (const [path, advice] of refused)
-    app.all(`${one}/${path}`, () => {
+    app.all(path, () => {
       throw doorError('unsupported', advice)
     })
 }
 
 const refused = [
-  ['sippy', 'Rimward does not copy objects from other stores (Sippy): copy them over the S3 API.'],
-  ['catalog', 'Rimward has no data catalog (R2 Data Catalog).'],
+  [`${one}/sippy`, 'Rimward does not copy objects from other stores (Sippy): copy them over the S3 API.'],
+  ['/accounts/:account/r2-catalog/*', 'Rimward has no data catalog (R2 Data Catalog).'],
 ] as const
 
 type PublicDomain = z.infer<typeof publicDomain>

@@ -51,6 +51,11 @@ export function nodeChecks(nodes: readonly { readonly node: string; readonly sta
   })
 }
 
+/** A node that cannot read a change goes on with what it has. */
+export function changesCheck({ stuck }: { readonly stuck: string | undefined }): Check[] {
+  return stuck === undefined ? [] : [{ name: 'changes', ready: true, reason: `later ones are not followed: ${stuck}` }]
+}
+
 function nextTry({ tries, nextAt }: NonNullable<HeardReport['failure']>): string {
   if (nextAt === undefined) return ''
   return ` (tried ${tries === 1 ? 'once' : `${tries} times`}, again at ${at(nextAt)})`

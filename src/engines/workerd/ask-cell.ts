@@ -10,6 +10,7 @@ import type { Traces } from '#/core/traces.ts'
 import { CellFailure } from './cell-failure.ts'
 import { cellRequest } from './cell-request.ts'
 import type { Bundles } from './code-bundle.ts'
+import { isObjectAway, objectAway } from './program-answer.ts'
 import { eventRequest, isStartFailure, readOutcome, wallMsOf } from './program-event.ts'
 import { type IsolateId, type SharedCell, tellHost } from './shared-cell.ts'
 
@@ -178,6 +179,7 @@ async function failureOf(answer: Answer): Promise<EdgeError> {
   const told = JSON.parse(Buffer.concat(parts).toString()) as { name?: string; message?: string; stack?: string }
   const message = told.message ?? ''
   if (isStartFailure(message)) return new EdgeError('program_start_failed', message)
+  if (isObjectAway(message)) return objectAway(message)
   // What was thrown is for the log and the traces; the page is for a visitor.
   const cause = told.stack ?? `${told.name ?? 'Error'}: ${message}`
   return new EdgeError('program_exception', 'The program threw an exception.', { cause })

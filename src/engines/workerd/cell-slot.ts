@@ -117,6 +117,7 @@ export function createCellSlot(first: SlotPart, options: SlotOptions): CellSlot 
       onStuck,
       ...(role?.cpuMs && { stuckMs: role.cpuMs }),
       ...(passes && { passes }),
+      objectAway: () => options.awayOf?.(program.name),
     }).catch((error: unknown) => {
       rmSync(folder, { recursive: true, force: true })
       throw error

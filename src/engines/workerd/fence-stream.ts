@@ -7,7 +7,7 @@ export type Passes = () => boolean
 
 /** Why an answer of an object was held back. */
 export function stoppedError(): EdgeError {
-  return new EdgeError('fabric_away', 'This node may not run Durable Objects now: it lost its lease. (fabric_away)')
+  return new EdgeError('object_away', 'This node may not run Durable Objects now: it lost its lease. (object_away)')
 }
 
 function fence(passes: Passes): Transform {

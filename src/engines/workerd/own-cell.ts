@@ -1,4 +1,6 @@
 /** One running cell that belongs to one program: its deployments, each behind a socket of its own. */
+
+import type { EdgeError } from '#/core/errors.ts'
 import type { Answer } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { ProgramRequest } from '#/core/ports.ts'
@@ -15,7 +17,7 @@ import { fenceBody, type Passes, stoppedError } from './fence-stream.ts'
 import { connectionsTo } from './open-connections.ts'
 import { openHeld } from './open-held.ts'
 import { cpuOf } from './process-cpu.ts'
-import { isGone, isUncaught, toProgramError, uncaught } from './program-answer.ts'
+import { isGone, isUncaught, objectAway, toProgramError, uncaught } from './program-answer.ts'
 import { eventRequest, readOutcome, wallMsOf } from './program-event.ts'
 import { type CuttableSocket, cuttable } from './web-socket-cut.ts'
 
@@ -57,6 +59,8 @@ export interface OwnCellOptions {
   readonly onStuck?: () => void
   /** May what it says leave now? Absent: always. */
   readonly passes?: Passes
+  /** Was the program just told that a Durable Object is out of reach? */
+  readonly objectAway?: () => EdgeError | undefined
   /** Several programs share the process: what it says on stderr is of any of them. */
   readonly isGroup?: boolean
 }
@@ -145,7 +149,9 @@ export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
       cell.kill()
     },
   )
+  let isOver = false
   void cell.exited.then(() => {
+    isOver = true
     watch.stop()
     pulse.close()
     events.close()
@@ -162,7 +168,8 @@ export async function startOwnCell(options: OwnCellOptions): Promise<OwnCell> {
       finished()
       // The connection may close before the end of the process is known; who asks again must not come back here.
       if (isGone(thrown)) await within(exitNoticeMs, cell.exited)
-      throw toProgramError(thrown, watch)
+      const away = isGone(thrown) && !isOver ? options.objectAway?.() : undefined
+      throw away === undefined ? toProgramError(thrown, watch) : objectAway(away)
     }
     if (options.passes?.() === false) {
       finished()

@@ -64,7 +64,8 @@ test('idle processes end, and their number is bounded', async () => {
   const cells = place.open({ ownCells: 2, ownCellIdleMs: 200 })
   const programs = [1, 2, 3].map((number) => makeDeployment({ program: `p${number}`, modules: { 'main.js': source } }))
   for (const deployment of programs) await cells.run(programOf([deployment]), deployment, get('/'))
-  assert.equal(cells.pids().length, 2)
+  // On a machine that starts processes slowly the first may be idle for long enough by now.
+  assert.ok([1, 2].includes(cells.pids().length), `${cells.pids().length} processes`)
   const busy = programs.map((deployment) => cells.run(programOf([deployment]), deployment, get('/wait')))
   const outcomes = await Promise.allSettled(busy)
   assert.ok(outcomes.filter(({ status }) => status === 'fulfilled').length >= 2)

@@ -33,6 +33,8 @@ export interface OwnCellsOptions {
   readonly traces: Pick<Traces, 'wanted'>
   /** Objects run only under this node's lease; absent: this node is the only one. */
   readonly standing?: Standing
+  /** Was a program just told that a Durable Object is out of reach? */
+  readonly awayOf?: (program: ProgramName) => EdgeError | undefined
   readonly limits: Limits
   readonly clock: Clock
 }

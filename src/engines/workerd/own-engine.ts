@@ -18,6 +18,7 @@ import { createProgramDoors } from './program-doors.ts'
 import { createProver } from './prove.ts'
 import { createReach } from './reach.ts'
 import { createPopsReach, type PopsReach } from './reach-pops.ts'
+import { createRecentAways } from './recent-aways.ts'
 
 /**
  * `handlers`: what every cell may ask of us; its `reachShared`, where it has one, finds programs in shared cells. Objects
@@ -50,6 +51,7 @@ export async function openOwnEngine(
     const resource = snapshot && resourceOf(snapshot, 'server', id)
     return resource && databaseServer(resource)
   }
+  const aways = createRecentAways()
   const cells = createOwnCells({
     ...common,
     serverOf,
@@ -58,6 +60,7 @@ export async function openOwnEngine(
     backplane: socket,
     traces,
     clock,
+    awayOf: aways.of,
     ...(standing && { standing }),
   })
   const program = (name: string) => snapshot?.programs.get(name)
@@ -93,7 +96,7 @@ export async function openOwnEngine(
     const handler = handlers[kind]
     return handler === undefined ? [] : [[kind, fenced(handler)] as const]
   })
-  const asked = { ...handlers, ...Object.fromEntries(held), reach }
+  const asked = { ...handlers, ...Object.fromEntries(held), reach: aways.watch(reach) }
   const backplane = await createBackplane(socket, asked)
   const doors = createProgramDoors({ folder, handlers: asked, dialer: options.dialer, serverOf, log: options.log })
   return {

@@ -22,12 +22,24 @@ export function isUncaught(answer: Answer): boolean {
 
 /** `words`: what was thrown, where it is known. */
 export function uncaught(words: string | undefined): EdgeError {
+  if (words !== undefined && isObjectAway(words)) return objectAway(words)
   // The words are for the log: the page that a visitor reads does not show them.
   return new EdgeError(
     'program_exception',
     'The program threw an exception that it did not catch.',
     words === undefined ? {} : { cause: words },
   )
+}
+
+/** Words of a call of a Durable Object that nobody could answer. */
+export function isObjectAway(words: string): boolean {
+  return /\(object_away\)\W*$/.test(words)
+}
+
+/** What a visitor is told where the program did not catch that. */
+export function objectAway(cause: unknown): EdgeError {
+  const detail = 'A Durable Object that answers this cannot be reached now. Try again soon.'
+  return new EdgeError('object_away', detail, { cause })
 }
 
 /** `hung`: the cell was ended because it used up its CPU time without letting anything else run. */

@@ -25,7 +25,7 @@ export interface PopsReachOptions {
   readonly limits: Limits
 }
 
-/** Each rejects with `peer_away`, `fabric_away`, `not_here`, `not_found` or why a cell does not start. */
+/** Each rejects with `object_away`, `peer_away`, `not_here`, `not_found` or why a cell does not start. */
 export interface PopsReach {
   readonly self: NodeId
   /** `{ here: true }` when the asking program's own cell runs it, else the address of a cell that does. */
@@ -65,14 +65,17 @@ export function createPopsReach(options: PopsReachOptions): PopsReach {
       const namespace = program.objects.find((known) => known.className === className)
       if (namespace === undefined) throw new EdgeError('not_found', `${program.name} has no class ${className}.`)
       const within = withinOfObject(program, namespace, id)
-      const node = await homes.home(
-        { key: namespace.key, id },
-        { ...(within && { within }), ...(hint !== undefined && { hint }) },
-      )
+      const wish = { ...(within && { within }), ...(hint !== undefined && { hint }) }
+      const node = await homes.home({ key: namespace.key, id }, wish).catch((error) => {
+        throw homeless(error)
+      })
       if (node === self && standing.epoch() === undefined) throw stoppedError()
       if (node === self && asker === program.name) return { here: true }
       if (mesh.peers().some((peer) => peer.node === node && !peer.reachable)) throw awayError(node)
-      return { address: await routes.address(node, { program: program.name, objects: true }), key: namespace.key }
+      const address = await routes.address(node, { program: program.name, objects: true }).catch((error) => {
+        throw homeless(error)
+      })
+      return { address, key: namespace.key }
     },
     async program(node, { program, entrypoint, props }) {
       const address = await routes.address(node, { program, objects: false })
@@ -92,7 +95,13 @@ export function createPopsReach(options: PopsReachOptions): PopsReach {
 }
 
 function awayError(node: NodeId): EdgeError {
-  return new EdgeError('peer_away', `The Durable Object lives at ${node}, which cannot be reached now. (peer_away)`)
+  return new EdgeError('object_away', `The Durable Object lives at ${node}, which cannot be reached now. (object_away)`)
+}
+
+/** What is away: where it lives is not known, or not reached. */
+function homeless(error: unknown): unknown {
+  if (!(error instanceof EdgeError) || !['peer_away', 'fabric_away'].includes(error.code)) return error
+  return new EdgeError('object_away', `${error.message} (object_away)`, { cause: error })
 }
 
 /** All that limits it: the program's countries, the class's, the id's own. */

@@ -58,6 +58,7 @@ fabricContract('copied', openForContract)
 function cuttable(inner: Fabric) {
   const listeners = new Set<(state: 'here' | 'away') => void>()
   let state: 'here' | 'away' = 'here'
+  let failing = 0
   const check = () => {
     if (state === 'away') throw new EdgeError('fabric_away', 'cut')
   }
@@ -66,6 +67,7 @@ function cuttable(inner: Fabric) {
     return {
       get: async (key) => {
         check()
+        if (failing-- > 0) throw new EdgeError('fabric_away', 'not read in time')
         return whole.get(key)
       },
       put: async (key, value, how) => {
@@ -120,6 +122,10 @@ function cuttable(inner: Fabric) {
       state = next
       for (const listener of listeners) listener(next)
     },
+    /** The next so many reads of a key fail, all the same. */
+    failReads(count: number) {
+      failing = count
+    },
   }
 }
 
@@ -170,6 +176,19 @@ test('while the shared one is away reads go on and writes are refused; afterward
   const entry = (await sites.get('changes'))!
   assert.equal(entry.revision, (await inner.bucket('sites').get('changes'))!.revision)
   assert.ok(await sites.put('changes', bytes('fourth'), { expect: entry.revision }))
+})
+
+test('what is shared is here for writes before it answers what is read: asked again, the copy is here too', async (t) => {
+  const inner = createMemoryFabric(Date.now)
+  const line = cuttable(inner)
+  const fabric = await openCopy(t, line.fabric, await folder(t))
+  await fabric.bucket('platform').put('id', bytes('one'))
+  line.set('away')
+  await inner.bucket('platform').put('token', bytes('new'))
+  line.failReads(1)
+  line.set('here')
+  await until(() => fabric.state === 'here')
+  assert.equal(await textOf(fabric.bucket('platform'), 'token'), 'new')
 })
 
 test('two nodes: what one writes the other reads from its own copy; deletes and late news never win over newer writes', async (t) => {

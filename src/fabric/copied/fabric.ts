@@ -3,6 +3,7 @@
  * come from the copy; writes go to the shared one first, then into the copy, so that a node reads what it wrote. While the
  * shared one is away reads go on and writes are refused; a node also starts from its copy.
  */
+import { setTimeout as wait } from 'node:timers/promises'
 import { EdgeError } from '#/core/errors.ts'
 import { createListeners } from '#/core/listeners.ts'
 import type { Entry, Fabric } from '#/core/ports.ts'
@@ -34,6 +35,8 @@ export interface CopiedFabric extends Fabric {
 
 type Placement = Parameters<Fabric['bucket']>[1]
 
+/** Between attempts to learn what is shared, while it is here. */
+const againMs = 500
 const identity = { bucket: 'platform', key: 'id' }
 
 export async function openCopiedFabric(options: CopiedFabricOptions): Promise<CopiedFabric> {
@@ -84,7 +87,12 @@ export async function openCopiedFabric(options: CopiedFabricOptions): Promise<Co
     running ??= (async () => {
       while (isWanted) {
         isWanted = false
-        await connect().catch(report)
+        await connect().catch(async (error) => {
+          report(error)
+          // What is shared may write again before it answers what is read: nothing else would ask anew.
+          await wait(againMs)
+          isWanted ||= !isClosed && shared.state === 'here'
+        })
       }
       running = undefined
     })()

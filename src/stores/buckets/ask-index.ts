@@ -1,6 +1,7 @@
 /** The threads of the buckets' index, as functions. What is asked while a batch runs goes into the next. */
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
+import { createBatchQueue } from '#/core/batch-queue.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Clock } from '#/core/units.ts'
@@ -13,12 +14,6 @@ export interface IndexThread {
 }
 
 export type IndexLimits = IndexThreadData['limits'] & Pick<Limits, 'bucketBatch' | 'bucketQueue'>
-
-interface Pending {
-  readonly call: IndexCall
-  readonly resolve: (answer: never) => void
-  readonly reject: (error: Error) => void
-}
 
 export async function startIndexThread(
   mode: IndexThreadData['mode'],
@@ -49,64 +44,24 @@ export async function startIndexThread(
   const worker = new Worker(new URL('./index.thread.ts', import.meta.url), { workerData, name: `buckets-${mode}` })
   await once(worker, 'message')
   const exited = once(worker, 'exit')
-  const queue: Pending[] = []
-  let running: readonly Pending[] = []
-  let isPumping = false
-  let ended: Error | undefined
-  let idle: (() => void) | undefined
-
-  function pump(): void {
-    isPumping = false
-    if (running.length > 0) return
-    if (queue.length === 0) {
-      idle?.()
-      return
-    }
-    running = queue.splice(0, limits.bucketBatch)
-    const message: IndexMessage = { now: clock(), calls: running.map(({ call }) => call) }
-    worker.postMessage(message)
-  }
-
-  worker.on('message', (outcomes: readonly IndexOutcome[]) => {
-    const done = running
-    running = []
-    // The disk gets its next batch before anybody hears of the last one.
-    pump()
-    for (const [index, { resolve, reject }] of done.entries()) {
-      const outcome = outcomes[index]!
-      if (outcome.ok) resolve(outcome.answer as never)
-      else reject(new EdgeError(outcome.full ? 'storage_full' : 'internal', `A bucket's index: ${outcome.message}.`))
-    }
+  const waiting = createBatchQueue<IndexCall, IndexOutcome, object>({
+    name: "the buckets' index",
+    send: (calls) => worker.postMessage({ now: clock(), calls } satisfies IndexMessage),
+    settle(outcome) {
+      if (outcome.ok) return outcome.answer
+      throw new EdgeError(outcome.full ? 'storage_full' : 'internal', `A bucket's index: ${outcome.message}.`)
+    },
+    batch: limits.bucketBatch,
+    most: limits.bucketQueue,
   })
-  worker.on('error', (error: Error) => {
-    ended = error
-    for (const { reject } of [...running, ...queue.splice(0)])
-      reject(new EdgeError('internal', "The thread of the buckets' index ended.", { cause: error }))
-    running = []
-    idle?.()
-  })
+  worker.on('message', waiting.answered)
+  worker.on('error', waiting.broke)
 
   return {
-    ask(bucket, operation) {
-      if (ended !== undefined)
-        return Promise.reject(new EdgeError('internal', "The buckets' index is closed.", { cause: ended }))
-      if (queue.length >= limits.bucketQueue)
-        return Promise.reject(new EdgeError('overloaded', 'More calls are waiting for the buckets than may wait.'))
-      return new Promise((resolve, reject) => {
-        queue.push({ call: { bucket, operation }, resolve, reject })
-        if (isPumping) return
-        isPumping = true
-        queueMicrotask(pump)
-      })
-    },
+    ask: <Answer>(bucket: string, operation: IndexOperation) => waiting.ask({ bucket, operation }) as Promise<Answer>,
     async close() {
-      if (ended !== undefined) return void (await exited)
-      ended = new Error('closed')
-      if (queue.length + running.length > 0) {
-        const { promise, resolve } = Promise.withResolvers<void>()
-        idle = resolve
-        await promise
-      }
+      if (waiting.isOver) return void (await exited)
+      await waiting.close()
       worker.postMessage('close')
       await exited
     },

@@ -51,7 +51,11 @@ async function owner(environment: Environment, program: string, className: strin
     method: 'POST',
     body: JSON.stringify({ program, objects: true, className, id }),
   })
-  if (!answer.ok) throw new Error(`Durable Object class ${className} of ${program}: ${await answer.text()}`)
+  if (!answer.ok) {
+    const error = new Error(`Durable Object class ${className} of ${program}: ${await answer.text()}`)
+    // The runtime carries this word to the caller: another try may go through.
+    throw answer.status === 503 ? Object.assign(error, { retryable: true }) : error
+  }
   const { address, service, key } = (await answer.json()) as { address: string; service: string; key?: string }
   const client = await environment.cells.connect(address)
   // On a platform of many nodes the way leads to the host of the cell, which knows its classes by their keys.

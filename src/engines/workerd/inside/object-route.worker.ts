@@ -91,8 +91,10 @@ async function find(environment: Environment, { program, className, id, hint }: 
     method: 'POST',
     body: JSON.stringify({ program, objects: true, className, id, hint }),
   })
-  if (!answer.ok) throw new Error(`Durable Object of ${className} (${program}): ${await answer.text()}`)
-  return answer.json()
+  if (answer.ok) return answer.json()
+  const error = new Error(`Durable Object of ${className} (${program}): ${await answer.text()}`)
+  // The runtime carries this word, and no other, to the caller: another try may go through.
+  throw answer.status === 503 ? Object.assign(error, { retryable: true }) : error
 }
 
 function ownObject(environment: Environment, { className, id, name }: Route): Remote {

@@ -168,7 +168,10 @@ export function guardObject(given: unknown, className: string): unknown {
 }
 
 async function mayRun(className: string, id: string): Promise<void> {
-  if (!plan.runs) throw new Error('This node may not run Durable Objects now: it lost its lease. (fabric_away)')
+  if (!plan.runs) {
+    const error = new Error('This node may not run Durable Objects now: it lost its lease. (object_away)')
+    throw Object.assign(error, { retryable: true })
+  }
   const body = JSON.stringify({ program: plan.program, objects: true, className, id })
   const answer = await reach.fetch('http://reach/', { method: 'POST', body })
   if (!answer.ok) throw new Error(await answer.text())
