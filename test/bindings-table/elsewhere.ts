@@ -112,9 +112,10 @@ export const elsewhere: readonly ElsewhereRow[] = [
     'ExportedHandler: tailStream; CloudflareWorkersModule.WorkerEntrypoint: tailStream; TailStream.*: *',
     'traces are told at the end of what they tell of: use `tail()`',
   ),
-  refusedWith(
-    'analytics_engine_datasets',
+  row(
+    'works',
+    'datasets.test.ts',
+    'wrangler binds datasets, a Worker writes points, SQL reads them',
     'AnalyticsEngineDataset: writeDataPoint; AnalyticsEngineDataPoint: indexes doubles blobs',
-    'comes with a later release',
   ),
 ]

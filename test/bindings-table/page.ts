@@ -1,5 +1,7 @@
 /** The parts of the compatibility page that are the table of bindings. */
 import type { State } from '../compatibility/rows.ts'
+import { type KeyState, rowOf } from './configuration-rows.ts'
+import { installedSchema, keysOf } from './read-configuration.ts'
 import { installedTypes, placeOf, type Verdict, verdictOf, verdicts } from './type-rows.ts'
 
 const columns = ['|---|---|---|---|']
@@ -44,6 +46,34 @@ export function typesSection(): readonly string[] {
     'runtime’s own; kinds of bindings that are not here are refused as a whole, by their key.',
     '',
     '| declaration | members | state | note |',
+    ...columns,
+    ...lines,
+    '',
+  ]
+}
+
+/** Keys without those of `env` and `previews`, which are the same again. */
+export function ownKeys(): readonly string[] {
+  return [...keysOf(installedSchema())].filter((key) => !/^(env|previews)\./.test(key))
+}
+
+export function configurationSection(): readonly string[] {
+  const perEnvironment = keysOf(installedSchema(), 'RawEnvironment')
+  const counts: Record<KeyState, number> = { works: 0, 'works differently': 0, refused: 0, 'wrangler’s own': 0 }
+  const lines = ownKeys().map((key) => {
+    const row = rowOf(key)
+    if (row === undefined) throw new Error(`${key} has no row`)
+    counts[row.state]++
+    return `| \`${key}\` | ${perEnvironment.has(key) ? 'yes' : ''} | ${row.state} | ${cell(row.note)} |`
+  })
+  return [
+    '## wrangler’s configuration, key by key',
+    '',
+    `Every key that the installed wrangler’s schema knows: ${counts.works} work, ${counts['works differently']} work differently, ${counts.refused} are refused,`,
+    `${counts['wrangler’s own']} are wrangler’s own: it acts on them by itself. \`test/bindings-table.test.ts\` deploys configurations in which`,
+    'each key is set, at the top or in an environment, and fails when a key has no row here. `[]` stands behind lists, `*` for names.',
+    '',
+    '| key | per environment | state | note |',
     ...columns,
     ...lines,
     '',

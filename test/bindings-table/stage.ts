@@ -1,12 +1,14 @@
 /** The Worker of the cases, deployed by the real wrangler with everything that it binds to. */
 
 import { once } from 'node:events'
-import { cpSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { parse } from 'jsonc-parser'
-import { type RunningNode, rimward, root, startNode, temporaryFolder, wrangler } from '../support/node.ts'
+import { selfSigned } from '#/edge/self-signed.fixture.ts'
+import { type Ran, type RunningNode, rimward, root, startNode, temporaryFolder, wrangler } from '../support/node.ts'
+import type { Project } from './configurations.ts'
 
 export interface Stage {
   readonly node: RunningNode
@@ -17,11 +19,23 @@ export interface Stage {
 
 export async function stageExerciser(): Promise<Stage> {
   const node = await startNode(undefined)
-  const folder = await temporaryFolder(undefined, 'bindings-table')
-  cpSync(join(root, 'test/bindings-table/worker'), folder, { recursive: true })
   const echo = createServer((socket) => socket.on('error', () => {}).pipe(socket)).listen(0, '127.0.0.1')
   await once(echo, 'listening')
-  const { port } = echo.address() as AddressInfo
+  async function end(): Promise<void> {
+    echo.close()
+    await node.stop('SIGKILL')
+  }
+  try {
+    return { node, ...(await deployExerciser(node, (echo.address() as AddressInfo).port)), end }
+  } catch (error) {
+    await end()
+    throw error
+  }
+}
+
+async function deployExerciser(node: RunningNode, port: number): Promise<Pick<Stage, 'folder' | 'config'>> {
+  const folder = await temporaryFolder(undefined, 'bindings-table')
+  cpSync(join(root, 'test/bindings-table/worker'), folder, { recursive: true })
   const config = {
     ...parse(readFileSync(join(folder, 'wrangler.jsonc'), 'utf8')),
     vars: { ECHO: String(port) },
@@ -31,13 +45,31 @@ export async function stageExerciser(): Promise<Stage> {
   await wrangler(node, folder, ['deploy', '--tag', 'table'])
   const allowed = await rimward(node, folder, ['allow', 'exerciser', `127.0.0.1:${port}`])
   if (allowed.code !== 0) throw new Error(allowed.output)
-  return {
-    ...{ node, folder, config },
-    async end() {
-      echo.close()
-      await node.stop('SIGKILL')
-    },
+  return { folder, config }
+}
+
+let projects = 0
+
+/** Deploys a project in a folder of its own; fails when wrangler does, unless it may. */
+export async function deployProject({ node, folder }: Stage, project: Project, mayFail = false): Promise<Ran> {
+  const own = join(folder, 'projects', String(projects++))
+  for (const [path, text] of Object.entries({ 'wrangler.json': JSON.stringify(project.config), ...project.files })) {
+    mkdirSync(dirname(join(own, path)), { recursive: true })
+    writeFileSync(join(own, path), text, 'latin1')
   }
+  return wrangler(node, own, ['deploy', ...(project.arguments ?? [])], { mayFail })
+}
+
+/** Does it to each, so many at a time. */
+export async function inParallel<T>(all: readonly T[], lanes: number, doTo: (one: T, index: number) => Promise<void>) {
+  let next = 0
+  const lane = async () => {
+    while (next < all.length) {
+      const index = next++
+      await doTo(all[index]!, index)
+    }
+  }
+  await Promise.all(Array.from({ length: lanes }, lane))
 }
 
 /** What must be there before it can be bound. */
@@ -60,6 +92,10 @@ async function makeTargets(node: RunningNode, port: number): Promise<object> {
     mtls: { sslmode: 'disable' },
   })
   await made('/workers/dispatch/namespaces', { name: 'table' })
+  const { chain, key } = await selfSigned('client')
+  const pair = { name: 'table', certificates: chain, private_key: key, ca: false }
+  const certificate = await made<{ id: string }>('/mtls_certificates', pair)
+  const sql = await made<{ uuid: string }>('/d1/database', { name: 'exerciser-data' })
   const kv = await made<{ id: string }>('/storage/kv/namespaces', { title: 'table' })
   await made(
     '/workers/dispatch/namespaces/table/scripts/ann',
@@ -78,10 +114,28 @@ async function makeTargets(node: RunningNode, port: number): Promise<object> {
     await made(`/queues/${queue.queue_id}/consumers`, consumer)
   }
   return {
-    tail_consumers: ['watcher', 'class', 'script'].map((name) => ({ service: `exerciser-${name}` })),
-    kv_namespaces: [{ binding: 'KV', id: kv.id }],
+    tail_consumers: ['watcher', 'class', 'script'].map((name) => ({
+      service: `exerciser-${name}`,
+      environment: 'production',
+    })),
+    account_id: node.accountId,
+    kv_namespaces: [{ binding: 'KV', id: kv.id, preview_id: 'preview', remote: false }],
+    d1_databases: [
+      {
+        ...{
+          binding: 'DB',
+          database_name: 'exerciser-data',
+          database_id: sql.uuid,
+          database_internal_env: 'production',
+        },
+        ...{ preview_database_id: 'preview', remote: false },
+      },
+    ],
     secrets_store_secrets: [{ binding: 'SHARED', store_id: store.id, secret_name: 'SHARED' }],
-    hyperdrive: [{ binding: 'DATABASE', id: database.id }],
+    mtls_certificates: [{ binding: 'PARTNER', certificate_id: certificate.id, remote: false }],
+    hyperdrive: [
+      { binding: 'DATABASE', id: database.id, localConnectionString: 'postgres://localhost/a', remote: false },
+    ],
   }
 }
 

@@ -2,7 +2,7 @@
  * What `docs/compatibility.md` says, a row each, with the proof that the compatibility test runs for it.
  * `npm run docs` writes the page from these rows; a row whose proof fails cannot stay.
  */
-import { typesSection } from '../bindings-table/page.ts'
+import { configurationSection, typesSection } from '../bindings-table/page.ts'
 import { abiSection } from './abi-rows.ts'
 import { computeArea } from './compute-rows.ts'
 import { d1Commands, d1Rows } from './d1-rows.ts'
@@ -357,5 +357,5 @@ export function compatibilityPage(): string {
     for (const row of area.rows) lines.push(`| ${row.feature} | ${row.state} | ${row.note ?? ''} |`)
     lines.push('')
   }
-  return [...lines, ...typesSection(), ...abiSection()].join('\n')
+  return [...lines, ...typesSection(), ...configurationSection(), ...abiSection()].join('\n')
 }

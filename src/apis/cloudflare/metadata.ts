@@ -153,13 +153,19 @@ function parseJson(text: string): unknown {
   }
 }
 
+/** All that is not supported, in one error; otherwise the first thing that does not fit. */
 function describe(error: z.ZodError) {
-  const issue = error.issues[0]!
-  const field = String(issue.path[0] ?? (issue.code === 'unrecognized_keys' ? issue.keys[0] : ''))
-  const why = advice[field]
-  if (why !== undefined) return doorError('unsupported', `metadata.${field} is not supported as given: ${why}.`)
-  if (issue.code === 'unrecognized_keys')
-    return doorError('unsupported', `metadata.${[...issue.path, issue.keys[0]].join('.')} is not supported by Rimward.`)
+  const unsupported = error.issues.flatMap((issue) => {
+    const unknown = issue.code === 'unrecognized_keys' ? issue.keys : []
+    const fields = issue.path.length > 0 ? [String(issue.path[0])] : unknown
+    const known = fields.filter((field) => Object.hasOwn(advice, field))
+    const rest = known.length > 0 && issue.path.length > 0 ? [] : unknown.filter((key) => !known.includes(key))
+    return [
+      ...known.map((field) => `metadata.${field} is not supported as given: ${advice[field]}.`),
+      ...rest.map((key) => `metadata.${[...issue.path, key].join('.')} is not supported by Rimward.`),
+    ]
+  })
+  if (unsupported.length > 0) return doorError('unsupported', [...new Set(unsupported)].join(' '))
   return doorError('badMetadata', `metadata.${firstIssue(error)}.`)
 }
 

@@ -9,7 +9,8 @@ import { doorError } from './errors.ts'
 import { makeDatasets } from './make-datasets.ts'
 import { type Metadata, readMetadata } from './metadata.ts'
 import { boundaryOf, type Part, readMultipart } from './multipart.ts'
-import { readBinding } from './wire-bindings.ts'
+import { refuseUnsupported } from './unsupported-bindings.ts'
+import { isSupportedType, readBinding } from './wire-bindings.ts'
 
 /** What else is in an upload that its files depend on. */
 export interface AssetsContext {
@@ -131,6 +132,7 @@ async function toUpload(
   files: ReadonlyMap<string, StoredPart>,
   deps: ReadUploadDeps,
 ): Promise<Upload> {
+  refuseUnsupported(metadata.bindings, isSupportedType)
   const bound = new Set<string>()
   const asked = metadata.bindings.map((raw, index) =>
     readBinding(raw, index, {

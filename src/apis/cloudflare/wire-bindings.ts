@@ -36,7 +36,11 @@ const supported = {
     environment: z.exactOptional(z.literal('production')),
     props: z.exactOptional(z.record(z.string(), z.unknown())),
   }),
-  durable_object_namespace: z.strictObject({ class_name: text.min(1), script_name: maybe }),
+  durable_object_namespace: z.strictObject({
+    class_name: text.min(1),
+    script_name: maybe,
+    environment: z.exactOptional(z.literal('production')),
+  }),
   assets: z.strictObject({}),
   version_metadata: z.strictObject({}),
   wasm_module: z.strictObject({ part: text }),
@@ -72,20 +76,14 @@ type Supported = {
   [Type in keyof typeof supported]: { type: Type } & z.infer<(typeof supported)[Type]>
 }[keyof typeof supported]
 
-/** What Cloudflare has and we do not (yet), with what a person can do instead. */
-const unsupported: Record<string, string> = {
-  send_email: 'mail is not sent from here; fetch() the API of a mail service',
-  ai: 'models do not run here; fetch() the API of a model service',
-  vectorize: 'vector indexes are not there; fetch() the API of a vector database',
-  browser: 'browsers do not run here; fetch() the API of a browser service',
-  tail_consumer: "logs are read with 'wrangler tail'",
-}
-
 export interface BindingFinders {
   /** The blob of a part that a binding names; throws when there is none. */
   readonly part: (part: string) => BlobHash
   readonly resource: (kind: ResourceKind, name: string) => Resource | undefined
 }
+
+/** What may be read with `readBinding`. */
+export const isSupportedType = (type: string) => Object.hasOwn(supported, type)
 
 export function readBinding(raw: unknown, index: number, find: BindingFinders): BindingRequest {
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw))
@@ -94,10 +92,6 @@ export function readBinding(raw: unknown, index: number, find: BindingFinders): 
   if (typeof name !== 'string' || name === '')
     throw doorError('bindingWithoutName', `Binding at index ${index} must have a name.`)
   if (typeof type !== 'string') throw doorError('badMetadata', `Binding '${name}' has no type.`)
-  if (!Object.hasOwn(supported, type)) {
-    const advice = Object.hasOwn(unsupported, type) ? `: ${unsupported[type]}` : ''
-    throw doorError('unsupported', `Binding '${name}' is of type '${type}', which Rimward does not support${advice}.`)
-  }
   const read = supported[type as keyof typeof supported].safeParse(rest)
   if (!read.success)
     throw doorError('invalidUpload', `binding ${name} of type ${type} is invalid: ${firstIssue(read.error)}`)
