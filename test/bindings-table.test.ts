@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test'
 import { idlePatterns, keyRows, refusedAs, rowOf } from './bindings-table/configuration-rows.ts'
 import {
   declared,
+  flows,
   former,
   migrated,
   type Project,
@@ -190,6 +191,10 @@ describe('in a deployed Worker', () => {
     test('classes of objects, by migrations and by exports', async () => {
       await Promise.all([deployed(...migrated), deployed(...declared)])
       assert.deepEqual([await answers('keys-objects'), await answers('keys-exports')], ['objects', 'objects'])
+    })
+    test('workflows, bound and by exports', async () => {
+      await deployed(flows)
+      assert.equal(await answers('keys-flows'), 'flows')
     })
     test('what is refused is named, and nothing of it serves', async () => {
       configurations.push(stage.config)

@@ -51,9 +51,9 @@ export const keyRows: readonly KeyRow[] = [
     'exports.*.transferred_to exports.*.transfer_from',
     'by name, at the deploy: use a `transferred_classes` migration',
   ),
-  refused(
+  works(
     'exports.*.limits.** exports.*.concurrency.** exports.*.schedules exports.*.default_retention.** exports.*.jurisdiction exports.*.name',
-    'by name, at the deploy: declare workflows in `workflows`',
+    'of workflows',
   ),
 
   works('kv_namespaces kv_namespaces[].binding kv_namespaces[].id'),
@@ -74,10 +74,7 @@ export const keyRows: readonly KeyRow[] = [
   works(
     'workflows workflows[].binding workflows[].name workflows[].class_name workflows[].script_name workflows[].limits.**',
   ),
-  refused(
-    'workflows[].concurrency.** workflows[].schedules workflows[].default_retention.** workflows[].jurisdiction',
-    'by name, at the deploy',
-  ),
+  works('workflows[].concurrency.** workflows[].schedules workflows[].default_retention.** workflows[].jurisdiction'),
   works('analytics_engine_datasets analytics_engine_datasets[].binding analytics_engine_datasets[].dataset'),
   works('site site.bucket site.include site.exclude', 'its files are kept in KV'),
   works('hyperdrive hyperdrive[].binding hyperdrive[].id'),

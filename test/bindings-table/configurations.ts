@@ -193,6 +193,27 @@ export const declared: readonly [Project, Project] = [
   },
 ]
 
+const flowSettings = {
+  ...{ limits: { steps: 5 }, concurrency: { limit: 3 }, jurisdiction: 'eu' },
+  default_retention: { success_retention: '1 day', error_retention: 1000 },
+}
+
+/** Workflows, bound and as `exports`. */
+export const flows: Project = {
+  name: 'keys-flows',
+  files: {
+    'index.js': `import { WorkflowEntrypoint } from 'cloudflare:workers'
+export class Bound extends WorkflowEntrypoint { run() {} }
+export class Declared extends WorkflowEntrypoint { run() {} }
+${fetchOnly('flows')}`,
+  },
+  config: {
+    ...{ name: 'keys-flows', main: 'index.js', compatibility_date: date },
+    workflows: [{ binding: 'FLOW', name: 'bound', class_name: 'Bound', schedules: ['0 0 * * *'], ...flowSettings }],
+    exports: { Declared: { type: 'workflow', name: 'declared', schedules: '0 0 * * *', ...flowSettings } },
+  },
+}
+
 /** Around what is refused. */
 export const refusedBase = { main: 'index.js', compatibility_date: date }
 export const refusedFiles = {
@@ -311,25 +332,5 @@ export const refusedAlone: readonly Refused[] = [
       exports: { Held: { type: 'durable-object', storage: 'sqlite', container: 'held' } },
     },
     says: [/containers do not run here/],
-  },
-  ...[
-    { concurrency: { limit: 3 } },
-    { default_retention: { success_retention: '1 day', error_retention: 1000 } },
-    { jurisdiction: 'eu' },
-    { schedules: ['0 0 * * *'] },
-  ].map((more) => ({
-    config: { workflows: [{ binding: 'FLOW', name: 'flow', class_name: 'Flow', ...more }] },
-    says: [new RegExp(`Field '${Object.keys(more)[0]}' is not supported`)],
-  })),
-  {
-    config: {
-      exports: {
-        Flow: {
-          ...{ type: 'workflow', name: 'flow', limits: { steps: 5 }, concurrency: { limit: 3 }, jurisdiction: 'eu' },
-          ...{ default_retention: { success_retention: '1 day', error_retention: 1000 }, schedules: '0 0 * * *' },
-        },
-      },
-    },
-    says: [/exports\.Flow is not supported as given/],
   },
 ]
