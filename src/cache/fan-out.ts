@@ -166,6 +166,9 @@ export function createFanOut(options: FanOutOptions): FanOut {
     if (!over) end(brokenOff())
   })
 
+  // One that was gone before anybody listened says nothing any more.
+  if (source.destroyed && !source.readableEnded) end(source.errored ?? brokenOff())
+
   function leave(reader: Reader): void {
     readers.delete(reader)
     deserted = true
@@ -215,7 +218,8 @@ export function createFanOut(options: FanOutOptions): FanOut {
         }),
       }
       readers.add(reader)
-      if (failure !== undefined) reader.stream.destroy(failure)
+      // Who reads it hears of it then; nobody can listen yet.
+      if (failure !== undefined) reader.stream.on('error', () => {}).destroy(failure)
       return reader.stream
     },
     dropWriter,

@@ -1,6 +1,6 @@
 /** Misses of this PoP's cache go to the cache of the shield PoP; behind the shared cache, in front of the origins. */
 import { Readable } from 'node:stream'
-import { type EdgeError, type ErrorCode, toEdgeError } from '#/core/errors.ts'
+import { EdgeError, type ErrorCode, toEdgeError } from '#/core/errors.ts'
 import type { Mesh } from '#/core/mesh.ts'
 import type { Within } from '#/core/pops.ts'
 import type { Egress, EgressAnswer, EgressRequest } from '#/core/ports.ts'
@@ -41,6 +41,8 @@ export function createShieldEgress({ mesh, next, purges, withinOf }: ShieldEgres
     const head = answer.head as unknown as ShieldAnswered
     if (head.applied !== undefined) purges().learn(node, readVector(head.applied))
     if (!head.hasBody) answer.body.resume()
+    // The link went between head and body: of that nobody has seen anything yet.
+    else if (answer.body.destroyed) throw answer.body.errored ?? new EdgeError('peer_away', `${node} went away.`)
     const { status, statusText, headers, cacheStatus, withheld, stale } = head
     return {
       ...{ status, headers, body: head.hasBody ? answer.body : null },
