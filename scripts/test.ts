@@ -57,7 +57,7 @@ const checked = words.length > 0 || run('npm', 'run', '--silent', 'check')
 const passed = run(
   process.execPath,
   '--disable-warning=ExperimentalWarning',
-  `--import=${new URL('../test/support/end-with-tests.ts', import.meta.url)}`,
+  `--import=${join(import.meta.dirname, 'test-limit.ts')}`,
   '--test',
   `--test-concurrency=${Math.max(2, availableParallelism())}`,
   '--test-timeout=180000',

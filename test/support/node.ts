@@ -12,6 +12,12 @@ export { until } from './until.ts'
 
 export const root = resolve(import.meta.dirname, '../..')
 
+/** No node outlives its test, however that ends. */
+const running = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
 export interface Addresses {
   readonly http: string
   readonly https?: string
@@ -70,7 +76,9 @@ export async function startNode(
     { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...options.env } },
   )
   let output = ''
+  running.add(child)
   const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
+  exited.then(() => running.delete(child))
   t?.after(async () => {
     child.kill('SIGKILL')
     await exited
