@@ -7,8 +7,8 @@ import { isMainThread } from 'node:worker_threads'
 
 /** Longer than any file takes on a busy machine. */
 const fileMinutes = 8
-/** After its last test. */
-const leaveSeconds = 30
+/** After its last test; what it closes then is included. */
+const leaveSeconds = 60
 
 /** Unreferenced: a process that ends by itself is not kept. */
 function endAfter(seconds: number, when: string): void {
