@@ -5,16 +5,17 @@
 import assert from 'node:assert/strict'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { before, test } from 'node:test'
 import { get, type RunningNode, until } from './support/node.ts'
+import { stopAfterAll } from './support/stop-after-all.ts'
 import { filesWith, ok, type Platform, startPlatform } from './support/three-countries.ts'
 
 type PopName = keyof Platform['at']
 const pops = ['fra', 'iad', 'nrt'] as const
 
+const t = stopAfterAll()
 let platform: Platform
 let node: RunningNode
-let ended: () => Promise<void>
 
 const worker = `
 import { WorkflowEntrypoint } from 'cloudflare:workers'
@@ -46,14 +47,9 @@ export default {
 }`
 
 before(async () => {
-  const ends: (() => unknown)[] = []
-  platform = await startPlatform({ after: (end: () => unknown) => ends.push(end) } as never)
-  ended = async () => {
-    for (const end of ends.reverse()) await end()
-  }
+  platform = await startPlatform(t)
   node = platform.node
 })
-after(() => ended())
 
 interface Told {
   readonly success: boolean

@@ -8,7 +8,8 @@ import { after, before, describe, test } from 'node:test'
 import { parse } from 'jsonc-parser'
 import { front } from './compatibility/front-stories.ts'
 import { areas, compatibilityPage, type Proof, type Row } from './compatibility/rows.ts'
-import { stories as others, type Site } from './compatibility/stories.ts'
+import type { Site } from './compatibility/site.ts'
+import { stories as others } from './compatibility/stories.ts'
 import { type RunningNode, root, startNode, temporaryFolder, wrangler } from './support/node.ts'
 
 const stories = { ...others, ...front }

@@ -1,13 +1,14 @@
 // needs: current-nats-server
 /** What three NATS servers lose, and how long writes stop, when one of them or all are killed, paused or cut off. */
 import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
+import { before, describe, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { defaultLimits } from '#/core/limits.ts'
 import type { StreamPlace } from '#/fabric/nats/audit.ts'
 import { type NatsFabric, openNatsFabric } from '#/fabric/nats/fabric.ts'
 import { type ClusterServer, newestServer, startCluster, whenReady } from '#/fabric/nats/server.fixture.ts'
 import { openRelay, type Relay } from './support/relay.ts'
+import { stopAfterAll } from './support/stop-after-all.ts'
 import { type WriteHistory, writeHistory } from './support/write-history.ts'
 
 /** NATS elects a leader 3 to 9 s after the last one is gone, and on a busy machine later. Measured: docs/guide/losses.md. */
@@ -16,8 +17,7 @@ const resumeMs = 10_000
 const noticeMs = 1500
 
 describe(`three NATS servers, ${newestServer().version}`, () => {
-  const stops: (() => unknown)[] = []
-  const t = { after: (stop: () => unknown) => void stops.unshift(stop) }
+  const t = stopAfterAll()
   const relays: Relay[] = []
   let servers: ClusterServer[]
   let fabrics: NatsFabric[]
@@ -31,7 +31,7 @@ describe(`three NATS servers, ${newestServer().version}`, () => {
       relays.push(relay)
       t.after(() => relay.close())
     }
-    servers = await startCluster(t as never, {
+    servers = await startCluster(t, {
       binary: newestServer(),
       extra: () => 'logtime_utc: true',
       route(from, to, ports) {
@@ -47,12 +47,8 @@ describe(`three NATS servers, ${newestServer().version}`, () => {
       t.after(() => fabric.close())
     }
     history = writeHistory(fabrics)
+    t.after(() => history.stop())
     await history.resumed()
-  })
-
-  after(async () => {
-    await history?.stop()
-    for (const stop of stops) await stop()
   })
 
   const leader = async (): Promise<ClusterServer> => {

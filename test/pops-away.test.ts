@@ -4,21 +4,18 @@
  * its NATS server while the others deploy and purge, and comes back; then the servers are lost one after the other under load.
  */
 import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
+import { before, describe, test } from 'node:test'
 import { openShop } from './support/cut-off-pop.ts'
 import { type DistantPops, startDistantPops } from './support/distant-pops.ts'
 import { losses, startLoad } from './support/lost-server.ts'
+import { stopAfterAll } from './support/stop-after-all.ts'
 
 describe('three distant points of presence', () => {
-  const stops: (() => unknown)[] = []
-  const t = { after: (stop: () => unknown) => void stops.unshift(stop) }
+  const t = stopAfterAll()
   let distant: DistantPops
 
   before(async () => {
     distant = await startDistantPops(t)
-  })
-  after(async () => {
-    for (const stop of stops) await stop()
   })
 
   test('one that was cut off serves all the time, and nothing old once it says that it is ready', async () => {

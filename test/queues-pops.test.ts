@@ -3,13 +3,14 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { before, test } from 'node:test'
 import { get, type RunningNode, until, wrangler } from './support/node.ts'
+import { stopAfterAll } from './support/stop-after-all.ts'
 import { filesWith, ok, type Platform, startPlatform } from './support/three-countries.ts'
 
+const t = stopAfterAll()
 let platform: Platform
 let node: RunningNode
-let ended: () => Promise<void>
 
 const worker = `
 export default {
@@ -55,15 +56,10 @@ async function deploy(name: string, queues: object, kv: string, more: object = {
 
 let kv: string
 before(async () => {
-  const ends: (() => unknown)[] = []
-  platform = await startPlatform({ after: (end: () => unknown) => ends.push(end) } as never)
-  ended = async () => {
-    for (const end of ends.reverse()) await end()
-  }
+  platform = await startPlatform(t)
   node = platform.node
   kv = (await api('/storage/kv/namespaces', { title: 'told' })).result.id
 })
-after(() => ended())
 
 test('a queue has one home; it is sent to from anywhere, and its consumer is told where it may run', async () => {
   await api('/queues', { queue_name: 'news' })

@@ -7,7 +7,8 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { test } from 'node:test'
 
-const source = resolve(import.meta.dirname, '../src')
+const root = resolve(import.meta.dirname, '..')
+const source = join(root, 'src')
 
 /** What the two files that wire rooms together may import. */
 const rooms = [
@@ -108,12 +109,16 @@ export function importsOf(code: string): Import[] {
   return found
 }
 
+function tooLong(path: string, code: string): string[] {
+  const lines = code.split('\n').length - 1
+  return lines > 400 ? [`${path}: ${lines} lines, more than 400`] : []
+}
+
 export function violations(path: string, code: string): string[] {
   const room = roomOf(path)
   if (room === undefined) return [`${path}: is in no room`]
   const found: string[] = []
-  const lines = code.split('\n').length - 1
-  if (lines > 400) found.push(`${path}: ${lines} lines, more than 400`)
+  found.push(...tooLong(path, code))
   for (const { specifier, typeOnly } of importsOf(code)) {
     if (specifier.startsWith('node:')) {
       if (pure.includes(room) && !typeOnly && impureImport.test(specifier)) found.push(`${path}: ${specifier} is I/O`)
@@ -141,6 +146,7 @@ export function violations(path: string, code: string): string[] {
 function* files(folder: string): Generator<string> {
   for (const name of readdirSync(folder)) {
     const path = join(folder, name)
+    if (name === 'node_modules') continue
     if (statSync(path).isDirectory()) yield* files(path)
     else if (name.endsWith('.ts')) yield path
   }
@@ -149,6 +155,15 @@ function* files(folder: string): Generator<string> {
 test('every import obeys the law of rooms', () => {
   const found = [...files(source)].flatMap((file) => violations(relative(source, file), readFileSync(file, 'utf8')))
   assert.deepEqual(found, [])
+})
+
+test('no file of the tests, benchmarks and scripts is too long either', () => {
+  const all = ['test', 'bench', 'scripts'].flatMap((folder) => [...files(join(root, folder))])
+  assert.ok(all.length > 100)
+  assert.deepEqual(
+    all.flatMap((file) => tooLong(relative(root, file), readFileSync(file, 'utf8'))),
+    [],
+  )
 })
 
 test('the law bites', () => {

@@ -53,6 +53,7 @@ export function ownerOfHostname({ programs, sites, services }: State, hostname: 
   )
 }
 
+/** Name of the program that has this very route. */
 export function ownerOfRoute({ programs }: State, route: string): string | undefined {
   return routes.find(programs, route)?.record.name
 }

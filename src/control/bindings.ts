@@ -193,6 +193,7 @@ const noWorkflow = (says: string, className: string) =>
 
 type Exported = readonly { readonly name: string; readonly kind: string }[]
 
+/** Names of the classes among the exports of a version that are workflows. */
 export const workflowClasses = (exports: Exported): string[] =>
   exports.filter(({ kind }) => kind === 'workflow').map(({ name }) => name)
 

@@ -24,6 +24,7 @@ export function kindOf(binding: Binding): Exclude<Binding['kind'], 'held'> {
   return binding.kind === 'held' ? binding.as : binding.kind
 }
 
+/** Whether the blob was written for exactly these countries; `undefined` is anywhere. */
 export const isBlobIn = (name: BlobHash, within: Within | undefined) => sameWithin(withinOfBlob(name), within)
 
 /** The same record where all of it lies there already. Rejects with `not_here` where this process may not read or write it. */

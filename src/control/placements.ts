@@ -64,6 +64,7 @@ export interface PlacementChange extends Placed {
   readonly record: PlacementRecord | undefined
 }
 
+/** Names a placement among all of them. */
 export const keyOf = ({ kind, id }: Placed): string => `${kind}/${id}`
 
 /** Throws an Error that says what does not fit. */
@@ -73,6 +74,7 @@ export function parsePlacement(value: unknown): PlacementRecord {
   return read.data
 }
 
+/** As they are after these changes; the same map where there is none. */
 export function applyToPlacements(
   held: HeldPlacements,
   changes: readonly PlacementChange[],

@@ -63,6 +63,7 @@ export function applyToResources(
   return next.kept()
 }
 
+/** All of one kind. */
 export function resourcesOf({ ledger }: Pick<Office, 'ledger'>, kind: ResourceKind): Resource[] {
   return [...ledger.state.resources.values()].filter((held) => held.record.kind === kind).map((held) => held.record)
 }

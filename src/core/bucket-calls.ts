@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream'
 import type { Bucket, BucketObject, ByteRange } from './buckets.ts'
 import type { HomedStores, StoreCall } from './homed-stores.ts'
 import type { MeshHead } from './mesh.ts'
+import { bytesOf } from './store-body.ts'
 
 type Body = Uint8Array | Readable | null
 
@@ -15,7 +16,7 @@ export function bucketAt(homed: Pick<HomedStores, 'call'>, id: string): Bucket {
   async function ask<Answer>(operation: string, head: object, body?: Body, signal?: AbortSignal): Promise<Answer> {
     const answer = await call(operation, head, { ...(body !== undefined && { body }), ...(signal && { signal }) })
     if (answer.body === null) return answer.head as Answer
-    const bytes = await gather(answer.body)
+    const bytes = await bytesOf(answer.body)
     return (bytes.length === 0 ? answer.head : JSON.parse(bytes.toString())) as Answer
   }
   const json = (value: unknown) => Buffer.from(JSON.stringify(value))
@@ -48,11 +49,4 @@ export function bucketAt(homed: Pick<HomedStores, 'call'>, id: string): Bucket {
 function drop<Answer>(body: Body, answer: Answer): Answer {
   if (body !== null && 'resume' in body) body.resume()
   return answer
-}
-
-async function gather(body: Uint8Array | Readable): Promise<Buffer> {
-  if (body instanceof Uint8Array) return Buffer.from(body.buffer, body.byteOffset, body.byteLength)
-  const chunks: Buffer[] = []
-  for await (const chunk of body) chunks.push(chunk as Buffer)
-  return Buffer.concat(chunks)
 }

@@ -1,5 +1,6 @@
 /** Datasets of data points (Analytics Engine), and what programs and doors ask of a dataset's home through `HomedStores`. */
-import type { HomedStores, StoreAnswer, StoreCall } from './homed-stores.ts'
+import type { HomedStores, StoreCall } from './homed-stores.ts'
+import { bytesOf } from './store-body.ts'
 import type { EpochSeconds } from './units.ts'
 
 /**
@@ -53,16 +54,10 @@ export function writePoints(points: readonly DataPoint[]): Buffer {
 
 /** What `writePoints` wrote; throws an Error for anything else. */
 export async function readPoints({ body }: StoreCall): Promise<DataPoint[]> {
-  const text = (await bytesOf(body ?? null)).toString()
+  const text = (await bytesOf(body)).toString()
   if (text === '') return []
   return text.split('\n').map((line) => {
     const [at, index, blobs, doubles] = JSON.parse(line) as [number, string, string[], (number | null)[]]
     return { at, index, blobs, doubles }
   })
-}
-
-export async function bytesOf(body: StoreAnswer['body']): Promise<Buffer> {
-  if (body === null) return Buffer.alloc(0)
-  if (body instanceof Uint8Array) return Buffer.from(body.buffer, body.byteOffset, body.byteLength)
-  return Buffer.concat((await body.toArray()) as Buffer[])
 }

@@ -10,6 +10,7 @@ import {
   queueLimits,
   type SentMessage,
 } from './queues.ts'
+import { bytesOf, bytesUpTo } from './store-body.ts'
 import type { Seconds } from './units.ts'
 
 export interface QueueCalls {
@@ -92,7 +93,8 @@ export async function readSent({
     messages: readonly { type: SentMessage['type']; bytes: number; delayS?: Seconds }[]
     delayS?: Seconds
   }
-  const all = await bytesOf(body ?? null, queueLimits.messageBytes * queueLimits.batchMessages)
+  const all = await bytesUpTo(body, queueLimits.messageBytes * queueLimits.batchMessages)
+  if (all === undefined) return undefined
   let at = 0
   const messages = heads.map(({ type, bytes, delayS: own }) => {
     at += bytes
@@ -100,17 +102,4 @@ export async function readSent({
   })
   const isWhole = at === all.length && messages.every(({ type }) => messageTypes.includes(type))
   return isWhole ? { messages, ...(delayS !== undefined && { delayS }) } : undefined
-}
-
-async function bytesOf(body: StoreAnswer['body'], most = Number.POSITIVE_INFINITY): Promise<Buffer> {
-  if (body === null) return Buffer.alloc(0)
-  if (body instanceof Uint8Array) return Buffer.from(body.buffer, body.byteOffset, body.byteLength)
-  const parts: Buffer[] = []
-  let bytes = 0
-  for await (const part of body) {
-    bytes += (part as Buffer).length
-    if (bytes > most) break
-    parts.push(part as Buffer)
-  }
-  return Buffer.concat(parts)
 }

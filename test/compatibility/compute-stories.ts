@@ -5,9 +5,7 @@ import { join } from 'node:path'
 import { fastly } from '../support/fastly.ts'
 import { rimward, until, wrangler } from '../support/node.ts'
 import { healthProgram, smallProgram } from '../support/small-program.ts'
-import { type Site, small } from './stories.ts'
-
-type Story = (site: Site) => Promise<void>
+import { type Site, type Story, small } from './site.ts'
 
 const manifest = `manifest_version = 3
 name = "compat-compute"

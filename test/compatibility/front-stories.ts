@@ -1,9 +1,9 @@
 /** Proofs for the cache in front of a Worker; `test/workers-cache.test.ts` has the whole of it. */
 import assert from 'node:assert/strict'
 import { wrangler } from '../support/node.ts'
-import { type Site, small } from './stories.ts'
+import { type Story, small } from './site.ts'
 
-export const front: Record<string, (site: Site) => Promise<void>> = {
+export const front: Record<string, Story> = {
   async 'cache in front'(site) {
     const code = `let runs = 0
       export default { async fetch(request, env, ctx) {

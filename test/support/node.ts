@@ -53,14 +53,14 @@ export interface Answered {
   readonly text: string
 }
 
-export async function temporaryFolder(t: TestContext | undefined, name: string): Promise<string> {
+export async function temporaryFolder(t: Pick<TestContext, 'after'> | undefined, name: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), `rimward-${name}-`))
   t?.after(() => rm(folder, { recursive: true, force: true }))
   return folder
 }
 
 export async function startNode(
-  t: TestContext | undefined,
+  t: Pick<TestContext, 'after'> | undefined,
   options: { readonly data?: string; readonly args?: readonly string[]; readonly env?: Record<string, string> } = {},
 ): Promise<RunningNode> {
   const data = options.data ?? (await temporaryFolder(undefined, 'data'))

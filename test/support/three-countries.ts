@@ -17,7 +17,11 @@ export interface Platform {
 }
 
 /** With logs of whole URLs. */
-export async function startPlatform(t: TestContext, data?: string, args: readonly string[] = []): Promise<Platform> {
+export async function startPlatform(
+  t: Pick<TestContext, 'after'>,
+  data?: string,
+  args: readonly string[] = [],
+): Promise<Platform> {
   const node = await startNode(t, {
     ...(data && { data }),
     args: ['--pops', 'fra:DE,iad:US,nrt:JP', '--log-query', 'full', ...args],

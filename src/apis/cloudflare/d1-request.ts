@@ -5,6 +5,7 @@ import { EdgeError } from '#/core/errors.ts'
 import type { StoreCall } from '#/core/homed-stores.ts'
 import type { MeshHead } from '#/core/mesh.ts'
 import type { Resource } from '#/core/resources.ts'
+import { bytesOf } from '#/core/store-body.ts'
 import type { D1RoutesParts } from './d1.ts'
 import { VendorError } from './envelope.ts'
 
@@ -35,13 +36,5 @@ export async function askDatabase(
     if (error instanceof EdgeError && error.code === 'body_too_large') throw new VendorError(413, 7400, error.message)
     throw error
   })
-  return { ...answer, bytes: () => gather(answer.body) }
-}
-
-async function gather(body: Uint8Array | Readable | null): Promise<Uint8Array> {
-  if (body === null) return new Uint8Array(0)
-  if (body instanceof Uint8Array) return body
-  const parts: Buffer[] = []
-  for await (const part of body) parts.push(part as Buffer)
-  return Buffer.concat(parts)
+  return { ...answer, bytes: () => bytesOf(answer.body) }
 }

@@ -50,6 +50,7 @@ export function requireBucket(c: Context, { control }: Pick<R2RoutesParts, 'cont
   return found
 }
 
+/** A bucket's trouble with Cloudflare's status, number and sentence. */
 export function toVendor({ trouble, detail }: Troubled): VendorError {
   const [status, number, , sentence] = bucketTroubles[trouble]
   return new VendorError(status, number, detail ?? sentence)

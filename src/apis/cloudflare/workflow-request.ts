@@ -1,7 +1,7 @@
 /** What the calls for workflows have in common: which workflow, and asking it at its home. */
-import type { Readable } from 'node:stream'
 import type { Context } from 'hono'
 import type { Resource } from '#/core/resources.ts'
+import { bytesOf } from '#/core/store-body.ts'
 import { VendorError } from './envelope.ts'
 import type { WorkflowRoutesParts } from './workflows.ts'
 
@@ -36,17 +36,11 @@ export async function askWorkflow<Answer>(
 ): Promise<Answer> {
   const body = Buffer.from(JSON.stringify(wish))
   const answer = await homed.call({ kind: 'workflow', id, operation, body })
-  const told = JSON.parse((await gather(answer.body)).toString()) as
+  const told = JSON.parse((await bytesOf(answer.body)).toString()) as
     | { answer: Answer }
     | { refused: { code: string; message: string } }
   if (!('refused' in told)) return told.answer
   const { code, message } = told.refused
   const [status, number] = refusals[code] ?? [400, 10001]
   throw new VendorError(status, number, code === 'body' ? message : `workflows.api.error.${code}: ${message}`)
-}
-
-async function gather(body: Uint8Array | Readable | null): Promise<Buffer> {
-  if (body === null) return Buffer.alloc(0)
-  if (body instanceof Uint8Array) return Buffer.from(body)
-  return Buffer.concat((await body.toArray()) as Buffer[])
 }

@@ -25,7 +25,9 @@ export function send(response: ServerResponse, { status, headers = {}, body = nu
   pour(body, response)
 }
 
+/** As ETags stand in fields and documents. */
 export const quoted = (etag: string) => `"${etag}"`
+/** A storage class by S3's word for it. */
 export const className = (storageClass: StorageClass) => (storageClass === 'Standard' ? 'STANDARD' : 'STANDARD_IA')
 
 /** Header values are bytes: names and values beyond ASCII travel as UTF-8. */

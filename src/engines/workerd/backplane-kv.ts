@@ -2,12 +2,12 @@
  * The wire protocol of the runtime's own KV binding (workerd: src/workerd/api/kv.c++), answered from `KvStores`. The
  * sentences in refusals are Cloudflare's: programs see them as `KV PUT failed: 413 …`.
  */
-import type { IncomingMessage } from 'node:http'
 import type { Answer } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { KvStores } from '#/core/ports.ts'
-import type { Clock, EpochMs } from '#/core/units.ts'
+import type { Bytes, Clock, EpochMs } from '#/core/units.ts'
 import type { BackplaneHandler, BackplaneRequest } from './backplane.ts'
+import { drainBody } from './drain-body.ts'
 
 interface KvDependencies {
   readonly kv: KvStores
@@ -200,16 +200,8 @@ function ascii(text: string): string {
   return text.replace(/[\u007f-\uffff]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
-async function readAll(body: IncomingMessage | null, limit: number): Promise<Buffer> {
-  if (body === null) return Buffer.alloc(0)
-  const parts: Buffer[] = []
-  let bytes = 0
-  for await (const part of body as AsyncIterable<Buffer>) {
-    bytes += part.length
-    // Read on to the end, keeping nothing: the sender hears the refusal only after it has sent all.
-    if (bytes <= limit) parts.push(part)
-    else parts.length = 0
-  }
-  if (bytes > limit) throw new KvRefusal(413, `Value length of ${bytes} exceeds limit of ${limit}.`)
-  return Buffer.concat(parts)
+async function readAll(body: BackplaneRequest['body'], limit: Bytes): Promise<Buffer> {
+  const { bytes, whole } = await drainBody(body, limit)
+  if (whole === undefined) throw new KvRefusal(413, `Value length of ${bytes} exceeds limit of ${limit}.`)
+  return whole
 }

@@ -10,6 +10,7 @@ import { queueCalls, type Refusable } from '#/core/queue-calls.ts'
 import { type QueueRefusal, queueLimits, type SentMessage } from '#/core/queues.ts'
 import { headerValue } from '#/http/header-list.ts'
 import type { BackplaneHandler, BackplaneRequest } from './backplane.ts'
+import { drainBody } from './drain-body.ts'
 
 /** The id is `QUEUE/DELAY`: that of the queue, and the binding's own delay in seconds, or nothing. */
 export function queueHandler({ homed }: { readonly homed: Pick<HomedStores, 'call'> }): BackplaneHandler {
@@ -37,7 +38,7 @@ async function readSent(request: BackplaneRequest): Promise<Refusable<Sent>> {
   const delay = headerValue(request.headers, 'x-msg-delay-secs')
   const delayS = delay === undefined ? {} : { delayS: Number(delay) }
   // JSON in base64 of what may be sent, with something on top.
-  const body = await collect(request, queueLimits.batchBytes * 2)
+  const { whole: body } = await drainBody(request.body, queueLimits.batchBytes * 2)
   if (body === undefined) return tooLarge()
   if (request.url === '/batch') return readBatch(body, delayS)
   const type = (headerValue(request.headers, 'x-msg-fmt') ?? 'v8') as MessageType
@@ -58,16 +59,6 @@ function readBatch(body: Buffer, delayS: { readonly delayS?: number }): Refusabl
       ...(delaySecs !== undefined && { delayS: delaySecs }),
     })),
   }
-}
-
-async function collect({ body }: BackplaneRequest, most: number): Promise<Buffer | undefined> {
-  const parts: Buffer[] = []
-  let bytes = 0
-  for await (const part of body ?? []) {
-    bytes += (part as Buffer).length
-    if (bytes <= most) parts.push(part as Buffer)
-  }
-  return bytes <= most ? Buffer.concat(parts) : undefined
 }
 
 const badType = (type: string) => ({

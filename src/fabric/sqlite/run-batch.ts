@@ -1,15 +1,10 @@
 /** Transactions of the writing thread. Pure of threads: given an opened database. */
 import type { DatabaseSync } from 'node:sqlite'
 import type { CommitTarget } from '#/core/group-commit.ts'
+import { type SqliteFailure, sqliteFailure } from '#/core/sqlite-failure.ts'
 import type { EpochMs } from '#/core/units.ts'
 
-export type Outcome<Answer> = { readonly ok: true; readonly answer: Answer } | Failure
-
-interface Failure {
-  readonly ok: false
-  readonly full: boolean
-  readonly message: string
-}
+export type Outcome<Answer> = { readonly ok: true; readonly answer: Answer } | SqliteFailure
 
 /** Runs a batch as one transaction; when that fails, each operation in its own, so that one bad write harms no other. */
 export function createBatchRunner<Operation, Answer>(
@@ -34,7 +29,7 @@ export function createBatchRunner<Operation, Answer>(
     try {
       return transact(now, [operation])[0]!
     } catch (error) {
-      return failure(error)
+      return sqliteFailure(error)
     }
   }
 
@@ -42,7 +37,7 @@ export function createBatchRunner<Operation, Answer>(
     try {
       return transact(now, batch)
     } catch (error) {
-      const failed = failure(error)
+      const failed = sqliteFailure(error)
       if (failed.full) makeRoom(database)
       if (batch.length === 1) return [failed]
     }
@@ -54,14 +49,6 @@ export function createBatchRunner<Operation, Answer>(
     target.committed?.()
     return outcomes
   }
-}
-
-/** SQLITE_FULL, SQLITE_IOERR_WRITE and SQLITE_IOERR_SHMSIZE: what a full file system shows as. */
-const fullCodes = [13, 778, 4874]
-
-function failure(error: unknown): Failure {
-  const { errcode, message } = error as { errcode?: number; message: string }
-  return { ok: false, full: fullCodes.includes(errcode ?? 0), message }
 }
 
 /** Empties the write-ahead log into the database, as far as the disk allows: what comes next may fit there. */

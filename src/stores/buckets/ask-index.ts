@@ -19,28 +19,7 @@ export async function startIndexThread(
   mode: IndexThreadData['mode'],
   { folder, limits, clock }: { readonly folder: string; readonly limits: IndexLimits; readonly clock: Clock },
 ): Promise<IndexThread> {
-  const {
-    bucketListKeys,
-    bucketListBytes,
-    bucketUploads,
-    bucketPartBytes,
-    bucketObjectBytes,
-    bucketsOpen,
-    bucketNotices,
-  } = limits
-  const workerData: IndexThreadData = {
-    folder,
-    mode,
-    limits: {
-      bucketListKeys,
-      bucketListBytes,
-      bucketUploads,
-      bucketPartBytes,
-      bucketObjectBytes,
-      bucketsOpen,
-      bucketNotices,
-    },
-  }
+  const workerData: IndexThreadData = { folder, mode, limits }
   const worker = new Worker(new URL('./index.thread.ts', import.meta.url), { workerData, name: `buckets-${mode}` })
   await once(worker, 'message')
   const exited = once(worker, 'exit')

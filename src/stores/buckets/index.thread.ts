@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
+import { type SqliteFailure, sqliteFailure } from '#/core/sqlite-failure.ts'
 import type { EpochMs } from '#/core/units.ts'
 import { createReader, type Read, type ReadLimits, type ReadOperation } from './read-index.ts'
 import { openForReading, openForWriting } from './schema.ts'
@@ -32,12 +33,7 @@ export interface IndexCall {
 
 export type IndexMessage = { readonly now: EpochMs; readonly calls: readonly IndexCall[] } | 'close'
 
-export type IndexOutcome =
-  | { readonly ok: true; readonly answer: object }
-  | { readonly ok: false; readonly full: boolean; readonly message: string }
-
-/** SQLITE_FULL, SQLITE_IOERR_WRITE and SQLITE_IOERR_SHMSIZE: what a full file system shows as. */
-const fullCodes = [13, 778, 4874]
+export type IndexOutcome = { readonly ok: true; readonly answer: object } | SqliteFailure
 
 interface Opened {
   readonly database: DatabaseSync
@@ -77,11 +73,6 @@ function letGo(bucket: string): void {
   opened.delete(bucket)
 }
 
-function failure(error: unknown): IndexOutcome {
-  const { errcode, message } = error as { errcode?: number; message: string }
-  return { ok: false, full: fullCodes.includes(errcode ?? 0), message }
-}
-
 function answer({ bucket, operation }: IndexCall, now: EpochMs): object {
   if (operation.do === 'let-go') {
     letGo(bucket)
@@ -95,7 +86,7 @@ function attempt(work: () => object): IndexOutcome {
   try {
     return { ok: true, answer: work() }
   } catch (error) {
-    return failure(error)
+    return sqliteFailure(error)
   }
 }
 

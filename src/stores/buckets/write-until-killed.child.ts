@@ -1,27 +1,14 @@
 /** Run by `crash.test.ts`: puts objects for ever and prints a line for each acknowledged one, until it is killed. */
-import { writeSync } from 'node:fs'
 import { bucketAt } from '#/core/bucket-calls.ts'
 import { isTroubled } from '#/core/buckets.ts'
 import { defaultLimits } from '#/core/limits.ts'
+import { printLine } from '../print-line.fixture.ts'
 import { openBuckets } from './open-buckets.ts'
 
 const [folder, round] = process.argv.slice(2) as [string, string]
 const limits = { ...defaultLimits, bucketPartBytes: 1000 }
 const buckets = await openBuckets({ folder, limits, clock: Date.now, log: () => {} })
 const bucket = bucketAt({ call: (call) => buckets.handler(call) }, 'crash')
-
-/** Waits while the pipe is full: a slow reader must not end the writer. */
-function say(line: string): void {
-  for (;;) {
-    try {
-      writeSync(1, `${line}\n`)
-      return
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)
-    }
-  }
-}
 
 function held<Answer extends object>(answer: Answer): Exclude<Answer, { trouble: unknown }> {
   if (isTroubled(answer)) throw new Error(answer.trouble)
@@ -34,10 +21,10 @@ async function put(writer: number): Promise<never> {
     const key = `${writer}/${i % 7}`
     const body = Buffer.alloc(i % 3 === 0 ? 90_000 + i : 100 + i, `${round} ${writer} ${i} `)
     const { object } = held(await bucket.put({ key, bytes: body.length }, body))
-    say(`put ${key} ${round} ${i} ${object.etag}`)
+    printLine(`put ${key} ${round} ${i} ${object.etag}`)
     if (i % 5 === 4) {
       await bucket.delete([`${writer}/${i % 7}`])
-      say(`delete ${key} ${round} ${i} -`)
+      printLine(`delete ${key} ${round} ${i} -`)
     }
   }
 }
@@ -52,7 +39,7 @@ async function upload(writer: number): Promise<never> {
       parts.push({ number, ...held(await bucket.putPart({ key, uploadId, number, bytes: body.length }, body)) })
     }
     const { object } = held(await bucket.completeUpload(key, uploadId, parts))
-    say(`put ${key} ${round} ${i} ${object.etag}`)
+    printLine(`put ${key} ${round} ${i} ${object.etag}`)
   }
 }
 

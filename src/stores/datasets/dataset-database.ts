@@ -1,9 +1,10 @@
 /** The database of one dataset, as the writing thread has it (`core/group-commit.ts`). */
-import { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
 import { storedColumns } from '#/core/dataset-sql/run-query.ts'
 import { type DataPoint, datasetLimits } from '#/core/datasets.ts'
 import type { CommitTarget } from '#/core/group-commit.ts'
 import type { Bytes, EpochSeconds } from '#/core/units.ts'
+import { openDurableDatabase } from '../durable-database.ts'
 
 export interface DatasetDatabaseData {
   readonly file: string
@@ -39,11 +40,7 @@ const schema = `
 `
 
 export function open({ file, limitBytes }: DatasetDatabaseData): CommitTarget<Operation, Answer> {
-  const database = new DatabaseSync(file)
-  // FULL: what was acknowledged outlives the loss of power. Removed points are overwritten.
-  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY')
-  database.exec('PRAGMA secure_delete = ON; PRAGMA busy_timeout = 5000')
-  database.exec(schema)
+  const database = openDurableDatabase(file, schema)
   return { database, apply: createApply(database, limitBytes) }
 }
 

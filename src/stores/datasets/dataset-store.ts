@@ -2,13 +2,14 @@
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { bytesOf, readPoints } from '#/core/datasets.ts'
+import { readPoints } from '#/core/datasets.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { GroupCommit, OpenGroupCommit } from '#/core/group-commit.ts'
 import type { HomedStore } from '#/core/homed-store.ts'
 import type { StoreAnswer, StoreCall } from '#/core/homed-stores.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Resource } from '#/core/resources.ts'
+import { bytesOf } from '#/core/store-body.ts'
 import type { Clock, EpochMs, EpochSeconds } from '#/core/units.ts'
 import type { Answer, DatasetDatabaseData, Operation } from './dataset-database.ts'
 import { createQueryRunner, type QueryLimits } from './run-query.ts'
@@ -95,7 +96,7 @@ export async function openDatasetStore(options: DatasetStoreOptions): Promise<Ho
     // A database that is being made, or was when the node was killed, is whole then.
     const isWritten = existsSync(fileOf(call.id))
     if (isWritten) await openFor(call.id)
-    const sql = (await bytesOf(call.body ?? null)).toString()
+    const sql = (await bytesOf(call.body)).toString()
     const file = isWritten ? fileOf(call.id) : undefined
     const asked = { file, dataset, sql, now: Math.floor(clock() / 1000), oldest: oldest() }
     const told = await queries.run(asked, call.signal)

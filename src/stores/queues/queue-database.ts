@@ -2,10 +2,11 @@
  * The database of one queue, as the writing thread has it (`core/group-commit.ts`). What was handed to consumers is
  * remembered in memory alone: after a crash it is due again, so a message is delivered at least once.
  */
-import { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
 import type { CommitTarget } from '#/core/group-commit.ts'
 import type { MessageType } from '#/core/program-events.ts'
 import type { Bytes, EpochMs } from '#/core/units.ts'
+import { openDurableDatabase } from '../durable-database.ts'
 import type { Answer, Look, Operation, TakenMessage } from './operations.ts'
 
 export interface QueueDatabaseData {
@@ -46,11 +47,7 @@ interface Row {
 export const fullMessage = 'the queue is full'
 
 export function open({ file, limitBytes }: QueueDatabaseData): CommitTarget<Operation, Answer> {
-  const database = new DatabaseSync(file)
-  // FULL: what was acknowledged outlives the loss of power. Deleted messages are overwritten.
-  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY')
-  database.exec('PRAGMA secure_delete = ON; PRAGMA busy_timeout = 5000')
-  database.exec(schema)
+  const database = openDurableDatabase(file, schema)
   return { database, apply: createApply(database, limitBytes) }
 }
 

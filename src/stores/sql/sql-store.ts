@@ -1,11 +1,11 @@
 /** Databases that live at this node: a folder each, asked through `HomedStores`. */
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Readable } from 'node:stream'
 import { EdgeError } from '#/core/errors.ts'
 import type { HomedStore } from '#/core/homed-store.ts'
 import type { StoreAnswer, StoreCall } from '#/core/homed-stores.ts'
 import type { Limits } from '#/core/limits.ts'
+import { bytesUpTo } from '#/core/store-body.ts'
 import type { Clock } from '#/core/units.ts'
 import { createDatabasePool } from './database-pool.ts'
 import type { ServedBy } from './run-query.ts'
@@ -43,7 +43,9 @@ export async function openSqlStore({ folder, servedBy, limits, clock }: SqlStore
   /** Statements and their parameters in, JSON out; `refused` in the head says that it was not done. */
   async function query({ id, head, body }: StoreCall): Promise<StoreAnswer> {
     const { columns = false, each = false } = head ?? {}
-    const asked = await readAll(body ?? null, limits.sqlRequestBytes)
+    const most = limits.sqlRequestBytes
+    const asked = await bytesUpTo(body, most)
+    if (asked === undefined) throw new EdgeError('body_too_large', `A request to a database has at most ${most} bytes.`)
     const answer = await pool.run(await fileOf(id), { kind: 'query', columns, each }, asked)
     const { bookmark } = answer.head
     return { head: { bookmark, ...(answer.refused !== undefined && { refused: answer.refused }) }, body: answer.body }
@@ -94,17 +96,4 @@ export async function openSqlStore({ folder, servedBy, limits, clock }: SqlStore
       await pool.close()
     },
   }
-}
-
-async function readAll(body: Uint8Array | Readable | null, limit: number): Promise<Uint8Array> {
-  if (body === null) return new Uint8Array(0)
-  if (body instanceof Uint8Array) return body
-  const parts: Buffer[] = []
-  let bytes = 0
-  for await (const part of body as AsyncIterable<Buffer>) {
-    bytes += part.length
-    if (bytes > limit) throw new EdgeError('body_too_large', `A request to a database has at most ${limit} bytes.`)
-    parts.push(part)
-  }
-  return Buffer.concat(parts)
 }

@@ -1,6 +1,6 @@
 /** Run by `crash.test.ts`: inserts for ever and prints a line for each acknowledged insert, until it is killed. */
-import { writeSync } from 'node:fs'
 import { defaultLimits } from '#/core/limits.ts'
+import { printLine } from '../print-line.fixture.ts'
 import { openSqlStore } from './sql-store.ts'
 
 const [folder, round] = process.argv.slice(2) as [string, string]
@@ -13,25 +13,12 @@ async function ask(queries: object): Promise<void> {
   if (head.refused !== undefined) throw new Error(String(head.refused))
 }
 
-/** Waits while the pipe is full: a slow reader must not end the writer. */
-function say(line: string): void {
-  for (;;) {
-    try {
-      writeSync(1, `${line}\n`)
-      return
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)
-    }
-  }
-}
-
 /** A batch of three rows: all of them or none. */
 async function write(writer: number): Promise<never> {
   for (let index = 0; ; index++) {
     const key = `${round}/${writer}/${index}`
     await ask([0, 1, 2].map((part) => ({ sql: 'INSERT INTO t VALUES (?1, ?2)', params: [key, part] })))
-    say(key)
+    printLine(key)
   }
 }
 

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
+import { type SqliteFailure, sqliteFailure } from '#/core/sqlite-failure.ts'
 import type { EpochMs } from '#/core/units.ts'
 import { answerCall, type InstanceCall, type InstanceLimits, openAnswers } from './answer-call.ts'
 import { WorkflowRefusal } from './refusals.ts'
@@ -23,10 +24,7 @@ export type ThreadMessage = { readonly now: EpochMs; readonly calls: readonly Th
 export type ThreadOutcome =
   | { readonly ok: true; readonly answer: object }
   | { readonly ok: false; readonly refused: { readonly code: string; readonly message: string } }
-  | { readonly ok: false; readonly full: boolean; readonly message: string }
-
-/** SQLITE_FULL, SQLITE_IOERR_WRITE and SQLITE_IOERR_SHMSIZE: what a full file system shows as. */
-const fullCodes = [13, 778, 4874]
+  | SqliteFailure
 
 interface Opened {
   readonly database: DatabaseSync
@@ -66,8 +64,7 @@ function letGo(workflow: string): void {
 
 function failure(thrown: unknown): ThreadOutcome {
   if (thrown instanceof WorkflowRefusal) return { ok: false, refused: { code: thrown.code, message: thrown.message } }
-  const { errcode, message } = thrown as { errcode?: number; message: string }
-  return { ok: false, full: fullCodes.includes(errcode ?? 0), message }
+  return sqliteFailure(thrown)
 }
 
 function attempt(work: () => object): ThreadOutcome {

@@ -4,12 +4,12 @@
  */
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Readable } from 'node:stream'
 import { EdgeError } from '#/core/errors.ts'
 import type { HomedStore } from '#/core/homed-store.ts'
 import type { StoreAnswer, StoreCall } from '#/core/homed-stores.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Resource } from '#/core/resources.ts'
+import { bytesUpTo } from '#/core/store-body.ts'
 import type { Clock, Milliseconds } from '#/core/units.ts'
 import type { InstanceCall, RunCall } from './answer-call.ts'
 import { type Instances, openInstancesThread } from './ask-instances.ts'
@@ -129,7 +129,10 @@ export async function openWorkflowStore(options: WorkflowStoreOptions): Promise<
   async function handler(call: StoreCall): Promise<StoreAnswer> {
     const { id, operation, body, signal } = call
     folderOf(id)
-    const asked = JSON.parse((await readAll(body ?? null, limits.workflowRequestBytes)).toString() || '{}')
+    const most = limits.workflowRequestBytes
+    const sent = await bytesUpTo(body, most)
+    if (sent === undefined) throw new EdgeError('body_too_large', `A call to a workflow has at most ${most} bytes.`)
+    const asked = JSON.parse(sent.toString() || '{}')
     try {
       const ofRun = runOperations.has(operation)
       if (!ofRun && !operations.has(operation)) throw new EdgeError('internal', `Workflows know no ${operation}.`)
@@ -185,16 +188,3 @@ const operations = new Set([
 const unknown = (id: string) => new EdgeError('store_unknown', `There is no workflow ${id}.`)
 
 const json = (value: object): StoreAnswer => ({ head: {}, body: Buffer.from(JSON.stringify(value)) })
-
-async function readAll(body: Uint8Array | Readable | null, limit: number): Promise<Buffer> {
-  if (body === null) return Buffer.alloc(0)
-  if (body instanceof Uint8Array) return Buffer.from(body)
-  const parts: Buffer[] = []
-  let bytes = 0
-  for await (const part of body as AsyncIterable<Buffer>) {
-    bytes += part.length
-    if (bytes > limit) throw new EdgeError('body_too_large', `A call to a workflow has at most ${limit} bytes.`)
-    parts.push(part)
-  }
-  return Buffer.concat(parts)
-}
