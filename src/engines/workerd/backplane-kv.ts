@@ -2,12 +2,12 @@
  * The wire protocol of the runtime's own KV binding (workerd: src/workerd/api/kv.c++), answered from `KvStores`. The
  * sentences in refusals are Cloudflare's: programs see them as `KV PUT failed: 413 …`.
  */
-import type { IncomingMessage } from 'node:http'
 import type { Answer } from '#/core/exchange.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { KvStores } from '#/core/ports.ts'
 import type { Clock, EpochMs } from '#/core/units.ts'
 import type { BackplaneHandler, BackplaneRequest } from './backplane.ts'
+import { smallBody } from './small-body.ts'
 
 interface KvDependencies {
   readonly kv: KvStores
@@ -53,7 +53,7 @@ export function kvHandler({ kv, clock, limits }: KvDependencies): BackplaneHandl
     const expiresAt = expiry(query, clock())
     const metadata = header(request.headers, 'cf-kv-metadata')
     if (metadata !== undefined) checkMetadata(metadata, limits.workersKvMetadataBytes)
-    const value = await readAll(request.body, limits.kvValueBytes)
+    const value = await readAll(request, limits.kvValueBytes)
     await kv.put(request.id, key, {
       value,
       ...(metadata === undefined ? {} : { metadata }),
@@ -86,7 +86,7 @@ export function kvHandler({ kv, clock, limits }: KvDependencies): BackplaneHandl
   }
 
   async function bulk(request: BackplaneRequest): Promise<Answer> {
-    const asked = JSON.parse((await readAll(request.body, 1024 * 1024)).toString()) as {
+    const asked = JSON.parse((await readAll(request, 1024 * 1024)).toString()) as {
       keys: string[]
       type?: string
       withMetadata?: boolean
@@ -200,11 +200,13 @@ function ascii(text: string): string {
   return text.replace(/[\u007f-\uffff]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
-async function readAll(body: IncomingMessage | null, limit: number): Promise<Buffer> {
+async function readAll(request: BackplaneRequest, limit: number): Promise<Buffer> {
+  const body = await smallBody(request)
   if (body === null) return Buffer.alloc(0)
+  if (body instanceof Uint8Array && body.length <= limit) return body
   const parts: Buffer[] = []
   let bytes = 0
-  for await (const part of body as AsyncIterable<Buffer>) {
+  for await (const part of (body instanceof Uint8Array ? [body] : body) as AsyncIterable<Buffer>) {
     bytes += part.length
     // Read on to the end, keeping nothing: the sender hears the refusal only after it has sent all.
     if (bytes <= limit) parts.push(part)

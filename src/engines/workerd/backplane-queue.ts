@@ -10,6 +10,7 @@ import { queueCalls, type Refusable } from '#/core/queue-calls.ts'
 import { type QueueRefusal, queueLimits, type SentMessage } from '#/core/queues.ts'
 import { headerValue } from '#/http/header-list.ts'
 import type { BackplaneHandler, BackplaneRequest } from './backplane.ts'
+import { smallBody } from './small-body.ts'
 
 /** The id is `QUEUE/DELAY`: that of the queue, and the binding's own delay in seconds, or nothing. */
 export function queueHandler({ homed }: { readonly homed: Pick<HomedStores, 'call'> }): BackplaneHandler {
@@ -60,7 +61,9 @@ function readBatch(body: Buffer, delayS: { readonly delayS?: number }): Refusabl
   }
 }
 
-async function collect({ body }: BackplaneRequest, most: number): Promise<Buffer | undefined> {
+async function collect(request: BackplaneRequest, most: number): Promise<Buffer | undefined> {
+  const body = await smallBody(request)
+  if (body instanceof Uint8Array) return body
   const parts: Buffer[] = []
   let bytes = 0
   for await (const part of body ?? []) {
