@@ -53,7 +53,7 @@ export function kvHandler({ kv, clock, limits }: KvDependencies): BackplaneHandl
     const expiresAt = expiry(query, clock())
     const metadata = header(request.headers, 'cf-kv-metadata')
     if (metadata !== undefined) checkMetadata(metadata, limits.workersKvMetadataBytes)
-    const value = await readAll(request.body, limits.kvValueBytes)
+    const value = await readAll(request, limits.kvValueBytes)
     await kv.put(request.id, key, {
       value,
       ...(metadata === undefined ? {} : { metadata }),
@@ -86,7 +86,7 @@ export function kvHandler({ kv, clock, limits }: KvDependencies): BackplaneHandl
   }
 
   async function bulk(request: BackplaneRequest): Promise<Answer> {
-    const asked = JSON.parse((await readAll(request.body, 1024 * 1024)).toString()) as {
+    const asked = JSON.parse((await readAll(request, 1024 * 1024)).toString()) as {
       keys: string[]
       type?: string
       withMetadata?: boolean
@@ -200,8 +200,8 @@ function ascii(text: string): string {
   return text.replace(/[\u007f-\uffff]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
-async function readAll(body: BackplaneRequest['body'], limit: Bytes): Promise<Buffer> {
-  const { bytes, whole } = await drainBody(body, limit)
+async function readAll(request: BackplaneRequest, limit: Bytes): Promise<Buffer> {
+  const { bytes, whole } = await drainBody(request, limit)
   if (whole === undefined) throw new KvRefusal(413, `Value length of ${bytes} exceeds limit of ${limit}.`)
   return whole
 }

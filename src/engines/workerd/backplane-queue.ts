@@ -38,7 +38,7 @@ async function readSent(request: BackplaneRequest): Promise<Refusable<Sent>> {
   const delay = headerValue(request.headers, 'x-msg-delay-secs')
   const delayS = delay === undefined ? {} : { delayS: Number(delay) }
   // JSON in base64 of what may be sent, with something on top.
-  const { whole: body } = await drainBody(request.body, queueLimits.batchBytes * 2)
+  const { whole: body } = await drainBody(request, queueLimits.batchBytes * 2)
   if (body === undefined) return tooLarge()
   if (request.url === '/batch') return readBatch(body, delayS)
   const type = (headerValue(request.headers, 'x-msg-fmt') ?? 'v8') as MessageType

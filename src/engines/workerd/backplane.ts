@@ -42,20 +42,17 @@ export function createBackplaneServer(handlers: Readonly<Record<string, Backplan
     maxHeaderSize: 256 * 1024,
   })
   async function answerTo(request: IncomingMessage, signal: AbortSignal, wantsUpgrade: boolean): Promise<Answer> {
-    const handler = Object.hasOwn(handlers, one(request, 'rimward-kind'))
-      ? handlers[one(request, 'rimward-kind')]
-      : undefined
+    const { kind, id, host, cf, hasBody, headers } = readFields(request.rawHeaders)
+    const handler = Object.hasOwn(handlers, kind) ? handlers[kind] : undefined
     if (handler === undefined) return textAnswer(400, 'unknown kind')
     const { method = 'GET', url = '/' } = request
-    const hasBody =
-      request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined
     return handler({
-      id: one(request, 'rimward-id'),
+      id,
       method,
-      host: one(request, 'host').toLowerCase().replace(/:\d+$/, ''),
+      host: host.toLowerCase().replace(/:\d+$/, ''),
       url,
-      headers: endToEnd(request.rawHeaders),
-      cf: one(request, 'rimward-cf'),
+      headers,
+      cf,
       body: hasBody ? request : null,
       wantsUpgrade,
       signal,
@@ -114,28 +111,60 @@ export function textAnswer(status: number, text: string): Answer {
   return { status, headers: ['content-type', 'text/plain;charset=UTF-8', 'content-length', String(body.length)], body }
 }
 
-function one(request: IncomingMessage, name: string): string {
-  return String(request.headers[name] ?? '')
+interface Fields {
+  readonly kind: string
+  readonly id: string
+  readonly host: string
+  readonly cf: string
+  readonly hasBody: boolean
+  /** The others that are end-to-end. */
+  readonly headers: HeaderList
 }
 
-const dropped = new Set([
-  'rimward-kind',
-  'rimward-id',
-  'rimward-cf',
-  'rimward-ticket',
-  'host',
-  'connection',
-  'upgrade',
-  'keep-alive',
-  'transfer-encoding',
-  'te',
-  'trailer',
-  'proxy-connection',
-])
-
-function endToEnd(raw: readonly string[]): HeaderList {
-  const kept: HeaderList = []
-  for (let index = 0; index < raw.length; index += 2)
-    if (!dropped.has(raw[index]!.toLowerCase())) kept.push(raw[index]!, raw[index + 1]!)
-  return kept
+/** A field of ours that came twice is joined, and means nothing then. */
+function readFields(raw: readonly string[]): Fields {
+  const headers: HeaderList = []
+  let kind: string | undefined
+  let id: string | undefined
+  let cf: string | undefined
+  let host: string | undefined
+  let hasBody = false
+  for (let index = 0; index < raw.length; index += 2) {
+    const name = raw[index]!
+    const value = raw[index + 1]!
+    switch (name.toLowerCase()) {
+      case 'rimward-kind':
+        kind = joined(kind, value)
+        break
+      case 'rimward-id':
+        id = joined(id, value)
+        break
+      case 'rimward-cf':
+        cf = joined(cf, value)
+        break
+      case 'host':
+        host ??= value
+        break
+      case 'transfer-encoding':
+        hasBody = true
+        break
+      case 'content-length':
+        hasBody = true
+        headers.push(name, value)
+        break
+      case 'rimward-ticket':
+      case 'connection':
+      case 'upgrade':
+      case 'keep-alive':
+      case 'te':
+      case 'trailer':
+      case 'proxy-connection':
+        break
+      default:
+        headers.push(name, value)
+    }
+  }
+  return { kind: kind ?? '', id: id ?? '', host: host ?? '', cf: cf ?? '', hasBody, headers }
 }
+
+const joined = (before: string | undefined, value: string) => (before === undefined ? value : `${before}, ${value}`)
