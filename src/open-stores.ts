@@ -3,10 +3,11 @@ import { join } from 'node:path'
 import { type BucketNotice, bucketSettingsOf } from '#/core/bucket-settings.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { HomedStore } from '#/core/homed-store.ts'
-import type { HomedStores, StoreCall, StoreHandler } from '#/core/homed-stores.ts'
+import type { HomedStores, StoreCall, StoreHandler, StoreName } from '#/core/homed-stores.ts'
 import type { Place } from '#/core/pops.ts'
 import { queueCalls } from '#/core/queue-calls.ts'
 import { resourceKey, resourceOf } from '#/core/resources.ts'
+import { retryAfter } from '#/core/retry-after.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import type { EventDelivery } from '#/edge/deliver-event.ts'
 import { openGroupCommit } from '#/fabric/sqlite/group-commit.ts'
@@ -49,32 +50,86 @@ export async function openHomedStores(
     }),
   ]
   const known = waitUntilKnown(parts)
-  let followed: Snapshot | undefined
   for (const store of stores) {
     homed.serve(store.kind, known.guard(store.handler))
     parts.closer.add(() => store.close())
   }
+  return followWith(stores, parts, known)
+}
+
+/**
+ * One look at a time. What could not be erased is tried again, later and later. After something was erased there is another
+ * look: a call or a sweep that was under way may have made something of it again.
+ */
+function followWith(
+  stores: readonly HomedStore[],
+  { live, limits, closer, say }: Parts,
+  known: ReturnType<typeof waitUntilKnown>,
+): OpenedStores {
+  let followed: Snapshot | undefined
+  let line: Promise<unknown> = Promise.resolve()
+  let again: NodeJS.Timeout | undefined
+  let isClosed = false
+  closer.add(async () => {
+    isClosed = true
+    clearTimeout(again)
+    await line
+  })
+
+  async function look(snapshot: Snapshot, tries: number): Promise<void> {
+    if (isClosed) return
+    const looks = await Promise.all(stores.map(lookAtOne))
+    const isDone = looks.every(({ failed }) => failed === 0)
+    if (isDone) followed = snapshot
+    if (isClosed || (isDone && looks.every(({ erased }) => erased === 0))) return
+    const waitMs = isDone ? limits.resourceKnownMs : retryAfter(tries, limits)
+    clearTimeout(again)
+    again = setTimeout(() => void inLine(() => look(live.snapshot, isDone ? 1 : tries + 1)), waitMs)
+    again.unref()
+  }
+
+  function inLine(task: () => Promise<void>): Promise<void> {
+    const done = line.then(task)
+    line = done
+    return done
+  }
+
+  /** One that cannot be erased holds up no other. */
+  async function lookAtOne(store: HomedStore): Promise<Look> {
+    const { kind } = store
+    let [erased, failed] = [0, 0]
+    const attempt = async (work: () => Promise<unknown> | undefined) => {
+      try {
+        await work()
+        return 1
+      } catch (err) {
+        failed++
+        say('what a removed resource held is not all erased', { kind, err })
+        return 0
+      }
+    }
+    await attempt(async () => {
+      for (const id of await store.held())
+        if (resourceOf(live.snapshot, kind, id) === undefined)
+          erased += await attempt(() => known.without({ kind, id }, () => store.erase(id)))
+    })
+    await attempt(() => store.follow?.())
+    return { erased, failed }
+  }
+
   return {
     async follow(snapshot) {
       known.wake()
       const { resources, programs } = snapshot
       if (followed?.resources === resources && followed?.programs === programs) return
-      const done = await Promise.all(stores.map((store) => followOne(store, snapshot)))
-      if (done.every(Boolean)) followed = snapshot
+      await inLine(() => look(snapshot, 1))
     },
   }
+}
 
-  /** False where not all was erased. */
-  async function followOne(store: HomedStore, snapshot: Snapshot): Promise<boolean> {
-    try {
-      await eraseUnnamed(store, snapshot)
-      await store.follow?.()
-      return true
-    } catch (err) {
-      parts.say('what a removed resource held is not all erased', { kind: store.kind, err })
-      return false
-    }
-  }
+interface Look {
+  readonly erased: number
+  readonly failed: number
 }
 
 /** What a bucket's home knows of its owner's wishes, and how it tells queues. */
@@ -111,28 +166,43 @@ function servedBy({ node, pop, country }: Place) {
  */
 function waitUntilKnown({ live, limits }: Pick<Parts, 'live' | 'limits'>) {
   const waiting = new Set<() => void>()
+  const erasing = new Set<string>()
 
   async function known({ kind, id, signal }: StoreCall): Promise<void> {
-    const isKnown = () => live.snapshot.resources?.has(resourceKey(kind, id)) === true
+    const key = resourceKey(kind, id)
+    const isKnown = () => live.snapshot.resources?.has(key) === true && !erasing.has(key)
     if (isKnown()) return
     const late = AbortSignal.any([AbortSignal.timeout(limits.resourceKnownMs), ...(signal ? [signal] : [])])
     while (!isKnown()) {
       if (late.aborted) throw new EdgeError('store_unknown', `There is no ${kind} ${id}.`)
       await new Promise<void>((resolve) => {
-        const wake = () => {
-          waiting.delete(wake)
-          late.removeEventListener('abort', wake)
+        const one = () => {
+          waiting.delete(one)
+          late.removeEventListener('abort', one)
           resolve()
         }
-        waiting.add(wake)
-        late.addEventListener('abort', wake)
+        waiting.add(one)
+        late.addEventListener('abort', one)
       })
     }
   }
 
+  function wake(): void {
+    for (const one of [...waiting]) one()
+  }
+
   return {
-    wake() {
-      for (const wake of [...waiting]) wake()
+    wake,
+    /** Meanwhile nobody asks for it: a Snapshot may name again what is being erased. */
+    async without({ kind, id }: StoreName, work: () => Promise<void>): Promise<void> {
+      const key = resourceKey(kind, id)
+      erasing.add(key)
+      try {
+        await work()
+      } finally {
+        erasing.delete(key)
+        wake()
+      }
     },
     guard(handler: StoreHandler): StoreHandler {
       return async (call) => {
@@ -141,8 +211,4 @@ function waitUntilKnown({ live, limits }: Pick<Parts, 'live' | 'limits'>) {
       }
     },
   }
-}
-
-async function eraseUnnamed(store: HomedStore, { resources }: Snapshot): Promise<void> {
-  for (const id of await store.held()) if (resources?.has(resourceKey(store.kind, id)) !== true) await store.erase(id)
 }

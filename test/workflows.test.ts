@@ -4,7 +4,7 @@ import { cp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { askSteps, type Told } from './support/ask-steps.ts'
-import { type RunningNode, root, startNode, temporaryFolder, wrangler } from './support/node.ts'
+import { type RunningNode, root, startNode, temporaryFolder, until as untilTrue, wrangler } from './support/node.ts'
 
 let node: RunningNode
 let folder: string
@@ -33,12 +33,15 @@ const create = (id: string, ...steps: object[]) => does('create', { options: { i
 
 /** Asks until it has this status; a final one that is another fails at once. */
 async function until(id: string, wanted: string): Promise<Told> {
-  for (;;) {
-    const told = await does('status', { id })
-    if (told.status === wanted) return told
+  let told: Told
+  const isSo = async () => {
+    told = await does('status', { id })
+    if (told.status === wanted) return true
     assert.ok(!['complete', 'errored', 'terminated'].includes(told.status), JSON.stringify(told))
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    return false
   }
+  await untilTrue(isSo, `${id} to be ${wanted}`, 60_000, () => told)
+  return told
 }
 
 test('an instance is made, runs its steps and tells what they gave', { timeout: 120_000 }, async () => {
@@ -302,7 +305,7 @@ test('a node that is killed goes on where its instances were', { timeout: 120_00
   )
   await create('asleep', { kind: 'unique', name: 'done' }, { kind: 'sleep', name: 'nap', duration: '5 seconds' })
   const finished = async (id: string) => (await describe(id)).steps.filter(({ output }) => typeof output === 'string')
-  while ((await describe('killed')).steps.length < 2) await new Promise((resolve) => setTimeout(resolve, 20))
+  await untilTrue(async () => (await describe('killed')).steps.length === 2, 'two steps to be begun', 60_000)
   await until('asleep', 'waiting')
   const [kept] = await finished('killed')
   const [napped] = await finished('asleep')
@@ -376,5 +379,5 @@ test('a workflow that is deleted leaves nothing behind', { timeout: 120_000 }, a
   await create('last', { kind: 'event', name: 'go', type: 'go' })
   await wrangler(node, folder, ['workflows', 'delete', 'orders'])
   assert.match((await ask('create', {})).error, /There is no workflow orders/)
-  while ((await folders()).length > 0) await new Promise((resolve) => setTimeout(resolve, 20))
+  await untilTrue(async () => (await folders()).length === 0, 'its folder to be gone', 60_000, folders)
 })

@@ -8,6 +8,8 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { TestContext } from 'node:test'
 
+export { until } from './until.ts'
+
 export const root = resolve(import.meta.dirname, '../..')
 
 /** No node outlives its test, however that ends. */
@@ -216,17 +218,4 @@ export function rimward(node: RunningNode, cwd: string, args: readonly string[])
     ['--disable-warning=ExperimentalWarning', join(root, 'bin/rimward.mjs'), ...args, '--data', node.data],
     { cwd, env: { ...process.env, RIMWARD_TOKEN: node.token, NO_COLOR: '1' } },
   )
-}
-
-/** Waits for a condition, looking every 20 ms; the test's own time limit ends it. */
-export async function until(
-  condition: () => boolean | Promise<boolean>,
-  what: string,
-  limitMs = 10_000,
-): Promise<void> {
-  const end = Date.now() + limitMs
-  while (!(await condition())) {
-    if (Date.now() > end) throw new Error(`not within ${limitMs} ms: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
 }

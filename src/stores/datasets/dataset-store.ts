@@ -58,6 +58,8 @@ export async function openDatasetStore(options: DatasetStoreOptions): Promise<Ho
 
   async function openFor(id: string): Promise<Opened> {
     if (closed) throw new EdgeError('overloaded', 'This node is shutting down.')
+    // Removed while it was waited for something: opening it would make its folder again.
+    if (resource(id) === undefined) throw new EdgeError('store_unknown', `There is no dataset ${id}.`)
     const known = open.get(id)
     const opening = known ?? start(id)
     open.delete(id)

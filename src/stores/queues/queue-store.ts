@@ -98,6 +98,8 @@ export async function openQueueStore(options: QueueStoreOptions): Promise<HomedS
 
   async function wake(id: string): Promise<void> {
     if (closed || resource(id) === undefined || (await homed.home({ kind: 'queue', id })) !== homed.self) return
+    // Removed meanwhile: opening it would make its folder again.
+    if (resource(id) === undefined) return
     ;(await openFor(id)).wake()
   }
 

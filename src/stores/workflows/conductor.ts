@@ -118,6 +118,8 @@ export function createConductor(parts: ConductorParts): Conductor {
       do: 'claim',
       most,
     })
+    // Removed meanwhile: nothing of it is begun.
+    if (target(workflow) === undefined) return
     for (const one of claimed)
       run(workflow, lane, one, found).catch((err: unknown) =>
         log('a run of a workflow is not recorded as over', { workflow, instance: one.instance, err }),
@@ -129,7 +131,7 @@ export function createConductor(parts: ConductorParts): Conductor {
   }
 
   function look(workflow: string): void {
-    if (isClosed) return
+    if (isClosed || target(workflow) === undefined) return
     const lane = laneOf(workflow)
     if (lane.isLooking) {
       lane.looksAgain = true
@@ -139,6 +141,7 @@ export function createConductor(parts: ConductorParts): Conductor {
     lane.isLooking = true
     claim(workflow, lane)
       .catch((err: unknown) => {
+        if (target(workflow) === undefined) return
         log('instances of a workflow are not begun', { workflow, err })
         if (!isClosed) lane.timer = setTimeout(() => look(workflow), 1000).unref()
       })

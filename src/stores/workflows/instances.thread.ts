@@ -109,13 +109,7 @@ function answerAll(calls: readonly ThreadCall[], now: EpochMs): ThreadOutcome[] 
   const outcomes: ThreadOutcome[] = new Array(calls.length)
   const byWorkflow = new Map<string, number[]>()
   for (const [index, call] of calls.entries())
-    if ('letGo' in call)
-      outcomes[index] = attempt(() => {
-        letGo(call.workflow)
-        revived.delete(call.workflow)
-        return {}
-      })
-    else byWorkflow.set(call.workflow, [...(byWorkflow.get(call.workflow) ?? []), index])
+    if (!('letGo' in call)) byWorkflow.set(call.workflow, [...(byWorkflow.get(call.workflow) ?? []), index])
   for (const [workflow, indices] of byWorkflow) {
     const asked = indices.map((index) => (calls[index] as { call: InstanceCall }).call)
     let done: readonly ThreadOutcome[]
@@ -126,6 +120,14 @@ function answerAll(calls: readonly ThreadCall[], now: EpochMs): ThreadOutcome[] 
     }
     for (const [at, index] of indices.entries()) outcomes[index] = done[at]!
   }
+  // Last: what was asked before it in the same batch would open the file again.
+  for (const [index, call] of calls.entries())
+    if ('letGo' in call)
+      outcomes[index] = attempt(() => {
+        letGo(call.workflow)
+        revived.delete(call.workflow)
+        return {}
+      })
   return outcomes
 }
 

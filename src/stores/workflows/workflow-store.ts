@@ -12,7 +12,7 @@ import type { Limits } from '#/core/limits.ts'
 import type { Resource } from '#/core/resources.ts'
 import type { Clock, Milliseconds } from '#/core/units.ts'
 import type { InstanceCall, RunCall } from './answer-call.ts'
-import { openInstancesThread } from './ask-instances.ts'
+import { type Instances, openInstancesThread } from './ask-instances.ts'
 import type { CreateWish } from './change-instances.ts'
 import { type ConductorParts, createConductor } from './conductor.ts'
 import { WorkflowRefusal } from './refusals.ts'
@@ -52,7 +52,12 @@ const heard = ['pause', 'resume', 'terminate', 'restart', 'event']
 
 export async function openWorkflowStore(options: WorkflowStoreOptions): Promise<HomedStore> {
   const { folder, limits, clock } = options
-  const instances = await openInstancesThread({ folder, limits, clock })
+  const thread = await openInstancesThread({ folder, limits, clock })
+  /** Asking opens the database, and makes its folder: what is late for a workflow that was removed must not. */
+  const instances: Instances = {
+    ...thread,
+    ask: (id, call) => (options.resource(id) === undefined ? Promise.reject(unknown(id)) : thread.ask(id, call)),
+  }
   const target = (id: string) => {
     const found = options.resource(id)
     return found && settingsOf(found)
@@ -63,6 +68,7 @@ export async function openWorkflowStore(options: WorkflowStoreOptions): Promise<
   async function askRun(id: string, operation: string, asked: Claimed, signal?: AbortSignal): Promise<object> {
     if (operation === 'watch') {
       await conductor.changed(id, asked, signal)
+      if (options.resource(id) === undefined) return { state: 'stop' }
       const told = await instances.ask<{ state: string }>(id, { ...asked, do: 'state' })
       return told.state === 'ok' ? { state: 'changed' } : told
     }
@@ -175,6 +181,8 @@ const operations = new Set([
   ...['create', 'create-batch', 'delete', 'terminate-all', 'list', 'counts', 'get', 'status', 'describe'],
   ...heard,
 ])
+
+const unknown = (id: string) => new EdgeError('store_unknown', `There is no workflow ${id}.`)
 
 const json = (value: object): StoreAnswer => ({ head: {}, body: Buffer.from(JSON.stringify(value)) })
 
