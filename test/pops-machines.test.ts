@@ -26,11 +26,15 @@ async function start(t: TestContext, url: string, pops: string, more: { data?: s
 const program = `
 import { DurableObject } from 'cloudflare:workers'
 export class Counter extends DurableObject {
+  async slow() { await scheduler.wait(20_000); return 'slow' }
   add() { const n = (this.ctx.storage.kv.get('n') ?? 0) + 1; this.ctx.storage.kv.put('n', n); return n }
 }
 export default { async fetch(request, env) {
   const { pathname, search } = new URL(request.url)
   if (pathname === '/put') return new Response(String(await env.KV.put('key', search)))
+  const far = () => env.COUNTER.get(env.COUNTER.idFromName('far'), { locationHint: 'apac' })
+  if (pathname === '/far') return new Response(String(await far().add()))
+  if (pathname === '/slow') return new Response(await far().slow())
   if (pathname === '/get') return new Response(String(await env.KV.get('key')))
   try { return new Response(String(await env.COUNTER.getByName('one').add())) }
   catch (error) { return new Response(error.message, { status: 503 }) }
@@ -58,8 +62,8 @@ async function createNamespace(node: RunningNode): Promise<string> {
   return ((await made.json()) as { result: { id: string } }).result.id
 }
 
-const ask = async (node: RunningNode, path: string) => {
-  const { status, text, headers } = await get(node.addresses.http, 'counter.localhost', path)
+const ask = async (node: RunningNode, path: string, method = 'GET') => {
+  const { status, text, headers } = await get(node.addresses.http, 'counter.localhost', path, { method })
   return { status, text, by: headers['x-served-by'] }
 }
 
@@ -97,8 +101,28 @@ test('three machines are one platform', { timeout: 180_000 }, async (t) => {
   await rimward(nrt, data, ['residency', 'counter', 'anywhere'])
   await until(async () => (await ask(iad, '/get')).by === 'iad', 'each answers again')
 
-  // A machine is lost: the others go on, and say so.
+  // A machine is lost, and an object with it: whoever calls that, or was calling it, is told within a second.
+  assert.equal((await ask(iad, '/far')).text, '1')
+  assert.equal((await ask(fra, '/far')).text, '2')
+  const methods = ['GET', 'POST']
+  // A GET is asked again, and a POST is not.
+  const underWay = [ask(fra, '/slow', 'POST'), ask(iad, '/slow')]
+  // They are there for sure when others that came later have come back.
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  for (const [index, node] of [fra, iad].entries()) assert.equal((await ask(node, '/far')).text, String(3 + index))
+  const lostAt = performance.now()
   await nrt.stop('SIGKILL')
+  const told = await Promise.all(underWay)
+  for (const node of [fra, iad]) for (const method of methods) told.push(await ask(node, '/far', method))
+  for (const { status, text } of told) {
+    assert.equal(status, 503, text)
+    assert.match(text, /A Durable Object is out of reach/)
+  }
+  const toldMs = Math.round(performance.now() - lostAt)
+  console.log(`all calls of a lost object are told after ${toldMs} ms`)
+  assert.ok(toldMs < 5000, `${toldMs} ms`)
+
+  // The others go on, and say so.
   await until(async () => {
     const { output } = await rimward(fra, data, ['purge', '--all', '--json'])
     return (JSON.parse(output) as typeof receipt).away.some(({ node }) => node === 'nrt')
