@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { defaultLimits } from '#/core/limits.ts'
+import type { StreamPlace } from '#/fabric/nats/audit.ts'
 import { type NatsFabric, openNatsFabric } from '#/fabric/nats/fabric.ts'
 import { type ClusterServer, newestServer, startCluster, whenReady } from '#/fabric/nats/server.fixture.ts'
 import { openRelay, type Relay } from './support/relay.ts'
@@ -67,8 +68,8 @@ describe(`three NATS servers, ${newestServer().version}`, () => {
       await wait(100)
     }
   }
-  const isSound = ({ servers: all }: { servers: readonly { leader: boolean; offline: boolean }[] }) =>
-    all.length === 3 && all.some((server) => server.leader) && all.every((server) => !server.offline)
+  const isSound = ({ servers: all }: StreamPlace) =>
+    all.length === 3 && all.some(({ leader }) => leader) && all.every(({ offline, current }) => current && !offline)
 
   /** The longest time without an acknowledged write since a moment. */
   function longestPause(since: number): number {

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { Readable, Writable } from 'node:stream'
 import { test } from 'node:test'
-import { createChunkShelf, lendFrom, pour } from './lent-chunks.ts'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { type ChunkShelf, createChunkShelf, lendFrom, pour } from './lent-chunks.ts'
 
 test('a chunk that was given back is taken again, one that is still read is not', () => {
   const shelf = createChunkShelf(8, 1)
@@ -14,6 +16,41 @@ test('a chunk that was given back is taken again, one that is still read is not'
   assert.notEqual(shelf.take(), first)
   shelf.giveBack(Buffer.from('of somebody else'))
   assert.equal(shelf.take().length, 8)
+})
+
+/** Chunks that wait on the shelf, by references that keep nothing. */
+function usedOnce(shelf: ChunkShelf, count: number): WeakRef<Buffer>[] {
+  const chunks = Array.from({ length: count }, () => shelf.take())
+  for (const chunk of chunks) shelf.giveBack(chunk)
+  return chunks.map((chunk) => new WeakRef(chunk))
+}
+
+test('chunks that wait go with the garbage, and others come in their place', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const shelf = createChunkShelf(8, 3)
+  const waiting = usedOnce(shelf, 3)
+  // A reference that was made or followed keeps its object until then.
+  await new Promise((resolve) => setImmediate(resolve))
+  collect()
+  assert.deepEqual(
+    waiting.map((chunk) => chunk.deref()),
+    [undefined, undefined, undefined],
+  )
+  assert.equal(shelf.take().length, 8)
+})
+
+test('a piece keeps its chunk, which is used again as a whole', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const shelf = createChunkShelf(8, 3)
+  const piece = shelf.take().subarray(0, 2)
+  await new Promise((resolve) => setImmediate(resolve))
+  collect()
+  shelf.giveBack(piece)
+  const again = shelf.take()
+  assert.equal(again.buffer, piece.buffer)
+  assert.equal(again.length, 8)
 })
 
 /** A body of `count` chunks of 4 bytes, each filled with its number. */

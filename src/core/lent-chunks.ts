@@ -6,28 +6,44 @@
 import { pipeline, type Readable, type Writable } from 'node:stream'
 import type { Bytes } from './units.ts'
 
-/** Of one body. */
+/** Of one body, or of all of a thread that have chunks of one size: what many short-lived ones took fresh would be collected. */
 export interface ChunkShelf {
   take(): Buffer
   /** For the only reader of the body, when nothing reads the chunk any more. What is not from here is left alone. */
   giveBack(chunk: Uint8Array): void
 }
 
-/** Chunks of so many bytes; at most `most` wait to be used again. */
+interface Chunk {
+  readonly bytes: Buffer
+  isLent: boolean
+}
+
+/** Chunks of so many bytes; at most `most` wait to be used again, and no longer than until garbage is collected. */
 export function createChunkShelf(bytes: Bytes, most: number): ChunkShelf {
-  const free: Buffer[] = []
-  const lent = new WeakMap<ArrayBufferLike, Buffer>()
+  const free: WeakRef<Chunk>[] = []
+  /** As long as anybody has some of its memory. */
+  const chunks = new WeakMap<ArrayBufferLike, Chunk>()
+
+  function fresh(): Chunk {
+    // Not from Node's pool: a chunk has memory of its own.
+    const chunk = { bytes: Buffer.allocUnsafeSlow(bytes), isLent: true }
+    chunks.set(chunk.bytes.buffer, chunk)
+    return chunk
+  }
+
   return {
     take() {
-      // Not from Node's pool: a chunk has memory of its own.
-      const chunk = free.pop() ?? Buffer.allocUnsafeSlow(bytes)
-      lent.set(chunk.buffer, chunk)
-      return chunk
+      let chunk: Chunk | undefined
+      while (chunk === undefined && free.length > 0) chunk = free.pop()!.deref()
+      chunk ??= fresh()
+      chunk.isLent = true
+      return chunk.bytes
     },
     giveBack({ buffer }) {
-      const chunk = lent.get(buffer)
-      if (chunk === undefined || !lent.delete(buffer) || free.length >= most) return
-      free.push(chunk)
+      const chunk = chunks.get(buffer)
+      if (chunk === undefined || !chunk.isLent) return
+      chunk.isLent = false
+      if (free.length < most) free.push(new WeakRef(chunk))
     },
   }
 }

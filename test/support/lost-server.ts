@@ -6,6 +6,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import { defaultLimits } from '#/core/limits.ts'
+import type { StreamServer } from '#/fabric/nats/audit.ts'
 import { openNatsFabric } from '#/fabric/nats/fabric.ts'
 import { whenReady } from '#/fabric/nats/server.fixture.ts'
 import { type DistantPops, type PopName, popNames, type Stoppable } from './distant-pops.ts'
@@ -160,7 +161,7 @@ export async function startLoad(t: Stoppable, distant: DistantPops): Promise<Loa
     const places = await watcher.streams().catch(() => [])
     return places.length > 0 && places.every(({ servers: all }) => all.length === 3 && all.every(isThere))
   }
-  const isThere = ({ offline }: { readonly offline: boolean }) => !offline
+  const isThere = ({ offline, current }: StreamServer) => current && !offline
 
   async function leading(): Promise<number> {
     let index = -1

@@ -2,7 +2,7 @@
 import { connect, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import type { Answer, HeaderList } from '#/core/exchange.ts'
-import { type ChunkShelf, createChunkShelf, lendFrom } from '#/core/lent-chunks.ts'
+import { createChunkShelf, lendFrom } from '#/core/lent-chunks.ts'
 import { CellFailure } from './cell-failure.ts'
 import type { CellRequest } from './cell-request.ts'
 import { type ResponseEvents, type ResponseHead, ResponseParser, ResponseSyntaxError } from './response-parser.ts'
@@ -21,7 +21,8 @@ export interface ConnectionOwner {
 const readBuffer = Buffer.allocUnsafeSlow(128 * 1024)
 /** Pieces from here on are copied into memory that serves again: who keeps one keeps less than twice what it is. */
 const lentBytes = readBuffer.length / 2
-const chunksKept = 4
+/** Of all answers: each has some that wait for a slow client. */
+const shelf = createChunkShelf(readBuffer.length, 256)
 
 /** For the one exchange that is to switch protocols, a connection whose socket others can read from. */
 export function connectCell(path: string, owner: ConnectionOwner, isForUpgrade: boolean): CellConnection {
@@ -48,7 +49,6 @@ class Exchange implements ResponseEvents {
   head: ResponseHead | undefined = undefined
   pieces: Buffer[] = []
   stream: Readable | undefined = undefined
-  shelf: ChunkShelf | undefined = undefined
   stopSending: (() => void) | undefined = undefined
   /** Looks of `attend` so far. */
   looks = 0
@@ -78,19 +78,19 @@ class Exchange implements ResponseEvents {
 
   onData(bytes: Buffer): void {
     if (this.stream === undefined) this.pieces.push(Buffer.from(bytes))
-    else if (!this.stream.push(this.#keep(bytes))) this.connection.pause()
-  }
-
-  /** What is read next overwrites `bytes`. */
-  #keep(bytes: Buffer): Buffer {
-    if (bytes.length < lentBytes || this.shelf === undefined) return Buffer.from(bytes)
-    const chunk = this.shelf.take()
-    return chunk.subarray(0, bytes.copy(chunk))
+    else if (!this.stream.push(keep(bytes))) this.connection.pause()
   }
 
   onEnd(): void {
     this.stream?.push(null)
   }
+}
+
+/** What is read next overwrites `bytes`. */
+function keep(bytes: Buffer): Buffer {
+  if (bytes.length < lentBytes) return Buffer.from(bytes)
+  const chunk = shelf.take()
+  return chunk.subarray(0, bytes.copy(chunk))
 }
 
 const surelyOpenMs = 1_000
@@ -232,8 +232,7 @@ export class CellConnection {
       },
     })
     exchange.stream = stream
-    exchange.shelf = createChunkShelf(readBuffer.length, chunksKept)
-    lendFrom(stream, exchange.shelf)
+    lendFrom(stream, shelf)
     for (const piece of exchange.pieces) stream.push(piece)
     exchange.pieces = []
     return stream

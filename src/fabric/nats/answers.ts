@@ -7,6 +7,8 @@ export interface ApiAnswer {
 
 export interface Acknowledgement extends ApiAnswer {
   readonly seq?: number
+  /** A message of this id was there before. */
+  readonly duplicate?: boolean
 }
 
 export type Meaning =

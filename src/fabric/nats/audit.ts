@@ -6,6 +6,14 @@ import { isLive, readHead, type StoredMessage } from './message.ts'
 import { fromToken, type Names } from './names.ts'
 import type { StreamInfo } from './streams.ts'
 
+export interface StreamServer {
+  readonly name: string
+  readonly leader: boolean
+  readonly offline: boolean
+  /** Has all that was acknowledged, and counts for a majority: one that has just come back may need a while. */
+  readonly current: boolean
+}
+
 export interface StreamPlace {
   readonly stream: string
   /** False: it exists, and this user has no right to look into it; the rest then says nothing. */
@@ -14,8 +22,8 @@ export interface StreamPlace {
   readonly within?: readonly string[]
   /** Tags that each of its servers has. */
   readonly tags: readonly string[]
-  /** Names of the servers that hold a copy; empty where NATS does not say. */
-  readonly servers: readonly { readonly name: string; readonly leader: boolean; readonly offline: boolean }[]
+  /** Servers that hold a copy; empty where NATS does not say. */
+  readonly servers: readonly StreamServer[]
   readonly copies: number
   /** On disk, of one copy, with what is still kept of older versions. */
   readonly bytes: number
@@ -56,8 +64,10 @@ async function streamNames(line: Line, names: Names): Promise<string[]> {
 async function describe(line: Line, names: Names, { config, state, cluster }: StreamInfo): Promise<StreamPlace> {
   const within = /^within (.+)$/.exec(config.description ?? '')?.[1]?.split(',')
   const servers = [
-    ...(cluster?.leader === undefined ? [] : [{ name: cluster.leader, leader: true, offline: false }]),
-    ...(cluster?.replicas ?? []).map(({ name, offline = false }) => ({ name, leader: false, offline })),
+    ...(cluster?.leader === undefined ? [] : [{ name: cluster.leader, leader: true, offline: false, current: true }]),
+    ...(cluster?.replicas ?? []).map(({ name, offline = false, current = false }) => {
+      return { name, leader: false, offline, current }
+    }),
   ]
   return {
     stream: config.name,

@@ -10,6 +10,7 @@ import { type Acknowledgement, type ApiAnswer, meaningOf } from './answers.ts'
 import { holdLateErrors, isRefusedSubject } from './connect.ts'
 import { type Elsewhere, lookElsewhere } from './look-elsewhere.ts'
 import { headerNames, readHeaders, type StoredMessage } from './message.ts'
+import { createSigns } from './signs.ts'
 
 export interface WriteOptions {
   /** Sequence of the subject's last message, 0 for none. */
@@ -71,6 +72,8 @@ export function createLine({ connection, elsewhere, inboxPrefix, api, id, sign, 
   let lastAnswered = performance.now()
   let counter = 0
   let pendingBytes = 0
+  const newId = () => `${id}-${counter++}`
+  const signs = createSigns(newId)
 
   function tell(next: 'here' | 'away'): void {
     if (state === next || closed) return
@@ -150,6 +153,7 @@ export function createLine({ connection, elsewhere, inboxPrefix, api, id, sign, 
     }
     const began = performance.now()
     let isLooking = false
+    signs.renew()
     while (!closed) {
       void sendSign()
       await Promise.race([proven.promise, wait(signPauseMs, undefined, { ref: false })])
@@ -175,9 +179,12 @@ export function createLine({ connection, elsewhere, inboxPrefix, api, id, sign, 
   }
 
   async function takesSigns(other: NatsConnection): Promise<boolean> {
+    const sent = signs.id
+    const headers = createHeaders()
+    headers.set(headerNames.id, sent)
     try {
-      const message = await other.request(sign.subject, '', { timeout: limits.natsAttemptMs })
-      return meaningOf(message.json<ApiAnswer>()).kind !== 'unavailable'
+      const message = await other.request(sign.subject, '', { timeout: limits.natsAttemptMs, headers })
+      return signs.read(message.json<Acknowledgement>(), sent) === 'works'
     } catch {
       return false
     }
@@ -185,9 +192,12 @@ export function createLine({ connection, elsewhere, inboxPrefix, api, id, sign, 
 
   /** A full disk or missing rights answer too: writes then say so themselves. */
   async function isWritten(): Promise<boolean> {
+    const sent = signs.id
     try {
-      const reply = await ask(sign.subject, '', {})
-      if (reply.kind !== 'answer' || meaningOf(reply.answer).kind === 'unavailable') return false
+      const reply = await ask(sign.subject, '', { [headerNames.id]: sent })
+      if (reply.kind !== 'answer') return false
+      const said = signs.read(reply.answer, sent)
+      if (said !== 'works') return said === 'ask again' && isWritten()
       answered(sign.stream, reply.answer)
     } catch {
       // Refused.
@@ -213,7 +223,7 @@ export function createLine({ connection, elsewhere, inboxPrefix, api, id, sign, 
     refuseWhenAway('Nothing was written.')
     if (pendingBytes + data.length > limits.fabricQueueBytes)
       throw new EdgeError('overloaded', 'Too many writes wait for NATS.')
-    const fields = { ...headers, [headerNames.id]: `${id}-${counter++}` }
+    const fields = { ...headers, [headerNames.id]: newId() }
     pendingBytes += data.length
     try {
       return await writeUntilAnswered(stream, subject, data, fields, expect)

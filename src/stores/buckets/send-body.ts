@@ -9,8 +9,8 @@ import type { Piece } from './rows.ts'
 /** Read at once. */
 const readBytes = 256 * 1024
 
-/** Of a body: one that is read, those that a slow reader has not sent. */
-const chunksKept = 4
+/** Of all bodies: each has one that is read and those that a slow reader has not sent. */
+const shelf = createChunkShelf(readBytes, 128)
 
 /** `release` is called once, when nothing is read any more. */
 export function sendBody(
@@ -19,7 +19,6 @@ export function sendBody(
   range: ByteRange,
   release: () => void,
 ): Readable {
-  const shelf = createChunkShelf(readBytes, chunksKept)
   let handle: FileHandle | undefined
   let index = 0
   let position = range.offset
@@ -42,8 +41,8 @@ export function sendBody(
       handle = opened
     }
     const most = Math.min(readBytes, end - position, piece.start + piece.bytes - position)
-    // Who keeps a short one keeps no more than it is.
-    const buffer = most < readBytes ? Buffer.allocUnsafeSlow(most) : shelf.take()
+    // Who keeps a chunk keeps less than twice what is in it.
+    const buffer = most <= readBytes / 2 ? Buffer.allocUnsafeSlow(most) : shelf.take()
     const { bytesRead } = await handle.read(buffer, 0, most, position - piece.start)
     if (bytesRead === 0) throw new Error(`The body ${piece.file} of an object is shorter than its index says.`)
     position += bytesRead

@@ -2,17 +2,16 @@
 import { refuse, status } from './status.ts'
 
 const decoder = new TextDecoder('utf-8', { fatal: true })
-const encoder = new TextEncoder()
 
 /** Throws `HostcallError` for what lies outside, and for text that is not UTF-8. Pointers come as i32 and are read unsigned. */
 export class GuestMemory {
   readonly #memory: WebAssembly.Memory
-  #bytes: Uint8Array
+  #bytes: Buffer
   #view: DataView
 
   constructor(memory: WebAssembly.Memory) {
     this.#memory = memory
-    this.#bytes = new Uint8Array(memory.buffer)
+    this.#bytes = Buffer.from(memory.buffer)
     this.#view = new DataView(memory.buffer)
   }
 
@@ -25,13 +24,12 @@ export class GuestMemory {
   bytes(pointer: number, length: number): Uint8Array {
     const from = pointer >>> 0
     const count = length >>> 0
-    this.#refresh()
-    if (from + count > this.#bytes.length) refuse(status.invalidArgument, 'outside of memory')
-    return this.#bytes.subarray(from, from + count)
+    this.#check(from, count)
+    return new Uint8Array(this.#bytes.buffer, from, count)
   }
 
   copy(pointer: number, length: number): Uint8Array {
-    return Uint8Array.from(this.bytes(pointer, length))
+    return this.bytes(pointer, length).slice()
   }
 
   text(pointer: number, length: number): string {
@@ -45,8 +43,10 @@ export class GuestMemory {
 
   /** One character a byte, as header fields are. */
   latin1(pointer: number, length: number): string {
-    const bytes = this.bytes(pointer, length)
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
+    const from = pointer >>> 0
+    const count = length >>> 0
+    this.#check(from, count)
+    return this.#bytes.toString('latin1', from, from + count)
   }
 
   readU32(pointer: number): number {
@@ -74,7 +74,7 @@ export class GuestMemory {
   }
 
   u64(pointer: number, value: bigint | number): void {
-    this.#at(pointer, 8).setBigUint64(pointer >>> 0, BigInt.asUintN(64, BigInt(value)), true)
+    this.#at(pointer, 8).setBigUint64(pointer >>> 0, typeof value === 'bigint' ? value : BigInt(value), true)
   }
 
   i64(pointer: number, value: bigint | number): void {
@@ -90,13 +90,14 @@ export class GuestMemory {
    * the length that is needed, so that the program may come back with a larger one.
    */
   give(value: Uint8Array | string, pointer: number, capacity: number, written: number): void {
-    const bytes = typeof value === 'string' ? encoder.encode(value) : value
-    if (bytes.length > capacity >>> 0) {
-      this.u32(written, bytes.length)
+    const length = typeof value === 'string' ? Buffer.byteLength(value) : value.length
+    if (length > capacity >>> 0) {
+      this.u32(written, length)
       refuse(status.bufferTooSmall)
     }
-    this.write(pointer, bytes)
-    this.u32(written, bytes.length)
+    if (typeof value === 'string') this.#writeText(pointer, value, length)
+    else this.write(pointer, value)
+    this.u32(written, length)
   }
 
   /**
@@ -131,16 +132,28 @@ export class GuestMemory {
     this.i64(endingCursor, at < values.length ? at : -1)
   }
 
+  /** `length` is that of the text in UTF-8. */
+  #writeText(pointer: number, text: string, length: number): void {
+    const from = pointer >>> 0
+    this.#check(from, length)
+    this.#bytes.write(text, from, 'utf8')
+  }
+
   #at(pointer: number, length: number): DataView {
-    this.#refresh()
-    if ((pointer >>> 0) + length > this.#bytes.length) refuse(status.invalidArgument, 'outside of memory')
+    this.#check(pointer >>> 0, length)
     return this.#view
+  }
+
+  /** Both unsigned. */
+  #check(from: number, length: number): void {
+    this.#refresh()
+    if (from + length > this.#bytes.length) refuse(status.invalidArgument, 'outside of memory')
   }
 
   /** A memory that grew has a new buffer. */
   #refresh(): void {
     if (this.#bytes.length > 0 && this.#bytes.buffer === this.#memory.buffer) return
-    this.#bytes = new Uint8Array(this.#memory.buffer)
+    this.#bytes = Buffer.from(this.#memory.buffer)
     this.#view = new DataView(this.#memory.buffer)
   }
 }

@@ -87,19 +87,26 @@ export class Fields {
   set(name: string, values: readonly string[]): void {
     const wanted = checkName(name)
     for (const value of values) checkValue(value)
-    this.remove(wanted)
+    this.#removeAll(wanted)
     for (const value of values) this.list.push(wanted, value)
   }
 
   /** Whether there was one. */
   remove(name: string): boolean {
-    const wanted = checkName(name)
-    const kept: HeaderList = []
-    for (let index = 0; index < this.list.length; index += 2)
-      if (this.list[index]!.toLowerCase() !== wanted) kept.push(this.list[index]!, this.list[index + 1]!)
-    const removed = kept.length !== this.list.length
+    return this.#removeAll(checkName(name))
+  }
+
+  /** `wanted` is lower case. */
+  #removeAll(wanted: string): boolean {
+    const { list } = this
+    let at = 0
+    while (at < list.length && list[at]!.toLowerCase() !== wanted) at += 2
+    if (at >= list.length) return false
+    const kept = list.slice(0, at)
+    for (let index = at + 2; index < list.length; index += 2)
+      if (list[index]!.toLowerCase() !== wanted) kept.push(list[index]!, list[index + 1]!)
     this.list = kept
-    return removed
+    return true
   }
 }
 

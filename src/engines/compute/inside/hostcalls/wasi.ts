@@ -3,6 +3,7 @@
  * randomness; no files and no sockets, so that every descriptor but those three is a bad one.
  */
 import { randomFillSync } from 'node:crypto'
+import type { ProgramFacts } from '../../protocol.ts'
 import type { HostcallModule } from '../hostcall.ts'
 import { GuestExit, type Sandbox } from '../sandbox.ts'
 import { HostcallError, type Status } from '../status.ts'
@@ -27,31 +28,42 @@ function guarded(calls: Readonly<Record<string, WasiCall>>): HostcallModule['cal
   return wrapped
 }
 
-const encoder = new TextEncoder()
+/** Zero-ended texts, one after the other, and where each begins. */
+interface Texts {
+  readonly bytes: Uint8Array
+  readonly starts: readonly number[]
+}
 
-/** Zero-ended texts and where each begins. */
-function giveTexts(sandbox: Sandbox, texts: readonly string[], pointers: number, buffer: number): void {
-  let at = buffer
-  for (const [index, text] of texts.entries()) {
-    sandbox.memory.u32(pointers + index * 4, at)
-    const bytes = encoder.encode(`${text}\0`)
-    sandbox.memory.write(at, bytes)
-    at += bytes.length
+function textsOf(list: readonly string[]): Texts {
+  const ended = list.map((text) => Buffer.from(`${text}\0`))
+  const starts: number[] = []
+  let next = 0
+  for (const { length } of ended) {
+    starts.push(next)
+    next += length
   }
+  return { bytes: Buffer.concat(ended), starts }
 }
 
-function giveSizes(sandbox: Sandbox, texts: readonly string[], count: number, bytes: number): void {
-  sandbox.memory.u32(count, texts.length)
-  sandbox.memory.u32(
-    bytes,
-    texts.reduce((sum, text) => sum + encoder.encode(text).length + 1, 0),
-  )
+function giveTexts({ memory }: Sandbox, { bytes, starts }: Texts, pointers: number, buffer: number): void {
+  for (let index = 0; index < starts.length; index++) memory.u32(pointers + index * 4, buffer + starts[index]!)
+  memory.write(buffer, bytes)
 }
+
+function giveSizes({ memory }: Sandbox, { bytes, starts }: Texts, count: number, size: number): void {
+  memory.u32(count, starts.length)
+  memory.u32(size, bytes.length)
+}
+
+/** Of programs' facts: all requests of one have the same environment but for what names the request. */
+const environments = new WeakMap<ProgramFacts, Texts>()
+const traceName = 'FASTLY_TRACE_ID='
 
 /** What `FASTLY_*` variables say. https://www.fastly.com/documentation/reference/compute/ecp-env/ */
-function environment({ program, run }: Sandbox): string[] {
-  const { facts } = program
-  return [
+function commonEnvironment(facts: ProgramFacts): Texts {
+  const found = environments.get(facts)
+  if (found !== undefined) return found
+  const made = textsOf([
     `FASTLY_CACHE_GENERATION=0`,
     `FASTLY_CUSTOMER_ID=${facts.customer}`,
     `FASTLY_HOSTNAME=${facts.hostname}`,
@@ -60,11 +72,28 @@ function environment({ program, run }: Sandbox): string[] {
     `FASTLY_REGION=${facts.region}`,
     `FASTLY_SERVICE_ID=${facts.service.id}`,
     `FASTLY_SERVICE_VERSION=${facts.service.version}`,
-    `FASTLY_TRACE_ID=${run.requestId}`,
-  ]
+  ])
+  environments.set(facts, made)
+  return made
 }
 
-const programName = ['main.wasm']
+function giveEnvironmentSizes(sandbox: Sandbox, count: number, size: number): void {
+  const { bytes, starts } = commonEnvironment(sandbox.program.facts)
+  const { memory, run } = sandbox
+  memory.u32(count, starts.length + 1)
+  memory.u32(size, bytes.length + traceName.length + Buffer.byteLength(run.requestId) + 1)
+}
+
+function giveEnvironment(sandbox: Sandbox, pointers: number, buffer: number): void {
+  const common = commonEnvironment(sandbox.program.facts)
+  const { memory, run } = sandbox
+  const trace = buffer + common.bytes.length
+  giveTexts(sandbox, common, pointers, buffer)
+  memory.u32(pointers + common.starts.length * 4, trace)
+  memory.write(trace, Buffer.from(`${traceName}${run.requestId}\0`))
+}
+
+const programName = textsOf(['main.wasm'])
 
 /** Standard input is empty; the two outputs are lines of a log. */
 const isStream = (fd: number) => fd >>> 0 <= 2
@@ -87,10 +116,8 @@ export const wasi: HostcallModule = {
   calls: guarded({
     args_get: (sandbox, pointers: number, buffer: number) => giveTexts(sandbox, programName, pointers, buffer),
     args_sizes_get: (sandbox, count: number, bytes: number) => giveSizes(sandbox, programName, count, bytes),
-    environ_get: (sandbox, pointers: number, buffer: number) =>
-      giveTexts(sandbox, environment(sandbox), pointers, buffer),
-    environ_sizes_get: (sandbox, count: number, bytes: number) =>
-      giveSizes(sandbox, environment(sandbox), count, bytes),
+    environ_get: giveEnvironment,
+    environ_sizes_get: giveEnvironmentSizes,
     clock_res_get(sandbox, clock: number, out: number) {
       if (clockTime(sandbox, clock) === undefined) return errno.inval
       return sandbox.memory.u64(out, 1000n)
