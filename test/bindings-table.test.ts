@@ -24,7 +24,7 @@ import { elsewhere } from './bindings-table/elsewhere.ts'
 import { ownKeys } from './bindings-table/page.ts'
 import { installedSchema, isSet, keysOf } from './bindings-table/read-configuration.ts'
 import { readDeclarations } from './bindings-table/read-declarations.ts'
-import { deployProject, inParallel, type Stage, stageExerciser } from './bindings-table/stage.ts'
+import { deployProject, inParallel, program, type Stage, stageExerciser } from './bindings-table/stage.ts'
 import { gaps, installedTypes, verdicts } from './bindings-table/type-rows.ts'
 import { groups } from './bindings-table/worker/src/groups.js'
 import { root, until, wrangler } from './support/node.ts'
@@ -115,7 +115,10 @@ describe('in a deployed Worker', () => {
     await kept('class:queue', /^exerciser-class one true$/)
     await kept('script:queue', /^exerciser-script two true$/)
     await kept('class:tail', /^exerciser$/)
-    assert.equal((await get('/kept?key=script:tail')).text, '')
+    const listens = program(`addEventListener('tail', () => {})`, [], 'script')
+    const path = `/client/v4/accounts/${stage.node.accountId}/workers/scripts/listens`
+    const refused = await stage.node.api(path, { method: 'PUT', body: listens })
+    assert.match(await refused.text(), /in service-worker syntax is not told of tail events: export tail\(\)/)
   })
 
   test('an object hears of a WebSocket that breaks', { timeout: 60_000 }, async () => {

@@ -39,7 +39,7 @@ export const elsewhere: readonly ElsewhereRow[] = [
     'bindings-table.test.ts',
     eventsTitle,
     'TailEvent: events traces',
-    'a script in service-worker syntax is not told: write `tail()`',
+    'at the deploy of a script in service-worker syntax that listens for it: export `tail()` from an ES module',
   ),
   row(
     'works',

@@ -114,7 +114,7 @@ async function makeTargets(node: RunningNode, port: number): Promise<object> {
     await made(`/queues/${queue.queue_id}/consumers`, consumer)
   }
   return {
-    tail_consumers: ['watcher', 'class', 'script'].map((name) => ({
+    tail_consumers: ['watcher', 'class'].map((name) => ({
       service: `exerciser-${name}`,
       environment: 'production',
     })),
@@ -170,12 +170,13 @@ addEventListener('queue', (event) => {
   if (messages[0].attempts === 1) return event.retryAll({ delaySeconds: 0 })
   event.waitUntil(KV.put('script:queue', queue + ' ' + messages[0].body + ' ' + (metadata.metrics !== undefined)))
   event.ackAll()
-})
-addEventListener('tail', (event) => {
-  event.waitUntil(KV.put('script:tail', event.traces[0].scriptName + event.events.length))
 })`
 
-function program(source: string, bindings: readonly object[] = [], syntax: 'module' | 'script' = 'module'): FormData {
+export function program(
+  source: string,
+  bindings: readonly object[] = [],
+  syntax: 'module' | 'script' = 'module',
+): FormData {
   const body = new FormData()
   const main = syntax === 'module' ? { main_module: 'index.js' } : { body_part: 'index.js' }
   body.set('metadata', JSON.stringify({ ...main, compatibility_date: '2026-11-01', bindings }))

@@ -296,11 +296,13 @@ export default { fetch: () => Response.json(describeModule(program)) }
 }
 
 /**
- * Records which events a script listens for, and answers with them. On the script's own first line, so that line numbers
- * in its errors are right.
+ * Records which events a script listens for, and answers with them; refuses traces, of which the runtime tells modules alone.
+ * On the script's own first line, so that line numbers in its errors are right.
  */
 export const scriptPrelude = `{const listen=globalThis.addEventListener,events=new Set();\
-globalThis.addEventListener=(type,...rest)=>{events.add(type);return listen(type,...rest)};\
+globalThis.addEventListener=function heard(type,...rest){if(type==='tail'||type==='trace'){\
+const refused=new Error('a script in service-worker syntax is not told of '+type+' events: export tail() from an ES module');\
+Error.captureStackTrace(refused,heard);throw refused}events.add(type);return listen(type,...rest)};\
 listen('fetch',(event)=>{event.stopImmediatePropagation();event.respondWith(Response.json([\
 {name:'default',kind:'handlers',handlers:[...events]}]))})}`.replaceAll('\\\n', '')
 

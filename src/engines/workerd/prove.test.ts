@@ -152,6 +152,15 @@ const bad: [string, Partial<TestProgram> & { main: string }, object][] = [
     { main: `await fetch('http://x')` },
     { message: /Disallowed operation called within global scope/, line: 1 },
   ],
+  [
+    'traces told to a script',
+    { main: `var a = 1\naddEventListener('tail', () => {})`, syntax: 'script' },
+    {
+      message: /in service-worker syntax is not told of tail events: export tail\(\) from an ES module/,
+      line: 2,
+      column: 1,
+    },
+  ],
   ['no events', { main: 'var a = 1', syntax: 'script' }, { message: /No event handlers were registered/ }],
   [
     'script that throws',
