@@ -133,6 +133,11 @@ describe('in a deployed Worker', () => {
     // A frame of a kind that RFC 6455 reserves.
     socket.write(Buffer.from([0x83, 0x80, 0, 0, 0, 0]))
     await until(async () => (await get('/kept?key=broken')).text !== '', 'webSocketError was told', 30_000)
+    await until(
+      async () => (await get('/kept?key=trace:websocket-error')).text !== '',
+      'its tail Worker was told',
+      30_000,
+    )
     socket.destroy()
   })
 

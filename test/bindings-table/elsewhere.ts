@@ -45,7 +45,7 @@ export const elsewhere: readonly ElsewhereRow[] = [
     'works',
     'bindings-table.test.ts',
     'an object hears of a WebSocket that breaks',
-    'DurableObject: webSocketError; CloudflareWorkersModule.DurableObject: webSocketError',
+    'DurableObject: webSocketError; CloudflareWorkersModule.DurableObject: webSocketError; TraceItemHibernatableWebSocketEventInfoError: webSocketEventType',
   ),
   row(
     'works differently',

@@ -146,7 +146,7 @@ const kindOf = (event) => {
   if (event?.queue !== undefined) return 'queue'
   if (event?.request !== undefined) return event.request.url.includes('/traced') ? 'fetch' : event.request.url.includes('/throw') ? 'throw' : 'other'
   if (event?.scheduledTime !== undefined) return 'alarm'
-  return event?.getWebSocketEvent !== undefined || Object.keys(event ?? {}).length === 0 ? 'websocket' : 'other'
+  return event?.getWebSocketEvent === undefined ? 'other' : 'websocket-' + event.getWebSocketEvent.webSocketEventType
 }
 export default {
   async tail(traces, { KV }) {

@@ -78,18 +78,27 @@ export const traces = [
         equal(trace[name], undefined, name)
     },
   ),
-  refused(
-    'TraceItemHibernatableWebSocketEventInfo: getWebSocketEvent; TraceItemHibernatableWebSocketEventInfoMessage: webSocketEventType; TraceItemHibernatableWebSocketEventInfoClose: webSocketEventType code wasClean; TraceItemHibernatableWebSocketEventInfoError: webSocketEventType; TraceItemOnHibernateEventInfo: reason; TraceItemTailEventInfo: consumedEvents; TraceItemTailEventInfoTailItem: scriptName',
-    'the `event` of such a trace is empty; traces of `tail()` are not told',
+  works(
+    'TraceItemHibernatableWebSocketEventInfo: getWebSocketEvent; TraceItemHibernatableWebSocketEventInfoMessage: webSocketEventType; TraceItemHibernatableWebSocketEventInfoClose: webSocketEventType code wasClean',
     async ({ env: { KV, PROBE } }) => {
       const { webSocket } = await PROBE.getByName('heard').fetch('http://object/', {
         headers: { upgrade: 'websocket' },
       })
       webSocket.accept()
       webSocket.send('hello')
-      const { event } = await told(KV, 'websocket')
-      equal(event, {})
-      webSocket.close()
+      equal((await told(KV, 'websocket-message')).event, { getWebSocketEvent: { webSocketEventType: 'message' } })
+      webSocket.close(4001, 'heard')
+      const { getWebSocketEvent: closed } = (await told(KV, 'websocket-close')).event
+      equal(closed.webSocketEventType, 'close')
+      shaped(closed, { code: 'number', wasClean: 'boolean' })
+    },
+  ),
+  refused(
+    'TraceItemOnHibernateEventInfo: reason; TraceItemTailEventInfo: consumedEvents; TraceItemTailEventInfoTailItem: scriptName',
+    'going to sleep leaves no trace; traces of `tail()` are not told',
+    async ({ env: { KV } }) => {
+      const trace = await told(KV, 'noise')
+      equal([trace.event.reason, trace.event.consumedEvents], [undefined, undefined])
     },
   ),
   refused(
