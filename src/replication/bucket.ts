@@ -15,7 +15,7 @@ export interface EntryReader {
 export interface BucketParts {
   readonly store: Store
   readonly entries: EntryReader
-  /** Hears of each write of this node after it is on disk. */
+  /** Hears of each write of this node that may be told, after it is on disk. */
   readonly written: (row: Row) => void
 }
 
@@ -43,10 +43,12 @@ export function createReplicatedBucket(name: string, { store, entries, written }
       scope,
     })
     if (stamp === undefined) return 0
+    const { time, seq, stands } = stamp
     const row: Row = {
       bucket: name,
       key,
-      ...stamp,
+      time,
+      seq,
       writer: reader.origin,
       scope,
       origin: reader.origin,
@@ -55,9 +57,10 @@ export function createReplicatedBucket(name: string, { store, entries, written }
       ...(blob !== undefined && { blob }),
     }
     // Commits are in order: with this one all before it are in the state.
-    seen.add(scope, reader.origin, 1, stamp.seq)
+    seen.add(scope, reader.origin, 1, seq)
     tellChange(store, row, count)
-    written(row)
+    // A stamp that may be put back is nobody's business yet: who is met in this moment asks for the row.
+    if (stands) written(row)
     return count
   }
 

@@ -7,7 +7,7 @@ const version = 1
 /**
  * `at` is the order in which this node learned its rows: a row that changes moves to the end, so «everything after N» is all
  * that a peer lacks which had everything up to N. It is a key's revision too. A row without a value is a tombstone.
- * `base`: the time below which an own write may not be put, while nobody has seen it.
+ * `base`: of an own write behind the `at` of the fact `unsent`, which nobody has seen: its time may be put back to after this.
  */
 const tables = `
 CREATE TABLE IF NOT EXISTS rows (

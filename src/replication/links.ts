@@ -76,6 +76,7 @@ export function createLinks({ store, monotonic, catchUp }: LinksParts): Links {
   const waiting = new Set<() => void>()
   /** Nobody hears of this node's writes; they may be put back in time before somebody does. */
   let alone = true
+  let meeting: Promise<void> | undefined
   let closed = false
 
   const linkOf = (node: NodeId): Link => {
@@ -119,10 +120,17 @@ export function createLinks({ store, monotonic, catchUp }: LinksParts): Links {
 
   /** Somebody hears us from now on: own writes that nobody saw are put to when they were made, if the clock was ahead. */
   async function met(): Promise<void> {
-    if (!alone) return
     const { count } = await writer.submit({ kind: 'met', latest: hybridTime(clock.now()) })
     if (count > 0) log('writes stamped ahead of the platform were put back', { writes: count })
     alone = false
+  }
+  /** One at a time: the second's end must not undo that everybody was lost after the first. */
+  async function meetOnce(): Promise<void> {
+    if (!alone) return
+    meeting ??= met().finally(() => {
+      meeting = undefined
+    })
+    await meeting
   }
 
   async function greet(peer: Peer): Promise<void> {
@@ -137,7 +145,7 @@ export function createLinks({ store, monotonic, catchUp }: LinksParts): Links {
         log('a peer knows later writes of this node than its own disk: was an old copy of the folder put back?', {
           node: peer.node,
         })
-    await met()
+    await meetOnce()
     const link = linkOf(peer.node)
     Object.assign(link, { greeted: true, origin: theirs.origin, vector: theirs.vector, heardAt: monotonic() })
     compare(peer.node, peer.country)

@@ -7,6 +7,7 @@ import type { Origin, Row, Scope } from './operation.ts'
 export interface Found extends Stamp {
   readonly at: number
   readonly scope: Scope
+  /** Its stamp may still be put back, to after this. */
   readonly base: HybridTime | undefined
   /** Has a value that has not expired. */
   readonly live: boolean
@@ -24,16 +25,18 @@ export interface Place {
   end(): void
   find(bucket: string, key: string, now: EpochMs): Found | undefined
   put(row: Row): number
-  /** As the next operation of this node. */
+  /** As the next operation of this node; with a `base` its stamp may be put back until somebody is met. */
   own(fields: Fields, base: HybridTime | undefined): { readonly at: number; readonly seq: number }
   /** The row once more, as the next operation of this node in this scope. */
   again(at: number, scope: Scope): void
-  /** Below which time a write that replaces this may not be put. */
+  /** After which time a write that replaces this has to stay; absent while somebody may hear of it: its stamp stands. */
   baseOf(before: Found | undefined): HybridTime | undefined
-  /** Since which `at` nobody heard of this node's writes; `Infinity` while somebody may have. */
-  unsent(): number
+  /** A row that came to be known lost against this one, and has to go on losing. */
+  beat(before: Found, time: HybridTime): void
+  /** Nobody hears of this node's writes from now on. */
   alone(): void
-  met(): void
+  /** Somebody does: own writes that nobody saw and that are ahead of `latest` are put back to it. Answers how many. */
+  met(latest: HybridTime): number
 }
 
 export function createPlace(database: DatabaseSync): Place {
@@ -48,7 +51,7 @@ export function createPlace(database: DatabaseSync): Place {
   )
   const again = database.prepare(
     `INSERT OR REPLACE INTO rows (bucket, key, value, time, writer, scope, origin, seq, expires_at, blob, base)
-     SELECT bucket, key, value, time, writer, ?, ?, ?, expires_at, blob, base FROM rows WHERE at = ?`,
+     SELECT bucket, key, value, time, writer, ?, ?, ?, expires_at, blob, CASE WHEN at > ? THEN base END FROM rows WHERE at = ?`,
   )
   const readSeq = database.prepare('SELECT seq FROM vector WHERE scope = ? AND origin = ?')
   const saveSeq = database.prepare(
@@ -60,10 +63,15 @@ export function createPlace(database: DatabaseSync): Place {
     `INSERT OR IGNORE INTO facts VALUES ('unsent', (SELECT coalesce(max(at), 0) FROM rows))`,
   )
   const clearUnsent = database.prepare(`DELETE FROM facts WHERE name = 'unsent'`)
+  const raiseBase = database.prepare('UPDATE rows SET base = max(base, ?) WHERE at = ?')
+  const putBack = database.prepare(
+    'UPDATE rows SET time = max(?1, base + 1) WHERE at > ?2 AND base IS NOT NULL AND time > max(?1, base + 1)',
+  )
 
   // Read anew in each transaction, since the one before may have been rolled back.
   const seqs = new Map<Scope, number>()
   const buckets = new Set<string>()
+  /** Since which `at` nobody heard of this node's writes; `Infinity` while somebody may have. */
   let unsent = 0
 
   function nextSeq(scope: Scope): number {
@@ -115,7 +123,7 @@ export function createPlace(database: DatabaseSync): Place {
         time: Number(row.time),
         writer: String(row.writer),
         scope: String(row.scope),
-        base: row.base === null ? undefined : Number(row.base),
+        base: row.base === null || Number(row.at) <= unsent ? undefined : Number(row.base),
         live: row.live === 1,
       }
     },
@@ -124,17 +132,23 @@ export function createPlace(database: DatabaseSync): Place {
       const seq = nextSeq(fields.scope)
       return { at: insert({ ...fields, origin, seq }, base), seq }
     },
-    again: (at, scope) => void again.run(scope, origin, nextSeq(scope), at),
-    baseOf: (before) =>
-      before !== undefined && before.at > unsent && before.writer === origin ? before.base : before?.time,
-    unsent: () => unsent,
+    again: (at, scope) => void again.run(scope, origin, nextSeq(scope), unsent, at),
+    baseOf(before) {
+      if (unsent === Number.POSITIVE_INFINITY) return undefined
+      return before === undefined ? 0 : (before.base ?? before.time)
+    },
+    beat(before, time) {
+      if (before.base !== undefined && before.base < time) raiseBase.run(time, before.at)
+    },
     alone() {
       saveUnsent.run()
       unsent = readUnsentNow()
     },
-    met() {
+    met(latest) {
+      const { changes } = putBack.run(latest, unsent)
       clearUnsent.run()
       unsent = Number.POSITIVE_INFINITY
+      return Number(changes)
     },
   }
 }

@@ -52,11 +52,18 @@ export type Operation =
   | { readonly kind: 'met'; readonly latest: HybridTime }
   | { readonly kind: 'sweep' }
 
+export interface WriteStamp {
+  readonly time: HybridTime
+  readonly seq: number
+  /** False: nobody hears of this node, and the time may be put back before somebody does. */
+  readonly stands: boolean
+}
+
 export interface Answer {
   /** A revision, or how many; 0 says that the condition did not hold. */
   readonly count: number
   /** Of a write of this node. */
-  readonly stamp?: { readonly time: HybridTime; readonly seq: number }
+  readonly stamp?: WriteStamp
   /** Rows of a merge that won: their position, their revision, and whether there was something before. */
   readonly won?: readonly (readonly [index: number, at: number, before: boolean])[]
   /** Rows of a merge that became operations of this node. */
@@ -113,8 +120,6 @@ function createApply(database: DatabaseSync, place: Place): (operation: Operatio
   )
   const forget = database.prepare('DELETE FROM buckets WHERE bucket = ?')
   const removeAt = database.prepare('DELETE FROM rows WHERE at = ?')
-  const ahead = database.prepare('SELECT at, base FROM rows WHERE at > ? AND writer = ? AND time > ?')
-  const restamp = database.prepare('UPDATE rows SET time = ? WHERE at = ?')
 
   function put(operation: Extract<Operation, { kind: 'put' }>, now: EpochMs): Answer {
     const { bucket, key, value, expect, expiresAt, blob, scope } = operation
@@ -124,8 +129,9 @@ function createApply(database: DatabaseSync, place: Place): (operation: Operatio
     if (value === undefined && current === 0) return none
     const time = nextTime(now, before?.time)
     const fields = { bucket, key, value, expiresAt, blob, scope, time, writer: place.origin }
-    const { at, seq } = place.own(fields, place.baseOf(before))
-    return { count: value === undefined ? 1 : at, stamp: { time, seq } }
+    const base = place.baseOf(before)
+    const { at, seq } = place.own(fields, base)
+    return { count: value === undefined ? 1 : at, stamp: { time, seq, stands: base === undefined } }
   }
 
   function merge({ rows, scopes }: Extract<Operation, { kind: 'merge' }>, now: EpochMs): Answer {
@@ -136,7 +142,11 @@ function createApply(database: DatabaseSync, place: Place): (operation: Operatio
       const scope = scopes[row.bucket]!
       const same = before !== undefined && before.time === row.time && before.writer === row.writer
       if (same && before.scope !== scope && row.scope === scope) place.put(row)
-      if (before !== undefined && !isLater(row, before)) continue
+      if (before !== undefined && !isLater(row, before)) {
+        // The sender counts it as seen here: a stamp that is put back stays later.
+        if (!same) place.beat(before, row.time)
+        continue
+      }
       // From somebody who knows another scope: told again in the one that holds.
       const told = row.scope === scope ? undefined : place.own({ ...row, scope }, undefined)
       if (told !== undefined) own.push([scope, place.origin, told.seq])
@@ -175,13 +185,8 @@ function createApply(database: DatabaseSync, place: Place): (operation: Operatio
       case 'alone':
         place.alone()
         return none
-      case 'met': {
-        const found = ahead.all(place.unsent(), place.origin, operation.latest)
-        for (const { at, base } of found)
-          restamp.run(base === null ? operation.latest : Math.max(operation.latest, Number(base) + 1), at!)
-        place.met()
-        return { count: found.length }
-      }
+      case 'met':
+        return { count: place.met(operation.latest) }
       case 'sweep':
         return none
     }

@@ -216,6 +216,27 @@ test('a node that starts cut off with a clock an hour ahead: its writes count as
   await until(async () => (await read(fra, 'k')) === 'later' && (await read(nrt, 'k')) === 'later')
 })
 
+test('a write in the very moment in which somebody is met is told with the stamp that it keeps', async (t) => {
+  const nodes = createReplicaNodes(t)
+  // The second write still waits to be sent while the first greeting puts it back.
+  const limits = { replicationPushMs: 300 }
+  const [iad, nrt] = [await nodes.open('iad', 'US'), await nodes.open('nrt', 'JP')]
+  nodes.meshes.cut('fra', 'iad')
+  nodes.meshes.cut('fra', 'nrt')
+  const fra = await nodes.open('fra', 'DE', { limits, clock: () => Date.now() + 3_600_000 })
+  await write(fra, 'first', 'v')
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  await write(fra, 'k', 'from an hour ahead')
+  nodes.meshes.cut('iad', 'nrt')
+  nodes.meshes.heal('fra', 'iad')
+  await until(async () => (await read(iad, 'k')) !== undefined)
+  await new Promise((resolve) => setTimeout(resolve, 400))
+  await write(nrt, 'k', 'later')
+  nodes.meshes.heal('iad', 'nrt')
+  nodes.meshes.heal('fra', 'nrt')
+  await until(async () => (await read(fra, 'k')) === 'later' && (await read(iad, 'k')) === 'later')
+})
+
 test('SIGKILL in the middle of writes: all that was acknowledged is there', async (t) => {
   const folder = await temporaryFolder(t)
   const script = join(import.meta.dirname, 'write-until-killed.child.ts')
