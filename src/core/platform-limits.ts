@@ -252,6 +252,11 @@ export const platformLimits = {
     why: 'what a node has seen: 40 bytes for each node and set of countries',
   },
   replicationBlobFetches: { unit: 'count', default: 4, why: 'values of 25 MiB fetched at once' },
+  replicationHandOverMs: {
+    unit: 'ms',
+    default: 5_000,
+    why: 'a setting of countries waits this long until a node inside has what a node outside wrote; then it is tried again',
+  },
   replicationTombstoneMs: {
     unit: 'ms',
     default: 7 * 86_400_000,
