@@ -255,7 +255,7 @@ export const platformLimits = {
   replicationHandOverMs: {
     unit: 'ms',
     default: 5_000,
-    why: 'a setting of countries waits this long until a node inside has what a node outside wrote; then it is tried again',
+    why: 'a setting waits so long for writes that lie outside only',
   },
   replicationTombstoneMs: {
     unit: 'ms',
