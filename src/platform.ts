@@ -304,7 +304,7 @@ async function openDesk(
   pops: readonly Pop[],
   closer: Closer,
 ) {
-  const uploads = await createAssetUploads(parts)
+  const uploads = await createAssetUploads({ ...parts, upToDate: parts.control.upToDate })
   closer.add(() => uploads.close())
   return { uploads, certificates: await openCertificates({ ...parts, folder: data, pops }, closer) }
 }
