@@ -262,7 +262,7 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
       },
       forget: (objects) => eachPop(pops, (pop) => pop.engine.forget(objects)),
     },
-    homesOf: (key) => listHomes(fabric, key),
+    homesOf: (key, id) => listHomes(fabric, key, id),
     alsoInUse: () => first.stores.kv.blobsInUse(),
     moveKeys: () => shared.placed.moveKeys(),
     hasStore: async (store) => (await findKvNamespace(fabric, store)) !== undefined,
