@@ -33,7 +33,10 @@ export function lateView(shared: Fabric): LateView {
       }),
   }
   return {
-    fabric: { ...shared, bucket: (name, placement) => (name === 'control-log' ? late : shared.bucket(name, placement)) },
+    fabric: {
+      ...shared,
+      bucket: (name, placement) => (name === 'control-log' ? late : shared.bucket(name, placement)),
+    },
     async fallBehind() {
       known = new Set((await log.list({ limit: 1000 })).map(({ key }) => key))
     },

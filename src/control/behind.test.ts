@@ -33,7 +33,15 @@ async function openTwo() {
   return { shared, late, near: await openControl(shared, 'fra'), far: await openControl(late.fabric, 'iad') }
 }
 
-const places = ['control-log', 'programs', 'program-versions', 'services', 'service-tables', 'service-versions', 'sites']
+const places = [
+  'control-log',
+  'programs',
+  'program-versions',
+  'services',
+  'service-tables',
+  'service-versions',
+  'sites',
+]
 
 /** Where the marker lies that all nodes may read. */
 async function strays(fabric: Fabric): Promise<string[]> {

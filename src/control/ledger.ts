@@ -285,7 +285,10 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
       if (head.revision >= newest) return
       checkReadable()
       if (turn === looks)
-        throw new Refusal('conflict', 'This node has not heard yet of a setting that says where something may be. Try again.')
+        throw new Refusal(
+          'conflict',
+          'This node has not heard yet of a setting that says where something may be. Try again.',
+        )
       await pause(turn * 10)
     }
   }

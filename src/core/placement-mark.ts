@@ -17,7 +17,10 @@ export function createPlacementMark(fabric: Pick<Fabric, 'bucket'>): PlacementMa
   const bucket: Bucket = fabric.bucket('placement-mark')
   async function read() {
     const entry = await bucket.get(key)
-    return { there: entry?.revision ?? 0, newest: entry === undefined ? 0 : Number(Buffer.from(entry.value).toString()) }
+    return {
+      there: entry?.revision ?? 0,
+      newest: entry === undefined ? 0 : Number(Buffer.from(entry.value).toString()),
+    }
   }
   return {
     newest: async () => (await read()).newest,
