@@ -385,9 +385,7 @@ export const limitTable = {
   },
   ...computeLimits,
   ...platformLimits,
-  // What Workers bind to.
   ...bindingLimits,
-  // Compute: WebAssembly programs.
 } as const satisfies Record<string, LimitRow>
 
 export type LimitName = keyof typeof limitTable
