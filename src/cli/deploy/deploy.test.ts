@@ -205,6 +205,19 @@ test('build options reach the bundle', async (t) => {
   assert.match(script.code, new RegExp(script.blobs[0]!.name.replaceAll('$', '\\$')))
 })
 
+test('CommonJS code gets what it requires of Node, also where its package has nothing for browsers', async (t) => {
+  const folder = project(t, {
+    'wrangler.json': JSON.stringify({ ...minimal, compatibility_flags: ['nodejs_compat'] }),
+    'index.js': 'import old from "old"; export default old',
+    'node_modules/old/package.json': '{ "main": "old.js", "browser": { "stream": false } }',
+    'node_modules/old/old.js':
+      'exports.kinds = [require("stream").Readable, require("node:path").join, require("fs/promises").open].map((x) => typeof x)',
+  })
+  const { main } = await bundleWorker(readConfig(findConfig(folder)).config, folder)
+  const code = await import(`data:text/javascript,${encodeURIComponent(Buffer.from(main.content).toString())}`)
+  assert.deepEqual(code.default.kinds, ['function', 'function', 'function'])
+})
+
 test('rules: the first match, a type ends without fallthrough', () => {
   const rules = allRules([{ type: 'Text', globs: ['**/*.md'] }])
   assert.equal(typeFor(rules, '../a/b.md'), 'Text')
