@@ -173,6 +173,11 @@ export const platformLimits = {
     why: 'without other writes, one sign this often shows that writing works',
   },
   natsAwayMoveMs: { unit: 'ms', default: 1_500, why: 'a server that writes nothing for so long: others are asked' },
+  natsHomeMs: {
+    unit: 'ms',
+    default: 30_000,
+    why: 'on a farther server than named first: so often, give or take half, a node looks whether a nearer one is back',
+  },
   natsPartBytes: {
     unit: 'bytes',
     default: 128 * KiB,
