@@ -262,7 +262,7 @@ async function openControl(shared: Shared, pops: readonly Pop[], closer: Closer)
       },
       forget: (objects) => eachPop(pops, (pop) => pop.engine.forget(objects)),
     },
-    homesOf: (key) => listHomes(fabric, key),
+    homesOf: (key, id) => listHomes(fabric, key, id),
     alsoInUse: () => first.stores.kv.blobsInUse(),
     moveKeys: () => shared.placed.moveKeys(),
     hasStore: async (store) => (await findKvNamespace(fabric, store)) !== undefined,
@@ -304,7 +304,7 @@ async function openDesk(
   pops: readonly Pop[],
   closer: Closer,
 ) {
-  const uploads = await createAssetUploads(parts)
+  const uploads = await createAssetUploads({ ...parts, upToDate: parts.control.upToDate })
   closer.add(() => uploads.close())
   return { uploads, certificates: await openCertificates({ ...parts, folder: data, pops }, closer) }
 }

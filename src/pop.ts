@@ -168,7 +168,7 @@ async function start(options: PopOptions, closer: Closer): Promise<Pop> {
   const stores = await openStores(parts)
   const rules = await createEgressRules({ fabric, limits, clock })
   closer.add(() => rules.close())
-  const pops = openObjects({ ...parts, log: say })
+  const pops = openObjects({ ...parts, revision: () => live.snapshot.revision, log: say })
   const homed = createHomedStores({
     self: place.node,
     country: place.country,

@@ -65,6 +65,8 @@ interface Dependencies {
   readonly clock: Clock
   /** Countries that may hold the files of a program; absent: anywhere, whatever it is. */
   readonly withinOf?: (program: ProgramName) => Within | undefined
+  /** Asked before anything is stored: does `withinOf` know all settings? */
+  readonly upToDate?: () => Promise<void>
 }
 
 /** Files of one bucket of the answer: wrangler's multipart uploads take one bucket each. */
@@ -136,7 +138,7 @@ function intoBuckets(session: Session): string[][] {
 }
 
 export async function createAssetUploads(dependencies: Dependencies): Promise<AssetUploads> {
-  const { fabric, limits, withinOf = () => undefined } = dependencies
+  const { fabric, limits, withinOf = () => undefined, upToDate = async () => {} } = dependencies
   const tokens = await openAssetTokens({ ...dependencies, lifetime: limits.assetSessionSeconds })
   const known = createKnownFiles(dependencies)
   const sessions = createBoundedCache<Session>(limits.assetEntriesHeld)
@@ -224,6 +226,7 @@ export async function createAssetUploads(dependencies: Dependencies): Promise<As
   return {
     async open(program, manifest) {
       const files = parseAssetList(manifest, limits)
+      await upToDate()
       const id = randomUUID()
       const found = await knownOf(program, files)
       const session = openSession(files, found)
@@ -241,6 +244,7 @@ export async function createAssetUploads(dependencies: Dependencies): Promise<As
       if (expected === undefined)
         throw new AssetsRefused('unknown_file', `No file of this upload has the hash ${hash.slice(0, 64)}.`)
       const kept = uploadedType(type)
+      await upToDate()
       const { hash: blob } = await fabric.blobs.put(checkContent(body, expected), { within: withinOf(token.program) })
       await known.remember(hash, { blob, ...(kept === undefined ? {} : { type: kept }) })
       session.missing.delete(hash)

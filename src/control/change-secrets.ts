@@ -36,6 +36,7 @@ export async function changeSecrets(
   { deploy }: { readonly deploy: boolean },
 ): Promise<{ program: ProgramRecord; version: VersionRecord }> {
   return office.ledger.exclusively([name], async () => {
+    await office.ledger.upToDate()
     const { record } = heldProgram(office, name)
     const latest = await heldVersion(office, record)
     if (deploy) checkLatestServes(record)

@@ -83,6 +83,8 @@ export interface Control {
   /** Newest first. */
   versions(name: ProgramName): Promise<readonly VersionRecord[]>
   references(name: ProgramName): References
+  /** Resolves when this control plane knows every setting that was acknowledged; throws a `Refusal` (`conflict`) otherwise. */
+  upToDate(): Promise<void>
   /** Its blobs lie where what they are for may be. */
   stage(placed: Placed): Stage
   readBlob(hash: BlobHash): Promise<Uint8Array | undefined>
@@ -188,7 +190,8 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
       return Promise.all(all.map((version) => openForPeople(office, version)))
     },
     references: (name) => findReferences(office, name),
-    stage: (placed) => openStage(office, withinOf(ledger.state, placed)),
+    upToDate: ledger.upToDate,
+    stage: (placed) => openStage(office, placed),
     readBlob: (hash) => fabric.blobs.get(hash),
     upload: (name, upload, how) => uploadVersion(office, forgetting, name, upload, how),
     setRollout: (name, wish) => setRollout(office, forgetting, name, wish),
@@ -239,11 +242,15 @@ export async function createControl(deps: ControlDeps): Promise<Control> {
   return control
 }
 
-function openStage({ fabric, pins }: Office, within: Within | undefined): Stage {
+function openStage({ fabric, pins, ledger }: Office, placed: Placed): Stage {
   const releases: (() => void)[] = []
   const stored: BlobHash[] = []
+  let current: Promise<void> | undefined
   return {
     async put(bytes) {
+      current ??= ledger.upToDate()
+      await current
+      const within = withinOf(ledger.state, placed)
       const put = await fabric.blobs.put(bytes, { within })
       stored.push(put.hash)
       releases.push(pins.pin(put.hash))

@@ -25,6 +25,11 @@ export interface Ledger {
    * another control plane came first. `fresh`: all that it decides comes from that state.
    */
   commit(decide: (state: State) => Change, how?: { readonly fresh?: boolean }): Promise<void>
+  /**
+   * Resolves when `state` has every setting of residency that was acknowledged before: ask before something is written that may
+   * be anywhere. Throws a `Refusal` (`conflict`) where the log does not tell of the newest in time.
+   */
+  upToDate(): Promise<void>
   version(program: ProgramName, id: string): Promise<VersionRecord | undefined>
   /** Newest first; those that do not parse are left out. */
   versions(record: ProgramRecord): Promise<readonly VersionRecord[]>

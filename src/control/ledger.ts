@@ -5,6 +5,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { setTimeout as pause } from 'node:timers/promises'
+import { createPlacementMark } from '#/core/placement-mark.ts'
 import { retryAfter } from '#/core/retry-after.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
 import { type LogEntry, openChangeLog } from './change-log.ts'
@@ -22,6 +23,8 @@ import { UnreadableEntry } from './unreadable-entry.ts'
 
 /** How often a change is decided anew because somebody else came first. */
 const attempts = 20
+/** How often the log is asked for a setting that is known to be in it: for half a second in all. */
+const looks = 10
 
 /** Another control plane has changed what this task began with. */
 class Overtaken extends Error {}
@@ -33,6 +36,7 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
   const placed = createPlacedRecords(fabric)
   const log = openChangeLog({ fabric, limits, placed })
   const books = openRecordBooks({ fabric, fold, placed, hostnameSuffix, limits, clock })
+  const mark = createPlacementMark(fabric)
   const listeners = new Set<(snapshot: Snapshot) => void>()
   const inOrder = createQueues()
   const tasks = new AsyncLocalStorage<{ readonly names: ReadonlySet<string>; since: ChangeNumber }>()
@@ -242,6 +246,7 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
     if (task !== undefined) task.since = revision
     record(() => books.write(change, state, revision).then(compact))
     if (!quiet) announce()
+    if (placements !== undefined) await mark.note(revision)
     return true
   }
 
@@ -270,6 +275,21 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
         await deps.follow(snapshot)
         announce()
       }
+    }
+  }
+
+  async function upToDate(): Promise<void> {
+    const newest = await mark.newest()
+    for (let turn = 1; head.revision < newest; turn++) {
+      await inOrder([''], catchUp)
+      if (head.revision >= newest) return
+      checkReadable()
+      if (turn === looks)
+        throw new Refusal(
+          'conflict',
+          'This node has not heard yet of a setting that says where something may be. Try again.',
+        )
+      await pause(turn * 10)
     }
   }
 
@@ -329,6 +349,7 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
     },
     exclusively: (names, task) => inOrder(names, () => again(names, task)),
     commit: (decide, how) => inOrder([''], () => commit(decide, how)),
+    upToDate,
     version: books.version,
     async versions(record) {
       const read = await Promise.all(record.versions.map((id) => books.version(record.name, id).catch(() => undefined)))

@@ -220,3 +220,16 @@ test('a program whose objects live elsewhere is not restricted, and says where t
   await control.setPlacement(vault, ['DE', 'US'])
   assert.deepEqual(control.snapshot.programs.get('vault')?.objects[0]?.within, ['DE', 'US'])
 })
+
+test('a store that lives elsewhere is not restricted, and says where it is', async () => {
+  const fabric = createMemoryFabric(() => 1000)
+  const { control } = await open(fabric, [{ node: 'iad', country: 'US', objects: 1 }])
+  const { id } = await control.createResource({ kind: 'sql', name: 'shop' })
+  await assert.rejects(control.setPlacement({ kind: 'sql', id }, inGermany), (thrown: Refusal) => {
+    assert.match(thrown.message, /sql 'shop' lives at iad \(US\), outside of DE, and cannot move/)
+    return thrown.code === 'misplaced'
+  })
+  assert.deepEqual(control.placements(), [])
+  await control.setPlacement({ kind: 'sql', id }, ['DE', 'US'])
+  assert.deepEqual(control.snapshot.placements?.get(id), ['DE', 'US'])
+})

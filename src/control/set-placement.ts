@@ -5,6 +5,7 @@
 import { EdgeError } from '#/core/errors.ts'
 import { allows, type CountryCode, type NodeId, type Within } from '#/core/pops.ts'
 import { describeWithin, sameWithin } from '#/core/residency.ts'
+import { type ResourceKind, resourceKey, resourceKinds } from '#/core/resources.ts'
 import type { BlobHash } from '#/core/snapshot.ts'
 import type { Change } from './fold.ts'
 import type { Office } from './office.ts'
@@ -20,8 +21,8 @@ export interface PlacementOffice extends Office {
   readonly forgetBlobs: (names: readonly BlobHash[]) => Promise<void>
   /** Has keys of certificates moved to where sites are now; returns how many moved. */
   readonly moveKeys: () => Promise<number>
-  /** Where objects of a namespace live. */
-  readonly homesOf: (key: string) => Promise<readonly ObjectHome[]>
+  /** Where objects of a namespace live, or the one with this id. */
+  readonly homesOf: (key: string, id?: string) => Promise<readonly ObjectHome[]>
 }
 
 /** Objects that live at one node. */
@@ -48,7 +49,27 @@ export async function setPlacement(office: PlacementOffice, placed: Placed, with
   if (kind === 'service')
     return office.ledger.exclusively([`service ${id}`], () => place(office, placed, within, packService))
   if (kind === 'site') return office.ledger.exclusively([id], () => place(office, placed, within, packSite))
+  if (isHomed(kind)) checkHome(office, placed, await office.homesOf(`store-${kind}`, id), within)
   await office.ledger.commit(({ placements }) => placementChange(office, placements.get(keyOf(placed)), placed, within))
+}
+
+const isHomed = (kind: Placed['kind']): kind is ResourceKind & Placed['kind'] =>
+  (resourceKinds as readonly string[]).includes(kind)
+
+/** Like objects, a store stays with the node that it lives on. */
+function checkHome(
+  { ledger }: Office,
+  { kind, id }: Placed,
+  homes: readonly ObjectHome[],
+  within: Within | undefined,
+): void {
+  const outside = homes.find(({ country }) => !allows(within, country))
+  if (outside === undefined) return
+  const name = ledger.state.resources.get(resourceKey(kind as ResourceKind, id))?.record.name ?? id
+  throw new Refusal(
+    'misplaced',
+    `The ${kind} '${name}' lives at ${outside.node} (${outside.country}), outside of ${describeWithin(within)}, and cannot move. Name that country too, or make another one that stays there from the start.`,
+  )
 }
 
 /** Moves on with what a process that ended early left unfinished, and with settings from before code moved. Never rejects. */

@@ -70,6 +70,7 @@ export async function uploadVersion(
   checkUploadName(office.ledger.state, name)
   const others = upload.migrations?.steps.flatMap((step) => step.transferredClasses.map((one) => one.program)) ?? []
   return office.ledger.exclusively([name, ...others], async () => {
+    await office.ledger.upToDate()
     const held = office.ledger.state.programs.get(name)
     if (held === undefined && !deploy) throw new Refusal('no_program', `There is no program '${name}'.`)
     if (held === undefined && (office.ledger.state.sites.has(name) || isServiceSite(office.ledger.state, name)))

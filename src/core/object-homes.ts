@@ -28,10 +28,10 @@ export interface ObjectHomes {
   readonly standing: Standing
   /**
    * The node where the object lives; chooses one at its first call. Rejects with `fabric_away` when that is not known and
-   * cannot be asked, `not_here` when its countries have no node or it lives outside them, `peer_away` when no node of its
+   * cannot be asked, or when this node has not followed a setting that may say where it may live; `not_here` when its countries have no node or it lives outside them, `peer_away` when no node of its
    * countries can be reached.
    */
-  home(object: ObjectName, wish?: HomeWish): Promise<NodeId>
+  home(object: ObjectName, wish?: HomeWish | (() => HomeWish)): Promise<NodeId>
   /** Forgets the homes of all objects of a namespace that nobody has any more. */
   forget(key: string): Promise<void>
 }

@@ -231,7 +231,7 @@ export const platformLimits = {
   replicationBytes: {
     unit: 'bytes',
     default: 64 * 1024 * MiB,
-    why: 'the file of the replicas; beyond it: storage_full',
+    why: 'the file of the replicas; then storage_full',
   },
   replicationPushMs: {
     unit: 'ms',
@@ -254,9 +254,10 @@ export const platformLimits = {
   replicationVectorBytes: {
     unit: 'bytes',
     default: 4 * MiB,
-    why: 'what a node has seen: 40 bytes for each node and set of countries',
+    why: 'what a node saw: 40 bytes a node and set of countries',
   },
   replicationBlobFetches: { unit: 'count', default: 4, why: 'values of 25 MiB fetched at once' },
+  replicationHandOverMs: { unit: 'ms', default: 5_000, why: 'a setting waits so long for what lies outside only' },
   replicationTombstoneMs: {
     unit: 'ms',
     default: 7 * 86_400_000,
@@ -266,12 +267,12 @@ export const platformLimits = {
   replicationAheadMs: {
     unit: 'ms',
     default: 86_400_000,
-    why: 'writes stamped further ahead are not taken: a broken clock, not a wrong one',
+    why: 'stamps further ahead are refused: a broken clock',
   },
   auditBytes: {
     unit: 'bytes',
     default: 64 * MiB,
-    why: 'what one node tells of its disk: a line for each owner and place',
+    why: 'what a node tells of its disk: a line an owner and place',
   },
   auditMs: {
     unit: 'ms',

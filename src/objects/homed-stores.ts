@@ -29,9 +29,9 @@ export function createHomedStores({ self, country, pops, snapshot }: HomedStores
   }
 
   async function home(store: StoreName): Promise<NodeId> {
-    const wish = resource(store)
-    if (pops === undefined) return here(wish.within)
-    return pops.homes.home({ key: `store-${store.kind}`, id: store.id }, wish)
+    const { within } = resource(store)
+    if (pops === undefined) return here(within)
+    return pops.homes.home({ key: `store-${store.kind}`, id: store.id }, () => resource(store))
   }
 
   /** The only node keeps what may be in its country. */

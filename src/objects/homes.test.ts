@@ -3,9 +3,11 @@ import { test } from 'node:test'
 import { defaultLimits } from '#/core/limits.ts'
 import { createMemoryMeshes } from '#/core/memory-mesh.ts'
 import type { Standing } from '#/core/object-homes.ts'
+import { createPlacementMark } from '#/core/placement-mark.ts'
 import { createCutFabric } from './cut-fabric.fixture.ts'
 import { createObjectHomes } from './homes.ts'
 
+const revision = () => 1
 const standing: Standing = { epoch: () => 1, onChange: () => () => {} }
 const key = 'k1'
 
@@ -21,7 +23,7 @@ function openNodes() {
     Object.fromEntries(
       joined.map(([node, mesh]) => [
         node,
-        createObjectHomes({ fabric: fabric.view(node), mesh, standing, limits, log: () => {} }),
+        createObjectHomes({ fabric: fabric.view(node), mesh, standing, revision, limits, log: () => {} }),
       ]),
     )
   return { meshes, fabric, open, homes: open() }
@@ -67,4 +69,23 @@ test('what a namespace is forgotten with are all its homes and no other', async 
   const { iad } = open({ ...defaultLimits, objectHomesKept: 2 })
   for (const id of ['0', '1099', '7']) assert.equal(await iad!.home({ key, id }), 'iad')
   assert.equal(await iad!.home({ key: 'k2', id: '7' }), 'fra')
+})
+
+test('by settings that a node has not followed nothing gets a home; once it has, the wish is made anew', async () => {
+  const { meshes, fabric } = openNodes()
+  const mesh = meshes.join({ node: 'nrt', pop: 'nrt', country: 'JP' })
+  let revision = 1
+  const view = fabric.view('nrt')
+  const options = { fabric: view, mesh, standing, revision: () => revision, limits: defaultLimits, log: () => {} }
+  const homes = createObjectHomes(options)
+  assert.equal(await homes.home({ key, id: 'before' }), 'nrt')
+  await createPlacementMark(view).note(2)
+  assert.equal(await homes.home({ key, id: 'before' }), 'nrt')
+  await assert.rejects(homes.home({ key, id: 'new' }), { code: 'fabric_away', message: /has not followed yet/ })
+
+  let within: readonly string[] | undefined
+  const asked = homes.home({ key, id: 'new' }, () => ({ ...(within && { within }) }))
+  within = ['DE']
+  revision = 2
+  assert.equal(await asked, 'fra')
 })

@@ -2,11 +2,13 @@
  * Which node each Durable Object lives on: one record an object in the fabric's bucket `object-homes`, written once with
  * compare-and-set, so that of two first callers one decides. Storage lies on that node's disk, so the home stays.
  */
+import { setTimeout as pause } from 'node:timers/promises'
 import { createBoundedCache, shareLoads } from '#/core/bounded-cache.ts'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Mesh } from '#/core/mesh.ts'
-import type { HomeWish, ObjectHomes, ObjectName, Standing } from '#/core/object-homes.ts'
+import type { HomeWish, ObjectHomes, Standing } from '#/core/object-homes.ts'
+import { createPlacementMark } from '#/core/placement-mark.ts'
 import { allows, type CountryCode, type NodeId } from '#/core/pops.ts'
 import type { Fabric } from '#/core/ports.ts'
 import { chooseHome } from './choose-home.ts'
@@ -15,6 +17,8 @@ export interface ObjectHomesOptions {
   readonly fabric: Pick<Fabric, 'bucket'>
   readonly mesh: Pick<Mesh, 'self' | 'peers'>
   readonly standing: Standing
+  /** Revision of the Snapshot that wishes are made from. */
+  readonly revision: () => number
   readonly limits: Pick<Limits, 'objectHomesKept'>
   readonly log: (message: string, facts?: object) => void
 }
@@ -27,10 +31,13 @@ interface HomeRecord {
 }
 
 const forgetPage = 500
+/** How often, and how long apart, a node looks whether it has followed the newest setting: for a second in all. */
+const [looks, lookMs] = [50, 20]
 
 export function createObjectHomes(options: ObjectHomesOptions): ObjectHomes {
-  const { mesh, standing, limits, log } = options
+  const { mesh, standing, revision, limits, log } = options
   const bucket = options.fabric.bucket('object-homes')
+  const mark = createPlacementMark(options.fabric)
   const kept = createBoundedCache<HomeRecord>(limits.objectHomesKept)
   const read = shareLoads(async (key: string) => {
     const entry = await bucket.get(key)
@@ -51,6 +58,18 @@ export function createObjectHomes(options: ObjectHomesOptions): ObjectHomes {
     return winner
   }
 
+  /** A home stays: it is chosen by all settings there are, never by those of a moment ago. */
+  async function follow(newest: number): Promise<void> {
+    for (let look = 0; revision() < newest; look++) {
+      if (look === looks)
+        throw new EdgeError(
+          'fabric_away',
+          'This node has not followed yet where things may live, so this one gets no home.',
+        )
+      await pause(lookMs)
+    }
+  }
+
   function countryOf(node: NodeId): CountryCode {
     const place = node === mesh.self.node ? mesh.self : mesh.peers().find((peer) => peer.node === node)
     return place?.country ?? 'XX'
@@ -59,14 +78,17 @@ export function createObjectHomes(options: ObjectHomesOptions): ObjectHomes {
   return {
     self: mesh.self.node,
     standing,
-    async home({ key, id }: ObjectName, wish = {}) {
+    async home({ key, id }, given = {}) {
       const name = `${key}/${id}`
+      const wish = () => (typeof given === 'function' ? given() : given)
       let record = kept.get(name)
       if (record === undefined) {
-        record = (await read(name)) ?? (await choose(name, wish))
+        const [known, newest] = await Promise.all([read(name), mark.newest()])
+        if (known === undefined) await follow(newest)
+        record = known ?? (await choose(name, wish()))
         kept.put(name, record, 1)
       }
-      if (!allows(wish.within, record.country))
+      if (!allows(wish().within, record.country))
         throw new EdgeError('not_here', `This Durable Object lives in ${record.country}, outside of its countries.`)
       return record.node
     },

@@ -52,7 +52,7 @@ export async function openPopsStage(
     const log = () => {}
     const monotonic = () => performance.now() + own.ahead
     const standing = createStanding({ fabric: view, node: place.node, limits: all, monotonic, log })
-    const homes = createObjectHomes({ fabric: view, mesh, standing, limits: all, log })
+    const homes = createObjectHomes({ fabric: view, mesh, standing, revision: () => 1, limits: all, log })
     const stage = await openStage(all, { ownCells: openOwnEngine, pops: { homes, mesh }, blobs })
     nodes[place.node] = Object.assign(own, { place, stage, standing })
   }

@@ -11,9 +11,14 @@ import { decodeService, encodeService, type ServicePart } from './service-record
 
 export interface ServiceVersions {
   parts(service: string, number: number): Promise<readonly ServicePart[]>
-  /** Throws a `Refusal` (`too_many`, `conflict`). */
+  /** Where versions of a service lie now; undefined: anywhere. */
+  within(service: string): Within | undefined
+  /** Only for who is up to date (`Ledger.upToDate`). Throws a `Refusal` (`too_many`, `conflict`). */
   add(service: string, number: number, parts: readonly ServicePart[]): Promise<void>
-  /** The same; what `change` throws changes nothing. */
+  /**
+   * The same; what `change` throws changes nothing. What is not there is not made: who has not heard that a service moved would
+   * write where it may not be any more.
+   */
   edit<Result>(service: string, number: number, change: PartsChange<Result>): Promise<Result>
   drop(service: string, versions: readonly { readonly number: number }[]): Promise<void>
   /** Writes what a version shall have where the service will stay, also over what is there. */
@@ -40,8 +45,9 @@ export function createServiceVersions({ fabric, limits, ledger }: ServiceVersion
     within === undefined
       ? serviceBuckets(fabric).versions
       : fabric.bucket(nameWithin('service-versions', within), { within })
-  const bucketOf = (service: string) =>
-    bucketIn(ledger.state.placements.get(placementKey({ kind: 'service', id: service }))?.record.within)
+  const withinOf = (service: string) =>
+    ledger.state.placements.get(placementKey({ kind: 'service', id: service }))?.record.within
+  const bucketOf = (service: string) => bucketIn(withinOf(service))
 
   function encode(parts: readonly ServicePart[]): Uint8Array {
     if (parts.length > limits.serviceParts)
@@ -59,6 +65,7 @@ export function createServiceVersions({ fabric, limits, ledger }: ServiceVersion
   }
 
   return {
+    within: withinOf,
     async parts(service, number) {
       const entry = await bucketOf(service).get(keyOf(service, number))
       return entry === undefined ? [] : decodeService('version', entry.value).parts
@@ -68,8 +75,9 @@ export function createServiceVersions({ fabric, limits, ledger }: ServiceVersion
       const bucket = bucketOf(service)
       const key = keyOf(service, number)
       const entry = await bucket.get(key)
-      const { parts, result } = change(entry === undefined ? [] : decodeService('version', entry.value).parts)
-      await put(bucket, key, parts, entry?.revision ?? 0)
+      if (entry === undefined) throw moved(number)
+      const { parts, result } = change(decodeService('version', entry.value).parts)
+      await put(bucket, key, parts, entry.revision)
       return result
     },
     async drop(service, versions) {
@@ -82,4 +90,8 @@ export function createServiceVersions({ fabric, limits, ledger }: ServiceVersion
       await bucketIn(within).delete(keyOf(service, number))
     },
   }
+}
+
+export function moved(number: number): Refusal {
+  return new Refusal('conflict', `Version ${number} lies elsewhere now, which this node had not heard of. Try again.`)
 }

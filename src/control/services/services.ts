@@ -6,6 +6,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { compileRules } from '#/core/compile-rules.ts'
 import { EdgeError } from '#/core/errors.ts'
+import { sameWithin } from '#/core/residency.ts'
 import { siteNameOf } from '#/core/service-site-name.ts'
 import type { BlobHash, Sealed } from '#/core/snapshot.ts'
 import { checkFree, toHostname } from '../addresses.ts'
@@ -17,7 +18,7 @@ import type { HeldService, ServiceChange } from './held-services.ts'
 import { newId } from './new-id.ts'
 import { type ComputeDesign, programHostnames } from './service-program.ts'
 import type { ServiceDesign, ServicePart, ServiceRecord, ServiceVersionHead } from './service-records.ts'
-import { createServiceVersions, type PartsChange, type ServiceVersions } from './service-versions.ts'
+import { createServiceVersions, moved, type PartsChange, type ServiceVersions } from './service-versions.ts'
 
 export interface Services extends ServiceTables {
   all(): readonly ServiceRecord[]
@@ -99,17 +100,26 @@ export function createServices(given: Office): Services {
     },
     cloneVersion: (id, number) =>
       office.alone(id, async () => {
+        await ledger.upToDate()
         headOf(office.held(id).record, number)
         return addVersion(office, id, '', await versions.parts(id, number))
       }),
-    newVersion: (id, comment) => office.alone(id, () => addVersion(office, id, comment, [])),
+    newVersion: (id, comment) =>
+      office.alone(id, async () => {
+        await ledger.upToDate()
+        return addVersion(office, id, comment, [])
+      }),
     setVersion: (id, number, wish) =>
       office.alone(id, () => changeHead(office, id, number, (head) => ({ ...head, ...wish }))),
     editParts: (id, number, change) =>
       office.alone(id, async () => {
         checkDraft(office.held(id).record, number)
+        const within = versions.within(id)
         const result = await versions.edit(id, number, change)
-        await changeHead(office, id, number, (head) => head)
+        await changeHead(office, id, number, (head) => {
+          if (!sameWithin(versions.within(id), within)) throw moved(number)
+          return head
+        })
         return result
       }),
     activate: (id, number, translate) => office.alone(id, () => activate(office, id, number, translate)),
@@ -203,6 +213,7 @@ export function hostnamesOf(
 async function addVersion(office: ServiceOffice, id: string, comment: string, parts: readonly ServicePart[]) {
   const { record } = office.held(id)
   const now = office.clock()
+  const within = office.versions.within(id)
   const number = await addParts(office, id, (record.versions.at(-1)?.number ?? 0) + 1, parts)
   const fallen = record.versions
     .filter(({ number }) => number !== record.active && number !== record.staged?.version)
@@ -212,7 +223,7 @@ async function addVersion(office: ServiceOffice, id: string, comment: string, pa
   try {
     await office.write({ id, record: { ...record, modifiedAt: now, versions } })
   } catch (error) {
-    await office.versions.drop(id, [{ number }])
+    await office.versions.leave(id, number, within)
     throw error
   }
   await office.versions.drop(id, fallen)

@@ -64,8 +64,10 @@ export function createPopsReach(options: PopsReachOptions): PopsReach {
     async object(program, { className, id = '', hint }, asker) {
       const namespace = program.objects.find((known) => known.className === className)
       if (namespace === undefined) throw new EdgeError('not_found', `${program.name} has no class ${className}.`)
-      const within = withinOfObject(program, namespace, id)
-      const wish = { ...(within && { within }), ...(hint !== undefined && { hint }) }
+      const wish = () => {
+        const within = withinOfObject(options.program(program.name) ?? program, namespace, id)
+        return { ...(within && { within }), ...(hint !== undefined && { hint }) }
+      }
       const node = await homes.home({ key: namespace.key, id }, wish).catch((error) => {
         throw homeless(error)
       })

@@ -33,6 +33,7 @@ export const copiedBuckets: Readonly<Record<string, string>> = {
 export const sharedBuckets: Readonly<Record<string, string>> = {
   'service-versions': 'drafts: read when somebody edits or activates them, in their countries',
   'objects-to-forget': 'work of one node at a time',
+  'placement-mark': 'the newest setting of residency: who writes what may be anywhere asks for it first',
   'object-homes': 'which node has a Durable Object: decided anew, never from a copy',
   'mesh-authority': 'signs certificates of nodes that join',
   invites: 'work once: compared and set where they lie',
