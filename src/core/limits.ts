@@ -2,6 +2,8 @@
  * Everything that can grow, with its cap: one row each, from which code, CLI help and documentation are made.
  * A row says its unit, its default, and why that default.
  */
+
+import { bindingLimits } from './binding-limits.ts'
 import { computeLimits } from './compute-limits.ts'
 import { platformLimits } from './platform-limits.ts'
 
@@ -383,7 +385,7 @@ export const limitTable = {
   },
   ...computeLimits,
   ...platformLimits,
-  // Compute: WebAssembly programs.
+  ...bindingLimits,
 } as const satisfies Record<string, LimitRow>
 
 export type LimitName = keyof typeof limitTable

@@ -25,6 +25,8 @@ export function createAdmit(store: Store, fetcher: BlobFetcher): Admit {
 
   async function withBlob(row: Row, from: NodeId): Promise<boolean> {
     const there = await fetcher.fetch(row.blob!, from)
+    // The bucket may have left while its blob was on its way.
+    if (there && !isHere(store, row.bucket)) return false
     if (there) await merge([row])
     else store.log('a blob is out of reach', { bucket: row.bucket, key: row.key, blob: row.blob, from })
     return there

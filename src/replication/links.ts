@@ -9,7 +9,7 @@ import type { EpochMs, Milliseconds } from '#/core/units.ts'
 import { hybridTime } from './hybrid-time.ts'
 import type { Origin, Scope } from './operation.ts'
 import type { Store } from './store.ts'
-import { countLacking, lacking, seqOf, type Vector, vectorFor } from './vector.ts'
+import { countLacking, lacking, type Mark, seqOf, type Vector, vectorFor } from './vector.ts'
 import { readJson, toJson } from './wire.ts'
 
 export const greetTopic = 'replication/greet'
@@ -48,6 +48,8 @@ export interface Links {
   /** Reachable and greeted. */
   linked(): readonly Peer[]
   originOf(node: NodeId): Origin | undefined
+  /** As far as was heard, a peer in reach has seen all of these. */
+  isSeen(marks: readonly Mark[], by: (peer: Peer) => boolean): boolean
   /** The peer has this operation of ours now. */
   told(node: NodeId, scope: Scope, origin: Origin, seq: number): void
   /** All that the peer had was taken. */
@@ -92,9 +94,9 @@ export function createLinks({ store, monotonic, catchUp }: LinksParts): Links {
     links.set(node, found)
     return found
   }
-  const mine = (to: Peer | { readonly country: string }): Greeting => ({
+  const mine = ({ node, country: theirs }: Pick<Peer, 'node' | 'country'>): Greeting => ({
     origin: reader.origin,
-    vector: vectorFor(seen.vector(), to.country),
+    vector: vectorFor(seen.vector(), theirs, links.get(node)?.origin),
     clock: clock.own(),
   })
   const reachable = () => mesh.peers().filter((peer) => peer.reachable)
@@ -184,8 +186,12 @@ export function createLinks({ store, monotonic, catchUp }: LinksParts): Links {
   queueMicrotask(beat)
 
   return {
-    linked: () => reachable().filter((peer) => links.get(peer.node)?.greeted),
+    linked: () => (closed ? [] : reachable()).filter((peer) => links.get(peer.node)?.greeted),
     originOf: (node) => links.get(node)?.origin,
+    isSeen(marks, by) {
+      const hasAll = ({ vector }: Link) => marks.every(([scope, origin, seq]) => seqOf(vector, scope, origin) >= seq)
+      return reachable().some((peer) => by(peer) && links.get(peer.node)?.greeted && hasAll(linkOf(peer.node)))
+    },
     told(node, scope, origin, seq) {
       const link = linkOf(node)
       if (seq > seqOf(link.vector, scope, origin))

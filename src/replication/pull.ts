@@ -167,8 +167,8 @@ export function createPuller(store: Store, admit: Admit, links: () => Links): Pu
     const { vector } = request
     const isWanted = (row: Row) =>
       mayHold(row.scope, country) &&
-      // A row whose bucket has moved to other countries becomes another operation.
-      scopeNow(store, row.bucket) === row.scope &&
+      // Its bucket may have fewer countries by now than its scope.
+      mayHold(scopeNow(store, row.bucket), country) &&
       row.seq > seqOf(vector, row.scope, row.origin)
     const bytes = limits.replicationPageBytes
     if (request.behind !== undefined) return keysBehind(request.behind, isWanted, country)

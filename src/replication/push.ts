@@ -62,9 +62,10 @@ export function createPusher(store: Store, links: Links): Pusher {
     const peers = links.linked()
     if (peers.length === 0) return
     for (const run of runsOf(rows, limits.replicationPageBytes)) {
-      // A row whose bucket has moved to other countries becomes another operation.
-      const body = encodeRows(run.rows.filter((row) => scopeNow(store, row.bucket) === row.scope))
-      for (const peer of peers) if (mayHold(run.scope, peer.country)) void send(peer, run, body)
+      const body = encodeRows(run.rows)
+      // A bucket may have fewer countries by now than its scope; who may have a part of the run only asks for that.
+      const scopes = [run.scope, ...new Set(run.rows.map((row) => scopeNow(store, row.bucket)))]
+      for (const peer of peers) if (scopes.every((scope) => mayHold(scope, peer.country))) void send(peer, run, body)
     }
   }
 

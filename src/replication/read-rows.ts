@@ -33,6 +33,8 @@ export interface RowReader {
   byKey(after: readonly [bucket: string, key: string], bytes: number, wanted: (row: Row) => boolean): KeyPage
   /** `at` and row of the keys behind `after`, not behind `last` (absent: to the end), without values. */
   range(after: readonly [string, string], last: readonly [string, string] | undefined): readonly [number, Row][]
+  /** Of each origin's operations in each scope the last that a row of the bucket has. */
+  lastOf(bucket: string): readonly Mark[]
   blobsOf(bucket: string): readonly BlobHash[]
   bucketsOfBlob(hash: BlobHash): readonly string[]
   sizes(
@@ -65,6 +67,7 @@ export function openRowReader(file: string): RowReader {
   )
   const rest = prepare(`SELECT ${columns}, value IS NULL AS dead FROM rows WHERE (bucket, key) > (?, ?)`)
   const valueAt = prepare('SELECT value FROM rows WHERE at = ?')
+  const lastOf = prepare('SELECT scope, origin, max(seq) AS seq FROM rows WHERE bucket = ? GROUP BY scope, origin')
   const blobsOf = prepare('SELECT DISTINCT blob FROM rows WHERE bucket = ? AND blob IS NOT NULL')
   const ofBlob = prepare('SELECT DISTINCT bucket FROM rows WHERE blob = ?')
   const sizes = prepare(
@@ -135,6 +138,8 @@ export function openRowReader(file: string): RowReader {
         ? rest.all(bucket, Buffer.from(key))
         : range.all(bucket, Buffer.from(key), last[0], Buffer.from(last[1]))
       ).map((found) => [Number(found.at), toRow(found as Found)] as const as [number, Row]),
+    lastOf: (bucket) =>
+      lastOf.all(bucket).map((row) => [String(row.scope), String(row.origin), Number(row.seq)] as const),
     blobsOf: (bucket) => blobsOf.all(bucket).map((row) => String(row.blob)),
     bucketsOfBlob: (hash) => ofBlob.all(hash).map((row) => String(row.bucket)),
     sizes: (bucket, after, limit) =>

@@ -20,7 +20,7 @@ import { createPlatformClock } from './platform-clock.ts'
 import { createPuller, pullTopic } from './pull.ts'
 import { createPusher, createPushHandler, pushTopic } from './push.ts'
 import { openRowReader } from './read-rows.ts'
-import { type HeldBucket, heldBuckets, recheckBuckets } from './residency.ts'
+import { type HeldBucket, heldBuckets, type Rechecked, recheckBuckets, waitUntilHeldInside } from './residency.ts'
 import { createSeen } from './seen.ts'
 import type { BucketChange, Store } from './store.ts'
 import type { Answer, Operation, RowsData } from './write-rows.ts'
@@ -64,8 +64,11 @@ export interface Replicas {
   status(): ReplicasStatus
   /** Resolves when this node has had what each reachable peer had when it was reached; at once where there is none. */
   caughtUp(): Promise<void>
-  /** To be called after `withinOf` changed. Resolves when this node holds only what it may. */
-  recheck(): Promise<{ readonly moved: readonly string[]; readonly removed: readonly string[] }>
+  /**
+   * To be called after `withinOf` changed. Resolves when this node holds only what it may, and what nobody inside has yet:
+   * that is kept, unused, and goes when a node inside has taken it.
+   */
+  recheck(): Promise<Rechecked>
   held(): AsyncIterable<HeldBucket>
   close(): Promise<void>
 }
@@ -96,8 +99,9 @@ export async function openReplicas(options: ReplicasOptions): Promise<Replicas> 
   const seen = createSeen(reader.vector())
   const { withinOf, blobOf } = options
   const store: Store = { mesh, writer, reader, seen, clock, watchers, limits, log, withinOf, blobOf }
-  if (!options.placedLater) await recheckBuckets(store, blobs)
-  return assemble(store, { entries, blobs, monotonic })
+  const replicas = assemble(store, { entries, blobs, monotonic })
+  if (!options.placedLater) await replicas.recheck()
+  return replicas
 }
 
 function assemble(
@@ -117,9 +121,11 @@ function assemble(
     mesh.serve(pullTopic, puller.serve),
     mesh.serve(blobTopic, fetcher.serve),
   ]
+  const rechecks = createRechecks(store, blobs, links)
   let closing: Promise<void> | undefined
 
   async function close(): Promise<void> {
+    rechecks.close()
     for (const end of ends) end()
     links!.close()
     await puller.close()
@@ -135,11 +141,45 @@ function assemble(
     sweepBlobs: () => sweepBlobs(store, blobs),
     status: () => ({ ready: links.isReady(), clockCorrectionMs: clock.correction(), peers: links.status() }),
     caughtUp: links.whenReady,
-    recheck: () => recheckBuckets(store, blobs),
+    recheck: rechecks.recheck,
     held: () => heldBuckets(store),
     close() {
       closing ??= close()
       return closing
+    },
+  }
+}
+
+/** One look at a time, or two would move a bucket to and fro. What has to be kept for now is looked at again with each beat. */
+function createRechecks(store: Store, blobs: Blobs, links: Links) {
+  const { limits, log } = store
+  let kept: readonly string[] = []
+  let line: Promise<unknown> = Promise.resolve()
+  let again: NodeJS.Timeout | undefined
+  let isClosed = false
+
+  async function look(): Promise<Rechecked> {
+    clearTimeout(again)
+    const found = await recheckBuckets(store, blobs, (bucket) => waitUntilHeldInside(store, links, bucket))
+    for (const bucket of found.kept)
+      if (!kept.includes(bucket)) log('a bucket stays outside its countries: no node inside has all of it', { bucket })
+    kept = found.kept
+    if (kept.length > 0 && !isClosed) again = setTimeout(recheckAgain, limits.replicationBeatMs)
+    return found
+  }
+  function recheck(): Promise<Rechecked> {
+    const looked = line.then(look)
+    line = looked.catch(() => {})
+    return looked
+  }
+  function recheckAgain(): void {
+    recheck().catch((error) => isClosed || log('a bucket outside its countries was not looked at', { err: error }))
+  }
+  return {
+    recheck,
+    close() {
+      isClosed = true
+      clearTimeout(again)
     },
   }
 }

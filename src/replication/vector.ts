@@ -42,9 +42,16 @@ export function toVector(marks: readonly Mark[]): Vector {
   return vector
 }
 
-/** The part that concerns a node in this country: others learn not even that there is more. */
-export function vectorFor(vector: Vector, country: CountryCode): Vector {
-  return Object.fromEntries(Object.entries(vector).filter(([scope]) => mayHold(scope, country)))
+/**
+ * The part that concerns a node in this country, and what was seen of the operations of its own `origin`, which it may have
+ * handed over: beyond that it learns not even that there is more.
+ */
+export function vectorFor(vector: Vector, country: CountryCode, origin?: Origin): Vector {
+  const parts = Object.entries(vector).flatMap(([scope, seqs]): [Scope, Vector[Scope]][] => {
+    if (mayHold(scope, country)) return [[scope, seqs]]
+    return origin === undefined || seqs[origin] === undefined ? [] : [[scope, { [origin]: seqs[origin] }]]
+  })
+  return Object.fromEntries(parts)
 }
 
 /** What `theirs` has and `ours` lacks, of what a node in this country may hold. */

@@ -4,15 +4,15 @@ import type { ComputeCode } from '#/core/compute.ts'
 import { EdgeError, type ErrorCode, errorTable, toEdgeError } from '#/core/errors.ts'
 import type { ProgramRequest } from '#/core/ports.ts'
 import type { Deployment, Program, Snapshot } from '#/core/snapshot.ts'
+import { answerCell, endRun, hearCell, type Runs } from './answer-cell.ts'
 import { type ComputeCell, type LoadedProgram, startCell } from './cell.ts'
 import type { ComputeEngineOptions } from './engine.ts'
 import { HeldRun } from './held-run.ts'
-import type { HostCalls } from './host-calls.ts'
 import { createSheets } from './prepare-sheets.ts'
 import { programFacts } from './program-facts.ts'
-import { asHead, type HostHead } from './protocol.ts'
+import { asHead } from './protocol.ts'
 import { Slots } from './slots.ts'
-import { CallFailure, type Head, type InCall, type Reply, silentCall } from './wire-messages.ts'
+import { CallFailure } from './wire-messages.ts'
 
 export type ComputeDeployment = Deployment & { readonly compute: ComputeCode }
 
@@ -42,8 +42,6 @@ interface Seat {
   cell: ComputeCell | undefined
 }
 
-type Runs = Slots<HeldRun>
-
 /** A client that has left is noticed after one to two of these. */
 const attendMs = 50
 
@@ -60,16 +58,18 @@ export function createCells(options: ComputeEngineOptions): Cells {
   async function open(purpose: { readonly checks: boolean } = { checks: false }): Promise<ComputeCell> {
     if (closed) throw new EdgeError('overloaded', 'The engine is closing.')
     const name = `c${started++}`
+    let asker: ComputeCell | undefined
     const cell = await startCell({
       name,
       runFolder: options.runFolder,
       limits,
       ...purpose,
-      onCall: (call) => answerCell(call, runs, options.hostCalls),
+      onCall: (call) => answerCell(call, asker, runs, options.hostCalls),
       tellCalls: options.onCalled !== undefined,
-      onTell: (head) => hear(head, runs, options),
+      onTell: (head) => hearCell(head, asker, runs, options),
       onLine: (line) => log('cell says', { cell: name, line }),
     })
+    asker = cell
     cells.add(cell)
     cell.gone.then((reason) => {
       cells.delete(cell)
@@ -235,44 +235,8 @@ async function loadInto(
 /** What a cell says of a failure, as the node's own. */
 export function toFailure(failure: unknown, name: string): EdgeError {
   if (!(failure instanceof CallFailure)) return toEdgeError(failure)
-  if (failure.code in errorTable) return new EdgeError(failure.code as ErrorCode, failure.message)
+  if (Object.hasOwn(errorTable, failure.code)) return new EdgeError(failure.code as ErrorCode, failure.message)
   if (failure.code === 'cut') return new EdgeError('program_hung_up', `The process of ${name} ended.`)
   if (failure.code === 'cancelled') return new EdgeError('client_gone', 'The client left.')
   return new EdgeError('internal', failure.message)
-}
-
-function endRun(runs: Runs, number: number): void {
-  const held = runs.get(number)
-  if (held === undefined) return
-  runs.remove(number)
-  held.cell.inFlight--
-  held.end()
-}
-
-/** What a cell says without wanting an answer. */
-function hear(head: Head, runs: Runs, { hostCalls, onCalled }: ComputeEngineOptions): void {
-  const { do: what, run: number } = head as unknown as HostHead
-  if (what === 'over') endRun(runs, number)
-  else if (what === 'called') onCalled?.(String(head.name))
-  const run = runs.get(number)
-  if (run !== undefined && what === 'print') hostCalls.print?.(run, head, silentCall(head))
-}
-
-function answerCell(call: InCall, runs: Runs, hostCalls: HostCalls): void {
-  const { do: name, run: number } = call.head as unknown as HostHead
-  const run = runs.get(number)
-  const hostCall = Object.hasOwn(hostCalls, name) ? hostCalls[name] : undefined
-  if (run === undefined || hostCall === undefined) {
-    call.fail(new CallFailure('bad_request', `There is no ${run === undefined ? 'such request' : name}.`))
-    return
-  }
-  // Begun at once: what the cell says next, the end of the request above all, must find it under way.
-  const answering = new Promise<Reply | undefined>((resolve) => resolve(hostCall(run, call.head, call)))
-  answering.then(
-    (reply) => reply && call.reply(reply),
-    (thrown) => {
-      const { code, message } = thrown instanceof CallFailure ? thrown : toEdgeError(thrown)
-      call.fail(new CallFailure(code, message))
-    },
-  )
 }

@@ -9,7 +9,7 @@ import type { ComputeCell } from './cell.ts'
 import { type Cells, type ComputeDeployment, createCells, toFailure } from './cells.ts'
 import type { HostCalls } from './host-calls.ts'
 import { runHead } from './program-facts.ts'
-import { type AnswerHead, asHead } from './protocol.ts'
+import { packRun, unpackAnswer } from './request-heads.ts'
 import { missingPageScan } from './wasm/scan-pages.ts'
 import { InBody, pumpInto, toReadable } from './wire-body.ts'
 
@@ -100,12 +100,14 @@ async function run(
   if (loading !== undefined) await loading
   const held = cells.hold(cell, program, deployment, request)
   const head = runHead(deployment, held.number, request)
-  const call = cell.line.call(asHead(head), request.body === null ? null : 'stream', held)
+  const call = cell.line.call(packRun(head), request.body === null ? null : 'stream', held)
   held.call = call
   if (request.body !== null) pumpInto(call.out!, request.body)
   try {
-    const { head: answer, body } = await call.reply
-    const { status, headers, start, over } = answer as unknown as AnswerHead
+    const { packed, body } = await call.reply
+    const answer = unpackAnswer(packed)
+    if (answer === undefined) throw new EdgeError('internal', `The process of ${program.name} gave no answer.`)
+    const { status, headers, start, over } = answer
     if (over === true) cells.release(held.number)
     if (held.handedOver !== undefined) return { ...held.handedOver, start }
     return { status, headers, start, body: body instanceof InBody ? toReadable(body) : body }

@@ -68,7 +68,6 @@ export function backendFacts(backend: Origin, limits: Limits): BackendFacts {
 export function runHead(deployment: Deployment, run: number, request: ProgramRequest): RunHead {
   const { address, port, tls } = request.client
   return {
-    do: 'run',
     program: deployment.id,
     run,
     requestId: request.id,

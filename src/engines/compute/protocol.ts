@@ -43,7 +43,8 @@ export interface PrepareHead {
   readonly limits: { readonly computeMemoryPages: number; readonly computeTableEntries: number }
 }
 
-export type CellHead = LoadHead | PrepareHead | RunHead | UnloadHead | DictionariesHead | { readonly do: 'ping' }
+/** Requests are packed, and come without a name. */
+export type CellHead = LoadHead | PrepareHead | UnloadHead | DictionariesHead | { readonly do: 'ping' }
 
 /** Node → cell: no new request will come for this program. */
 export interface UnloadHead {
@@ -91,9 +92,11 @@ export interface BackendFacts {
   readonly maxTlsVersion?: number
 }
 
-/** Node → cell: one request. The reply is the program's answer; it may come long before the program ends. */
+/**
+ * Node → cell: one request, packed (`request-heads.ts`). The reply is the program's answer; it may come long before the
+ * program ends.
+ */
 export interface RunHead {
-  readonly do: 'run'
   readonly program: string
   /** The node's number of this request: the cell names it in its own calls. */
   readonly run: number
@@ -107,7 +110,7 @@ export interface RunHead {
   readonly originalNames: readonly string[]
 }
 
-/** The reply to `run`. */
+/** The reply to a request, packed too. */
 export interface AnswerHead {
   readonly status: number
   readonly headers: HeaderList

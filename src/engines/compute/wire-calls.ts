@@ -2,14 +2,26 @@
  * Calls on a line, as its two ends hold them; see `wire.ts`. Classes: V8 gives each literal with an accessor a shape of its
  * own, in its old generation, and what an old shape's accessor holds outlives young collections though nobody needs it.
  */
+import type { PackedHead } from './packed-head.ts'
 import type { InBody, OutBody } from './wire-body.ts'
-import type { CallFailure, Head, InCall, Message, NoteTaker, OutCall, Reply, Waiter } from './wire-messages.ts'
+import type { ReadMessage } from './wire-frames.ts'
+import type {
+  CallFailure,
+  Head,
+  InCall,
+  Message,
+  NoteTaker,
+  OutCall,
+  PackedReply,
+  Reply,
+  Waiter,
+} from './wire-messages.ts'
 
 /** What a call needs of its line. */
 export interface CallLine {
   openOut(call: HeldCall): OutBody
   note(call: HeldCall, head: Head): void
-  reply(call: TakenCall, reply: Reply): void
+  reply(call: TakenCall, reply: Reply | PackedReply): void
   fail(call: TakenCall, failure: CallFailure): void
   cancel(call: OwnCall): void
 }
@@ -78,14 +90,16 @@ export class OwnCall extends HeldCall implements OutCall {
 export class TakenCall extends HeldCall implements InCall {
   readonly own = false
   readonly head: Head
+  readonly packed: PackedHead | undefined
   body: InBody | Uint8Array | null
   cancelled = false
   onNote: ((head: Head) => void) | undefined = undefined
   waiter: Waiter | undefined = undefined
 
-  constructor(line: CallLine, id: number, head: Head, body: Uint8Array | null) {
+  constructor(line: CallLine, id: number, { head, packed, body }: ReadMessage) {
     super(line, id)
     this.head = head
+    this.packed = packed
     this.body = body
   }
 
@@ -103,7 +117,7 @@ export class TakenCall extends HeldCall implements InCall {
     this.onNote?.(head)
   }
 
-  reply(reply: Reply): void {
+  reply(reply: Reply | PackedReply): void {
     if (this.cancelled || this.replied) return
     if (reply.body === 'stream') this.outgoing ??= this.line.openOut(this)
     this.replied = true

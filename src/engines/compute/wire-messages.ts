@@ -1,4 +1,5 @@
 /** What goes over a line between a node and a Compute cell, as both ends see it. */
+import type { PackedHead } from './packed-head.ts'
 import type { InBody, OutBody } from './wire-body.ts'
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json | undefined }
@@ -8,12 +9,19 @@ export type Head = { readonly [name: string]: Json | undefined }
 export type SentBody = Uint8Array | null | 'stream'
 
 export interface Message {
+  /** Empty where the head is packed. */
   readonly head: Head
+  readonly packed: PackedHead | undefined
   readonly body: InBody | Uint8Array | null
 }
 
 export interface Reply {
   readonly head: Head
+  readonly body: SentBody
+}
+
+export interface PackedReply {
+  readonly head: PackedHead
   readonly body: SentBody
 }
 
@@ -48,7 +56,7 @@ export interface InCall extends Message {
   cancelled: boolean
   /** Told when that happens. An object: V8 lets a closure that is kept here for each call outlive young collections. */
   waiter: Waiter | undefined
-  reply(reply: Reply): void
+  reply(reply: Reply | PackedReply): void
   fail(failure: CallFailure): void
 }
 
@@ -63,7 +71,7 @@ export class CallFailure extends Error {
 }
 
 export interface Line {
-  call(head: Head, body: SentBody, notes?: NoteTaker): OutCall
+  call(head: Head | PackedHead, body: SentBody, notes?: NoteTaker): OutCall
   /** A word that nobody answers. */
   tell(head: Head): void
   /** Since when frames wait for the end of this round of the event loop, in `performance.now()`. */
@@ -80,6 +88,7 @@ export function silentCall(head: object): InCall {
 
 class SilentCall implements InCall {
   readonly head: Head
+  readonly packed = undefined
   readonly body = null
   onNote: InCall['onNote'] = undefined
   cancelled = false

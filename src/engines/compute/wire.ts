@@ -1,9 +1,11 @@
 /**
  * The line between this node and a Compute cell: calls and their bodies over one unix socket, both ways. A frame is
  * `u32 length · u8 type · u32 call · payload`, little-endian; the first bit of the type says that the call was started by
- * the frame's receiver. Heads are JSON. Bodies are bytes within the frame, or a stream under credit.
+ * the frame's receiver. Heads are JSON, those of requests and answers packed. Bodies are bytes within the frame, or a
+ * stream under credit. What comes from a cell is not trusted: a frame that is not what it should be cuts the line.
  */
 import type { Socket } from 'node:net'
+import type { PackedHead } from './packed-head.ts'
 import { Slots, slotOf } from './slots.ts'
 import { InBody, OutBody } from './wire-body.ts'
 import { type CallLine, type HeldCall, OwnCall, TakenCall } from './wire-calls.ts'
@@ -11,13 +13,14 @@ import {
   empty,
   failureBytes,
   frameType,
-  headOf,
-  inlineBody,
-  noBody,
+  leastLength,
+  Outbox,
   ofReceiver,
+  type ReadMessage,
+  readFailure,
   readMessage,
+  readTrailers,
   streamBody,
-  writeHead,
 } from './wire-frames.ts'
 import {
   CallFailure,
@@ -26,6 +29,7 @@ import {
   type Line,
   type NoteTaker,
   type OutCall,
+  type PackedReply,
   type Reply,
   type SentBody,
 } from './wire-messages.ts'
@@ -41,6 +45,9 @@ export interface LineOptions {
   readonly windowBytes: number
 }
 
+/** So many frames do not wait for more: the other end, a processor of its own, begins with them. */
+const batchFrames = 12
+
 /** Takes over a connected socket. */
 export function openLine(socket: Socket, options: LineOptions): Line {
   return new SocketLine(socket, options)
@@ -52,9 +59,14 @@ class SocketLine implements Line, CallLine {
   readonly #own = new Slots<OwnCall>()
   /** By the slots of their numbers, which the other side gave. */
   readonly #taken: (TakenCall | undefined)[] = []
-  #rest: Buffer | undefined
-  #out: Uint8Array[] = []
+  readonly #out = new Outbox()
   #waitsSince = 0
+  #flushesSoon = false
+  /** The beginning of a frame, as it came. */
+  #begun: Buffer[] = []
+  #begunBytes = 0
+  /** So many bytes make it a whole one. */
+  #wholeBytes = 0
   #cut = false
 
   constructor(socket: Socket, options: LineOptions) {
@@ -65,7 +77,7 @@ class SocketLine implements Line, CallLine {
     socket.on('close', () => this.#end('closed'))
   }
 
-  call(head: Head, body: SentBody, notes?: NoteTaker): OutCall {
+  call(head: Head | PackedHead, body: SentBody, notes?: NoteTaker): OutCall {
     const call = new OwnCall(this, notes)
     if (body === 'stream') call.outgoing = this.openOut(call)
     if (this.#cut) {
@@ -107,7 +119,7 @@ class SocketLine implements Line, CallLine {
     this.#send(call, frameType.note, head, null)
   }
 
-  reply(call: TakenCall, { head, body }: Reply): void {
+  reply(call: TakenCall, { head, body }: Reply | PackedReply): void {
     this.#send(call, frameType.reply, head, body)
     this.#forget(call)
   }
@@ -151,89 +163,106 @@ class SocketLine implements Line, CallLine {
     else if (this.#taken[slotOf(call.id)] === call) this.#taken[slotOf(call.id)] = undefined
   }
 
-  #send(call: HeldCall, type: number, head: Head, body: SentBody): void {
+  #send(call: HeldCall, type: number, head: Head | PackedHead, body: SentBody): void {
     if (this.#cut) return
-    const json = JSON.stringify(head)
-    const inline = body instanceof Uint8Array ? body : empty
-    const jsonBytes = Buffer.byteLength(json)
-    const frame = Buffer.allocUnsafe(headOf + 5 + jsonBytes + inline.length)
-    writeHead(frame, type | (call.own ? 0 : ofReceiver), call.id)
-    frame[headOf] = body === null ? noBody : body === 'stream' ? streamBody : inlineBody
-    frame.writeUInt32LE(jsonBytes, headOf + 1)
-    frame.write(json, headOf + 5)
-    frame.set(inline, headOf + 5 + jsonBytes)
-    this.#push(frame)
+    this.#out.addMessage(type | (call.own ? 0 : ofReceiver), call.id, head, body)
+    this.#added()
   }
 
   #write(call: HeldCall, type: number, payload: Uint8Array): void {
     if (this.#cut) return
-    const frame = Buffer.allocUnsafe(headOf + payload.length)
-    writeHead(frame, type | (call.own ? 0 : ofReceiver), call.id)
-    frame.set(payload, headOf)
-    this.#push(frame)
+    this.#out.add(type | (call.own ? 0 : ofReceiver), call.id, payload)
+    this.#added()
   }
 
-  /** Frames of one round of the event loop leave in one write. */
-  #push(frame: Uint8Array): void {
-    if (this.#cut) return
-    this.#out.push(frame)
-    if (this.#out.length > 1) return
+  /** Frames of one round of the event loop share writes. */
+  #added(): void {
+    const { frames } = this.#out
+    if (frames >= batchFrames) this.flush()
+    if (frames > 1) return
     this.#waitsSince = performance.now()
-    setImmediate(() => this.flush())
+    if (this.#flushesSoon) return
+    this.#flushesSoon = true
+    setImmediate(() => {
+      this.#flushesSoon = false
+      this.flush()
+    })
   }
 
   get waitsSince(): number | undefined {
-    return this.#out.length === 0 ? undefined : this.#waitsSince
+    return this.#out.frames === 0 ? undefined : this.#waitsSince
   }
 
   flush(): void {
-    const frames = this.#out
-    if (frames.length === 0 || this.#cut) return
-    this.#out = []
-    this.#socket.write(frames.length === 1 ? frames[0]! : Buffer.concat(frames))
+    if (this.#out.frames === 0 || this.#cut) return
+    for (const part of this.#out.take()) this.#socket.write(part)
   }
 
   #read(chunk: Buffer): void {
-    let bytes = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk])
-    this.#rest = undefined
-    while (bytes.length >= 4) {
-      const length = bytes.readUInt32LE(0)
-      if (length < headOf - 4 || length > this.#options.frameBytes) {
+    const bytes = this.#withBegun(chunk)
+    if (bytes === undefined) return
+    let at = 0
+    while (bytes.length - at >= 4) {
+      const length = bytes.readUInt32LE(at)
+      if (length < leastLength || length > this.#options.frameBytes) {
         this.#break('a frame of a wrong size')
         return
       }
-      if (bytes.length < 4 + length) break
+      const end = at + 4 + length
+      if (end > bytes.length) break
       try {
-        this.#take(bytes.subarray(4, 4 + length))
+        this.#take(bytes, at + 4, end)
       } catch (error) {
         this.#break(`a frame that cannot be read: ${(error as Error).message}`)
         return
       }
       if (this.#cut) return
-      bytes = bytes.subarray(4 + length)
+      at = end
     }
-    if (bytes.length > 0) this.#rest = bytes
+    if (at < bytes.length) this.#keepBegun(bytes.subarray(at))
   }
 
-  #take(frame: Buffer): void {
-    const type = frame[0]! & 0x7f
-    const own = (frame[0]! & ofReceiver) !== 0
-    const id = frame.readUInt32LE(1)
-    const payload = frame.subarray(5)
+  /** What came before and this, once that is a whole frame. */
+  #withBegun(chunk: Buffer): Buffer | undefined {
+    if (this.#begunBytes === 0) return chunk
+    this.#begun.push(chunk)
+    this.#begunBytes += chunk.length
+    if (this.#begunBytes < this.#wholeBytes) return undefined
+    const bytes = Buffer.concat(this.#begun, this.#begunBytes)
+    this.#begun = []
+    this.#begunBytes = 0
+    return bytes
+  }
+
+  #keepBegun(bytes: Buffer): void {
+    this.#begun = [bytes]
+    this.#begunBytes = bytes.length
+    this.#wholeBytes = bytes.length < 4 ? 4 : 4 + bytes.readUInt32LE(0)
+  }
+
+  #take(bytes: Buffer, from: number, end: number): void {
+    const type = bytes[from]! & 0x7f
+    const own = (bytes[from]! & ofReceiver) !== 0
+    const id = bytes.readUInt32LE(from + 1)
+    const at = from + leastLength
     if (type === frameType.call) {
-      this.#takeCall(id, payload)
+      this.#takeCall(id, readMessage(bytes, at, end))
       return
     }
     if (type === frameType.tell) {
-      this.#options.onTell?.(readMessage(payload).head)
+      this.#options.onTell?.(readMessage(bytes, at, end).head)
       return
     }
     const call = own ? this.#own.get(id) : this.#taken[slotOf(id)]
     // A late frame of a call that was given up.
     if (call?.id !== id) return
-    if (type === frameType.reply) this.#takeReply(call, payload)
-    else if (type === frameType.note) call.onNoteTaken(readMessage(payload).head)
-    else if (type === frameType.data) call.incoming?.push(payload)
+    if (type === frameType.reply) this.#takeReply(call, readMessage(bytes, at, end))
+    else if (type === frameType.note) call.onNoteTaken(readMessage(bytes, at, end).head)
+    else this.#takeBody(call, type, bytes.subarray(at, end))
+  }
+
+  #takeBody(call: HeldCall, type: number, payload: Buffer): void {
+    if (type === frameType.data) call.incoming?.push(payload)
     else if (type === frameType.end) this.#takeEnd(call, payload)
     else if (type === frameType.fail) this.#takeFailure(call, payload)
     else if (type === frameType.cancel) this.#takeCancel(call)
@@ -241,34 +270,33 @@ class SocketLine implements Line, CallLine {
     else throw new Error(`type ${type}`)
   }
 
-  #takeCall(id: number, payload: Buffer): void {
+  #takeCall(id: number, message: ReadMessage): void {
     const slot = slotOf(id)
     if (this.#taken[slot] !== undefined) throw new Error('a call under the number of another')
-    const { head, kind, body } = readMessage(payload)
-    const call = new TakenCall(this, id, head, kind === inlineBody ? body : null)
-    if (kind === streamBody) call.streams(this.#openIn(call))
+    const call = new TakenCall(this, id, message)
+    if (message.kind === streamBody) call.streams(this.#openIn(call))
     this.#taken[slot] = call
     this.#options.onCall(call)
   }
 
-  #takeReply(call: HeldCall, payload: Buffer): void {
+  #takeReply(call: HeldCall, { head, packed, kind, body }: ReadMessage): void {
     if (!(call instanceof OwnCall) || call.replied) throw new Error('a reply to nobody')
-    const { head, kind, body } = readMessage(payload)
     call.replied = true
     if (kind === streamBody) call.incoming = this.#openIn(call)
-    call.settle({ head, body: call.incoming ?? (kind === inlineBody ? body : null) })
+    call.settle({ head, packed, body: call.incoming ?? body })
     this.#forget(call)
   }
 
   #takeEnd(call: HeldCall, payload: Buffer): void {
     const { incoming } = call
+    const trailers = readTrailers(payload)
     call.incoming = undefined
-    incoming?.end(payload.length === 0 ? undefined : (JSON.parse(payload.toString()) as string[]))
+    incoming?.end(trailers)
     this.#forget(call)
   }
 
   #takeFailure(call: HeldCall, payload: Buffer): void {
-    const { code, message } = JSON.parse(payload.toString()) as { code: string; message: string }
+    const { code, message } = readFailure(payload)
     if (call instanceof OwnCall && !call.replied) {
       call.replied = true
       call.reject(new CallFailure(code, message))

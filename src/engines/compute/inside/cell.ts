@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import type { CellHead, LoadHead, RunHead } from '../protocol.ts'
 import { asHead } from '../protocol.ts'
+import { unpackRun } from '../request-heads.ts'
 import { Slots } from '../slots.ts'
 import { openPageScan } from '../wasm/scan-pages.ts'
 import { openLine } from '../wire.ts'
@@ -100,9 +101,12 @@ function tellCalls(): (name: string) => void {
 }
 
 function take(call: InCall): void {
+  if (call.packed !== undefined) {
+    run(call, unpackRun(call.packed))
+    return
+  }
   const head = call.head as unknown as CellHead
-  if (head.do === 'run') run(call, head)
-  else if (head.do === 'load') answer(call, head.rehearse ? loadAndRehearse(head) : load(head))
+  if (head.do === 'load') answer(call, head.rehearse ? loadAndRehearse(head) : load(head))
   else if (head.do === 'prepare') answer(call, prepare(head, stop, watch))
   else if (head.do === 'unload') {
     programs.get(head.program)?.then(

@@ -12,7 +12,6 @@ import { Sandbox } from './sandbox.ts'
 import type { Turns } from './scheduler.ts'
 
 const request: RunHead = {
-  do: 'run',
   program: '',
   run: 0,
   requestId: '0000000000000000',

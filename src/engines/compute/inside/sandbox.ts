@@ -1,6 +1,7 @@
 /** One request in one instance: what host calls act on. Everything of it is gone when the request is over. */
 
-import { type AnswerHead, asHead, type BackendFacts, type RunHead } from '../protocol.ts'
+import type { AnswerHead, BackendFacts, RunHead } from '../protocol.ts'
+import { packAnswer } from '../request-heads.ts'
 import type { InCall, Line } from '../wire-messages.ts'
 import { GuestBody, StreamingBody } from './bodies.ts'
 import { Handles } from './handles.ts'
@@ -172,7 +173,7 @@ export class Sandbox {
   flush(): void {
     const answer = this.#answer
     this.#answer = undefined
-    if (answer !== undefined) this.call.reply({ head: asHead(answer.head), body: answer.body })
+    if (answer !== undefined) this.call.reply({ head: packAnswer(answer.head), body: answer.body })
   }
 
   /** The program has ended well: true when nothing of it is left and the node was told with the answer. */
@@ -183,7 +184,7 @@ export class Sandbox {
     this.#toldOver = true
     // The node takes no word of a request that is over.
     this.#endLines()
-    this.call.reply({ head: asHead({ ...answer.head, over: true }), body: answer.body })
+    this.call.reply({ head: packAnswer({ ...answer.head, over: true }), body: answer.body })
     return true
   }
 

@@ -1,6 +1,7 @@
 /** The part of `fastly_http_req` that gives the client's connection to a backend, for WebSocket above all. */
 import type { HandOverHead } from '../../fetch-protocol.ts'
 import { asHead } from '../../protocol.ts'
+import { packAnswer } from '../../request-heads.ts'
 import type { Hostcall } from '../hostcall.ts'
 import { GuestRequest } from '../messages.ts'
 import type { Sandbox } from '../sandbox.ts'
@@ -19,7 +20,7 @@ async function handOver(sandbox: Sandbox, backend: string, request: GuestRequest
   // What the node has by now stands in the place of this answer.
   sandbox.lasts(
     sandbox.line.call(asHead(head), null).reply.then(
-      () => sandbox.call.reply({ head: asHead({ status: 101, headers: [], start: sandbox.start }), body: null }),
+      () => sandbox.call.reply({ head: packAnswer({ status: 101, headers: [], start: sandbox.start }), body: null }),
       (failure) => sandbox.call.fail(failure),
     ),
   )

@@ -1,5 +1,6 @@
 /** `fastly_http_resp`: answers, of backends and to the client. */
 import { type AnswerHead, asHead } from '../../protocol.ts'
+import { packAnswer } from '../../request-heads.ts'
 import { GuestBody, StreamingBody } from '../bodies.ts'
 import { cutTo, ExactOut, frame } from '../framing.ts'
 import type { HostcallModule } from '../hostcall.ts'
@@ -60,7 +61,7 @@ export const httpResp: HostcallModule = {
         sandbox.handles.take(bodyHandle, GuestBody)
         return sandbox.answer(head, whole)
       }
-      sandbox.call.reply({ head: asHead(head), body: 'stream' })
+      sandbox.call.reply({ head: packAnswer(head), body: 'stream' })
       const { out } = sandbox.call
       const way = exact === undefined ? out : new ExactOut(out, exact)
       const sent = body.pumpTo(way, streaming !== 1)
@@ -98,7 +99,7 @@ async function answerWith(sandbox: Sandbox, pending: PendingRequest): Promise<vo
   if ('failed' in outcome) {
     const fields = new Fields(['content-type', 'text/plain; charset=utf-8'])
     pending.apply(fields, 'error')
-    const head = asHead({ status: 503, headers: fields.list, start: sandbox.start })
+    const head = packAnswer({ status: 503, headers: fields.list, start: sandbox.start })
     sandbox.call.reply({ head, body: Buffer.from(`${outcome.message}\n`) })
     return
   }
@@ -106,7 +107,7 @@ async function answerWith(sandbox: Sandbox, pending: PendingRequest): Promise<vo
   pending.apply(response.headers, 'response')
   const { head } = answerHead(sandbox, response, body.length)
   const whole = body.whole()
-  sandbox.call.reply({ head: asHead(head), body: whole ?? 'stream' })
+  sandbox.call.reply({ head: packAnswer(head), body: whole ?? 'stream' })
   if (whole === undefined) await body.pumpTo(sandbox.call.out, true)
 }
 
