@@ -55,7 +55,7 @@ interface Row {
  */
 export function openServedStore(folder: string, release: string): ServedStore {
   mkdirSync(folder, { recursive: true })
-  const database = new DatabaseSync(join(folder, 'served.db'))
+  const database = new DatabaseSync(join(folder, 'served.db'), { timeout: 5000 })
   if (database.prepare('PRAGMA user_version').get()!.user_version !== form)
     database.exec(`DROP TABLE IF EXISTS parts; PRAGMA user_version = ${form}`)
   database.exec(schema)
