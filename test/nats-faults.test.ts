@@ -136,6 +136,9 @@ describe(`three NATS servers, ${newestServer().version}`, () => {
     await servers[0]!.stop('SIGKILL')
     while (watching.server.name === 'n0' || fabrics.some(({ state }) => state === 'away')) await wait(20)
     await history.resumed()
+    const copies = async () =>
+      (await fabrics[1]!.copies()).map(({ copies, current, behind }) => `${current} of ${copies}, not ${behind}`).join()
+    assert.equal(await copies(), '2 of 3, not n0,2 of 3, not n0')
     const states: string[] = []
     const stops = fabrics.map((fabric) => fabric.onState((state) => states.push(state)))
     const { failed } = history
@@ -149,6 +152,7 @@ describe(`three NATS servers, ${newestServer().version}`, () => {
     assert.equal(history.failed, failed, told)
     for (const stop of stops) stop()
     await sound()
+    assert.equal(await copies(), '3 of 3, not ,3 of 3, not ')
   })
 
   test('all three are killed: nodes know it at once, and nothing acknowledged is lost', async () => {

@@ -32,6 +32,30 @@ export interface StreamPlace {
   readonly buckets: readonly { readonly name: string; readonly records: number; readonly bytes: number }[]
 }
 
+export interface StreamCopies {
+  readonly stream: string
+  /** That it is to have. */
+  readonly copies: number
+  /** That have all that was acknowledged. */
+  readonly current: number
+  /** Servers whose copy is not current, or that are gone. */
+  readonly behind: readonly string[]
+}
+
+/** How many copies of what is shared are sound, as each stream's leader says; without the streams that this user may not see. */
+export async function countCopies(line: Line, names: Names): Promise<readonly StreamCopies[]> {
+  const all = await streamNames(line, names)
+  const told = all.map(async (stream): Promise<StreamCopies | undefined> => {
+    const info = await line.call<StreamInfo>(`STREAM.INFO.${stream}`).catch(refused)
+    if (info === 'refused' || info === undefined) return undefined
+    const { config, cluster } = info
+    const behind = (cluster?.replicas ?? []).filter(({ current, offline }) => current !== true || offline === true)
+    const { num_replicas: copies } = config
+    return { stream, copies, current: copies - behind.length, behind: behind.map(({ name }) => name) }
+  })
+  return (await Promise.all(told)).filter((one) => one !== undefined)
+}
+
 export async function describeStreams(line: Line, names: Names): Promise<readonly StreamPlace[]> {
   const places: StreamPlace[] = []
   for (const name of await streamNames(line, names)) {
