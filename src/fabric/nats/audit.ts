@@ -4,7 +4,7 @@ import { scan } from './consume.ts'
 import type { Line } from './line.ts'
 import { isLive, readHead, type StoredMessage } from './message.ts'
 import { fromToken, type Names } from './names.ts'
-import type { StreamInfo } from './streams.ts'
+import type { StreamInfo, StreamReplica } from './streams.ts'
 
 export interface StreamServer {
   readonly name: string
@@ -49,11 +49,18 @@ export async function countCopies(line: Line, names: Names): Promise<readonly St
     const info = await line.call<StreamInfo>(`STREAM.INFO.${stream}`).catch(refused)
     if (info === 'refused' || info === undefined) return undefined
     const { config, cluster } = info
-    const behind = (cluster?.replicas ?? []).filter(({ current, offline }) => current !== true || offline === true)
+    const behind = (cluster?.replicas ?? []).filter((replica) => !isCurrent(replica))
     const { num_replicas: copies } = config
     return { stream, copies, current: copies - behind.length, behind: behind.map(({ name }) => name) }
   })
   return (await Promise.all(told)).filter((one) => one !== undefined)
+}
+
+/** A killed server says no farewell: for ten seconds NATS itself takes its copy for current. */
+const silentNs = 3e9
+
+function isCurrent({ current = false, offline = false, active = 0 }: StreamReplica): boolean {
+  return current && !offline && active < silentNs
 }
 
 export async function describeStreams(line: Line, names: Names): Promise<readonly StreamPlace[]> {
