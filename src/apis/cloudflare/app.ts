@@ -54,7 +54,10 @@ export function createCloudflareApi(deps: CloudflareApiDeps): Hono {
   for (const routes of given) if (routes !== undefined) app.route('/', routes)
 
   app.all('*', (c) => {
-    throw doorError('unknownCall', `Rimward does not support ${c.req.method} ${c.req.path}.`)
+    const instead = /\/accounts\/[^/]+\/pages\//.test(c.req.path)
+      ? ' A Pages project is deployed as a Worker: wrangler deploy --assets FOLDER.'
+      : ''
+    throw doorError('unknownCall', `Rimward does not support ${c.req.method} ${c.req.path}.${instead}`)
   })
   return app
 }

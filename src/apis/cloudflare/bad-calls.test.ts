@@ -32,6 +32,7 @@ const calls: [
     7003,
     /does not support GET \/client\/v4\/accounts\/.*\/vectorize\/v2\/indexes/,
   ],
+  ['a Pages project', 'GET', '/accounts/ACC/pages/projects/shop', {}, 404, 7003, /projects\/shop\. A Pages project is/],
   ["another's account", 'GET', '/accounts/somebody/workers/scripts', {}, 403, 9109, /account is 0123.*not somebody/],
   ['a service that is not there', 'GET', '/accounts/ACC/workers/services/no', {}, 404, 10090, /not_found/],
   [

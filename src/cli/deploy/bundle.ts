@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { builtinModules } from 'node:module'
-import { basename, dirname, extname, join, relative, resolve, sep } from 'node:path'
+import { basename, dirname, extname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { type BuildFailure, type BuildOptions, build, type OnResolveArgs, type Plugin } from 'esbuild'
 import { Complaint } from '../complaint.ts'
 import type { ModuleType, WorkerConfig } from './config-schema.ts'
@@ -100,20 +100,33 @@ function collectModules(
 
 const nodeNames = new Set(builtinModules)
 
-/** Leaves the runtime's own modules to the runtime; Node's by their bare name become `node:…` under `nodejs_compat`. */
+/**
+ * Leaves the runtime's own modules to the runtime; Node's by their bare name become `node:…` under `nodejs_compat`. A bundle of ES
+ * modules has no `require`: what CommonJS code requires of Node is imported for it.
+ */
 function runtimeModules(config: WorkerConfig): Plugin {
   const compatible = (config.compatibility_flags ?? []).some((flag) => /^nodejs_(compat|als)/.test(flag))
+  const ofNode = (path: string, kind: OnResolveArgs['kind']) =>
+    compatible && kind === 'require-call' ? { path, namespace: 'required-of-node' } : { path, external: true }
   return {
     name: 'runtime-modules',
-    setup({ onResolve, resolve: resolveImport }) {
-      onResolve({ filter: /^(node|cloudflare|workerd):/ }, ({ path }) => ({ path, external: true }))
+    setup({ onResolve, onLoad, resolve: resolveImport }) {
+      onResolve({ filter: /^node:/ }, ({ path, kind }) => ofNode(path, kind))
+      onResolve({ filter: /^(cloudflare|workerd):/ }, ({ path }) => ({ path, external: true }))
+      onLoad({ filter: /.*/, namespace: 'required-of-node' }, ({ path }) => ({
+        contents: `import all from ${JSON.stringify(path)}; module.exports = all;`,
+        loader: 'js',
+      }))
       onResolve({ filter: /^[a-z_/]+$/ }, async (args) => {
         if (!nodeNames.has(args.path) || args.pluginData === 'plain') return undefined
         const { kind, importer, resolveDir } = args
         // A package of that name in the project (such as "buffer" or "events") comes first.
         const installed = await resolveImport(args.path, { kind, importer, resolveDir, pluginData: 'plain' })
-        if (installed.errors.length === 0) return installed
-        if (compatible) return { path: `node:${args.path}`, external: true }
+        const found = installed.errors.length === 0
+        if (found && isAbsolute(installed.path)) return installed
+        if (compatible) return ofNode(`node:${args.path}`, kind)
+        // Its package says `"browser": { "stream": false }`: esbuild puts an empty module there.
+        if (found) return undefined
         return {
           errors: [
             { text: `"${args.path}" is a module of Node; add "nodejs_compat" to "compatibility_flags" to use it` },

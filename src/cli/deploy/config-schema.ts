@@ -152,6 +152,11 @@ const toolsOnly = {
   $schema: z.string().optional(),
   send_metrics: z.boolean().optional(),
   dev: z.looseObject({}).optional(),
+  configPath: z.string().optional(),
+  userConfigPath: z.string().optional(),
+  topLevelName: z.string().optional(),
+  definedEnvironments: z.array(z.string()).optional(),
+  python_modules: z.looseObject({}).optional(),
 }
 
 /** Read once for all environments. */

@@ -88,12 +88,12 @@ test('configuration that does not fit is refused by name and place', (t) => {
     ['wrangler.toml', 'name = "a"\nmain = \n', /wrangler\.toml: line 2, column/],
     [
       'wrangler.json',
-      JSON.stringify({ ...minimal, r2_buckets: [] }),
+      JSON.stringify({ ...minimal, r2_buckets: [{}] }),
       /"r2_buckets" is not supported by "rimward deploy"; nothing was deployed/,
     ],
     [
       'wrangler.json',
-      JSON.stringify({ ...minimal, d1_databases: [], vectorize: [] }),
+      JSON.stringify({ ...minimal, d1_databases: [{}], vectorize: [{}], pipelines: [] }),
       /"d1_databases", "vectorize" are not supported/,
     ],
     [
@@ -137,6 +137,20 @@ test('environments: bindings are their own, the rest is inherited, the name gets
   const live = readConfig(path, { environment: 'live' }).config
   assert.deepEqual([live.name, live.vars, live.routes], ['other', undefined, ['top.example/*']])
   assert.throws(() => readConfig(path, { environment: 'none' }), /has no environment "none"; it has staging, live/)
+})
+
+test('what a build tool wrote is deployed instead, and what is empty in it is not in the way', (t) => {
+  const built = { ...minimal, main: 'built.js', topLevelName: 'a', configPath: '/x', logfwdr: { bindings: [] }, k2: [] }
+  const files = {
+    'wrangler.jsonc': JSON.stringify(minimal),
+    '.wrangler/deploy/config.json': '{"configPath":"../../dist/wrangler.json","auxiliaryWorkers":[]}',
+    'dist/wrangler.json': JSON.stringify(built),
+  }
+  const folder = project(t, files)
+  const found = readConfig(findConfig(folder))
+  assert.deepEqual([found.folder, found.config.main], [join(folder, 'dist'), 'built.js'])
+  rmSync(found.path)
+  assert.throws(() => findConfig(folder), { name: 'Complaint', message: /wrangler\.json, which is not there: build/ })
 })
 
 test('source that does not build is refused with file, line and column', async (t) => {
@@ -203,6 +217,19 @@ test('build options reach the bundle', async (t) => {
   assert.equal(script.format, 'service-worker')
   assert.equal(script.blobs.length, 1)
   assert.match(script.code, new RegExp(script.blobs[0]!.name.replaceAll('$', '\\$')))
+})
+
+test('CommonJS code gets what it requires of Node, also where its package has nothing for browsers', async (t) => {
+  const folder = project(t, {
+    'wrangler.json': JSON.stringify({ ...minimal, compatibility_flags: ['nodejs_compat'] }),
+    'index.js': 'import old from "old"; export default old',
+    'node_modules/old/package.json': '{ "main": "old.js", "browser": { "stream": false } }',
+    'node_modules/old/old.js':
+      'exports.kinds = [require("stream").Readable, require("node:path").join, require("fs/promises").open].map((x) => typeof x)',
+  })
+  const { main } = await bundleWorker(readConfig(findConfig(folder)).config, folder)
+  const code = await import(`data:text/javascript,${encodeURIComponent(Buffer.from(main.content).toString())}`)
+  assert.deepEqual(code.default.kinds, ['function', 'function', 'function'])
 })
 
 test('rules: the first match, a type ends without fallthrough', () => {

@@ -1,6 +1,6 @@
 /** Finds and reads a Worker's configuration and picks an environment. Everything wrong is a `Complaint` with file and place. */
 import { existsSync, readFileSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { type ParseError, parse as parseJsonc, printParseErrorCode } from 'jsonc-parser'
 import { parse as parseToml, TomlError } from 'smol-toml'
 import type { z } from 'zod'
@@ -21,12 +21,35 @@ const fileNames = ['wrangler.json', 'wrangler.jsonc', 'wrangler.toml', 'fastly.t
 export function findConfig(start: string): string {
   if (!existsSync(start)) throw new Complaint(`There is no folder ${start}.`)
   for (let folder = start; ; folder = dirname(folder)) {
-    for (const name of fileNames) if (existsSync(join(folder, name))) return join(folder, name)
+    for (const name of fileNames)
+      if (existsSync(join(folder, name))) return (name !== 'fastly.toml' && builtConfig(folder)) || join(folder, name)
     if (folder === dirname(folder)) break
   }
   throw new Complaint(
     `There is no wrangler.jsonc, wrangler.json, wrangler.toml or fastly.toml in ${start} or above it.`,
   )
+}
+
+/** What a build tool, such as the Vite plugin, wrote to be deployed instead of the folder's own configuration. */
+function builtConfig(folder: string): string | undefined {
+  const pointer = join(folder, '.wrangler/deploy/config.json')
+  if (!existsSync(pointer)) return undefined
+  const { configPath } = parseText(pointer, readFileSync(pointer, 'utf8')) as { readonly configPath?: unknown }
+  if (typeof configPath !== 'string') throw new Complaint(`${pointer}: "configPath" is missing.`)
+  const path = resolve(dirname(pointer), configPath)
+  if (!existsSync(path)) throw new Complaint(`${pointer} names ${path}, which is not there: build the project anew.`)
+  return path
+}
+
+/** Build tools write all settings, most of them empty: one that is empty asks for nothing, so it need not be supported. */
+function withoutEmpty(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).filter(([key, one]) => key in configSchema.shape || !isEmpty(one)))
+}
+
+function isEmpty(value: unknown): boolean {
+  if (Array.isArray(value)) return value.length === 0
+  return typeof value === 'object' && value !== null && Object.values(value).every(isEmpty)
 }
 
 function placeOf(text: string, offset: number): string {
@@ -87,7 +110,7 @@ export interface ReadOptions {
 }
 
 export function readConfig(path: string, options: ReadOptions = {}): FoundConfig {
-  const parsed = configSchema.safeParse(parseText(path, readFileSync(path, 'utf8')))
+  const parsed = configSchema.safeParse(withoutEmpty(parseText(path, readFileSync(path, 'utf8'))))
   if (!parsed.success) throw explain(path, parsed.error.issues[0]!)
   const { env: _, route, routes, ...config } = pickEnvironment(path, parsed.data, options.environment)
   if (route !== undefined && routes !== undefined) throw new Complaint(`${path}: give "route" or "routes", not both.`)
