@@ -121,6 +121,21 @@ test('a config store lies with the machine in its country only', async (t) => {
   await until(served, 'the machine in the US hands over what it knows no more of than its host')
   assert.deepEqual(await filesWith(two, marker), [])
 
+  // And about a server of Hyperdrive, whose address and password were with both.
+  const configs = `/client/v4/accounts/${iad.accountId}/hyperdrive/configs`
+  const user = `${marker}-e`
+  const origin = { scheme: 'postgres', host: 'db.test', port: 5432, database: 'd', user, password: 'the password' }
+  const main = JSON.stringify({ name: 'main', origin })
+  const made = (await (await iad.api(configs, { method: 'POST', body: main })).json()) as { result: { id: string } }
+  for (const data of [one, two]) await until(async () => (await filesWith(data, user)).length > 0, 'both know its user')
+  const there = JSON.stringify({ name: 'hyperdrive:main', within: 'DE' })
+  assert.equal((await iad.api('/rimward/v1/residency', { method: 'PUT', body: there })).status, 200)
+  await until(async () => (await filesWith(two, user)).length === 0, 'nothing of it is left in the US')
+  const shown = await iad.api(`${configs}/${made.result.id}`)
+  assert.deepEqual([shown.headers.get('x-rimward-answered-by'), (await shown.text()).includes(user)], ['fra', true])
+  const listed = await (await iad.api(configs)).text()
+  assert.deepEqual([listed.includes('"main"'), listed.includes(user)], [true, false])
+
   // A change that Germany has to try first is made there, whoever is asked.
   const canary = { canary: { pop: 'fra', windowMs: 100 } }
   const set = await iad.api('/rimward/v1/rollout', { method: 'PUT', body: JSON.stringify(canary) })

@@ -8,26 +8,11 @@ import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import { type TestContext, test } from 'node:test'
 import { connect } from 'node:tls'
 import { selfSigned } from '#/edge/self-signed.fixture.ts'
 import { get, temporaryFolder, until } from './support/node.ts'
-import { filesWith, ok, type Platform, startPlatform } from './support/three-countries.ts'
-
-/** The record of a bucket of the shared fabric, as it lies on the disk. */
-function recordIn(folder: string, bucket: string, key: string): Record<string, unknown> {
-  const database = new DatabaseSync(join(folder, 'fabric.db'), { readOnly: true, timeout: 5000 })
-  try {
-    const row = database
-      .prepare('SELECT value FROM entries WHERE bucket = ? AND CAST(key AS TEXT) = ?')
-      .get(bucket, key) as { value: Uint8Array } | undefined
-    assert.ok(row !== undefined, `${bucket} has ${key}`)
-    return JSON.parse(Buffer.from(row.value).toString())
-  } finally {
-    database.close()
-  }
-}
+import { filesWith, ok, type Platform, recordIn, startPlatform } from './support/three-countries.ts'
 
 async function startOrigin(t: TestContext): Promise<string> {
   const origin = createServer((_, response) => response.end('from the origin')).listen(0, '127.0.0.1')

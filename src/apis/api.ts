@@ -220,14 +220,14 @@ export function createApi(options: ApiOptions): Api {
 }
 
 async function knownStores({ fabric, compute, control }: ApiOptions) {
-  const homed = (['sql', 'bucket', 'queue', 'workflow', 'dataset'] as const).flatMap((kind) =>
-    control.resources(kind).map(({ id, name }) => ({ kind, id, name })),
+  const resources = (['sql', 'bucket', 'queue', 'workflow', 'dataset', 'server', 'certificate'] as const).flatMap(
+    (kind) => control.resources(kind).map(({ id, name }) => ({ kind, id, name })),
   )
   const spaces = await listKvNamespaces(fabric)
   const items = (['config', 'secret', 'access-list'] as const).flatMap((kind) => compute.items.all(kind))
   return [
     ...spaces.map(({ id, title }) => ({ kind: 'kv' as const, id, name: title })),
     ...items.map(({ kind, id, name }) => ({ kind, id, name })),
-    ...homed,
+    ...resources,
   ]
 }

@@ -174,6 +174,8 @@ function withinOfPath(path: string, control: Places): Within | undefined {
   if (cloudflare !== undefined) {
     const store = /^storage\/kv\/namespaces\/([^/]+)/.exec(cloudflare)?.[1]
     if (store !== undefined) return withinOf(control, store, 'kv')
+    const [, shelf, secret] = /^(mtls_certificates|hyperdrive\/configs)\/([^/]+)/.exec(cloudflare) ?? []
+    if (secret !== undefined) return withinOf(control, secret, shelf === 'mtls_certificates' ? 'certificate' : 'server')
     const program = /^workers\/(?:scripts|services|workers)\/([^/]+)(?:\/|$)/.exec(cloudflare)?.[1]
     return program === undefined || cloudflare.includes('/tails') ? undefined : control.withinOf(decode(program))
   }

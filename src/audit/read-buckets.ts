@@ -52,7 +52,9 @@ export function tableOf(database: DatabaseSync): keyof typeof tables | undefined
 
 /** What a node serves, so that it can start from it. */
 export function readServed(database: DatabaseSync, place: string, code: CodeTally): void {
-  const rows = database.prepare(`SELECT kind, name, value FROM parts WHERE kind IN ('program', 'site')`).iterate()
+  const rows = database
+    .prepare(`SELECT kind, name, value FROM parts WHERE kind IN ('program', 'site', 'resource')`)
+    .iterate()
   for (const { kind, name, value } of rows as Iterable<{ kind: string; name: string; value: string }>)
     code.record(kind, name, Buffer.from(value), place)
 }

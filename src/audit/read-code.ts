@@ -55,6 +55,8 @@ export function createCodeTally(tally: Tally): CodeTally {
       const parsed = parse(value)
       const [base = '', within] = bucket.split('@')
       records.record(base, key, parsed, place, within?.split(','))
+      if (bucket === 'resources' && parsed !== undefined)
+        nameBlobs(parsed, { kind: 'store', id: key.slice(key.indexOf('/') + 1) })
       if (bucket === 'certificates') seeCertificate(parsed as Certificate, place)
       if (bucket === 'program-versions') see(key.split('/')[0]!, parsed as Version, place)
       if (bucket === 'control-log') for (const [name, version] of versionsIn(parsed)) see(name, version, place)

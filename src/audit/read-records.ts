@@ -1,10 +1,11 @@
 /**
- * Whose origins, rules and tables lie in databases of a node: records of sites and services that hold them themselves, instead of
- * naming a blob in their countries.
+ * Whose origins, rules, tables and secrets lie in databases of a node: records of sites, services and resources that hold them
+ * themselves, instead of naming a blob in their countries.
  */
 import { elsewhere } from '#/core/elsewhere.ts'
 import type { Owner } from '#/core/holdings.ts'
 import type { Within } from '#/core/pops.ts'
+import { isSecretKind } from '#/core/resources.ts'
 import { siteNameOf } from '#/core/service-site-name.ts'
 import type { Bytes } from '#/core/units.ts'
 import type { Tally } from './tally.ts'
@@ -16,6 +17,7 @@ interface Held {
   readonly live?: unknown
   readonly program?: unknown
   readonly entries?: readonly unknown[]
+  readonly settings?: unknown
 }
 
 interface ServedSite {
@@ -29,6 +31,7 @@ interface Change {
     readonly record?: Held | null
     readonly tables?: readonly { readonly record: Held | null }[]
   }[]
+  readonly resources?: readonly { readonly kind: string; readonly id: string; readonly record: Held | null }[]
 }
 
 export interface RecordTally {
@@ -38,7 +41,7 @@ export interface RecordTally {
   finish(): void
 }
 
-export const recordBuckets = ['sites', 'services', 'service-tables', 'service-versions'] as const
+export const recordBuckets = ['sites', 'services', 'service-tables', 'service-versions', 'resources'] as const
 
 export function createRecordTally(tally: Tally): RecordTally {
   const names = new Map<string, string>()
@@ -65,7 +68,14 @@ export function createRecordTally(tally: Tally): RecordTally {
     if (holds) found.push({ service, bytes: sizeOf(record), place, within: undefined })
   }
 
-  function seeChange({ sites = [], services = [] }: Change, place: string): void {
+  function seeResource(kind: string, id: string, record: Held | null, place: string): void {
+    if (record === null || !isSecretKind(kind)) return
+    const holds = record.held === undefined && Object.keys(record.settings ?? {}).length > 0
+    if (holds) tally.add({ kind: 'store', id }, place, sizeOf(record.settings))
+  }
+
+  function seeChange({ sites = [], services = [], resources = [] }: Change, place: string): void {
+    for (const { kind, id, record } of resources) seeResource(kind, id, record, place)
     for (const { name, record } of sites) seeSite(name, record, place)
     for (const { id, record = null, tables = [] } of services) {
       seeService(id, record, place)
@@ -79,6 +89,8 @@ export function createRecordTally(tally: Tally): RecordTally {
       const [first] = key.split('/') as [string]
       if (bucket === 'sites') seeSite(key, parsed, place)
       else if (bucket === 'services') seeService(key, parsed, place)
+      else if (bucket === 'resources' || bucket === 'resource')
+        seeResource(first, key.slice(first.length + 1), parsed, place)
       else if (bucket === 'service-tables') seeTable(first, parsed, place)
       else if (bucket === 'service-versions') found.push({ service: first, bytes: sizeOf(parsed), place, within })
       else if (bucket === 'control-log') seeChange((parsed as { change?: Change }).change ?? {}, place)

@@ -4,6 +4,7 @@ import type { Fabric } from '#/core/ports.ts'
 import type { BlobHash, ProgramName, Snapshot } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
 import type { Change, State } from './fold.ts'
+import type { RecordOwner } from './record-books.ts'
 import type { ProgramRecord, VersionRecord } from './records.ts'
 
 export interface Ledger {
@@ -41,8 +42,8 @@ export interface Ledger {
   forgetChanges(): Promise<void>
   /** Of the log itself, and of records that stay in countries. */
   blobsInUse(): AsyncIterable<BlobHash>
-  /** Of the records of one site or service, as they lie in the fabric. */
-  blobsOfRecords(kind: 'site' | 'service', id: string): Promise<readonly BlobHash[]>
+  /** Of the records of one site, service or resource, as they lie in the fabric. */
+  blobsOfRecords(kind: RecordOwner['kind'], id: string): Promise<readonly BlobHash[]>
   /** Resolves once what was committed is in the records too. */
   recorded(): Promise<void>
   close(): void

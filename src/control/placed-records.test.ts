@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import { elsewhere } from '#/core/elsewhere.ts'
+import { elsewhere, withoutElsewhere } from '#/core/elsewhere.ts'
 import { EdgeError } from '#/core/errors.ts'
 import { defaultLimits } from '#/core/limits.ts'
 import type { Blobs, Fabric } from '#/core/ports.ts'
@@ -112,4 +112,42 @@ test('the sweep keeps what records and entries of the log name, and nothing else
   // Widened, nothing names them any more.
   await control.setPlacement(site, undefined)
   assert.equal((await named()).size, 0)
+})
+
+test('outside a resource with secrets has its name; who is there changes it, and takes it back', async (t) => {
+  const fabric = createMemoryFabric(() => 1000)
+  const inside = await open(t, fabric)
+  const { id } = await inside.control.createResource({ kind: 'server', name: 'main', settings: { host: mark } })
+  const other = await open(t, fabric, outside(fabric))
+  const placed = { kind: 'server', id } as const
+  const resourcesIn = async () =>
+    Buffer.concat((await fabric.bucket('resources').list({ limit: 9 })).map(({ value }) => value)).toString()
+  assert.match((await everywhere(fabric)) + (await resourcesIn()), new RegExp(mark))
+  await inside.control.setPlacement(placed, ['DE'])
+  const changed = await inside.control.changeResource(placed, () => ({ settings: { host: mark, user: mark } }))
+  await until(() => other.control.snapshot.revision === inside.control.snapshot.revision)
+  await inside.control.close()
+  assert.doesNotMatch((await everywhere(fabric)) + (await resourcesIn()), new RegExp(mark))
+
+  const late = await open(t, fabric, outside(fabric))
+  for (const { control } of [other, late]) {
+    const [seen] = control.resources('server')
+    assert.deepEqual([seen?.name, seen?.settings, seen?.held?.slice(64)], ['main', {}, '@DE'])
+    await assert.rejects(
+      control.changeResource(placed, () => ({ name: 'x' })),
+      { code: 'not_here' },
+    )
+    await assert.rejects(control.setPlacement(placed, undefined), { code: 'misplaced' })
+  }
+  const again = await open(t, fabric)
+  assert.deepEqual(again.control.resources('server'), [changed])
+  // Nodes of this process that are elsewhere do not get it either.
+  const { resources } = withoutElsewhere(again.control.snapshot, 'US')
+  assert.deepEqual(resources?.get(`server/${id}`)?.settings, {})
+  assert.equal(withoutElsewhere(again.control.snapshot, 'DE').resources, again.control.snapshot.resources)
+
+  await again.control.setPlacement(placed, undefined)
+  await until(() => other.control.resources('server')[0]?.held === undefined)
+  assert.deepEqual(other.control.resources('server')[0]?.settings, changed.settings)
+  assert.deepEqual(await Array.fromAsync(again.control.blobsInUse()), [])
 })

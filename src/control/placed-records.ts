@@ -1,6 +1,7 @@
 /**
- * Records of sites, services and their tables that stay in countries: what every node must know of them (names, hosts, what
- * answers) stays in the record; origins with their keys, rules, tables and lists lie in a blob there, which the record names.
+ * Records of sites, services, their tables and resources with secrets that stay in countries: what every node must know of them
+ * (names, hosts, what answers) stays in the record; origins with their keys, rules, tables, lists and settings lie in a blob there,
+ * which the record names.
  * A control plane with a node inside works with the whole record, any other one with what is left.
  */
 import { withinOfBlob } from '#/core/blob-names.ts'
@@ -9,19 +10,23 @@ import { EdgeError } from '#/core/errors.ts'
 import type { Within } from '#/core/pops.ts'
 import type { Blobs } from '#/core/ports.ts'
 import { sameWithin } from '#/core/residency.ts'
+import { isSecretKind, type Resource } from '#/core/resources.ts'
 import type { BlobHash } from '#/core/snapshot.ts'
 import type { Change, State } from './fold.ts'
-import { keyOf, type PlacedKind } from './placements.ts'
+import { type HeldPlacements, keyOf, type PlacedKind } from './placements.ts'
 import { parseRecord, type SiteRecord } from './records.ts'
+import { parseResource } from './resources.ts'
 import type { ProgramDesign } from './services/service-program.ts'
 import { parseService, type ServiceDesign, type ServiceRecord, type TableRecord } from './services/service-records.ts'
 
-type Part = 'site' | 'service' | 'table'
-type RecordOf<Kind extends Part> = Kind extends 'site'
-  ? SiteRecord
-  : Kind extends 'service'
-    ? ServiceRecord
-    : TableRecord
+interface Records {
+  readonly site: SiteRecord
+  readonly service: ServiceRecord
+  readonly table: TableRecord
+  readonly resource: Resource
+}
+type Part = keyof Records
+type RecordOf<Kind extends Part> = Records[Kind]
 
 /** What every node may know, and what not. */
 interface Halves {
@@ -72,7 +77,7 @@ export function createPlacedRecords({ blobs }: { readonly blobs: Pick<Blobs, 'ge
     if (bytes === null) return record
     if (bytes === undefined) throw new BlobIsLate(held)
     const whole = { ...open, ...(JSON.parse(Buffer.from(bytes).toString('utf8')) as object) }
-    const read = (kind === 'site' ? parseRecord(kind, whole) : parseService(kind, whole)) as typeof record
+    const read = parse(kind, whole) as typeof record
     packed.set(read, { within: withinOfBlob(held)!, record })
     return read
   }
@@ -81,9 +86,8 @@ export function createPlacedRecords({ blobs }: { readonly blobs: Pick<Blobs, 'ge
     pack,
     unpack,
     async packChange(change, { placements }) {
-      const withinOf = (kind: PlacedKind, id: string) => placements.get(keyOf({ kind, id }))?.record.within
       return eachRecord(change, (kind, record, owner) =>
-        pack(kind, record, withinOf(kind === 'site' ? 'site' : 'service', owner)),
+        pack(kind, record, withinOfRecord(placements, kind, record, owner)),
       )
     },
     unpackChange: (change) => eachRecord(change, (kind, record) => unpack(kind, record)),
@@ -95,10 +99,16 @@ async function eachRecord(
   change: Change,
   make: <Kind extends Part>(kind: Kind, record: RecordOf<Kind>, owner: string) => Promise<RecordOf<Kind>>,
 ): Promise<Change> {
-  const { sites, services } = change
-  if (sites === undefined && services === undefined) return change
+  const { sites, services, resources } = change
+  if (sites === undefined && services === undefined && resources === undefined) return change
   return {
     ...change,
+    ...(resources && {
+      resources: await inTurn(resources, async ({ kind, id, record }) => ({
+        ...{ kind, id },
+        record: record && (await make('resource', record, id)),
+      })),
+    }),
     ...(sites && {
       sites: await inTurn(sites, async ({ name, record }) => ({
         name,
@@ -120,6 +130,23 @@ async function eachRecord(
   }
 }
 
+/** Where the other half of a record may lie; `owner`: name or id of the site, service or resource. Resources without secrets have none. */
+export function withinOfRecord<Kind extends Part>(
+  placements: HeldPlacements,
+  part: Kind,
+  record: RecordOf<Kind>,
+  owner: string,
+): Within | undefined {
+  const of = part === 'resource' ? (record as Resource).kind : part === 'site' ? 'site' : 'service'
+  if (part === 'resource' && !isSecretKind(of)) return undefined
+  return placements.get(keyOf({ kind: of as PlacedKind, id: owner }))?.record.within
+}
+
+function parse(kind: Part, whole: object): object {
+  if (kind === 'resource') return parseResource(whole)
+  return kind === 'site' ? parseRecord(kind, whole) : parseService(kind, whole)
+}
+
 async function inTurn<From, To>(all: readonly From[], make: (one: From) => Promise<To>): Promise<To[]> {
   const made: To[] = []
   for (const one of all) made.push(await make(one))
@@ -128,11 +155,16 @@ async function inTurn<From, To>(all: readonly From[], make: (one: From) => Promi
 
 function halve<Kind extends Part>(kind: Kind, record: RecordOf<Kind>): Halves {
   if (kind === 'site') return halveSite(record as SiteRecord)
+  if (kind === 'resource') return halveResource(record as Resource)
   return kind === 'service' ? halveService(record as ServiceRecord) : halveTable(record as TableRecord)
 }
 
 function halveSite({ name, createdAt, hosts, shield, ...hidden }: SiteRecord): Halves {
   return { open: { name, createdAt, hosts, ...(shield !== undefined && { shield }), origin: elsewhere }, hidden }
+}
+
+function halveResource({ settings, ...open }: Resource): Halves {
+  return { open: { ...open, settings: {} }, hidden: { settings } }
 }
 
 function halveTable({ entries, ...open }: TableRecord): Halves {

@@ -7,6 +7,7 @@ import { alter } from '#/core/kept-map.ts'
 import type { Within } from '#/core/pops.ts'
 import { queueSettingsOf } from '#/core/queues.ts'
 import { describeWithin, isInside } from '#/core/residency.ts'
+import { isSecretKind, type Resource } from '#/core/resources.ts'
 import type { Program, Site, Snapshot } from '#/core/snapshot.ts'
 import { Refusal } from './refusal.ts'
 import { type HeldServices, serviceNamed } from './services/held-services.ts'
@@ -25,6 +26,8 @@ export const placedKinds = [
   'queue',
   'workflow',
   'dataset',
+  'server',
+  'certificate',
   'log',
 ] as const
 export type PlacedKind = (typeof placedKinds)[number]
@@ -92,6 +95,13 @@ export function applyToPlacements(
 export function placeProgram(program: Program, within: Within | undefined): Program {
   if (within === undefined) return program
   return { ...program, within, objects: program.objects.map((object) => ({ ...object, within })) }
+}
+
+/** The same resource where every node may have its settings. */
+export function placeResource({ placements }: Pick<Places, 'placements'>, resource: Resource): Resource {
+  const { kind, id } = resource
+  const within = isSecretKind(kind) ? placements.get(keyOf({ kind, id }))?.record.within : undefined
+  return within === undefined ? resource : { ...resource, within }
 }
 
 /** Of what programs keep; undefined for all else that is placed. */

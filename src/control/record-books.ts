@@ -6,14 +6,13 @@ import { setImmediate } from 'node:timers/promises'
 import { placedBlobsIn } from '#/core/blob-names.ts'
 import { keep } from '#/core/kept-map.ts'
 import type { Limits } from '#/core/limits.ts'
-import type { Within } from '#/core/pops.ts'
 import type { Bucket, Entry, Fabric } from '#/core/ports.ts'
 import { resourceKey } from '#/core/resources.ts'
 import type { BlobHash, ProgramName } from '#/core/snapshot.ts'
 import type { Clock } from '#/core/units.ts'
 import { type HeldDomain, parseDomainRules } from './domain-rules.ts'
 import type { Change, ChangeNumber, Fold, Held, HeldSite, State } from './fold.ts'
-import type { PlacedRecords } from './placed-records.ts'
+import { type PlacedRecords, withinOfRecord } from './placed-records.ts'
 import { type HeldPlacement, keyOf, parsePlacement } from './placements.ts'
 import { type ProgramRecord, parseRecord, type VersionRecord } from './records.ts'
 import { type HeldResource, type HeldResources, parseResource } from './resources.ts'
@@ -32,10 +31,16 @@ export interface RecordBooks {
   addVersion(record: VersionRecord): Promise<boolean>
   replaceVersion(record: VersionRecord): Promise<void>
   dropVersion(program: ProgramName, id: string): Promise<void>
-  /** Blobs with what stays in countries of sites and services, or of one of them. */
-  blobsInUse(of?: { readonly kind: 'site' | 'service'; readonly id: string }): AsyncIterable<BlobHash>
+  /** Blobs with what stays in countries of sites, services and resources, or of one of them. */
+  blobsInUse(of?: RecordOwner): AsyncIterable<BlobHash>
   /** Removes versions of uploads that were cut short: no record names them, and none in flight is as old. */
   dropUnnamed(state: State, unread: ReadonlyMap<string, string>): Promise<void>
+}
+
+/** By name, id, or key of a resource. */
+export interface RecordOwner {
+  readonly kind: 'site' | 'service' | 'resource'
+  readonly id: string
 }
 
 interface Parts {
@@ -68,14 +73,15 @@ export function openRecordBooks({ fabric, fold, placed, hostnameSuffix, limits, 
     return entry && parseRecord('version', read(entry).value)
   }
 
-  const placementIn = (state: State, kind: 'site' | 'service', id: string) =>
-    state.placements.get(keyOf({ kind, id }))?.record.within
-  async function packHeld<Kind extends 'site' | 'service' | 'table'>(
+  async function packHeld<Kind extends 'site' | 'service' | 'table' | 'resource'>(
     kind: Kind,
     held: { readonly record: Parameters<typeof placed.pack<Kind>>[1]; readonly revision: ChangeNumber } | undefined,
-    within: Within | undefined,
+    { placements }: State,
+    owner: string,
   ) {
-    return held && { record: await placed.pack(kind, held.record, within), revision: held.revision }
+    if (held === undefined) return undefined
+    const within = withinOfRecord(placements, kind, held.record, owner)
+    return { record: await placed.pack(kind, held.record, within), revision: held.revision }
   }
 
   async function readServing(record: ProgramRecord) {
@@ -135,8 +141,8 @@ export function openRecordBooks({ fabric, fold, placed, hostnameSuffix, limits, 
         placements.set(entry.key, { record: parsePlacement(value), revision })
       }
       const resources = new Map<string, HeldResource>()
-      await each('resource', buckets.resources, (key, { value, revision }) => {
-        resources.set(key, { record: parseResource(value), revision })
+      await each('resource', buckets.resources, async (key, { value, revision }) => {
+        resources.set(key, { record: await placed.unpack('resource', parseResource(value)), revision })
       })
       for (const [name, held] of withoutDoubles(programs))
         programs.set(name, fold.hold(held.record, held.revision, held.serving))
@@ -152,25 +158,26 @@ export function openRecordBooks({ fabric, fold, placed, hostnameSuffix, limits, 
       for (const { name } of change.programs ?? [])
         await settle(buckets.programs, name, state.programs.get(name), revision)
       for (const { name } of change.sites ?? []) {
-        const packed = await packHeld('site', state.sites.get(name), placementIn(state, 'site', name))
+        const packed = await packHeld('site', state.sites.get(name), state, name)
         await settle(buckets.sites, name, packed, revision)
       }
       for (const { domain } of change.domains ?? [])
         await settle(buckets.domains, domain, state.domains.get(domain), revision)
       for (const key of (change.placements ?? []).map(keyOf))
         await settle(buckets.placements, key, state.placements.get(key), revision)
-      for (const key of (change.resources ?? []).map(({ kind, id }) => resourceKey(kind, id)))
-        await settle(buckets.resources, key, state.resources.get(key), revision)
+      for (const { kind, id } of change.resources ?? []) {
+        const key = resourceKey(kind, id)
+        await settle(buckets.resources, key, await packHeld('resource', state.resources.get(key), state, id), revision)
+      }
       for (const { id, tables = [] } of change.services ?? []) {
         const held = state.services.get(id)
-        const within = placementIn(state, 'service', id)
         const touched =
           held === undefined ? await keysUnder(ofServices.tables, `${id}/`) : tables.map((table) => `${id}/${table.id}`)
         for (const key of touched) {
-          const packed = await packHeld('table', held?.tables.get(key.slice(id.length + 1)), within)
+          const packed = await packHeld('table', held?.tables.get(key.slice(id.length + 1)), state, id)
           await settle(ofServices.tables, key, packed, revision)
         }
-        await settle(ofServices.services, id, await packHeld('service', held, within), revision)
+        await settle(ofServices.services, id, await packHeld('service', held, state, id), revision)
       }
     },
 
@@ -179,10 +186,12 @@ export function openRecordBooks({ fabric, fold, placed, hostnameSuffix, limits, 
         [buckets.sites, 'site'],
         [ofServices.services, 'service'],
         [ofServices.tables, 'service'],
+        [buckets.resources, 'resource'],
       ] as const) {
         if (of !== undefined && of.kind !== kind) continue
         for await (const { key, value } of everything(bucket, of?.id))
-          if (of === undefined || key.split('/')[0] === of.id) yield* placedBlobsIn(Buffer.from(value).toString())
+          if (of === undefined || key === of.id || key.split('/')[0] === of.id)
+            yield* placedBlobsIn(Buffer.from(value).toString())
       }
     },
 

@@ -2,6 +2,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
+import { EdgeError } from '#/core/errors.ts'
 import { alter } from '#/core/kept-map.ts'
 import { type Resource, type ResourceKind, resourceKey, resourceKinds } from '#/core/resources.ts'
 import type { ChangeNumber } from './fold.ts'
@@ -16,6 +17,7 @@ const record = z.object({
   modifiedAt: z.number(),
   settings: z.record(z.string(), z.unknown()),
   hint: z.exactOptional(z.string()),
+  held: z.exactOptional(z.string()),
 })
 
 export interface HeldResource {
@@ -93,6 +95,8 @@ export async function changeResource(
   await office.ledger.commit(({ resources }) => {
     const known = resources.get(resourceKey(kind, id))?.record
     if (known === undefined) throw missing(kind, id)
+    if (known.held !== undefined)
+      throw new EdgeError('not_here', `The ${kind} '${known.name}' is known elsewhere only.`)
     const made = { ...known, ...change(known), modifiedAt: office.clock() }
     refuseName(resources, made)
     changed = made

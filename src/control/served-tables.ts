@@ -7,7 +7,7 @@ import { listSites } from '#/core/site-list.ts'
 import type { Program, ProgramName, Site, Snapshot } from '#/core/snapshot.ts'
 import { servedRules, withDomainRules } from './domain-rules.ts'
 import type { State } from './fold.ts'
-import { keyOf, placeProgram, programWithin, siteWithin, storePlacement } from './placements.ts'
+import { keyOf, placeProgram, placeResource, programWithin, siteWithin, storePlacement } from './placements.ts'
 import { serviceNamed } from './services/held-services.ts'
 
 /** What puts a site or a program into a Snapshot. */
@@ -107,7 +107,7 @@ function serve(before: Served, state: State): Served {
   const resources = alter(before.resources)
   for (const { key, after } of differences(before.state.resources, state.resources))
     if (after === undefined) resources.delete(key)
-    else resources.set(key, after.record)
+    else resources.set(key, placeResource(state, after.record))
   return {
     state,
     sites: sites.kept(),

@@ -173,7 +173,7 @@ test('where it cannot be taken along the setting is refused, and nothing has cha
   await deploy(control, 'the code')
   await assert.rejects(control.setPlacement(vault, ['JP']), (thrown: Refusal) => {
     assert.ok(thrown instanceof Refusal)
-    assert.match(thrown.message, /'vault' has code that has to move to JP.*API of a node/)
+    assert.match(thrown.message, /'vault' has code or secrets that have to move to JP.*API of a node/)
     return thrown.code === 'misplaced'
   })
   assert.deepEqual(control.placements(), [])

@@ -5,9 +5,9 @@
 import { EdgeError } from '#/core/errors.ts'
 import { allows, type CountryCode, type NodeId, type Within } from '#/core/pops.ts'
 import { describeWithin, sameWithin } from '#/core/residency.ts'
-import { type ResourceKind, resourceKey, resourceKinds } from '#/core/resources.ts'
+import { isSecretKind, type ResourceKind, resourceKey, resourceKinds, type SecretKind } from '#/core/resources.ts'
 import type { BlobHash } from '#/core/snapshot.ts'
-import type { Change } from './fold.ts'
+import type { Change, State } from './fold.ts'
 import type { Office } from './office.ts'
 import { blobsOfVersion, placeBlob, placeVersion } from './place-versions.ts'
 import { type HeldPlacement, keyOf, type Placed, type PlacementChange, type PlacementRecord } from './placements.ts'
@@ -35,7 +35,7 @@ export interface ObjectHome {
 /** What moves with a setting. */
 interface Luggage {
   /** What the change says besides the placement. */
-  readonly change: Omit<Change, 'placements'>
+  readonly change: (state: State) => Omit<Change, 'placements'>
   /** Blobs that were named before. */
   readonly left: readonly BlobHash[]
   /** Records that the change does not hold. */
@@ -49,6 +49,7 @@ export async function setPlacement(office: PlacementOffice, placed: Placed, with
   if (kind === 'service')
     return office.ledger.exclusively([`service ${id}`], () => place(office, placed, within, packService))
   if (kind === 'site') return office.ledger.exclusively([id], () => place(office, placed, within, packSite))
+  if (isSecretKind(kind)) return place(office, placed, within, packResource(kind))
   if (isHomed(kind)) checkHome(office, placed, await office.homesOf(`store-${kind}`, id), within)
   await office.ledger.commit(({ placements }) => placementChange(office, placements.get(keyOf(placed)), placed, within))
 }
@@ -80,8 +81,12 @@ export async function finishPlacements(
   for (const { record } of office.ledger.state.placements.values()) {
     const { kind, id, within, erasedAt } = record
     const isWhole = kind === 'program' ? erasedAt !== undefined : (erasedAt ?? 0) > 0
-    const { sites, services } = office.ledger.state
-    const isThere = kind === 'program' || (kind === 'site' && sites.has(id)) || (kind === 'service' && services.has(id))
+    const { sites, services, resources } = office.ledger.state
+    const isThere =
+      kind === 'program' ||
+      (kind === 'site' && sites.has(id)) ||
+      (kind === 'service' && services.has(id)) ||
+      (isSecretKind(kind) && resources.has(resourceKey(kind, id)))
     if (isWhole || !isThere) continue
     await setPlacement(office, { kind, id }, within).catch((error) =>
       log(`what belongs to '${id}' is not all where it stays`, error),
@@ -97,9 +102,9 @@ async function place(office: PlacementOffice, placed: Placed, within: Within | u
   })
   const before = office.ledger.state.placements.get(keyOf(placed))
   const erasedAt = luggage === undefined ? (before?.record.erasedAt ?? 0) : undefined
-  await office.ledger.commit(({ placements }) => ({
-    ...luggage?.change,
-    ...placementChange(office, placements.get(keyOf(placed)), placed, within, erasedAt),
+  await office.ledger.commit((state) => ({
+    ...luggage?.change(state),
+    ...placementChange(office, state.placements.get(keyOf(placed)), placed, within, erasedAt),
   }))
   if (luggage !== undefined) {
     await luggage.write()
@@ -146,7 +151,7 @@ function refusalFor({ id }: Placed, within: Within | undefined, error: unknown):
   if (!(error instanceof EdgeError) || error.code !== 'not_here') return error
   return new Refusal(
     'misplaced',
-    `'${id}' has code that has to move to ${describeWithin(within)}, which no node of this process may take from where it is. Make this change at the API of a node that is in both, or go by way of countries that have one of each.`,
+    `'${id}' has code or secrets that have to move to ${describeWithin(within)}, which no node of this process may take from where it is. Make this change at the API of a node that is in both, or go by way of countries that have one of each.`,
   )
 }
 
@@ -179,7 +184,7 @@ async function packProgram(
     return undefined
   const serving = new Map([...held.serving].map(([id, version]) => [id, moved.get(id) ?? version]))
   return {
-    change: { programs: [{ name, record: held.record, serving }] },
+    change: () => ({ programs: [{ name, record: held.record, serving }] }),
     left,
     async write() {
       for (const version of moved.values()) await ledger.replaceVersion(version)
@@ -220,8 +225,28 @@ async function packSite(
   if (held === undefined || !hasMoved(office, { kind: 'site', id: name }, within)) return undefined
   checkWhole([held])
   const left = await office.ledger.blobsOfRecords('site', name)
-  return { change: { sites: [{ name, record: held.record }] }, left, async write() {} }
+  return { change: () => ({ sites: [{ name, record: held.record }] }), left, async write() {} }
 }
+
+/** Resources with secrets. What others change meanwhile goes along. */
+const packResource =
+  (kind: SecretKind): Pack =>
+  async (office, id, within) => {
+    const key = resourceKey(kind, id)
+    const held = office.ledger.state.resources.get(key)
+    if (held === undefined || !hasMoved(office, { kind, id }, within)) return undefined
+    checkWhole([held])
+    const left = await office.ledger.blobsOfRecords('resource', key)
+    return {
+      left,
+      change({ resources }) {
+        const now = resources.get(key)
+        if (now !== undefined) checkWhole([now])
+        return now === undefined ? {} : { resources: [{ kind, id, record: now.record }] }
+      },
+      async write() {},
+    }
+  }
 
 /** Throws `not_here` where this process has only what every node may know. */
 function checkWhole(held: Iterable<{ readonly record: { readonly held?: BlobHash } }>): void {
@@ -254,7 +279,7 @@ async function packService(
   }
   const tables = [...held.tables.values()].map((table) => ({ id: table.record.id, record: table.record }))
   return {
-    change: { services: [{ id, record: renamed(record, names), tables }] },
+    change: () => ({ services: [{ id, record: renamed(record, names), tables }] }),
     left: [...names.keys(), ...(await office.ledger.blobsOfRecords('service', id))],
     async write() {
       if (!sameWithin(before, within))

@@ -3,6 +3,7 @@ import { type Made, mapped } from './kept-map.ts'
 import type { OriginPool } from './origin.ts'
 import type { CountryCode } from './pops.ts'
 import { allows } from './pops.ts'
+import type { Resource } from './resources.ts'
 import { mapSites } from './site-list.ts'
 import type { Program, Site, Snapshot } from './snapshot.ts'
 
@@ -16,11 +17,11 @@ export const elsewherePool: OriginPool = {
 
 const made = new WeakMap<object, object>()
 /** Of what is made for nodes of a country: this process has nodes in few. */
-const tables = new Map<CountryCode, { readonly sites: Made; readonly programs: Made }>()
+const tables = new Map<CountryCode, { readonly sites: Made; readonly programs: Made; readonly resources: Made }>()
 const snapshots = new WeakMap<Snapshot, Map<CountryCode, Snapshot>>()
 
 /**
- * The Snapshot without the rules, origins, tables and pages of what may not be in a country; the same one where there is nothing,
+ * The Snapshot without the rules, origins, tables, pages and settings with secrets of what may not be in a country; the same one where there is nothing,
  * and the same objects in it as long as those that they are made of are the same.
  */
 export function withoutElsewhere(snapshot: Snapshot, country: CountryCode): Snapshot {
@@ -33,15 +34,16 @@ export function withoutElsewhere(snapshot: Snapshot, country: CountryCode): Snap
 }
 
 function strip(snapshot: Snapshot, country: CountryCode): Snapshot {
-  const branches = tables.get(country) ?? { sites: new WeakMap(), programs: new WeakMap() }
+  const branches = tables.get(country) ?? { sites: new WeakMap(), programs: new WeakMap(), resources: new WeakMap() }
   tables.set(country, branches)
-  const bareAway = <Part extends Site | Program>(make: (part: Part) => Part) => {
+  const bareAway = <Part extends Site | Program | Resource>(make: (part: Part) => Part) => {
     return (part: Part) => (allows(part.within, country) ? part : once(part, make))
   }
   const sites = mapSites(snapshot.sites, bareAway(bareSite), branches.sites)
   const programs = mapped(snapshot.programs, bareAway(bareProgram), branches.programs)
-  if (sites === snapshot.sites && programs === snapshot.programs) return snapshot
-  return { ...snapshot, sites, programs }
+  const resources = snapshot.resources && mapped(snapshot.resources, bareAway(bareResource), branches.resources)
+  if (sites === snapshot.sites && programs === snapshot.programs && resources === snapshot.resources) return snapshot
+  return { ...snapshot, sites, programs, ...(resources && { resources }) }
 }
 
 function once<Part extends object>(part: Part, make: (part: Part) => Part): Part {
@@ -58,6 +60,8 @@ function bareSite({ name, hostnames, routes, target, within, shield }: Site): Si
     ...(shield !== undefined && { shield }),
   }
 }
+
+const bareResource = (resource: Resource): Resource => ({ ...resource, settings: {} })
 
 function bareProgram({ lookups: _lookups, rollout, ...program }: Program): Program {
   return {

@@ -2,7 +2,8 @@
  * Resources: what programs are bound to that has a name and a life of its own, such as databases, buckets and queues. The
  * control plane keeps one record of each; what they hold lies at their homes (`homed-stores.ts`).
  */
-import type { Snapshot } from './snapshot.ts'
+import type { Within } from './pops.ts'
+import type { BlobHash, Snapshot } from './snapshot.ts'
 import type { EpochMs } from './units.ts'
 
 /**
@@ -24,6 +25,11 @@ export const resourceKinds = [
 ] as const
 export type ResourceKind = (typeof resourceKinds)[number]
 
+/** Their settings hold secrets, sealed: who stays in countries has them in a blob there. */
+export const secretKinds = ['server', 'certificate'] as const satisfies readonly ResourceKind[]
+export type SecretKind = (typeof secretKinds)[number]
+export const isSecretKind = (kind: string): kind is SecretKind => (secretKinds as readonly string[]).includes(kind)
+
 export interface Resource {
   readonly kind: ResourceKind
   /** Unique on the platform, never used again: letters, digits and `-`. */
@@ -36,6 +42,10 @@ export interface Resource {
   readonly settings: Readonly<Record<string, unknown>>
   /** Region near which it should live, as `weur`; counts at its first use only. */
   readonly hint?: string
+  /** The blob with its settings, where they stay in countries and this node may not have them: then these are empty. */
+  readonly held?: BlobHash
+  /** Of those with secrets, in a Snapshot: countries whose nodes have the settings. */
+  readonly within?: Within
 }
 
 /** Key in `Snapshot.resources`. */

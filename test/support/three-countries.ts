@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import type { TestContext } from 'node:test'
 import { type RunningNode, rimward, startNode, temporaryFolder } from './node.ts'
 
@@ -21,9 +22,11 @@ export async function startPlatform(
   t: Pick<TestContext, 'after'>,
   data?: string,
   args: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
 ): Promise<Platform> {
   const node = await startNode(t, {
     ...(data && { data }),
+    env,
     args: ['--pops', 'fra:DE,iad:US,nrt:JP', '--log-query', 'full', ...args],
   })
   const { pops } = JSON.parse(await readFile(join(node.data, 'node.json'), 'utf8')) as {
@@ -52,6 +55,20 @@ export async function filesWith(folder: string, marker: string): Promise<string[
     if (bytes.includes(marker)) found.push(path.slice(folder.length + 1))
   }
   return found
+}
+
+/** The record of a bucket of the shared fabric, as it lies on the disk. */
+export function recordIn(folder: string, bucket: string, key: string): Record<string, unknown> {
+  const database = new DatabaseSync(join(folder, 'fabric.db'), { readOnly: true, timeout: 5000 })
+  try {
+    const row = database
+      .prepare('SELECT value FROM entries WHERE bucket = ? AND CAST(key AS TEXT) = ?')
+      .get(bucket, key) as { value: Uint8Array } | undefined
+    assert.ok(row !== undefined, `${bucket} has ${key}`)
+    return JSON.parse(Buffer.from(row.value).toString())
+  } finally {
+    database.close()
+  }
 }
 
 /** The folder of a node. */

@@ -66,6 +66,8 @@ export function hyperdriveRoutes({ control, seal, limits }: HyperdriveParts): Ho
     if (caId === undefined) return { ...before, tls }
     const found = control.resources('certificate').find(({ id }) => id === caId)
     if (found === undefined) throw new VendorError(400, 2012, `There is no certificate ${caId}.`)
+    if (found.held !== undefined)
+      throw new VendorError(400, 2012, `The certificate '${found.name}' stays elsewhere; ask a node that is there.`)
     return { tls, ca: clientCertificate(found).certificates, caId }
   }
 
@@ -105,8 +107,13 @@ export function hyperdriveRoutes({ control, seal, limits }: HyperdriveParts): Ho
 
 const schemeOf = (scheme: string) => (scheme === 'mysql' ? 'mysql' : 'postgresql')
 
-/** Without the password. */
+/** Without the password; of what stays elsewhere, that it is there. */
 function view(resource: Resource): object {
+  const dates = {
+    created_on: new Date(resource.createdAt).toISOString(),
+    modified_on: new Date(resource.modifiedAt).toISOString(),
+  }
+  if (resource.held !== undefined) return { id: resource.id, name: resource.name, origin: {}, ...dates }
   const { scheme, host, port, database, user, tls, caId } = databaseServer(resource)
   return {
     id: resource.id,
@@ -114,7 +121,6 @@ function view(resource: Resource): object {
     origin: { scheme, host, port, database, user },
     caching: { disabled: true },
     mtls: { sslmode: tls, ...(caId !== undefined && { ca_certificate_id: caId }) },
-    created_on: new Date(resource.createdAt).toISOString(),
-    modified_on: new Date(resource.modifiedAt).toISOString(),
+    ...dates,
   }
 }

@@ -78,9 +78,12 @@ function parsed<Part>(what: string, read: () => Part): Part {
   }
 }
 
-const isAuthority = (resource: Resource) => clientCertificate(resource).key === undefined
+const isAuthority = (resource: Resource) => resource.held === undefined && clientCertificate(resource).key === undefined
 
+/** Of what stays elsewhere: that it is there. */
 function view(resource: Resource): object {
+  const uploaded_on = new Date(resource.createdAt).toISOString()
+  if (resource.held !== undefined) return { id: resource.id, name: resource.name, uploaded_on }
   const { certificates } = clientCertificate(resource)
   const leaf = new X509Certificate(certificates)
   return {
@@ -92,6 +95,6 @@ function view(resource: Resource): object {
     serial_number: leaf.serialNumber.toLowerCase(),
     signature: leaf.publicKey.asymmetricKeyType,
     expires_on: leaf.validToDate.toISOString(),
-    uploaded_on: new Date(resource.createdAt).toISOString(),
+    uploaded_on,
   }
 }

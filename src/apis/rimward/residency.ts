@@ -13,7 +13,17 @@ import { residencyWish } from './schemas.ts'
 export interface KnownStore {
   readonly kind: Extract<
     PlacedKind,
-    'kv' | 'config' | 'secret' | 'access-list' | 'sql' | 'bucket' | 'queue' | 'workflow' | 'dataset'
+    | 'kv'
+    | 'config'
+    | 'secret'
+    | 'access-list'
+    | 'sql'
+    | 'bucket'
+    | 'queue'
+    | 'workflow'
+    | 'dataset'
+    | 'server'
+    | 'certificate'
   >
   readonly id: string
   readonly name: string
@@ -47,6 +57,9 @@ const words: Readonly<Record<string, PlacedKind>> = {
   queue: 'queue',
   workflow: 'workflow',
   dataset: 'dataset',
+  hyperdrive: 'server',
+  server: 'server',
+  certificate: 'certificate',
 }
 
 /** Paths begin at `/rimward/v1`. The caller has been authenticated. */
