@@ -12,8 +12,9 @@ import { openLine } from './wire.ts'
 import type { Head, InCall, Line } from './wire-messages.ts'
 
 export interface LoadedProgram {
-  /** Until it can run. */
-  ready: Promise<void> | undefined
+  /** Until the cell was told of it: requests may go behind that. */
+  told: Promise<void> | undefined
+  readonly ready: Promise<void>
   readonly program: string
   lookups: Program['lookups']
 }

@@ -21,8 +21,13 @@ export interface Cells {
   readonly open: readonly ComputeCell[]
   /** At once where it runs already. */
   pick(deployment: string): ComputeCell | Promise<ComputeCell>
-  /** Undefined where the program can run there, else resolves when it can. Rejects with `program_start_failed`. */
-  load(cell: ComputeCell, program: Program, deployment: ComputeDeployment): Promise<void> | undefined
+  /**
+   * Undefined where the cell was told of the program, else resolves when it was: a request may go to the cell right behind
+   * that, and waits there. Rejects with what makes it impossible.
+   */
+  tell(cell: ComputeCell, program: Program, deployment: ComputeDeployment): Promise<void> | undefined
+  /** Resolves when the program can run there. Rejects with `program_start_failed`. */
+  load(cell: ComputeCell, program: Program, deployment: ComputeDeployment): Promise<void>
   /** As `load`, ahead of the first request: its code is compiled too. */
   warm(program: Program, deployment: ComputeDeployment): Promise<void>
   /** Gives a request a number, under which its cell calls back until it says that the program has ended. */
@@ -120,22 +125,28 @@ export function createCells(options: ComputeEngineOptions): Cells {
     program: Program,
     deployment: ComputeDeployment,
     ahead: { readonly rehearse: boolean } = { rehearse: false },
-  ): Promise<void> | undefined {
+  ): LoadedProgram {
     const held = cell.loaded.get(deployment.id)
-    if (held !== undefined) return held.ready
-    const ready = loadInto(cell, options, program, deployment, { sheetOf, ...ahead })
-    const loading: LoadedProgram = { ready, program: program.name, lookups: program.lookups }
+    if (held !== undefined) return held
+    const { promise: told, resolve: onTold, reject } = Promise.withResolvers<void>()
+    const ready = loadInto(cell, options, program, deployment, { sheetOf, onTold, ...ahead })
+    const loading: LoadedProgram = { told, ready, program: program.name, lookups: program.lookups }
     cell.loaded.set(deployment.id, loading)
     const settle = () => {
-      loading.ready = undefined
+      loading.told = undefined
     }
-    ready.then(settle, () => cell.loaded.delete(deployment.id))
-    return ready
+    told.then(settle, settle)
+    ready.catch((failure) => {
+      reject(failure)
+      cell.loaded.delete(deployment.id)
+      unload(cell, deployment.id)
+    })
+    return loading
   }
 
   async function warm(program: Program, deployment: ComputeDeployment): Promise<void> {
     const cell = await pick(deployment.id)
-    await load(cell, program, deployment, { rehearse: true })
+    await load(cell, program, deployment, { rehearse: true }).ready
   }
 
   /** Deployments that take the place of loaded ones. What fails here fails again, and is told, when it is asked for. */
@@ -158,7 +169,8 @@ export function createCells(options: ComputeEngineOptions): Cells {
       return [...cells]
     },
     pick,
-    load: (cell, program, deployment) => load(cell, program, deployment),
+    tell: (cell, program, deployment) => load(cell, program, deployment).told,
+    load: (cell, program, deployment) => load(cell, program, deployment).ready,
     warm,
     hold(cell, program, deployment, request) {
       const held = new HeldRun(cell, program, deployment, request)
@@ -207,7 +219,7 @@ function refresh(cell: ComputeCell, snapshot: Snapshot): void {
     const isServed = program?.rollout.some(({ deployment }) => deployment.id === id)
     if (program === undefined || !isServed) {
       cell.loaded.delete(id)
-      cell.line.call(asHead({ do: 'unload', program: id }), null).reply.catch(() => {})
+      unload(cell, id)
     } else if (program.lookups !== held.lookups) {
       held.lookups = program.lookups
       const head = { do: 'dictionaries', program: id, dictionaries: program.lookups?.tables ?? {} }
@@ -216,17 +228,29 @@ function refresh(cell: ComputeCell, snapshot: Snapshot): void {
   }
 }
 
+function unload(cell: ComputeCell, id: string): void {
+  cell.line.call(asHead({ do: 'unload', program: id }), null).reply.catch(() => {})
+}
+
+interface LoadOptions {
+  readonly sheetOf: (code: ComputeCode) => Promise<string>
+  readonly rehearse: boolean
+  readonly onTold: () => void
+}
+
 async function loadInto(
   cell: ComputeCell,
   options: ComputeEngineOptions,
   program: Program,
   deployment: ComputeDeployment,
-  { sheetOf, rehearse }: { readonly sheetOf: (code: ComputeCode) => Promise<string>; readonly rehearse: boolean },
+  { sheetOf, rehearse, onTold }: LoadOptions,
 ): Promise<void> {
   const sheet = await sheetOf(deployment.compute)
   const facts = programFacts(program, deployment, options)
   try {
-    await cell.line.call(asHead({ do: 'load', program: deployment.id, sheet, facts, rehearse }), null).reply
+    const { reply } = cell.line.call(asHead({ do: 'load', program: deployment.id, sheet, facts, rehearse }), null)
+    onTold()
+    await reply
   } catch (failure) {
     throw toFailure(failure, program.name)
   }

@@ -16,6 +16,8 @@ import type { HostCalls } from './host-calls.ts'
 export interface ComputeStage {
   readonly engine: ComputeEngine
   readonly logged: object[]
+  /** Of everything that the engine keeps. */
+  readonly folder: string
   /** Requests in all cells. */
   requests(): number
   cells(): readonly { readonly pid: number; readonly inFlight: number }[]
@@ -48,6 +50,7 @@ export async function openCompute(
   })
   return {
     engine,
+    folder,
     logged,
     cells: () => engine.cells(),
     requests: () => engine.cells().reduce((sum, { inFlight }) => sum + inFlight, 0),

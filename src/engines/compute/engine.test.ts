@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { test } from 'node:test'
 import { assemble, openCompute, program, textOf, until } from './compute.fixture.ts'
@@ -71,6 +73,31 @@ test('a body streams in; a client that leaves and a deadline end what waits for 
   const late = ask(reader, '/', { method: 'POST', body: new PassThrough() })
   await assert.rejects(late, { code: 'program_exceeded_limits', message: /longer than 0.3 s/ })
   await until(() => requests() === 0, 'nothing is left of it')
+})
+
+test('requests that come while their program is loaded wait in its cell, and hear when that fails', async (t) => {
+  const { add, ask, engine, folder, requests } = await openCompute(t)
+  const hello = add('hello', await assemble(program('(call $answer (i32.const 200) (i32.const 4096) (i32.const 15))')))
+  await engine.prove(hello, hello.rollout[0]!.deployment)
+  const prepared = join(folder, 'engine/modules-1')
+  const [code] = readdirSync(prepared).filter((name) => name.endsWith('.wasm'))
+  const bytes = readFileSync(join(prepared, code!))
+  const ten = () => Promise.allSettled(Array.from({ length: 10 }, () => ask(hello)))
+
+  writeFileSync(join(prepared, code!), 'no code')
+  for (const outcome of await ten()) {
+    assert.equal(outcome.status, 'rejected')
+    assert.equal(outcome.reason.code, 'program_start_failed')
+    assert.match(outcome.reason.message, /magic/)
+  }
+  await until(() => requests() === 0, 'nothing is left of them')
+
+  writeFileSync(join(prepared, code!), bytes)
+  for (const outcome of await ten()) {
+    assert.equal(outcome.status, 'fulfilled')
+    assert.equal(await textOf(outcome.value), 'hello from wasm')
+  }
+  await until(() => requests() === 0, 'nothing is left of them')
 })
 
 test('a cell that dies fails its requests, and the next request has a new one', async (t) => {

@@ -96,8 +96,8 @@ async function run(
   const cell = picked instanceof Promise ? await picked : picked
   if (cell.inFlight >= limits.computeInFlight)
     throw new EdgeError('overloaded', `${limits.computeInFlight} requests are in this program's cell.`)
-  const loading = cells.load(cell, program, deployment)
-  if (loading !== undefined) await loading
+  const telling = cells.tell(cell, program, deployment)
+  if (telling !== undefined) await telling
   const held = cells.hold(cell, program, deployment, request)
   const head = runHead(deployment, held.number, request)
   const call = cell.line.call(packRun(head), request.body === null ? null : 'stream', held)

@@ -1,5 +1,6 @@
 /** Finds the prepared files of modules, and has those made that are missing. */
-import { rm, stat, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ComputeCode } from '#/core/compute.ts'
 import { EdgeError } from '#/core/errors.ts'
@@ -40,7 +41,8 @@ async function findOrPrepare(
   openCell: () => Promise<ComputeCell>,
 ): Promise<string> {
   const sheet = sheetFile(folder, module)
-  if (await stat(sheet).catch(() => undefined)) return sheet
+  // One look that a request waits for: by another thread it takes ten times as long.
+  if (existsSync(sheet)) return sheet
   const bytes = await blobs.get(module)
   if (bytes === undefined) throw new EdgeError('internal', `The module ${module} is missing from the blobs.`)
   const source = join(folder, `${module}.source`)

@@ -136,8 +136,8 @@ function answer(call: InCall, work: Promise<unknown> | undefined): void {
 
 function load({ program, sheet, facts }: LoadHead): Promise<LoadedProgram> {
   const loading = loadProgram(program, sheet, facts, workshop)
+  // Where it fails, requests that are behind hear why, until the node says `unload`.
   programs.set(program, loading)
-  loading.catch(() => programs.delete(program))
   return loading
 }
 
@@ -149,16 +149,24 @@ function run(call: InCall, head: RunHead): void {
   lastUse.set(head.program, performance.now())
   const loading = programs.get(head.program)
   if (loading === undefined) {
-    call.fail(new CallFailure('not_loaded', head.program))
+    refuse(call, head, new CallFailure('not_loaded', head.program))
     return
   }
   loading.then(
     (program) => {
+      // While the program was loaded.
+      if (call.cancelled) return refuse(call, head, new CallFailure('client_gone', 'The client left.'))
       program.requests++
       const sandbox = new Sandbox({ program, line, call, run: head, limits })
       const number = running.add(sandbox)
       runRequest(sandbox, turns).then(() => running.remove(number))
     },
-    (error: Error) => call.fail(new CallFailure('program_start_failed', error.message)),
+    (error: Error) => refuse(call, head, new CallFailure('program_start_failed', error.message)),
   )
+}
+
+/** Nothing of it ever ran. */
+function refuse(call: InCall, { run }: RunHead, failure: CallFailure): void {
+  call.fail(failure)
+  line.tell({ do: 'over', run })
 }
