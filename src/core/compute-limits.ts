@@ -78,7 +78,7 @@ export const computeLimits = {
   computeHangMs: {
     unit: 'ms',
     default: 5_000,
-    why: 'silence after which a cell is killed; the watch stops programs long before',
+    why: 'silence after which a cell that had half of it on a processor is killed, any other after six times as long',
   },
   computeLaterMs: {
     unit: 'ms',

@@ -8,6 +8,7 @@ import { answerCell, endRun, hearCell, type Runs } from './answer-cell.ts'
 import { type ComputeCell, type LoadedProgram, startCell } from './cell.ts'
 import type { ComputeEngineOptions } from './engine.ts'
 import { HeldRun } from './held-run.ts'
+import { ping } from './hung-cells.ts'
 import { createSheets } from './prepare-sheets.ts'
 import { programFacts } from './program-facts.ts'
 import { asHead } from './protocol.ts'
@@ -195,22 +196,6 @@ export function createCells(options: ComputeEngineOptions): Cells {
       await Promise.all(ending.map(({ exited }) => exited))
     },
   }
-}
-
-/** A cell that does not answer in time holds a program that even the watch cannot stop: it is killed with all in it. */
-function ping(cell: ComputeCell, { limits, log }: ComputeEngineOptions): void {
-  if (cell.pinged) return
-  cell.pinged = true
-  const timer = setTimeout(() => {
-    log('cell hung', { cell: cell.name, inFlight: cell.inFlight })
-    cell.kill()
-  }, limits.computeHangMs)
-  timer.unref()
-  const answered = () => {
-    clearTimeout(timer)
-    cell.pinged = false
-  }
-  cell.line.call({ do: 'ping' }, null).reply.then(answered, answered)
 }
 
 function refresh(cell: ComputeCell, snapshot: Snapshot): void {

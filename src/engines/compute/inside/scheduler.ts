@@ -24,11 +24,15 @@ export interface TurnWatch {
   halt(): void
 }
 
+/** After so long the thread hears what has come meanwhile, a ping of the node above all, before the next turn. */
+const longRoundMs = 20
+
 /** `before` is told how long the next turn will probably take, ms: what waits to be sent should leave first. */
 export function createTurns(watch: TurnWatch, before: (expectedMs: number) => void = () => {}): Turns {
   const waiting: { sandbox: Sandbox; begin: () => void }[] = []
   let current: Sandbox | undefined
   let began = 0
+  let roundBegan = 0
 
   function next(): void {
     const turn = waiting.shift()
@@ -41,22 +45,35 @@ export function createTurns(watch: TurnWatch, before: (expectedMs: number) => vo
     turn.begin()
   }
 
+  function goOn(): void {
+    if (current === undefined) next()
+  }
+
+  function goOnLater(): void {
+    roundBegan = performance.now()
+    goOn()
+  }
+
   return {
     current: () => current,
     take(sandbox, begin) {
       waiting.push({ sandbox, begin })
-      if (current === undefined) next()
+      if (current !== undefined) return
+      if (waiting.length === 1) roundBegan = performance.now()
+      next()
     },
     halt: () => watch.halt(),
     end(sandbox) {
       if (current !== sandbox) return 0
       current = undefined
-      const ms = performance.now() - began
+      const now = performance.now()
+      const ms = now - began
       sandbox.cpuMs += ms
       sandbox.program.turnMs += (ms - sandbox.program.turnMs) / 8
       if (watch.end()) sandbox.stopped = true
       // The other turn starts on a fresh stack.
-      if (waiting.length > 0) queueMicrotask(() => current === undefined && next())
+      if (waiting.length > 0 && now - roundBegan > longRoundMs) setImmediate(goOnLater)
+      else if (waiting.length > 0) queueMicrotask(goOn)
       return ms
     },
   }

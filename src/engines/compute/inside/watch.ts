@@ -3,8 +3,8 @@
  * it has used its processor time and sets the word that the program's code checks in every loop (`wasm/meter-module.ts`):
  * then just this program traps.
  */
-import { readFileSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
+import { mainThreadCpuMs } from '../main-thread-cpu.ts'
 import type { TurnWatch } from './scheduler.ts'
 
 /** Words of the shared memory. The first is the one that programs read; `bell` never changes: waiting for it is sleeping. */
@@ -65,16 +65,10 @@ export function watchTurns(words: Int32Array, options: { readonly tickMs: number
     }
     if (state > 0 && state !== seen) {
       seen = state
-      cpuAtSight = cpuMs(options.pid)
-    } else if (state > 0 && cpuMs(options.pid) - cpuAtSight >= words[word.budgetMs]!) {
+      cpuAtSight = mainThreadCpuMs(options.pid)
+    } else if (state > 0 && mainThreadCpuMs(options.pid) - cpuAtSight >= words[word.budgetMs]!) {
       if (Atomics.compareExchange(words, word.state, state, -state) === state) Atomics.store(words, word.stop, 1)
     }
     Atomics.wait(words, word.bell, 0, options.tickMs)
   }
-}
-
-/** Processor time of the main thread, ms: so that a busy machine ends nobody early. */
-function cpuMs(pid: number): number {
-  const [nanoseconds] = readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'latin1').split(' ', 1) as [string]
-  return Number(nanoseconds) / 1e6
 }
