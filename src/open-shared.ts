@@ -43,6 +43,8 @@ export interface NodeFabric {
   readonly shared: Fabric
   /** What lies in which stream of NATS, where there is one. */
   readonly streams?: NatsFabric['streams']
+  /** Which copies of them are current. */
+  readonly copies?: NatsFabric['copies']
 }
 
 /** One for each node: the embedded one for all of them, or, where they joined a platform, a copy each of what is shared. */
@@ -85,14 +87,24 @@ export async function openFabrics(options: FabricOptions, closer: Closer): Promi
     const copy = await openSqliteFabric({ folder: join(nodeFolder(options, id), 'copy'), clock, limits: larger })
     const fabric = await openCopiedFabric({ shared, copy, report })
     closer.add(() => fabric.close())
-    opened.push({ fabric, shared, streams: async () => streamsOf(reached) })
+    opened.push({
+      fabric,
+      shared,
+      streams: async () => here(reached).streams(),
+      copies: async () => here(reached).copies(),
+    })
   }
   return opened
 }
 
-/** For the audit. */
-function streamsOf(fabric: NatsFabric | undefined): ReturnType<NatsFabric['streams']> {
-  if (fabric !== undefined) return fabric.streams()
+/** Each stream once, as the nodes of this process may see it; none on the embedded fabric. */
+export async function copiesOf(fabrics: readonly Pick<NodeFabric, 'copies'>[]): ReturnType<NatsFabric['copies']> {
+  const told = await Promise.all(fabrics.flatMap(({ copies }) => copies?.() ?? []))
+  return [...new Map(told.flat().map((one) => [one.stream, one])).values()]
+}
+
+function here(fabric: NatsFabric | undefined): NatsFabric {
+  if (fabric !== undefined) return fabric
   throw new EdgeError('fabric_away', 'What the nodes share has not been reached yet.')
 }
 

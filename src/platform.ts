@@ -40,7 +40,15 @@ import { listen, nth, type PopAddresses, urlOf, urlsOf } from './node-addresses.
 import { openCertificates } from './open-certificates.ts'
 import { type JoinSetUp, joinNodes, membersOf, openNodeMesh } from './open-mesh.ts'
 import { openNews } from './open-news.ts'
-import { claimNode, nodeFolder, openFabrics, openNodeReplicas, platformId, readVersion } from './open-shared.ts'
+import {
+  claimNode,
+  copiesOf,
+  nodeFolder,
+  openFabrics,
+  openNodeReplicas,
+  platformId,
+  readVersion,
+} from './open-shared.ts'
 import { type NodeOptions, type Pop, startPop } from './pop.ts'
 import { openReports, startSchedules, startSweeping } from './start-upkeep.ts'
 
@@ -337,6 +345,7 @@ async function openApi(options: PlatformOptions, running: Running, closer: Close
     pop: first.place.pop,
     addresses: () => ({ ...urlsOf(first), api: url }),
     nodes: openReports(running, closer),
+    copies: () => copiesOf(running.fabrics),
     ownNodes: () => pops.map(({ place, follower }) => ({ node: place.node, status: follower.status() })),
     dataPlane: { http: first.addresses!.http, https: first.addresses!.https },
     members: running.membership.members,

@@ -66,6 +66,7 @@ async function openNode(context: { after(run: () => void): void }) {
       startedAt: 0,
       addresses: () => ({ http: 'http://127.0.0.1:8080', api: 'http://127.0.0.1:8081' }),
       pops: () => [],
+      copies: async () => [],
       rollout: { setting: async () => undefined, set: async () => {} },
       checks: () => [{ name: 'engine', ready: false, reason: 'no cell answers' }],
     },

@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { createServer, connect as dial } from 'node:net'
 import { join } from 'node:path'
+import { pipeline } from 'node:stream'
 import { type TestContext, test } from 'node:test'
 import { connect, nkeyAuthenticator } from '@nats-io/transport-node'
 import { natsConfig } from '#/cli/commands/nats-config.ts'
@@ -150,6 +151,29 @@ test('three servers: placed streams, and users that stay in their countries', as
     await assert.rejects(elsewhere.get('k'), /lies within US; this is DE/)
     await assert.rejects(german.bucket('customers').get('ada'), /lies within DE, not anywhere/)
     await assert.rejects(german.bucket('orders', { within: ['DE'] }).get('1'), /lies within DE,FR, not within DE/)
+  })
+
+  await t.test('a node goes to the server that was named first as soon as it can, with its own rights', async (t) => {
+    const [nearest, next] = platform.bases as [number, number]
+    const [gate] = await freeBases(1)
+    const servers = [`tls://127.0.0.1:${gate}`, `tls://127.0.0.1:${next}`]
+    const node = await platform.open('par', { servers, limits: { ...defaultLimits, natsHomeMs: 50 } })
+    assert.equal(node.server.name, `127.0.0.1-${next}`)
+    const states: string[] = []
+    node.onState((state) => states.push(state))
+    let came = 0
+    const open = createServer((socket) => {
+      came++
+      pipeline(socket, dial(nearest, '127.0.0.1'), socket, () => {})
+    }).listen(gate)
+    t.after(() => open.close())
+    await whenReady(async () => assert.equal(node.server.name, `127.0.0.1-${nearest}`))
+    const before = came
+    for (let n = 0; n < 50; n++) await node.bucket('programs').put('from home', Buffer.from('1'))
+    assert.deepEqual(states, [])
+    // At home it looks no more.
+    assert.equal(came, before)
+    await node.close()
   })
 
   await t.test('countries nobody planned for are refused by name', async () => {

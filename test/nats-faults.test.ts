@@ -59,11 +59,15 @@ describe(`three NATS servers, ${newestServer().version}`, () => {
 
   /** Every copy is there again: the next fault hits a sound cluster. */
   async function sound(): Promise<void> {
+    const since = performance.now()
     for (;;) {
       const places = await fabrics[0]!.streams().catch(() => [])
-      if (places.length > 0 && places.every(isSound)) return history.resumed()
+      if (places.length > 0 && places.every(isSound)) break
+      if (performance.now() - since > 90_000) throw new Error(`not sound after 90 s: ${JSON.stringify(places)}`)
       await wait(100)
     }
+    console.log(`all copies are current after ${Math.round(performance.now() - since)} ms`)
+    return history.resumed()
   }
   const isSound = ({ servers: all }: StreamPlace) =>
     all.length === 3 && all.some(({ leader }) => leader) && all.every(({ offline, current }) => current && !offline)
@@ -136,6 +140,9 @@ describe(`three NATS servers, ${newestServer().version}`, () => {
     await servers[0]!.stop('SIGKILL')
     while (watching.server.name === 'n0' || fabrics.some(({ state }) => state === 'away')) await wait(20)
     await history.resumed()
+    const copies = async () =>
+      (await fabrics[1]!.copies()).map(({ copies, current, behind }) => `${current} of ${copies}, not ${behind}`).join()
+    while ((await copies()) !== '2 of 3, not n0,2 of 3, not n0') await wait(20)
     const states: string[] = []
     const stops = fabrics.map((fabric) => fabric.onState((state) => states.push(state)))
     const { failed } = history
@@ -149,6 +156,8 @@ describe(`three NATS servers, ${newestServer().version}`, () => {
     assert.equal(history.failed, failed, told)
     for (const stop of stops) stop()
     await sound()
+    // Of a write that is under way some copies do not have anything yet.
+    while ((await copies()) !== '3 of 3, not ,3 of 3, not ') await wait(20)
   })
 
   test('all three are killed: nodes know it at once, and nothing acknowledged is lost', async () => {

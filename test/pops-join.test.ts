@@ -72,6 +72,8 @@ test('two machines share a platform, lose what they share, start without it, and
     'each node says what it serves',
   )
 
+  assert.match((await rimward(fra, two, ['pops'])).output, /^copies: 1 of 1 current$/m)
+
   // A purge is acknowledged by both, over the mesh.
   const purged = await fra.api('/rimward/v1/purge', { method: 'POST', body: JSON.stringify({ everything: true }) })
   const receipt = (await purged.json()) as { acknowledged: { node: string }[]; away: unknown[] }
@@ -108,6 +110,7 @@ test('two machines share a platform, lose what they share, start without it, and
   const refused = await addSite(iad, 'third')
   assert.equal(refused.status, 503)
   assert.match(await refused.text(), /fabric_away/)
+  assert.match((await rimward(fra, two, ['pops'])).output, /^copies: not known: .*(NATS|shared)/m)
   const away = await checkOf(iad)
   assert.equal(away.status, 200)
   assert.ok(away.ageMs > 0)
@@ -121,7 +124,7 @@ test('two machines share a platform, lose what they share, start without it, and
   assert.notEqual(answer.status, 404)
   assert.equal((await iad.get('files.localhost', '/page.txt')).text, file)
   const started = await checkOf(iad)
-  assert.ok(started.awaySince)
+  assert.equal(started.awaySince, away.awaySince)
   assert.equal(started.status, 200)
   // Each shows what the other serves, how old that may be, and that it is alive.
   for (const [node, other] of [

@@ -27,7 +27,7 @@ import { changesCheck, nodeChecks, viewNodes } from '#/apis/rimward/node-views.t
 import { withOutput } from '#/apis/rimward/output-traces.ts'
 import { ownPurgeRoutes } from '#/apis/rimward/purge.ts'
 import { residencyRoutes } from '#/apis/rimward/residency.ts'
-import type { Addresses, Check } from '#/apis/rimward/schemas.ts'
+import type { Addresses, Check, CopiesView } from '#/apis/rimward/schemas.ts'
 import { createBucketBook } from '#/apis/s3/bucket-book.ts'
 import { s3Handler } from '#/apis/s3/handler.ts'
 import type { AssetUploads } from '#/control/assets-uploads.ts'
@@ -80,6 +80,8 @@ export interface ApiOptions {
   readonly addresses: () => Addresses
   /** What is known of all nodes. */
   readonly nodes: Pick<NodeReports, 'all'>
+  /** Of what the nodes share, on other servers. */
+  readonly copies: () => Promise<readonly CopiesView[]>
   /** Those of this process. */
   readonly ownNodes: () => readonly { readonly node: string; readonly status: FollowerStatus }[]
   readonly rollout: Pick<Rollout, 'setting' | 'set'>
@@ -162,6 +164,7 @@ export function createApi(options: ApiOptions): Api {
       startedAt: clock(),
       addresses: options.addresses,
       pops: () => viewNodes(options.nodes.all(), control.snapshot.revision, clock(), limits),
+      copies: options.copies,
       rollout: options.rollout,
       checks: () => [
         ...nodeChecks(options.ownNodes()),

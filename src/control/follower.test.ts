@@ -154,6 +154,44 @@ test('what is served is kept in full and read back; a change writes only what it
   again.close()
 })
 
+test('a node that starts while it is cut off says since when what it serves may be out of date', async (t) => {
+  const folder = await folderOf(t)
+  let now = 1_000_000
+  const clock = () => now
+  const fabricThat = (state: 'here' | 'away') => {
+    const listeners = new Set<(state: 'here' | 'away') => void>()
+    return {
+      state,
+      onState: (listener: (state: 'here' | 'away') => void) => {
+        listeners.add(listener)
+        return () => {}
+      },
+      listeners,
+    }
+  }
+  const reachable = fabricThat('here')
+  const first = open(folder, { fabric: reachable, clock })
+  await first.follower.follow(snapshotOf(1, [site('a')]))
+  now += 50_000
+  for (const listener of reachable.listeners) listener('away')
+  now += 50_000
+  // Killed: nobody closes it.
+  const second = open(folder, { fabric: fabricThat('away'), clock })
+  await second.follower.start()
+  assert.deepEqual([second.follower.status().awaySince, second.follower.status().ageMs], [1_050_000, 50_000])
+  await second.follower.close()
+  await first.follower.close()
+  now += 1_000_000
+  const third = open(folder, { fabric: fabricThat('away'), clock })
+  assert.equal(third.follower.status().ageMs, 1_050_000)
+  await third.follower.close()
+  // A clock that was set back is no reason for an age below zero.
+  now = 5
+  const fourth = open(folder, { fabric: fabricThat('away'), clock })
+  assert.equal(fourth.follower.status().ageMs, 0)
+  await fourth.follower.close()
+})
+
 test('what cannot be read is no start, and is written anew', async (t) => {
   const folder = await folderOf(t)
   const store = openServedStore(folder, '1')

@@ -87,9 +87,18 @@ export function createFollower(options: FollowerOptions): Follower {
   }
   let again: NodeJS.Timeout | undefined
   let isClosed = false
-  let awaySince = fabric.state === 'away' ? clock() : undefined
+  // The process before may have been cut off already, or this one starts long after it.
+  let awaySince = fabric.state === 'away' ? Math.min(clock(), store.lastHere() ?? clock()) : undefined
+  const noteHere = () => {
+    if (awaySince === undefined) store.noteHere(clock())
+  }
+  noteHere()
+  const noting = setInterval(noteHere, limits.servedNoteMs)
+  noting.unref()
   const stopState = fabric.onState((state) => {
-    awaySince = state === 'away' ? (awaySince ?? clock()) : undefined
+    const now = clock()
+    if (awaySince === undefined) store.noteHere(now)
+    awaySince = state === 'away' ? (awaySince ?? now) : undefined
     log(state === 'away' ? 'what the nodes share is out of reach' : 'what the nodes share is within reach', {})
   })
 
@@ -209,9 +218,11 @@ export function createFollower(options: FollowerOptions): Follower {
       isClosed = true
       clearTimeout(again)
       clearTimeout(later)
+      clearInterval(noting)
       stopState()
       await line
       await keeping
+      noteHere()
       store.close()
     },
   }

@@ -12,12 +12,17 @@ import type { Within } from '#/core/pops.ts'
 import type { Resource } from '#/core/resources.ts'
 import { keysOf, listSites } from '#/core/site-list.ts'
 import type { Program, Site, Snapshot } from '#/core/snapshot.ts'
+import type { EpochMs } from '#/core/units.ts'
 
 export interface ServedStore {
   /** Undefined where nothing was kept, or what is there cannot be read. */
   read(): Snapshot | undefined
   /** Writes what differs from what was kept before; one at a time. */
   keep(snapshot: Snapshot): Promise<void>
+  /** What the platform shares was within reach then. */
+  noteHere(at: EpochMs): void
+  /** As it was noted last, by this process or one before. */
+  lastHere(): EpochMs | undefined
   close(): void
 }
 
@@ -55,7 +60,7 @@ interface Row {
  */
 export function openServedStore(folder: string, release: string): ServedStore {
   mkdirSync(folder, { recursive: true })
-  const database = new DatabaseSync(join(folder, 'served.db'))
+  const database = new DatabaseSync(join(folder, 'served.db'), { timeout: 5000 })
   if (database.prepare('PRAGMA user_version').get()!.user_version !== form)
     database.exec(`DROP TABLE IF EXISTS parts; PRAGMA user_version = ${form}`)
   database.exec(schema)
@@ -64,6 +69,7 @@ export function openServedStore(folder: string, release: string): ServedStore {
     `INSERT INTO parts (kind, name, place, value) VALUES (?, ?, ?, ?)
      ON CONFLICT (kind, name) DO UPDATE SET value = excluded.value`,
   )
+  const noted = database.prepare("SELECT value FROM parts WHERE kind = 'here'")
   const drop = database.prepare('DELETE FROM parts WHERE kind = ? AND name = ?')
   /** What lies on disk, as the objects it was made of. */
   let kept: Snapshot | undefined
@@ -117,7 +123,7 @@ export function openServedStore(folder: string, release: string): ServedStore {
         return
       }
       // What cannot be compared with what is there is written as a whole.
-      if (kept === undefined) database.exec('DELETE FROM parts')
+      if (kept === undefined) database.exec("DELETE FROM parts WHERE kind <> 'here'")
       database.exec('BEGIN')
       try {
         const isErased = (snapshot.erased ?? 0) > (kept?.erased ?? 0)
@@ -131,6 +137,11 @@ export function openServedStore(folder: string, release: string): ServedStore {
         if (database.isTransaction) database.exec('ROLLBACK')
         throw error
       }
+    },
+    noteHere: (at) => void put.run('here', '', 0, String(at)),
+    lastHere() {
+      const at = Number(noted.get()?.value)
+      return Number.isSafeInteger(at) ? at : undefined
     },
     close: () => database.close(),
   }

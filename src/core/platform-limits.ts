@@ -152,6 +152,11 @@ export const platformLimits = {
   },
   fabricRetryMs: { unit: 'ms', default: 1_000, why: 'between attempts of a node that started without what is shared' },
   nodeStatusMs: { unit: 'ms', default: 1_000, why: 'how often a node says what it serves' },
+  servedNoteMs: {
+    unit: 'ms',
+    default: 60_000,
+    why: 'how often a node notes on disk that what it serves is up to date',
+  },
   nodesKnown: { unit: 'count', default: 1_000, why: 'nodes whose last word is remembered' },
   nodeHelloMs: { unit: 'ms', default: 500, why: 'a node that starts asks so long whether its name is taken' },
   // The fabric on NATS.

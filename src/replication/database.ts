@@ -47,7 +47,8 @@ CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WI
  * taken for the one it was. Throws when the file is not ours or was written by a later version.
  */
 export function openForWriting(file: string, node: string, limitBytes: number): DatabaseSync {
-  const database = new DatabaseSync(file)
+  // Others look at the file too: readers here, and `rimward audit` from its own process.
+  const database = new DatabaseSync(file, { timeout: 5000 })
   try {
     // As the fabric's (docs/decisions/0003-fabric-on-sqlite.md): FULL makes a commit wait for fsync.
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON')

@@ -52,7 +52,7 @@ const rowsAtOnce = 2000
 type Found = Record<string, unknown> & { readonly key: Uint8Array }
 
 export function openRowReader(file: string): RowReader {
-  const database = new DatabaseSync(file, { readOnly: true })
+  const database = new DatabaseSync(file, { readOnly: true, timeout: 2000 })
   const prepare = (sql: string) => database.prepare(sql)
   const marks = prepare('SELECT scope, origin, seq, dropped FROM vector')
   const head = prepare('SELECT coalesce(max(at), 0) AS at FROM rows')

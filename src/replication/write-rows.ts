@@ -96,9 +96,9 @@ export function open(data: RowsData): CommitTarget<Operation, Answer> {
     },
     committed() {
       if (!removed) return
-      removed = false
-      // The log holds what was removed until it is emptied.
-      database.exec('PRAGMA wal_checkpoint(TRUNCATE); PRAGMA secure_delete = OFF')
+      // The log holds what was removed until it is emptied; while somebody reads, it cannot be.
+      removed = database.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()!.busy !== 0
+      if (!removed) database.exec('PRAGMA secure_delete = OFF')
     },
   }
 }

@@ -6,9 +6,9 @@ import { DatabaseSync } from 'node:sqlite'
  * is overwritten. Throws what SQLite throws.
  */
 export function openDurableDatabase(file: string, schema: string): DatabaseSync {
-  const database = new DatabaseSync(file)
+  const database = new DatabaseSync(file, { timeout: 5000 })
   database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY')
-  database.exec('PRAGMA secure_delete = ON; PRAGMA busy_timeout = 5000')
+  database.exec('PRAGMA secure_delete = ON')
   database.exec(schema)
   return database
 }

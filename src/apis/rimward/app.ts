@@ -20,6 +20,7 @@ import { readBody } from './read-body.ts'
 import {
   type Addresses,
   type Check,
+  type CopiesView,
   type NewSite,
   newSite,
   type originStateView,
@@ -56,6 +57,8 @@ export interface RimwardInfo {
   readonly startedAt: EpochMs
   readonly addresses: () => Addresses
   readonly pops: () => Awaitable<readonly PopView[]>
+  /** Of what the nodes share; none where it is on this machine. */
+  readonly copies: () => Promise<readonly CopiesView[]>
   readonly rollout: Pick<Rollout, 'setting' | 'set'>
   /** What must hold before this node takes traffic; asked for by `/readyz`. */
   readonly checks: () => Awaitable<readonly Check[]>
@@ -208,6 +211,7 @@ export function createRimwardApi(options: RimwardApiOptions): Hono {
   app.get('/rimward/v1/openapi.json', (c) => c.json(document))
   app.get('/rimward/v1/status', async (c) => c.json(await status(options)))
   app.get('/rimward/v1/pops', async (c) => c.json({ pops: await info.pops() }))
+  app.get('/rimward/v1/copies', async (c) => c.json({ copies: await info.copies() }))
   app.get('/rimward/v1/rollout', async (c) => c.json({ canary: (await info.rollout.setting()) ?? null }))
   app.put('/rimward/v1/rollout', async (c) => {
     const { canary } = await readBody(c.req, rolloutBody)

@@ -33,6 +33,13 @@ export const operations: readonly Operation[] = [
     result: z.object({ pops: z.array(schemas.popView) }),
   },
   {
+    method: 'get',
+    path: '/copies',
+    summary: 'Copies that NATS servers hold of what the nodes share; 503 while NATS is out of reach.',
+    status: 200,
+    result: z.object({ copies: z.array(schemas.copiesView) }),
+  },
+  {
     method: 'delete',
     path: '/pops/{node}',
     summary: 'Removes a node that left for good: its links are cut, its certificate is of no use any more.',

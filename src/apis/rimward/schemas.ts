@@ -172,6 +172,14 @@ export const popView = z.object({
 })
 export type PopView = z.infer<typeof popView>
 
+export const copiesView = z.object({
+  stream: z.string().describe('Of NATS.'),
+  copies: z.number().describe('Copies that it is to have.'),
+  current: z.number().describe('Copies that have all that was acknowledged.'),
+  behind: z.array(z.string()).readonly().describe('Servers whose copy is not current, or that are gone.'),
+})
+export type CopiesView = z.infer<typeof copiesView>
+
 export const inviteBody = z.strictObject({
   pop: z
     .string()

@@ -9,6 +9,7 @@ import { oneOf, parseAddress, parsePercent, parsePops } from '../parse-flags.ts'
 import { table } from '../terminal.ts'
 import { pathForWrangler, shellQuote } from './env.ts'
 import { prettyLog } from './logs.ts'
+import { describeCopies } from './pops.ts'
 import { waitForSignal } from './up.ts'
 
 test('addresses and points of presence', () => {
@@ -107,6 +108,17 @@ test('log lines for people', () => {
     '- cron * * * * * →',
   ])
   assert.match(prettyLog({ dropped: 3 })[0]!, /3 lines were dropped/)
+})
+
+test('of all copies the stream that lacks most is told, and which servers lack something', () => {
+  const of = (stream: string, copies: number, behind: string[] = []) => {
+    return { stream, copies, current: copies - behind.length, behind }
+  }
+  assert.deepEqual(describeCopies([]), [])
+  assert.deepEqual(describeCopies([of('in-de', 1), of('r', 3), of('blobs', 3)]), ['copies: 3 of 3 current'])
+  assert.deepEqual(describeCopies([of('r', 3, ['b']), of('blobs', 3, ['b', 'a']), of('in-de', 1)]), [
+    'copies: 1 of 3 current; not on a, b: take no other NATS server down yet',
+  ])
 })
 
 test('columns', () => {

@@ -53,6 +53,34 @@ async function pops(flags: PopsFlags, terminal: Terminal): Promise<void> {
   ])
   const head = ['POP', 'COUNTRY', 'NODE', 'STATE', 'SERVES', 'REQUESTS/S', 'ANSWERS AT', '']
   for (const line of table([head, ...rows])) terminal.out(line)
+  for (const line of await copiesOf(terminal, flags)) terminal.out(line)
+}
+
+interface Copies {
+  readonly stream: string
+  readonly copies: number
+  readonly current: number
+  readonly behind: readonly string[]
+}
+
+/** Of what the nodes share on NATS: whether another of its servers may be taken down. */
+async function copiesOf(terminal: Terminal, flags: PopsFlags): Promise<readonly string[]> {
+  try {
+    const { copies } = await findNode(terminal, flags).json<{ copies: Copies[] }>('GET', '/rimward/v1/copies')
+    return describeCopies(copies)
+  } catch (error) {
+    if (error instanceof Complaint) return [`copies: not known: ${error.message}`]
+    throw error
+  }
+}
+
+/** The stream that lacks most speaks for all. */
+export function describeCopies(all: readonly Copies[]): readonly string[] {
+  const [worst] = all.toSorted((one, other) => other.behind.length - one.behind.length || other.copies - one.copies)
+  if (worst === undefined) return []
+  const lacking = [...new Set(all.flatMap(({ behind }) => behind))].sort()
+  const remark = lacking.length === 0 ? '' : `; not on ${lacking.join(', ')}: take no other NATS server down yet`
+  return [`copies: ${worst.current} of ${worst.copies} current${remark}`]
 }
 
 interface InviteFlags extends PopsFlags {

@@ -17,7 +17,7 @@ function firstOf(file: string): EpochMs | undefined {
   if (!existsSync(file)) return undefined
   let database: DatabaseSync | undefined
   try {
-    database = new DatabaseSync(file, { readOnly: true })
+    database = new DatabaseSync(file, { readOnly: true, timeout: 500 })
     const query = database.prepare('SELECT min(scheduled_time) AS at FROM _cf_ALARM')
     query.setReadBigInts(true)
     const at = (query.get() as { at: bigint | null }).at

@@ -4,7 +4,7 @@ import { scan } from './consume.ts'
 import type { Line } from './line.ts'
 import { isLive, readHead, type StoredMessage } from './message.ts'
 import { fromToken, type Names } from './names.ts'
-import type { StreamInfo } from './streams.ts'
+import type { StreamInfo, StreamReplica } from './streams.ts'
 
 export interface StreamServer {
   readonly name: string
@@ -30,6 +30,37 @@ export interface StreamPlace {
   readonly messages: number
   /** What stands in it now, by bucket (`blobs` for blobs), with the parts of large values. */
   readonly buckets: readonly { readonly name: string; readonly records: number; readonly bytes: number }[]
+}
+
+export interface StreamCopies {
+  readonly stream: string
+  /** That it is to have. */
+  readonly copies: number
+  /** That have all that was acknowledged. */
+  readonly current: number
+  /** Servers whose copy is not current, or that are gone. */
+  readonly behind: readonly string[]
+}
+
+/** How many copies of what is shared are sound, as each stream's leader says; without the streams that this user may not see. */
+export async function countCopies(line: Line, names: Names): Promise<readonly StreamCopies[]> {
+  const all = await streamNames(line, names)
+  const told = all.map(async (stream): Promise<StreamCopies | undefined> => {
+    const info = await line.call<StreamInfo>(`STREAM.INFO.${stream}`).catch(refused)
+    if (info === 'refused' || info === undefined) return undefined
+    const { config, cluster } = info
+    const behind = (cluster?.replicas ?? []).filter((replica) => !isCurrent(replica))
+    const { num_replicas: copies } = config
+    return { stream, copies, current: copies - behind.length, behind: behind.map(({ name }) => name) }
+  })
+  return (await Promise.all(told)).filter((one) => one !== undefined)
+}
+
+/** A killed server says no farewell: for ten seconds NATS itself takes its copy for current. */
+const silentNs = 3e9
+
+function isCurrent({ current = false, offline = false, active = 0 }: StreamReplica): boolean {
+  return current && !offline && active < silentNs
 }
 
 export async function describeStreams(line: Line, names: Names): Promise<readonly StreamPlace[]> {

@@ -12,7 +12,7 @@ import type { Bucket, Change, Fabric } from '#/core/ports.ts'
 import type { Clock, Milliseconds } from '#/core/units.ts'
 import { createTurns } from '../sqlite/turns.ts'
 import { type ApiAnswer, apiErrors } from './answers.ts'
-import { describeStreams, type StreamPlace } from './audit.ts'
+import { countCopies, describeStreams, type StreamCopies, type StreamPlace } from './audit.ts'
 import { createBlobs } from './blobs.ts'
 import { createStoredBucket, keyOf, type StoredBucket, toEntry } from './bucket.ts'
 import { connectToNats, isRefusedSubject, type NatsServers } from './connect.ts'
@@ -47,6 +47,8 @@ export interface NatsFabricOptions extends NatsServers {
 export interface NatsFabric extends Fabric {
   /** What lies in which stream on which servers, read from the streams themselves. */
   streams(): Promise<readonly StreamPlace[]>
+  /** Copies of each stream, and how many are current: before the next server is taken down. Rejects while there is no leader. */
+  copies(): Promise<readonly StreamCopies[]>
   /** Makes the stream for what lies within these countries, before anybody needs it. */
   place(within: Within): Promise<void>
   /** Removes what nobody needs any more, as this node does now and then. */
@@ -171,6 +173,7 @@ function assemble(options: Parted): NatsFabric {
     onState: (listener) => stateListeners.add('', listener),
     place: (within) => run(() => options.streams.ensurePlaced(within)),
     streams: () => describeStreams(line, names),
+    copies: () => countCopies(line, names),
     sweep: () => sweeper.sweep(),
     get server() {
       return serverOf(line)

@@ -5,19 +5,25 @@
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { Limits } from '#/core/limits.ts'
 import type { Elsewhere } from './look-elsewhere.ts'
+import type { StreamInfo } from './streams.ts'
 
 export interface HomeOptions {
   readonly elsewhere: Elsewhere
-  /** Whether all that is asked of the server in use is answered over this connection too. */
-  readonly isSound: (other: NatsConnection) => Promise<boolean>
+  /** Whose copies and leader are compared. */
+  readonly stream: string
+  /** `$JS.API`, or `$JS.DOMAIN.API` through a leaf node. */
+  readonly api: string
+  /** Over the connection in use. */
+  readonly call: <Result>(name: string) => Promise<Result | undefined>
   /** Whether nothing is wrong with the server in use: otherwise there is no hurry to be near. */
   readonly isCalm: () => boolean
   readonly moveTo: (listen: string) => Promise<void>
-  readonly limits: Pick<Limits, 'natsHomeMs'>
+  readonly limits: Pick<Limits, 'natsHomeMs' | 'natsAttemptMs'>
   readonly report: (error: unknown) => void
 }
 
-export function goHome({ elsewhere, isSound, isCalm, moveTo, limits, report }: HomeOptions): { close(): void } {
+export function goHome(options: HomeOptions): { close(): void } {
+  const { elsewhere, isCalm, moveTo, limits, report } = options
   let closed = false
   let timer: NodeJS.Timeout | undefined
   /** What was sound at the last look: the address, and the run of the server there. */
@@ -48,7 +54,7 @@ export function goHome({ elsewhere, isSound, isCalm, moveTo, limits, report }: H
       if (other === undefined) continue
       const id = other.info?.server_id ?? ''
       // One server may have two addresses: the name that we were told and what the servers say of themselves.
-      const isNearer = id !== elsewhere.inUse() && (await isSound(other).catch(() => false))
+      const isNearer = id !== elsewhere.inUse() && (await isSound(other, options).catch(() => false))
       await other.close()
       if (id === elsewhere.inUse()) return undefined
       if (isNearer) return { listen, id }
@@ -63,4 +69,18 @@ export function goHome({ elsewhere, isSound, isCalm, moveTo, limits, report }: H
       clearTimeout(timer)
     },
   }
+}
+
+/**
+ * Its copy is current, and over it the same leader is reached as from here. Nothing is written to find that out: where it is cut off from
+ * the others it may take what it is sent into its log, which keeps it from coming back.
+ */
+async function isSound(other: NatsConnection, { stream, api, call, limits }: HomeOptions): Promise<boolean> {
+  const question = `STREAM.INFO.${stream}`
+  const here = (await call<StreamInfo>(question))?.cluster
+  const own = here?.replicas?.find(({ name }) => name === other.info?.server_name)
+  if (own !== undefined && (own.current !== true || own.offline === true)) return false
+  const answer = await other.request(`${api}.${question}`, '', { timeout: limits.natsAttemptMs })
+  const { error, cluster } = answer.json<StreamInfo>()
+  return error === undefined && cluster?.leader === here?.leader
 }

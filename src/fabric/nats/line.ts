@@ -13,7 +13,6 @@ import { type Elsewhere, lookElsewhere } from './look-elsewhere.ts'
 import { headerNames, readHeaders, type StoredMessage } from './message.ts'
 import { awayError, describe, JetStreamRefusal, outcomeOf, refusedRights } from './refusals.ts'
 import { createSigns } from './signs.ts'
-import type { StreamInfo } from './streams.ts'
 
 export interface WriteOptions {
   /** Sequence of the subject's last message, 0 for none. */
@@ -179,7 +178,7 @@ export function createLine({ connection, elsewhere, inboxPrefix, api, id, sign, 
   /** The server may be cut off from the others, which then know better. */
   async function moveWhere(isWanted: () => boolean): Promise<void> {
     const goesOn = () => isWanted() && connected && !closed
-    const found = await lookElsewhere(elsewhere, (other) => takesSigns(other), goesOn)
+    const found = await lookElsewhere(elsewhere, takesSigns, goesOn)
     if (found === undefined) return
     // A leader that was just elected answers here too.
     await wait(moveGraceMs, undefined, { ref: false })
@@ -208,16 +207,8 @@ export function createLine({ connection, elsewhere, inboxPrefix, api, id, sign, 
     }
   }
 
-  /** Through it writes are acknowledged, it is asked what is asked here, and its own copy is current. */
-  async function isSound(other: NatsConnection): Promise<boolean> {
-    if (!(await takesSigns(other, newId()))) return false
-    const question = `${api}.STREAM.INFO.${sign.stream}`
-    const { error, cluster } = (await other.request(question, '', { timeout: limits.natsAttemptMs })).json<StreamInfo>()
-    const own = cluster?.replicas?.find(({ name }) => name === other.info?.server_name)
-    return error === undefined && (own === undefined || (own.current === true && own.offline !== true))
-  }
-
-  async function takesSigns(other: NatsConnection, sent = signs.id): Promise<boolean> {
+  async function takesSigns(other: NatsConnection): Promise<boolean> {
+    const sent = signs.id
     const headers = createHeaders()
     headers.set(headerNames.id, sent)
     try {
@@ -356,7 +347,7 @@ export function createLine({ connection, elsewhere, inboxPrefix, api, id, sign, 
     if (performance.now() - lastAnswered >= limits.natsProbeMs) void prove()
   }, limits.natsProbeMs)
   idle.unref()
-  const home = goHome({ elsewhere, isSound, isCalm, moveTo: moveCalmly, limits, report })
+  const home = goHome({ elsewhere, stream: sign.stream, api, call, isCalm, moveTo: moveCalmly, limits, report })
   void followConnection().catch(report)
 
   return {

@@ -19,6 +19,14 @@ export interface StreamConfig {
   readonly sources?: readonly unknown[]
 }
 
+export interface StreamReplica {
+  readonly name: string
+  readonly current?: boolean
+  readonly offline?: boolean
+  /** Nanoseconds since the leader heard of it; each second where all is well. */
+  readonly active?: number
+}
+
 export interface StreamInfo extends ApiAnswer {
   readonly config: StreamConfig
   readonly state: {
@@ -30,7 +38,7 @@ export interface StreamInfo extends ApiAnswer {
   readonly cluster?: {
     readonly name?: string
     readonly leader?: string
-    readonly replicas?: readonly { readonly name: string; readonly current?: boolean; readonly offline?: boolean }[]
+    readonly replicas?: readonly StreamReplica[]
   }
   readonly total?: number
 }

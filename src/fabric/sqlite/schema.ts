@@ -25,7 +25,8 @@ INSERT OR IGNORE INTO counters VALUES ('revision', 0);
  * is dead; their epochs stay. Throws when the file is not ours or was written by a later version.
  */
 export function openForWriting(file: string, limitBytes: number): DatabaseSync {
-  const database = new DatabaseSync(file)
+  // Others look at the file too: readers here, and `rimward audit` from its own process.
+  const database = new DatabaseSync(file, { timeout: 5000 })
   try {
     // With WAL, FULL is what makes a commit wait for fsync (https://sqlite.org/pragma.html#pragma_synchronous);
     // fullfsync does the same on macOS, where fsync alone leaves data in the drive's cache.
@@ -46,7 +47,7 @@ export function openForWriting(file: string, limitBytes: number): DatabaseSync {
 
 /** Opens a connection for reads beside the writer: each statement sees everything committed before it began. */
 export function openForReading(file: string): DatabaseSync {
-  return new DatabaseSync(file, { readOnly: true })
+  return new DatabaseSync(file, { readOnly: true, timeout: 2000 })
 }
 
 function numberOf(database: DatabaseSync, pragma: string): number {

@@ -54,9 +54,12 @@ CREATE INDEX IF NOT EXISTS notices_by_queue ON notices (queue, id);
 INSERT OR IGNORE INTO sums VALUES (1, 0, 0, 0, 0);
 `
 
+/** Milliseconds. While the last connection of one thread is closed nobody can open the file. */
+const timeout = 5000
+
 /** What is removed is overwritten: it may have had to stay in its country. */
 export function openForWriting(file: string): DatabaseSync {
-  const database = new DatabaseSync(file)
+  const database = new DatabaseSync(file, { timeout })
   database.exec(
     'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA cache_size = -2048',
   )
@@ -65,7 +68,7 @@ export function openForWriting(file: string): DatabaseSync {
 }
 
 export function openForReading(file: string): DatabaseSync {
-  const database = new DatabaseSync(file, { readOnly: true })
+  const database = new DatabaseSync(file, { readOnly: true, timeout })
   database.exec('PRAGMA query_only = ON; PRAGMA cache_size = -2048')
   return database
 }
