@@ -31,7 +31,8 @@ export function createSeen(start: Vector): Seen {
     changed.set(name, [scope, origin, seq])
     const waiting = beyond.get(name)
     if (waiting === undefined) return
-    const next = waiting.find(([from]) => from <= seq + 1)
+    // Not one that is passed already: it would hide the others.
+    const next = waiting.find(([from, to]) => from <= seq + 1 && to > seq)
     const left = waiting.filter((range) => range !== next && range[1] > seq)
     if (left.length === 0) beyond.delete(name)
     else beyond.set(name, left)

@@ -14,16 +14,20 @@ test('what overtook a gap counts once the gap is filled', () => {
     [4, 4, true, 7],
     [2, 6, true, 7],
     [8, 8, true, 9],
+    // What fills the gap may pass some of what waits, and join the rest.
+    [11, 12, false, 9],
+    [14, 15, false, 9],
+    [10, 13, true, 15],
   ]
   for (const [from, to, reaches, seq] of adds) {
     assert.equal(seen.add('', 'a', from, to), reaches, `${from}-${to}`)
     assert.equal(seen.vector()['']!.a, seq, `${from}-${to}`)
   }
-  assert.deepEqual(seen.takeChanged(), [['', 'a', 9]])
+  assert.deepEqual(seen.takeChanged(), [['', 'a', 15]])
   assert.deepEqual(seen.takeChanged(), [])
   seen.add('', 'b', 5, 6)
   seen.raise({ '': { a: 1, b: 4 }, DE: { a: 2 } })
-  assert.deepEqual(seen.vector(), { '': { a: 9, b: 6 }, DE: { a: 2 } })
+  assert.deepEqual(seen.vector(), { '': { a: 15, b: 6 }, DE: { a: 2 } })
 })
 
 test('a country is told of its own scopes only, and lacks nothing of others', () => {

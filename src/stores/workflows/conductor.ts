@@ -2,6 +2,7 @@
  * Has instances run when they are due: asks for the program, tells a run that its instance changed, begins another one after
  * a run that was cut off. What is due stands in the database; nothing is lost with this process.
  */
+import { setTimeout as wait } from 'node:timers/promises'
 import type { EventOutcome, WorkflowRunEvent } from '#/core/program-events.ts'
 import type { Clock, Milliseconds } from '#/core/units.ts'
 import type { Instances } from './ask-instances.ts'
@@ -53,6 +54,8 @@ interface Lane {
   isResting: boolean
 }
 
+/** After the database could not be asked. */
+const retryMs = 1000
 /** The longest that a timer takes. */
 const longestMs = 2 ** 31 - 1
 /** Removed at once; what is left comes at the next sweep. */
@@ -92,10 +95,21 @@ export function createConductor(parts: ConductorParts): Conductor {
       active.wake?.()
       if (lane.active.get(instance) === active) lane.active.delete(instance)
     }
-    // A run that said how it ended has nothing to lose.
-    if (target(workflow) === undefined) return
-    await instances.ask(workflow, { do: 'lose', instance, run: number })
-    look(workflow)
+    await lose(workflow, of)
+  }
+
+  /** A run that said how it ended has nothing to lose. Asked until it is recorded: the instance would wait for it for good. */
+  async function lose(workflow: string, { instance, run: number }: Claimed): Promise<void> {
+    while (!isClosed && target(workflow) !== undefined) {
+      try {
+        await instances.ask(workflow, { do: 'lose', instance, run: number })
+        return look(workflow)
+      } catch (err) {
+        if (isClosed || target(workflow) === undefined) return
+        log('a run of a workflow is not recorded as over', { workflow, instance, err })
+        await wait(retryMs, undefined, { ref: false })
+      }
+    }
   }
 
   async function claim(workflow: string, lane: Lane): Promise<void> {
@@ -120,10 +134,7 @@ export function createConductor(parts: ConductorParts): Conductor {
     })
     // Removed meanwhile: nothing of it is begun.
     if (target(workflow) === undefined) return
-    for (const one of claimed)
-      run(workflow, lane, one, found).catch((err: unknown) =>
-        log('a run of a workflow is not recorded as over', { workflow, instance: one.instance, err }),
-      )
+    for (const one of claimed) void run(workflow, lane, one, found)
     if (nextDue === null || lane.active.size >= atOnce) return
     const inMs = Math.min(Math.max(nextDue - clock(), 1), longestMs)
     lane.timer = setTimeout(() => look(workflow), inMs)
@@ -143,7 +154,7 @@ export function createConductor(parts: ConductorParts): Conductor {
       .catch((err: unknown) => {
         if (target(workflow) === undefined) return
         log('instances of a workflow are not begun', { workflow, err })
-        if (!isClosed) lane.timer = setTimeout(() => look(workflow), 1000).unref()
+        if (!isClosed) lane.timer = setTimeout(() => look(workflow), retryMs).unref()
       })
       .finally(() => {
         lane.isLooking = false
