@@ -5,8 +5,9 @@ import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Clock } from '#/core/units.ts'
 import type { InstanceCall } from './answer-call.ts'
-import type { ThreadCall, ThreadData, ThreadMessage, ThreadOutcome } from './instances.thread.ts'
+import type { ThreadCall, ThreadData, ThreadMessage } from './instances.thread.ts'
 import { type RefusalCode, WorkflowRefusal } from './refusals.ts'
+import type { ThreadOutcome } from './run-calls.ts'
 
 export interface Instances {
   /** Resolves after the COMMIT. Rejects with a `WorkflowRefusal`, `storage_full`, `overloaded` or `internal`. */

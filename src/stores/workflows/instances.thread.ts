@@ -4,12 +4,10 @@
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import type { DatabaseSync } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
-import { type SqliteFailure, sqliteFailure } from '#/core/sqlite-failure.ts'
 import type { EpochMs } from '#/core/units.ts'
-import { answerCall, type InstanceCall, type InstanceLimits, openAnswers } from './answer-call.ts'
-import { WorkflowRefusal } from './refusals.ts'
+import { type InstanceCall, type InstanceLimits, openAnswers } from './answer-call.ts'
+import { callFailure, type OpenedInstances, runCalls, type ThreadOutcome } from './run-calls.ts'
 import { openInstances } from './schema.ts'
 
 export interface ThreadData {
@@ -21,24 +19,14 @@ export type ThreadCall = { readonly workflow: string } & ({ readonly call: Insta
 
 export type ThreadMessage = { readonly now: EpochMs; readonly calls: readonly ThreadCall[] } | 'close'
 
-export type ThreadOutcome =
-  | { readonly ok: true; readonly answer: object }
-  | { readonly ok: false; readonly refused: { readonly code: string; readonly message: string } }
-  | SqliteFailure
-
-interface Opened {
-  readonly database: DatabaseSync
-  readonly answers: ReturnType<typeof openAnswers>
-}
-
 const port = parentPort!
 const { folder, limits } = workerData as ThreadData
 /** The one that was used last comes last. */
-const opened = new Map<string, Opened>()
+const opened = new Map<string, OpenedInstances>()
 /** Opened since the process began: their runs are those of this process. */
 const revived = new Set<string>()
 
-function openedOf(workflow: string, now: EpochMs): Opened {
+function openedOf(workflow: string, now: EpochMs): OpenedInstances {
   const known = opened.get(workflow)
   opened.delete(workflow)
   const found = known ?? open(workflow, now)
@@ -50,7 +38,7 @@ function openedOf(workflow: string, now: EpochMs): Opened {
   return found
 }
 
-function open(workflow: string, now: EpochMs): Opened {
+function open(workflow: string, now: EpochMs): OpenedInstances {
   const file = join(folder, workflow, 'instances.db')
   const database = openInstances(file, { now, revive: !revived.has(workflow) && existsSync(file) })
   revived.add(workflow)
@@ -62,43 +50,21 @@ function letGo(workflow: string): void {
   opened.delete(workflow)
 }
 
-function failure(thrown: unknown): ThreadOutcome {
-  if (thrown instanceof WorkflowRefusal) return { ok: false, refused: { code: thrown.code, message: thrown.message } }
-  return sqliteFailure(thrown)
-}
-
-function attempt(work: () => object): ThreadOutcome {
+function forget(workflow: string): ThreadOutcome {
   try {
-    return { ok: true, answer: work() }
+    letGo(workflow)
+    revived.delete(workflow)
+    return { ok: true, answer: {} }
   } catch (error) {
-    return failure(error)
+    return callFailure(error)
   }
 }
 
-/** A call that throws leaves nothing of itself behind, and all of the others. */
-function transact(workflow: string, calls: readonly InstanceCall[], now: EpochMs): ThreadOutcome[] {
-  const { database, answers } = openedOf(workflow, now)
-  database.exec('BEGIN IMMEDIATE')
+function runAll(workflow: string, calls: readonly InstanceCall[], now: EpochMs): readonly ThreadOutcome[] {
   try {
-    const outcomes = calls.map((call) =>
-      attempt(() => {
-        database.exec('SAVEPOINT one')
-        try {
-          return answerCall(answers, call, now)
-        } catch (error) {
-          if (database.isTransaction) database.exec('ROLLBACK TO one')
-          throw error
-        } finally {
-          if (database.isTransaction) database.exec('RELEASE one')
-        }
-      }),
-    )
-    database.exec('COMMIT')
-    return outcomes
+    return runCalls(openedOf(workflow, now), calls, now)
   } catch (error) {
-    // A full disk may have rolled back by itself (https://sqlite.org/lang_transaction.html §3).
-    if (database.isTransaction) database.exec('ROLLBACK')
-    throw error
+    return calls.map(() => callFailure(error))
   }
 }
 
@@ -109,22 +75,11 @@ function answerAll(calls: readonly ThreadCall[], now: EpochMs): ThreadOutcome[] 
     if (!('letGo' in call)) byWorkflow.set(call.workflow, [...(byWorkflow.get(call.workflow) ?? []), index])
   for (const [workflow, indices] of byWorkflow) {
     const asked = indices.map((index) => (calls[index] as { call: InstanceCall }).call)
-    let done: readonly ThreadOutcome[]
-    try {
-      done = transact(workflow, asked, now)
-    } catch (error) {
-      done = asked.map(() => failure(error))
-    }
+    const done = runAll(workflow, asked, now)
     for (const [at, index] of indices.entries()) outcomes[index] = done[at]!
   }
   // Last: what was asked before it in the same batch would open the file again.
-  for (const [index, call] of calls.entries())
-    if ('letGo' in call)
-      outcomes[index] = attempt(() => {
-        letGo(call.workflow)
-        revived.delete(call.workflow)
-        return {}
-      })
+  for (const [index, call] of calls.entries()) if ('letGo' in call) outcomes[index] = forget(call.workflow)
   return outcomes
 }
 
