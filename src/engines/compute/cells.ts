@@ -8,7 +8,7 @@ import { answerCell, endRun, hearCell, type Runs } from './answer-cell.ts'
 import { type ComputeCell, type LoadedProgram, startCell } from './cell.ts'
 import type { ComputeEngineOptions } from './engine.ts'
 import { HeldRun } from './held-run.ts'
-import { createSheets } from './prepare-sheets.ts'
+import { createSheets, type Sheets } from './prepare-sheets.ts'
 import { programFacts } from './program-facts.ts'
 import { asHead } from './protocol.ts'
 import { Slots } from './slots.ts'
@@ -51,8 +51,10 @@ export function createCells(options: ComputeEngineOptions): Cells {
   const seats: (Seat | undefined)[] = new Array(Math.max(1, availableParallelism() - 1)).fill(undefined)
   const cells = new Set<ComputeCell>()
   const runs: Runs = new Slots()
-  const sheetOf = createSheets(options, () => open({ checks: true }))
+  const sheets = createSheets(options, () => open({ checks: true }))
   let started = 0
+  /** `erased` of the Snapshot for which prepared modules were looked through. */
+  let swept = 0
   let closed = false
 
   async function open(purpose: { readonly checks: boolean } = { checks: false }): Promise<ComputeCell> {
@@ -123,7 +125,7 @@ export function createCells(options: ComputeEngineOptions): Cells {
   ): Promise<void> | undefined {
     const held = cell.loaded.get(deployment.id)
     if (held !== undefined) return held.ready
-    const ready = loadInto(cell, options, program, deployment, { sheetOf, ...ahead })
+    const ready = loadInto(cell, options, program, deployment, { sheets, ...ahead })
     const loading: LoadedProgram = { ready, program: program.name, lookups: program.lookups }
     cell.loaded.set(deployment.id, loading)
     const settle = () => {
@@ -172,6 +174,10 @@ export function createCells(options: ComputeEngineOptions): Cells {
     async adopt(snapshot) {
       await warmSuccessors(snapshot)
       for (const cell of cells) refresh(cell, snapshot)
+      const { erased = 0 } = snapshot
+      if (erased <= swept) return
+      await sheets.sweep()
+      swept = erased
     },
     async close() {
       closed = true
@@ -221,9 +227,9 @@ async function loadInto(
   options: ComputeEngineOptions,
   program: Program,
   deployment: ComputeDeployment,
-  { sheetOf, rehearse }: { readonly sheetOf: (code: ComputeCode) => Promise<string>; readonly rehearse: boolean },
+  { sheets, rehearse }: { readonly sheets: Pick<Sheets, 'of'>; readonly rehearse: boolean },
 ): Promise<void> {
-  const sheet = await sheetOf(deployment.compute)
+  const sheet = await sheets.of(deployment.compute)
   const facts = programFacts(program, deployment, options)
   try {
     await cell.line.call(asHead({ do: 'load', program: deployment.id, sheet, facts, rehearse }), null).reply

@@ -15,6 +15,10 @@ import type { HostCalls } from './host-calls.ts'
 
 export interface ComputeStage {
   readonly engine: ComputeEngine
+  /** By their hash. */
+  readonly blobs: Map<string, Uint8Array>
+  /** The engine's. */
+  readonly folder: string
   readonly logged: object[]
   /** Requests in all cells. */
   requests(): number
@@ -33,7 +37,10 @@ export async function openCompute(
   const engine = await createComputeEngine({
     folder: join(folder, 'engine'),
     runFolder: join(folder, 'run'),
-    blobs: { get: async (hash: string) => blobs.get(hash) } as unknown as Blobs,
+    blobs: {
+      get: async (hash: string) => blobs.get(hash),
+      has: async (hash: string) => blobs.has(hash),
+    } as unknown as Blobs,
     limits: { ...defaultLimits, ...options.limits },
     clock: Date.now,
     pop: { id: 'tst', country: 'XX' },
@@ -48,6 +55,8 @@ export async function openCompute(
   })
   return {
     engine,
+    blobs,
+    folder: join(folder, 'engine'),
     logged,
     cells: () => engine.cells(),
     requests: () => engine.cells().reduce((sum, { inFlight }) => sum + inFlight, 0),
