@@ -38,7 +38,8 @@ export function openReports({ fabric, pops, limits, clock, version }: UpkeepPart
       ...pop.follower.status(),
       ...pop.metrics.totals(),
     }))
-  const reports = createNodeReports({ fabric, own, limits, clock })
+  const meshes = pops.flatMap(({ mesh }) => mesh ?? [])
+  const reports = createNodeReports({ fabric, meshes, own, limits, clock })
   closer.add(() => reports.close())
   return reports
 }

@@ -11,6 +11,7 @@ import { openRelay, type Relay } from './support/relay.ts'
 import { stopAfterAll } from './support/stop-after-all.ts'
 import { type WriteHistory, writeHistory } from './support/write-history.ts'
 
+const limits = { ...defaultLimits, natsHomeMs: 1000 }
 /** NATS elects a leader 3 to 9 s after the last one is gone, and on a busy machine later. Measured: docs/guide/losses.md. */
 const resumeMs = 10_000
 /** From an election until every node writes. */
@@ -41,7 +42,7 @@ describe(`three NATS servers, ${newestServer().version}`, () => {
     })
     fabrics = []
     for (const { url } of servers) {
-      const open = () => openNatsFabric({ servers: [url], clock: Date.now, limits: defaultLimits, replicas: 3 })
+      const open = () => openNatsFabric({ servers: [url], clock: Date.now, limits, replicas: 3 })
       const fabric = await whenReady(open)
       fabrics.push(fabric)
       t.after(() => fabric.close())
@@ -127,6 +128,26 @@ describe(`three NATS servers, ${newestServer().version}`, () => {
     console.log(`its own node is on another server after ${Math.round(moved)} ms`)
     assert.ok(moved < Math.max(resumeMs, electedAt() - since + noticeMs), `${moved} ms`)
     for (const relay of relays) relay.heal()
+    await sound()
+  })
+
+  test('a node whose server was gone and is back goes home, and neither its writers nor its watcher notice', async () => {
+    const [watching] = fabrics as [NatsFabric]
+    await servers[0]!.stop('SIGKILL')
+    while (watching.server.name === 'n0' || fabrics.some(({ state }) => state === 'away')) await wait(20)
+    await history.resumed()
+    const states: string[] = []
+    const stops = fabrics.map((fabric) => fabric.onState((state) => states.push(state)))
+    const { failed } = history
+    servers[0] = await servers[0]!.restart()
+    const since = performance.now()
+    while (watching.server.name !== 'n0') await wait(20)
+    await history.resumed()
+    const told = `at home after ${Math.round(performance.now() - since)} ms; longest pause ${Math.round(longestPause(since))} ms`
+    console.log(told)
+    assert.deepEqual(states, [])
+    assert.equal(history.failed, failed, told)
+    for (const stop of stops) stop()
     await sound()
   })
 

@@ -15,6 +15,7 @@ interface NodeView {
   readonly state: string
   readonly revision: number
   readonly lag: number
+  readonly ageMs: number
 }
 
 async function startNats(t: TestContext) {
@@ -25,8 +26,8 @@ async function startNats(t: TestContext) {
   return { url: `nats://127.0.0.1:${port}`, server: await start(), start }
 }
 
-async function startMember(t: TestContext, url: string, pop: string, data: string): Promise<RunningNode> {
-  return startNode(t, { data, args: ['--join', url, '--pops', pop], env: { RIMWARD_TOKEN: token } })
+async function startMember(t: TestContext, url: string, pop: string, data: string, more: readonly string[] = []) {
+  return startNode(t, { data, args: ['--join', url, '--pops', pop, ...more], env: { RIMWARD_TOKEN: token } })
 }
 
 const addSite = (node: RunningNode, name: string) =>
@@ -55,7 +56,9 @@ test('two machines share a platform, lose what they share, start without it, and
   const nats = await startNats(t)
   const [one, two] = [await temporaryFolder(t, 'fra'), await temporaryFolder(t, 'iad')]
   const fra = await startMember(t, nats.url, 'fra:DE', one)
-  let iad = await startMember(t, nats.url, 'iad:US', two)
+  // Others find it there again, whatever becomes of NATS.
+  const mesh = ['--mesh', `127.0.0.1:${(await freePorts(1))[0]}`]
+  let iad = await startMember(t, nats.url, 'iad:US', two, mesh)
   assert.equal(fra.accountId, iad.accountId)
 
   // A change made at either is served at both.
@@ -111,14 +114,24 @@ test('two machines share a platform, lose what they share, start without it, and
 
   // A node starts and serves from its own disk.
   await iad.stop('SIGKILL')
-  iad = await startMember(t, nats.url, 'iad:US', two)
+  iad = await startMember(t, nats.url, 'iad:US', two, mesh)
   assert.deepEqual((await sitesOf(iad)).toSorted(), ['files', 'first', 'second'])
   const answer = await iad.get('first.localhost', '/')
   assert.equal(answer.headers['x-served-by'], 'iad')
   assert.notEqual(answer.status, 404)
   assert.equal((await iad.get('files.localhost', '/page.txt')).text, file)
-  assert.ok((await checkOf(iad)).awaySince)
-  assert.equal((await nodesOf(iad)).find(({ node }) => node === 'iad')!.state, 'away')
+  const started = await checkOf(iad)
+  assert.ok(started.awaySince)
+  assert.equal(started.status, 200)
+  // Each shows what the other serves, how old that may be, and that it is alive.
+  for (const [node, other] of [
+    [fra, 'iad'],
+    [iad, 'fra'],
+  ] as const)
+    await until(async () => {
+      const seen = (await nodesOf(node)).find((one) => one.node === other)
+      return seen?.state === 'away' && seen.revision === started.revision && seen.ageMs > 0
+    }, `${other} is seen at the other node`)
 
   await nats.start()
   await until(async () => (await checkOf(iad)).awaySince === undefined, 'the node has found it again', 30_000)

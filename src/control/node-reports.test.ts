@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { defaultLimits } from '#/core/limits.ts'
 import { createMemoryFabric } from '#/core/memory-fabric.ts'
+import { createMemoryMeshes } from '#/core/memory-mesh.ts'
 import { claimName, createNodeReports, type NodeReport } from './node-reports.ts'
 
 const report = (node: string, revision: number): NodeReport => ({
@@ -39,6 +40,26 @@ test('each node hears of the others, and knows itself best; nonsense is no repor
   )
   one.close()
   two.close()
+})
+
+test('while the fabric is away nodes tell each other over their links', async (t) => {
+  const meshes = createMemoryMeshes()
+  const fabric = { publish() {}, subscribe: () => () => {}, state: 'away' as 'here' | 'away' }
+  const open = (node: string, state: 'here' | 'away') => {
+    const mesh = meshes.join({ node, pop: node, country: 'DE' })
+    const own = () => [{ ...report(node, 3), ...(state === 'away' && { awaySince: 1 }) }]
+    const limits = { ...defaultLimits, nodeStatusMs: 20 }
+    const reports = createNodeReports({ fabric: { ...fabric, state }, meshes: [mesh], own, limits, clock: Date.now })
+    t.after(() => reports.close())
+    return reports
+  }
+  const cutOff = open('fra', 'away')
+  const others = [open('iad', 'here'), open('nrt', 'here')]
+  const told = ({ all }: typeof cutOff) => all().map(({ node, awaySince }) => `${node} ${awaySince}`)
+  while (told(cutOff).length < 3 || others.some((one) => told(one).length < 2))
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  assert.deepEqual(told(cutOff), ['fra 1', 'iad undefined', 'nrt undefined'])
+  assert.deepEqual(told(others[0]!), ['fra 1', 'iad undefined'])
 })
 
 test('a name goes to one node: who runs keeps it, of two that start at once one goes on', async () => {

@@ -1,11 +1,13 @@
 /**
- * What each node says of itself, once a second over the fabric's messages: what it serves and how it does. Nobody keeps it; a
- * node that falls silent is shown with its last word. A name belongs to one node: who comes second is told.
+ * What each node says of itself, once a second over the fabric's messages: what it serves and how it does. While the fabric is away it
+ * says so to each node that it has a link to, and hears what that one says. Nobody keeps it; a node that falls silent is shown with its
+ * last word. A name belongs to one node: who comes second is told.
  */
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
+import type { Mesh } from '#/core/mesh.ts'
 import type { NodeId } from '#/core/pops.ts'
 import type { Fabric } from '#/core/ports.ts'
 import type { Clock, EpochMs, Milliseconds } from '#/core/units.ts'
@@ -52,7 +54,9 @@ export interface NodeReports {
 }
 
 interface Parts {
-  readonly fabric: Pick<Fabric, 'publish' | 'subscribe'>
+  readonly fabric: Pick<Fabric, 'publish' | 'subscribe' | 'state'>
+  /** Of the nodes of this process. */
+  readonly meshes?: readonly Mesh[]
   readonly own: () => readonly NodeReport[]
   readonly limits: Pick<Limits, 'nodeStatusMs' | 'nodesKnown'>
   readonly clock: Clock
@@ -60,17 +64,41 @@ interface Parts {
 
 const topic = 'pops/status'
 
-export function createNodeReports({ fabric, own, limits, clock }: Parts): NodeReports {
+export function createNodeReports({ fabric, meshes = [], own, limits, clock }: Parts): NodeReports {
   const heard = new Map<NodeId, HeardReport>()
-  const stop = fabric.subscribe(topic, (message) => {
+  const words = () => Buffer.from(JSON.stringify(own()))
+
+  function hear(message: Uint8Array): void {
     const read = z.array(nodeReport).safeParse(parse(message))
     for (const report of read.data ?? []) {
       heard.delete(report.node)
       heard.set(report.node, { ...report, heardAt: clock() })
       if (heard.size > limits.nodesKnown) heard.delete(heard.keys().next().value!)
     }
-  })
-  const speak = () => fabric.publish(topic, Buffer.from(JSON.stringify(own())))
+  }
+
+  function speak(): void {
+    fabric.publish(topic, words())
+    const [mesh] = meshes
+    if (fabric.state === 'here' || mesh === undefined) return
+    for (const { node, reachable } of mesh.peers())
+      if (reachable)
+        mesh
+          .ask(node, topic, { body: words(), signal: AbortSignal.timeout(limits.nodeStatusMs) })
+          .then(({ body }) => whole(body).then(hear))
+          // It shows as silent.
+          .catch(() => {})
+  }
+
+  const stops = [
+    fabric.subscribe(topic, hear),
+    ...meshes.map((mesh) =>
+      mesh.serve(topic, async ({ body }) => {
+        hear(await whole(body))
+        return { body: words() }
+      }),
+    ),
+  ]
   const timer = setInterval(speak, limits.nodeStatusMs)
   timer.unref()
   speak()
@@ -83,9 +111,13 @@ export function createNodeReports({ fabric, own, limits, clock }: Parts): NodeRe
     },
     close() {
       clearInterval(timer)
-      stop()
+      for (const stop of stops) stop()
     },
   }
+}
+
+async function whole(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  return Buffer.concat(await Array.fromAsync(body))
 }
 
 export interface NameClaim {

@@ -116,6 +116,7 @@ const version = z.object({
   assets: z.exactOptional(assets),
   limits: z.object({ cpuMs: z.exactOptional(z.number()) }),
   usesSockets: z.exactOptional(z.literal(true)),
+  usesEmail: z.exactOptional(z.literal(true)),
   frontCache: z.exactOptional(z.object({ acrossVersions: z.boolean() })),
   declaredObjects: z.exactOptional(z.record(z.string(), declaredObject)),
   /** Names that the code exports, found by starting it. */
@@ -195,8 +196,8 @@ export function parseRecord<Kind extends keyof typeof kinds>(
 
 /** The part of a version that the data plane sees. */
 export function toDeployment(record: VersionRecord): Deployment {
-  const { id, program, number, createdAt, tag, code, bindings, assets, limits, startupMs, frontCache, usesSockets } =
-    record
+  const { id, program, number, createdAt, tag, code, bindings, assets, limits, startupMs } = record
+  const { frontCache, usesSockets, usesEmail } = record
   return {
     id,
     program,
@@ -210,5 +211,6 @@ export function toDeployment(record: VersionRecord): Deployment {
     ...(assets !== undefined && { assets }),
     ...(frontCache !== undefined && { frontCache }),
     ...(usesSockets && { usesSockets }),
+    ...(usesEmail && { usesEmail }),
   }
 }

@@ -231,22 +231,25 @@ async function checkBlobs(office: Office, version: VersionRecord): Promise<void>
 
 /** Of Workers, and of Node as Workers have it. */
 const socketsImport = /["'](?:cloudflare:sockets|(?:node:)?(?:net|tls))["']/
+const emailImport = /["']cloudflare:email["']/
+/** The runtime's own `cache` leads nowhere outside Cloudflare: it would be found missing only when something is purged. */
 const cacheImport = /import\s*(?:[\w$]+\s*,\s*)?\{[^}]*\bcache\b[^}]*\}\s*from\s*["']cloudflare:workers["']/
 
-/** The runtime's own `cache` leads nowhere outside Cloudflare: it would be found missing only when something is purged. */
 /** What the text of its modules tells: what it may need, and what it asks for in vain. Throws a `Refusal` (`unsupported`). */
 async function readImports({ fabric }: Office, draft: VersionRecord): Promise<VersionRecord> {
   const { code, frontCache } = draft
   let usesSockets = false
+  let usesEmail = false
   for (const { name, kind, blob } of code?.modules ?? []) {
     if (kind !== 'esm' && kind !== 'cjs') continue
     const text = Buffer.from((await fabric.blobs.get(blob)) ?? []).toString('utf8')
     usesSockets ||= socketsImport.test(text)
+    usesEmail ||= emailImport.test(text)
     if (frontCache !== undefined && kind === 'esm' && cacheImport.test(text))
       throw new Refusal(
         'unsupported',
         `Module '${name}' imports cache from "cloudflare:workers", which Rimward cannot give. Use ctx.cache.purge().`,
       )
   }
-  return usesSockets ? { ...draft, usesSockets } : draft
+  return { ...draft, ...(usesSockets && { usesSockets }), ...(usesEmail && { usesEmail }) }
 }

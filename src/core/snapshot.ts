@@ -117,6 +117,8 @@ export interface Deployment {
   readonly frontCache?: FrontCache
   /** Its code may open TCP sockets. */
   readonly usesSockets?: true
+  /** Its code imports `cloudflare:email`. */
+  readonly usesEmail?: true
   /** Processor time its proof took to start, ms; absent when it was never proven. */
   readonly startupMs?: number
 }

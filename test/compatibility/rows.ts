@@ -128,6 +128,9 @@ const runtime: Area = {
     refused('`import { cache } from "cloudflare:workers"`', 'by name, at deploy: use `ctx.cache`', {
       story: 'cache import is refused',
     }),
+    differs('`import { EmailMessage } from "cloudflare:email"`', 'can be imported and made; nothing sends it', {
+      story: 'email import',
+    }),
     differs(
       '`connect()` (TCP sockets)',
       'under the rules for `fetch()`; TLS (`secureTransport`, `startTls`) is refused by the runtime',

@@ -132,6 +132,15 @@ export const runtimeStories: Record<string, Story> = {
       origin.closeAllConnections()
     }
   },
+  async 'email import'(site) {
+    const code = `import { EmailMessage } from 'cloudflare:email'
+      export default { fetch() {
+        const { from, to } = new EmailMessage('a@example.com', 'b@example.com', 'Subject: hello')
+        return Response.json({ from, to }) } }`
+    await wrangler(site.node, small(site, 'mailing', code), ['deploy'])
+    const answer = await site.node.get('mailing.localhost', '/')
+    assert.deepEqual(JSON.parse(answer.text), { from: 'a@example.com', to: 'b@example.com' })
+  },
   async 'large values'(site) {
     const code = `export default { async fetch(_, env) {
       const sent = new Uint8Array(25 * 1024 * 1024).fill(7)

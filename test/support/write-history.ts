@@ -17,6 +17,8 @@ interface Told {
 export interface WriteHistory {
   /** When writes were acknowledged, ms of `performance.now`. */
   readonly acknowledgedAt: readonly number[]
+  /** Reads and writes that were refused or remained unknown. */
+  readonly failed: number
   /** Resolves when each writer had a write acknowledged that it began later than now. */
   resumed(): Promise<void>
   stop(): Promise<void>
@@ -33,6 +35,7 @@ export function writeHistory(fabrics: readonly Fabric[]): WriteHistory {
   const acknowledgedAt: number[] = []
   const lastBegun = new Map<number, number>()
   const counted = { acknowledged: 0, unknown: 0 }
+  let failed = 0
   let stopping = false
 
   fabrics[0]!.bucket(bucket).watch('', (change: Change) => {
@@ -48,6 +51,7 @@ export function writeHistory(fabrics: readonly Fabric[]): WriteHistory {
     } catch (error) {
       if (!(error instanceof EdgeError)) throw error
       assert.equal(error.code, 'fabric_away', error.message)
+      failed++
       return /not known/.test(error.message) ? 'unknown' : 'refused'
     }
   }
@@ -71,7 +75,8 @@ export function writeHistory(fabrics: readonly Fabric[]): WriteHistory {
         .bucket(bucket)
         .get('counter')
         .catch(() => 'away' as const)
-      if (read !== 'away') {
+      if (read === 'away') failed++
+      else {
         const next = Buffer.from(String(Number(read === undefined ? 0 : text(read.value)) + 1))
         const expect = read?.revision ?? 0
         const outcome = await outcomeOf(() => fabric.bucket(bucket).put('counter', next, { expect }))
@@ -94,6 +99,9 @@ export function writeHistory(fabrics: readonly Fabric[]): WriteHistory {
 
   return {
     acknowledgedAt,
+    get failed() {
+      return failed
+    },
     async resumed() {
       const since = performance.now()
       const late = () => [...fabrics.keys()].some((i) => !((lastBegun.get(i) ?? 0) > since))

@@ -83,14 +83,14 @@ export function cellConfig(plan: CellPlan): CellConfig {
       services.set(name, { name, ...value })
       return name
     },
-    extension: (module) => {
-      const name = `rimward-internal:${module}`
+    extension: (module, name = `rimward-internal:${module}`) => {
       const esModule = builder.file(`${module}.js`, { text: insideModule(module) })
       extensions.set(name, { modules: [{ name, esModule, internal: true }] })
       return name
     },
   }
   for (const deployment of plan.deployments) {
+    if (deployment.usesEmail) builder.extension('email', 'cloudflare-internal:email')
     addProgram(builder, deployment)
     // A copy is no leading version: it reaches the objects of the one that is.
     if (isDispatched(deployment) && plan.program.objects.length > 0 && plan.purpose === 'serve')
@@ -121,7 +121,7 @@ export interface CellBuilder {
   file(name: string, file: CellFile): { readonly embed: string }
   service(name: string, value: Readonly<Record<string, CapnpValue>>): string
   /** Name of a module of ours that wraps bindings and that no program can import. */
-  extension(module: InsideModule): string
+  extension(module: InsideModule, name?: string): string
 }
 
 function socket(plan: CellPlan, name: string, service: string): CapnpValue {

@@ -23,6 +23,7 @@ export type InsideModule =
   | 'dispatch'
   | 'dispatch-forward'
   | 'dispatched'
+  | 'email'
   | 'events'
   | 'everywhere'
   | 'front'

@@ -16,6 +16,7 @@ const rows: [string, Partial<Program>, Partial<Deployment>, string][] = [
   ['much processor time', {}, { limits: { cpuMs: 30_000 } }, 'cpu-limit'],
   ['a long start', {}, { startupMs: 400 }, 'slow-start'],
   ['a short start', {}, { startupMs: 60 }, 'shared'],
+  ['an import of cloudflare:email', {}, { usesEmail: true }, 'native'],
   ['little processor time', {}, { limits: { cpuMs: 50 } }, 'shared'],
 ]
 for (const [what, ofProgram, ofDeployment, expected] of rows)

@@ -40,10 +40,10 @@ export function placeProgram(
   deployment: Deployment,
   limits: Pick<Limits, 'cellStallMs'>,
 ): Placement {
-  const { code, bindings, usesSockets } = deployment
+  const { code, bindings, usesSockets, usesEmail } = deployment
   if (program.objects.length > 0 || bindings.some((binding) => binding.kind === 'objects'))
     return { kind: 'own', why: 'objects' }
-  if (usesSockets) return { kind: 'own', why: 'native' }
+  if (usesSockets || usesEmail) return { kind: 'own', why: 'native' }
   if (bindings.some((binding) => nativeKinds.has(binding.kind))) return { kind: 'own', why: 'native' }
   if (code?.syntax === 'script') return { kind: 'own', why: 'script' }
   if ((deployment.limits.cpuMs ?? 0) > limits.cellStallMs) return { kind: 'own', why: 'cpu-limit' }

@@ -106,8 +106,14 @@ export async function connectToNats(
     throw explainConnect(error, named, credentialsFile)
   })
   const elsewhere: Elsewhere = {
-    connectTo: (listen) => connect({ ...common, servers: listen, reconnect: false, ignoreClusterUpdates: true }),
+    async connectTo(listen) {
+      await greet({ host: listen }, limits.natsConnectMs)
+      return connect({ ...common, servers: listen, reconnect: false, ignoreClusterUpdates: true })
+    },
     moveTo(listen) {
+      const pool = connection.getServers().map((server) => server.listen)
+      // One that was out of reach when this node started.
+      if (!pool.includes(listen)) connection.setServers([...pool, listen])
       wanted = listen
       return connection.reconnect()
     },
@@ -116,6 +122,12 @@ export async function connectToNats(
         .getServers()
         .map(({ listen }) => listen)
         .filter((listen) => listen !== connection.getServer()),
+    nearer() {
+      const all = addresses.map(({ host }) => host)
+      const rank = all.indexOf(connection.getServer())
+      return rank < 0 ? all : all.slice(0, rank)
+    },
+    inUse: () => connection.info?.server_id,
   }
   holdLateErrors(connection)
   const complaint = complainAbout(connection)
@@ -137,7 +149,7 @@ async function findGreeting(addresses: readonly Address[], withinMs: number): Pr
   return found
 }
 
-async function greet({ host }: Address, withinMs: number): Promise<void> {
+async function greet({ host }: Pick<Address, 'host'>, withinMs: number): Promise<void> {
   const colon = host.lastIndexOf(':')
   const socket = connectSocket({
     host: host.slice(0, colon).replace(/^\[|\]$/g, ''),

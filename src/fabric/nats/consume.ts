@@ -201,7 +201,26 @@ export async function scan(
   line: Line,
   stream: string,
   filter: string,
-  { headersOnly = false } = {},
+  how: ScanOptions = {},
+): Promise<StoredMessage[]> {
+  try {
+    return await scanOnce(line, stream, filter, how)
+  } catch (error) {
+    // A move to another server broke it off: nothing is away.
+    if (!(error instanceof EdgeError) || error.code !== 'fabric_away' || line.state === 'away') throw error
+    return scanOnce(line, stream, filter, how)
+  }
+}
+
+interface ScanOptions {
+  readonly headersOnly?: boolean
+}
+
+async function scanOnce(
+  line: Line,
+  stream: string,
+  filter: string,
+  { headersOnly = false }: ScanOptions,
 ): Promise<StoredMessage[]> {
   const found: StoredMessage[] = []
   const done = Promise.withResolvers<void>()

@@ -51,6 +51,7 @@ export interface NatsFabric extends Fabric {
   place(within: Within): Promise<void>
   /** Removes what nobody needs any more, as this node does now and then. */
   sweep(): Promise<void>
+  /** The one in use. */
   readonly server: { readonly name: string; readonly version: string; readonly cluster?: string }
 }
 
@@ -171,7 +172,9 @@ function assemble(options: Parted): NatsFabric {
     place: (within) => run(() => options.streams.ensurePlaced(within)),
     streams: () => describeStreams(line, names),
     sweep: () => sweeper.sweep(),
-    server: serverOf(line),
+    get server() {
+      return serverOf(line)
+    },
     close() {
       closing ??= close()
       return closing

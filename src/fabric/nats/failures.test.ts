@@ -15,6 +15,7 @@ import { readAddress, readJoin } from './connect.ts'
 import { type NatsFabric, type NatsFabricOptions, openNatsFabric } from './fabric.ts'
 import {
   findServers,
+  freePorts,
   newestServer,
   type RunningServer,
   startServer,
@@ -127,6 +128,36 @@ describe('what cannot be opened', () => {
     await assert.rejects(open(t, server, { platform: 'a.b' }), { code: 'bad_request' })
     assert.equal((await open(t, server, { platform: 'other' })).state, 'here')
   })
+})
+
+test('a node goes to the server that was named first, once it is there and has what is asked of it', async (t) => {
+  const [port] = await freePorts(1)
+  const folder = await temporaryFolder(t)
+  const near = `nats://127.0.0.1:${port}`
+  const far = await startSingle(t, newestServer(), 'server_name: far\n')
+  const fabric = await open(t, far, { servers: [near, far.url], limits: { ...limits, natsHomeMs: 20 } })
+  const states: string[] = []
+  fabric.onState((state) => states.push(state))
+  const heard: string[] = []
+  fabric.bucket('b').watch('', (change) => heard.push(change.kind === 'put' ? change.entry.key : ''))
+
+  const configuration = `listen: "127.0.0.1:${port}"\nserver_name: near\ndebug: true\njetstream { store_dir: "${folder}" }\n`
+  const started = await startServer(t, { configuration, folder })
+  const looks = () => started.log().match(/Client connection created/g)?.length ?? 0
+  // It has no streams.
+  await until(() => looks() > 12)
+  assert.equal(fabric.server.name, 'far')
+
+  const other = await open(t, started)
+  await until(() => fabric.server.name === 'near')
+  const before = looks()
+  // Its streams are not those of the other: their numbers begin anew.
+  for (let n = 0; n < 50 || heard.length === 0; n++) await other.bucket('b').put('at home', value)
+  assert.equal(heard[0], 'at home')
+  assert.equal((await fabric.bucket('b').get('at home'))?.value.length, value.length)
+  assert.deepEqual(states, [])
+  // At home nobody looks any more.
+  assert.ok(looks() - before <= 3, `${looks() - before} looks`)
 })
 
 for (const binary of findServers())

@@ -8,9 +8,12 @@ import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import { type Acknowledgement, type ApiAnswer, meaningOf } from './answers.ts'
 import { holdLateErrors, isRefusedSubject } from './connect.ts'
+import { goHome } from './go-home.ts'
 import { type Elsewhere, lookElsewhere } from './look-elsewhere.ts'
 import { headerNames, readHeaders, type StoredMessage } from './message.ts'
+import { awayError, describe, JetStreamRefusal, outcomeOf, refusedRights } from './refusals.ts'
 import { createSigns } from './signs.ts'
+import type { StreamInfo } from './streams.ts'
 
 export interface WriteOptions {
   /** Sequence of the subject's last message, 0 for none. */
@@ -69,6 +72,9 @@ export function createLine({ connection, elsewhere, inboxPrefix, api, id, sign, 
   /** Of tries that wait for an answer. */
   const givingUp = new Set<() => void>()
   let proving: Promise<void> | undefined
+  /** A move to another server that nobody is to notice: what is asked meanwhile waits until it is over. */
+  let moving: PromiseWithResolvers<void> | undefined
+  let isLeaving = false
   let lastAnswered = performance.now()
   let counter = 0
   let pendingBytes = 0
@@ -98,9 +104,10 @@ export function createLine({ connection, elsewhere, inboxPrefix, api, id, sign, 
       if (status.type === 'disconnect') {
         connected = false
         giveUpAll()
-        tell('away')
+        if (!isLeaving) tell('away')
       } else if (status.type === 'reconnect') {
         connected = true
+        moving?.resolve()
         holdLateErrors(connection)
         for (const listener of reconnectListeners) listener()
         void prove()
@@ -110,6 +117,7 @@ export function createLine({ connection, elsewhere, inboxPrefix, api, id, sign, 
 
   /** One try. `silence`: it may have been done; `none`: it was not. */
   async function ask(subject: string, data: Uint8Array | string, fields: Record<string, string>): Promise<Reply> {
+    await moving?.promise
     if (!connected || connection.isClosed()) return { kind: 'none' }
     const headers = createHeaders()
     for (const [name, value] of Object.entries(fields)) headers.set(name, value)
@@ -171,15 +179,45 @@ export function createLine({ connection, elsewhere, inboxPrefix, api, id, sign, 
   /** The server may be cut off from the others, which then know better. */
   async function moveWhere(isWanted: () => boolean): Promise<void> {
     const goesOn = () => isWanted() && connected && !closed
-    const found = await lookElsewhere(elsewhere, takesSigns, goesOn)
+    const found = await lookElsewhere(elsewhere, (other) => takesSigns(other), goesOn)
     if (found === undefined) return
     // A leader that was just elected answers here too.
     await wait(moveGraceMs, undefined, { ref: false })
     if (goesOn()) await elsewhere.moveTo(found)
   }
 
-  async function takesSigns(other: NatsConnection): Promise<boolean> {
-    const sent = signs.id
+  const isCalm = () => state === 'here' && connected && proving === undefined && !closed
+
+  async function moveCalmly(listen: string): Promise<void> {
+    const move = Promise.withResolvers<void>()
+    moving = move
+    const late = wait(limits.natsConnectMs, undefined, { ref: false })
+    try {
+      // What is under way is answered first, so that nobody has to ask twice.
+      for (const until = performance.now() + limits.natsAttemptMs; givingUp.size > 0; await wait(5))
+        if (performance.now() > until) return
+      if (!isCalm()) return
+      isLeaving = true
+      await elsewhere.moveTo(listen)
+      await Promise.race([move.promise, late])
+    } finally {
+      isLeaving = false
+      moving = undefined
+      move.resolve()
+      if (!connected) tell('away')
+    }
+  }
+
+  /** Through it writes are acknowledged, it is asked what is asked here, and its own copy is current. */
+  async function isSound(other: NatsConnection): Promise<boolean> {
+    if (!(await takesSigns(other, newId()))) return false
+    const question = `${api}.STREAM.INFO.${sign.stream}`
+    const { error, cluster } = (await other.request(question, '', { timeout: limits.natsAttemptMs })).json<StreamInfo>()
+    const own = cluster?.replicas?.find(({ name }) => name === other.info?.server_name)
+    return error === undefined && (own === undefined || (own.current === true && own.offline !== true))
+  }
+
+  async function takesSigns(other: NatsConnection, sent = signs.id): Promise<boolean> {
     const headers = createHeaders()
     headers.set(headerNames.id, sent)
     try {
@@ -318,6 +356,7 @@ export function createLine({ connection, elsewhere, inboxPrefix, api, id, sign, 
     if (performance.now() - lastAnswered >= limits.natsProbeMs) void prove()
   }, limits.natsProbeMs)
   idle.unref()
+  const home = goHome({ elsewhere, isSound, isCalm, moveTo: moveCalmly, limits, report })
   void followConnection().catch(report)
 
   return {
@@ -337,6 +376,7 @@ export function createLine({ connection, elsewhere, inboxPrefix, api, id, sign, 
     async close() {
       closed = true
       clearInterval(idle)
+      home.close()
       await connection.close()
     },
   }
@@ -352,34 +392,7 @@ interface GetAnswer extends ApiAnswer {
   }
 }
 
-/** JetStream answered, and the answer is no; `code` is the number of `server/errors.json`. */
-export class JetStreamRefusal extends Error {
-  readonly code: number
-
-  constructor(call: string, code: number, why: string) {
-    super(`NATS refused ${call}: ${why}`)
-    this.name = 'JetStreamRefusal'
-    this.code = code
-  }
-}
-
 function listen<Listener>(all: Set<Listener>, listener: Listener): () => void {
   all.add(listener)
   return () => void all.delete(listener)
-}
-
-function describe(meaning: { readonly kind: string; readonly why?: string; readonly code?: number }): string {
-  return `${meaning.why ?? meaning.kind}${meaning.code ? ` (${meaning.code})` : ''}`
-}
-
-function outcomeOf(doubtful: boolean): string {
-  return doubtful ? 'Whether it was written is not known.' : 'Nothing was written.'
-}
-
-function awayError(outcome: string): EdgeError {
-  return new EdgeError('fabric_away', `NATS cannot be reached, or most of its servers are gone. ${outcome}`)
-}
-
-function refusedRights(subject: string, cause: unknown): EdgeError {
-  return new EdgeError('not_here', `This NATS user has no right to ${subject}.`, { cause: cause as Error })
 }

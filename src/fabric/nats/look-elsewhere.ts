@@ -12,6 +12,10 @@ export interface Elsewhere {
   moveTo(listen: string): Promise<void>
   /** Addresses of the pool but the one in use. */
   others(): readonly string[]
+  /** Addresses that were named before the one in use, the nearest first; all that were named when it is none of them. */
+  nearer(): readonly string[]
+  /** The run of the server in use: another one after each of its starts. */
+  inUse(): string | undefined
 }
 
 const pauseMs = 500

@@ -3,8 +3,9 @@ import { EdgeError } from '#/core/errors.ts'
 import type { Limits } from '#/core/limits.ts'
 import type { Within } from '#/core/pops.ts'
 import { type ApiAnswer, apiErrors } from './answers.ts'
-import { JetStreamRefusal, type Line } from './line.ts'
+import type { Line } from './line.ts'
 import { type Names, placeTag } from './names.ts'
+import { JetStreamRefusal } from './refusals.ts'
 
 export interface StreamConfig {
   readonly name: string
