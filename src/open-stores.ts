@@ -6,6 +6,7 @@ import type { HomedStore } from '#/core/homed-store.ts'
 import type { HomedStores, StoreCall, StoreHandler, StoreName } from '#/core/homed-stores.ts'
 import type { Place } from '#/core/pops.ts'
 import { queueCalls } from '#/core/queue-calls.ts'
+import { isInside } from '#/core/residency.ts'
 import { resourceKey, resourceOf } from '#/core/resources.ts'
 import { retryAfter } from '#/core/retry-after.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
@@ -143,6 +144,9 @@ function bucketParts({ live, accountId: account }: Pick<Parts, 'live' | 'account
     async notify(id: string, queue: string, notices: readonly BucketNotice[]) {
       if (resourceOf(live.snapshot, 'queue', queue) === undefined)
         throw new EdgeError('store_unknown', `There is no queue ${queue}.`)
+      const { placements } = live.snapshot
+      if (!isInside(placements?.get(queue), placements?.get(id)))
+        throw new EdgeError('not_here', `The queue ${queue} may be where what is told of this bucket may not.`)
       const [bucket] = (resource(id)?.name ?? id).split('@')
       const messages = notices.map((notice) => ({
         type: 'json' as const,

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { assemble, program } from '#/engines/compute/compute.fixture.ts'
 import { get, temporaryFolder, until } from './support/node.ts'
 import { filesWith, ok, type Platform, startPlatform } from './support/three-countries.ts'
 
@@ -141,4 +142,34 @@ test('what a program had elsewhere before it was placed goes from there, and mov
   await ok(platform, 'residency', 'vault', 'anywhere')
   assert.equal((await get(at.iad, 'vault.localhost', '/')).text, expected('IAD'))
   assert.notDeepEqual(await filesWith(join(data, 'fabric'), code), [])
+})
+
+test('what was prepared of a Compute program to run it goes with its code', async (t) => {
+  const platform = await startPlatform(t)
+  const { at, node, folder } = platform
+  const marker = 'marker-of-a-module-6a3f'
+  const text = program(`(call $answer (i32.const 200) (i32.const 8192) (i32.const ${marker.length}))`)
+  const wasm = await assemble(text.replace('(global', `(data (i32.const 8192) "${marker}")\n(global`))
+  await mkdir(join(folder, 'bin'))
+  await writeFile(join(folder, 'bin', 'main.wasm'), wasm)
+  await writeFile(join(folder, 'fastly.toml'), 'manifest_version = 3\nname = "edge"\nlanguage = "other"\n')
+  await ok(platform, 'deploy')
+  const ask = async () => {
+    const { headers, text } = await get(at.iad, 'edge.localhost', '/')
+    return [headers['x-served-by'], text]
+  }
+  assert.deepEqual(await ask(), ['iad', marker])
+  const prepared = (path: string) => path.startsWith('pops/iad/engine/compute/modules-')
+  assert.ok((await filesWith(node.data, marker)).some(prepared))
+  assert.match(await ok(platform, 'audit'), /program edge +iad \(US\) +engine\/compute\/modules-/)
+
+  await ok(platform, 'residency', 'service:edge', 'DE')
+  await until(
+    async () => (await filesWith(node.data, marker)).every((path) => path.startsWith('pops/fra/')),
+    'nothing of it is outside of Germany',
+  )
+  assert.deepEqual(await ask(), ['fra', marker])
+  const audit = await ok(platform, 'audit')
+  assert.doesNotMatch(audit, /modules-.* iad|iad .*modules-/)
+  assert.match(audit, /Nothing lies where it may not/)
 })

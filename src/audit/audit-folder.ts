@@ -107,7 +107,15 @@ const databases: Reader = async (path, place, tally, code) => {
   return true
 }
 
-const readers: readonly Reader[] = [objects, homed, segments, log, purges, databases]
+/** `modules-1/HASH.image`: what the Compute engine made of a module. */
+const prepared: Reader = async (path, place, _tally, code) => {
+  const [, name] = /(?:^|\/)compute\/(?:modules-\d+\/)?([^/.]+)\.(?:json|image|source|[a-z]+\.wasm)$/.exec(place) ?? []
+  if (name === undefined) return false
+  code.file(name, (await stat(path)).size, place.slice(0, place.lastIndexOf('/')))
+  return true
+}
+
+const readers: readonly Reader[] = [objects, homed, prepared, segments, log, purges, databases]
 
 async function isDatabase(path: string): Promise<boolean> {
   const handle = await open(path)

@@ -2,6 +2,7 @@
  * Whose code, files, values and keys lie in databases of a node: records that hold them themselves, and blobs that stay in
  * countries, which records name by their digest.
  */
+import { withinOfBlob } from '#/core/blob-names.ts'
 import type { Owner } from '#/core/holdings.ts'
 import { createRecordTally } from './read-records.ts'
 import type { Tally } from './tally.ts'
@@ -22,6 +23,8 @@ export interface CodeTally {
   record(bucket: string, key: string, value: Uint8Array, place: string): void
   /** A row of `placed-blobs@DE`. */
   row(bucket: string, key: string, bytes: number, place: string): void
+  /** A file that was made of the blob of this name. */
+  file(name: string, bytes: number, place: string): void
   /** Tells whose the rows are, once all records were seen. */
   finish(): void
 }
@@ -41,7 +44,7 @@ export function createCodeTally(tally: Tally): CodeTally {
   }
 
   function nameBlobs(record: unknown, owner: Owner): void {
-    for (const [name] of JSON.stringify(record).matchAll(/\b[0-9a-f]{64}@[A-Z,]+/g)) owners.set(name, owner)
+    for (const [name] of JSON.stringify(record).matchAll(/\b[0-9a-f]{64}(?:@[A-Z,]+)?/g)) owners.set(name, owner)
   }
 
   function seeCertificate(record: Certificate, place: string): void {
@@ -66,11 +69,12 @@ export function createCodeTally(tally: Tally): CodeTally {
       const name = `${key.split('/')[0]}@${bucket.slice(bucket.indexOf('@') + 1)}`
       rows.push({ name, bytes, place })
     },
+    file: (name, bytes, place) => void rows.push({ name, bytes, place }),
     finish() {
       records.finish()
       // Files are named in a manifest that is encrypted, older versions perhaps in another folder.
       for (const { name, bytes, place } of rows) {
-        const within = name.slice(name.indexOf('@') + 1).split(',')
+        const within = withinOfBlob(name)
         tally.add(owners.get(name) ?? programNamed('(files, keys, older versions)'), place, bytes, within)
       }
     },

@@ -13,7 +13,7 @@ export function createTally(): Tally {
   const found = new Map<string, { -readonly [Field in keyof Holding]: Holding[Field] }>()
   return {
     add(owner, place, bytes, within) {
-      const key = `${owner.kind} ${owner.id} ${place}`
+      const key = `${owner.kind} ${owner.id} ${place} ${within ?? ''}`
       const known = found.get(key)
       if (known === undefined) found.set(key, { ...owner, place, count: 1, bytes, ...(within && { within }) })
       else {

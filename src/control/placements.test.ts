@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { usualQueueSettings } from '#/core/queues.ts'
+import type { Resource } from '#/core/resources.ts'
 import type { Binding, Program, Site, Snapshot } from '#/core/snapshot.ts'
 import { readChange, writeChange } from './change-log.ts'
 import type { Held, State } from './fold.ts'
-import { applyToPlacements, findMisplaced, type PlacementRecord, parsePlacement } from './placements.ts'
+import { applyToPlacements, checkPlaced, findMisplaced, type PlacementRecord, parsePlacement } from './placements.ts'
 import type { SiteRecord } from './records.ts'
 import { createServedTables } from './served-tables.ts'
 import { holdService } from './services/held-services.ts'
@@ -80,7 +82,30 @@ test('a program may be bound only to what may be wherever it runs', () => {
   ]
   for (const [records, expected] of cases) {
     const found = findMisplaced(serve(stateOf(bound, held(...records))))
-    assert.equal(found && `${found.program} ${found.binding}`, expected)
+    assert.equal(found && `${found.name} ${/'(.*)'/.exec(found.why)![1]}`, expected)
+  }
+})
+
+test('a queue that is told of a bucket may be only where that stays', () => {
+  const base = { createdAt: 1, modifiedAt: 1 }
+  const rules = [{ ruleId: 'r', createdAt: '', actions: ['PutObject'] }]
+  const bucket = { ...base, kind: 'bucket', id: 'b1', name: 'files', settings: { notices: [{ queue: 'q1', rules }] } }
+  const queue = { ...base, kind: 'queue', id: 'q1', name: 'told', settings: { ...usualQueueSettings } }
+  const resources = new Map(
+    ([bucket, queue] as Resource[]).map((one) => [`${one.kind}/${one.id}`, { record: one, revision: 1 }]),
+  )
+  const cases: [readonly PlacementRecord[], boolean][] = [
+    [[], true],
+    [[record('bucket', 'b1', 'DE')], false],
+    [[record('bucket', 'b1', 'DE'), record('queue', 'q1', 'DE', 'FR')], false],
+    [[record('bucket', 'b1', 'DE', 'FR'), record('queue', 'q1', 'DE')], true],
+  ]
+  for (const [records, isFine] of cases) {
+    const snapshot = serve({ ...stateOf([], held(...records)), resources })
+    const check = () => checkPlaced(snapshot, { revision: 0, sites: [], programs: new Map() })
+    if (isFine) check()
+    else
+      assert.throws(check, /Queue 'told' may be .* told of changes in the bucket 'files', .*residency queue:told DE"/)
   }
 })
 

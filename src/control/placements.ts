@@ -2,12 +2,13 @@
 
 import { z } from 'zod'
 import { boundStore } from '#/core/bound-stores.ts'
+import { bucketSettingsOf } from '#/core/bucket-settings.ts'
 import { changedPrograms } from '#/core/changed-sites.ts'
 import { alter } from '#/core/kept-map.ts'
 import type { Within } from '#/core/pops.ts'
 import { queueSettingsOf } from '#/core/queues.ts'
 import { describeWithin, isInside } from '#/core/residency.ts'
-import { isSecretKind, type Resource } from '#/core/resources.ts'
+import { isSecretKind, type Resource, resourceOf } from '#/core/resources.ts'
 import type { Program, Site, Snapshot } from '#/core/snapshot.ts'
 import { Refusal } from './refusal.ts'
 import { type HeldServices, serviceNamed } from './services/held-services.ts'
@@ -131,10 +132,14 @@ function placedByName({ placements, services }: Places, kind: PlacedKind, name: 
   return id === undefined ? undefined : placements.get(keyOf({ kind: 'service', id }))?.record.within
 }
 
-/** A program that could carry out of its countries what it is bound to. */
+/** A program or queue that could carry something out of its countries. */
 export interface Misplaced {
-  readonly program: string
-  readonly binding: string
+  readonly kind: 'program' | 'queue'
+  readonly name: string
+  /** Undefined: anywhere. */
+  readonly own: Within | undefined
+  /** Why it gets what it could carry out: `its binding 'STORE' is to the`. */
+  readonly why: string
   readonly target: string
   readonly within: Within
 }
@@ -153,7 +158,8 @@ export function findMisplaced(snapshot: Snapshot, before?: Snapshot): Misplaced 
     const found = findBoundElsewhere(program, snapshot)
     if (found !== undefined) return found
   }
-  return isOld && before!.resources === snapshot.resources ? undefined : findMisplacedConsumer(snapshot)
+  if (isOld && before!.resources === snapshot.resources) return undefined
+  return findMisplacedConsumer(snapshot) ?? findMisplacedNotice(snapshot)
 }
 
 const isSame = (one: Within | undefined, other: Within | undefined) => describeWithin(one) === describeWithin(other)
@@ -177,7 +183,8 @@ function findBoundElsewhere(
       })),
     ]
     for (const { binding, target, to } of bound)
-      if (to !== undefined && !isInside(within, to)) return { program: name, binding, target, within: to }
+      if (to !== undefined && !isInside(within, to))
+        return { kind: 'program', name, own: within, why: `its binding '${binding}' is to the`, target, within: to }
   }
   return undefined
 }
@@ -189,7 +196,33 @@ function findMisplacedConsumer({ placements, resources, programs }: Snapshot): M
     if (to === undefined) continue
     const { consumer } = queueSettingsOf(queue)
     if (consumer?.type !== 'worker' || isInside(programs.get(consumer.program)?.within, to)) continue
-    return { program: consumer.program, binding: 'queue()', target: `queue '${queue.name}'`, within: to }
+    const name = consumer.program
+    const own = programs.get(name)?.within
+    return {
+      kind: 'program',
+      name,
+      own,
+      why: `its queue() is told by the`,
+      target: `queue '${queue.name}'`,
+      within: to,
+    }
+  }
+  return undefined
+}
+
+/** So could a queue what it is told of a bucket: names, sizes and digests of objects. */
+function findMisplacedNotice(snapshot: Snapshot): Misplaced | undefined {
+  const { placements, resources } = snapshot
+  for (const bucket of resources?.values() ?? []) {
+    const to = bucket.kind === 'bucket' ? placements?.get(bucket.id) : undefined
+    if (to === undefined) continue
+    for (const { queue } of bucketSettingsOf(bucket).notices) {
+      const told = resourceOf(snapshot, 'queue', queue)
+      const own = placements?.get(queue)
+      if (told === undefined || isInside(own, to)) continue
+      const target = `bucket '${bucket.name}'`
+      return { kind: 'queue', name: told.name, own, why: 'it is told of changes in the', target, within: to }
+    }
   }
   return undefined
 }
@@ -198,11 +231,12 @@ function findMisplacedConsumer({ placements, resources, programs }: Snapshot): M
 export function checkPlaced(snapshot: Snapshot, before: Snapshot): void {
   const found = findMisplaced(snapshot, before)
   if (found === undefined) return
-  const countries = describeWithin(found.within)
-  const own = snapshot.programs.get(found.program)?.within
+  const { kind, name, own, why, target, within } = found
+  const countries = describeWithin(within)
+  const [what, does] = kind === 'program' ? ['Program', 'run'] : ['Queue', 'be']
   const where = own === undefined ? 'anywhere' : `in ${describeWithin(own)}`
   throw new Refusal(
     'misplaced',
-    `Program '${found.program}' may run ${where}, but its binding '${found.binding}' is to the ${found.target}, which stays in ${countries}. Run "rimward residency program:${found.program} ${countries}" first, or take the binding away.`,
+    `${what} '${name}' may ${does} ${where}, but ${why} ${target}, which stays in ${countries}. Run "rimward residency ${kind}:${name} ${countries}" first, or take ${kind === 'program' ? 'the binding' : 'the rule'} away.`,
   )
 }

@@ -233,3 +233,18 @@ test('a store that lives elsewhere is not restricted, and says where it is', asy
   await control.setPlacement({ kind: 'sql', id }, ['DE', 'US'])
   assert.deepEqual(control.snapshot.placements?.get(id), ['DE', 'US'])
 })
+
+test('a program whose workflow lives elsewhere is not restricted', async () => {
+  const { control } = await open(
+    createMemoryFabric(() => 1000),
+    [{ node: 'iad', country: 'US', objects: 1 }],
+  )
+  await deploy(control, 'the code')
+  await control.setPlacement(vault, inGermany)
+  await control.setPlacement(vault, undefined)
+  await control.createResource({ kind: 'workflow', name: 'steps', settings: { program: 'vault', className: 'Steps' } })
+  await assert.rejects(control.setPlacement(vault, inGermany), (thrown: Refusal) => {
+    assert.match(thrown.message, /workflow 'steps' lives at iad \(US\), outside of DE/)
+    return thrown.code === 'misplaced'
+  })
+})

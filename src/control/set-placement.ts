@@ -5,7 +5,14 @@
 import { EdgeError } from '#/core/errors.ts'
 import { allows, type CountryCode, type NodeId, type Within } from '#/core/pops.ts'
 import { describeWithin, sameWithin } from '#/core/residency.ts'
-import { isSecretKind, type ResourceKind, resourceKey, resourceKinds, type SecretKind } from '#/core/resources.ts'
+import {
+  isSecretKind,
+  type Resource,
+  type ResourceKind,
+  resourceKey,
+  resourceKinds,
+  type SecretKind,
+} from '#/core/resources.ts'
 import type { BlobHash } from '#/core/snapshot.ts'
 import type { Change, State } from './fold.ts'
 import type { Office } from './office.ts'
@@ -50,7 +57,7 @@ export async function setPlacement(office: PlacementOffice, placed: Placed, with
     return office.ledger.exclusively([`service ${id}`], () => place(office, placed, within, packService))
   if (kind === 'site') return office.ledger.exclusively([id], () => place(office, placed, within, packSite))
   if (isSecretKind(kind)) return place(office, placed, within, packResource(kind))
-  if (isHomed(kind)) checkHome(office, placed, await office.homesOf(`store-${kind}`, id), within)
+  if (isHomed(kind)) checkHome(office, { kind, id }, await office.homesOf(`store-${kind}`, id), within)
   await office.ledger.commit(({ placements }) => placementChange(office, placements.get(keyOf(placed)), placed, within))
 }
 
@@ -60,13 +67,13 @@ const isHomed = (kind: Placed['kind']): kind is ResourceKind & Placed['kind'] =>
 /** Like objects, a store stays with the node that it lives on. */
 function checkHome(
   { ledger }: Office,
-  { kind, id }: Placed,
+  { kind, id }: Pick<Resource, 'kind' | 'id'>,
   homes: readonly ObjectHome[],
   within: Within | undefined,
 ): void {
   const outside = homes.find(({ country }) => !allows(within, country))
   if (outside === undefined) return
-  const name = ledger.state.resources.get(resourceKey(kind as ResourceKind, id))?.record.name ?? id
+  const name = ledger.state.resources.get(resourceKey(kind, id))?.record.name ?? id
   throw new Refusal(
     'misplaced',
     `The ${kind} '${name}' lives at ${outside.node} (${outside.country}), outside of ${describeWithin(within)}, and cannot move. Name that country too, or make another one that stays there from the start.`,
@@ -165,6 +172,9 @@ async function packProgram(
   const held = ledger.state.programs.get(name)
   if (held === undefined) return undefined
   for (const object of held.record.objects) checkHomes(name, object.className, await office.homesOf(object.key), within)
+  for (const { record } of ledger.state.resources.values())
+    if (record.kind === 'workflow' && record.settings.program === name)
+      checkHome(office, record, await office.homesOf('store-workflow', record.id), within)
   if (held.record.versions.length === 0) return undefined
   const moved = new Map<string, VersionRecord>()
   const left: BlobHash[] = []

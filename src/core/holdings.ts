@@ -5,6 +5,7 @@ import { allows, type CountryCode, type NodeId, type PopId, type Within } from '
 import { intersect } from './residency.ts'
 import { siteNamed } from './site-list.ts'
 import type { Program, Snapshot } from './snapshot.ts'
+import { withinOfStore } from './store-places.ts'
 import type { Bytes } from './units.ts'
 
 /** Whose bytes: a site or program by name, a store by id, a class of objects by its key, a certificate by its names and commas. */
@@ -95,9 +96,9 @@ const byObjects = createKeptIndex(({ objects }: Program) => objects.map(({ key }
 
 /** Countries that may hold what an owner has. */
 export function placementsOf(snapshot: Snapshot): PlacementsOf {
-  const { sites, programs, placements } = snapshot
+  const { sites, programs } = snapshot
   return ({ kind, id }) => {
-    if (kind === 'store') return placements?.get(id)
+    if (kind === 'store') return withinOfStore(snapshot, id)
     if (kind === 'objects') return byObjects.find(programs, id)?.objects.find(({ key }) => key === id)?.within
     if (kind === 'certificate') return withinOfNames(snapshot, id.split(','))
     // A program's site has its name, and what the cache keeps for either is kept under that.

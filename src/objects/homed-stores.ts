@@ -7,6 +7,7 @@ import { allows, type CountryCode, type NodeId, type Within } from '#/core/pops.
 import { describeWithin } from '#/core/residency.ts'
 import { type ResourceKind, resourceOf } from '#/core/resources.ts'
 import type { Snapshot } from '#/core/snapshot.ts'
+import { withinOfStore } from '#/core/store-places.ts'
 
 export interface HomedStoresOptions {
   readonly self: NodeId
@@ -24,7 +25,7 @@ export function createHomedStores({ self, country, pops, snapshot }: HomedStores
   function resource({ kind, id }: StoreName): { readonly within?: Within; readonly hint?: string } {
     const found = resourceOf(snapshot(), kind, id)
     if (found === undefined) throw new EdgeError('store_unknown', `There is no ${kind} ${id}.`)
-    const within = snapshot().placements?.get(id)
+    const within = withinOfStore(snapshot(), id)
     return { ...(within && { within }), ...(found.hint !== undefined && { hint: found.hint }) }
   }
 

@@ -9,7 +9,7 @@ import { type ComputeCell, type LoadedProgram, startCell } from './cell.ts'
 import type { ComputeEngineOptions } from './engine.ts'
 import { HeldRun } from './held-run.ts'
 import { ping } from './hung-cells.ts'
-import { createSheets } from './prepare-sheets.ts'
+import { createSheets, type Sheets } from './prepare-sheets.ts'
 import { programFacts } from './program-facts.ts'
 import { asHead } from './protocol.ts'
 import { Slots } from './slots.ts'
@@ -57,8 +57,10 @@ export function createCells(options: ComputeEngineOptions): Cells {
   const seats: (Seat | undefined)[] = new Array(Math.max(1, availableParallelism() - 1)).fill(undefined)
   const cells = new Set<ComputeCell>()
   const runs: Runs = new Slots()
-  const sheetOf = createSheets(options, () => open({ checks: true }))
+  const sheets = createSheets(options, () => open({ checks: true }))
   let started = 0
+  /** `erased` of the Snapshot for which prepared modules were looked through. */
+  let swept = 0
   let closed = false
 
   async function open(purpose: { readonly checks: boolean } = { checks: false }): Promise<ComputeCell> {
@@ -130,7 +132,7 @@ export function createCells(options: ComputeEngineOptions): Cells {
     const held = cell.loaded.get(deployment.id)
     if (held !== undefined) return held
     const { promise: told, resolve: onTold, reject } = Promise.withResolvers<void>()
-    const ready = loadInto(cell, options, program, deployment, { sheetOf, onTold, ...ahead })
+    const ready = loadInto(cell, options, program, deployment, { sheets, onTold, ...ahead })
     const loading: LoadedProgram = { told, ready, program: program.name, lookups: program.lookups }
     cell.loaded.set(deployment.id, loading)
     const settle = () => {
@@ -185,6 +187,10 @@ export function createCells(options: ComputeEngineOptions): Cells {
     async adopt(snapshot) {
       await warmSuccessors(snapshot)
       for (const cell of cells) refresh(cell, snapshot)
+      const { erased = 0 } = snapshot
+      if (erased <= swept) return
+      await sheets.sweep()
+      swept = erased
     },
     async close() {
       closed = true
@@ -218,7 +224,7 @@ function unload(cell: ComputeCell, id: string): void {
 }
 
 interface LoadOptions {
-  readonly sheetOf: (code: ComputeCode) => Promise<string>
+  readonly sheets: Pick<Sheets, 'of'>
   readonly rehearse: boolean
   readonly onTold: () => void
 }
@@ -228,9 +234,9 @@ async function loadInto(
   options: ComputeEngineOptions,
   program: Program,
   deployment: ComputeDeployment,
-  { sheetOf, rehearse, onTold }: LoadOptions,
+  { sheets, rehearse, onTold }: LoadOptions,
 ): Promise<void> {
-  const sheet = await sheetOf(deployment.compute)
+  const sheet = await sheets.of(deployment.compute)
   const facts = programFacts(program, deployment, options)
   try {
     const { reply } = cell.line.call(asHead({ do: 'load', program: deployment.id, sheet, facts, rehearse }), null)

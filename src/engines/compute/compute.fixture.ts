@@ -15,6 +15,8 @@ import type { HostCalls } from './host-calls.ts'
 
 export interface ComputeStage {
   readonly engine: ComputeEngine
+  /** By their hash. */
+  readonly blobs: Map<string, Uint8Array>
   readonly logged: object[]
   /** Of everything that the engine keeps. */
   readonly folder: string
@@ -35,7 +37,10 @@ export async function openCompute(
   const engine = await createComputeEngine({
     folder: join(folder, 'engine'),
     runFolder: join(folder, 'run'),
-    blobs: { get: async (hash: string) => blobs.get(hash) } as unknown as Blobs,
+    blobs: {
+      get: async (hash: string) => blobs.get(hash),
+      has: async (hash: string) => blobs.has(hash),
+    } as unknown as Blobs,
     limits: { ...defaultLimits, ...options.limits },
     clock: Date.now,
     pop: { id: 'tst', country: 'XX' },
@@ -50,6 +55,7 @@ export async function openCompute(
   })
   return {
     engine,
+    blobs,
     folder,
     logged,
     cells: () => engine.cells(),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { test } from 'node:test'
@@ -111,4 +112,27 @@ test('a cell that dies fails its requests, and the next request has a new one', 
   const again = new PassThrough()
   again.end('again')
   assert.equal(await textOf(await ask(reader, '/', { method: 'POST', body: again })), 'again')
+})
+
+test('what was prepared goes with the blob that it was made of, once something had to go', async (t) => {
+  const { engine, add, ask, blobs, folder: whole } = await openCompute(t)
+  const folder = join(whole, 'engine')
+  const answers = (length: number) => program(`(call $answer (i32.const 200) (i32.const 4096) (i32.const ${length}))`)
+  const [stays, goes] = [add('stays', await assemble(answers(5))), add('goes', await assemble(answers(15)))]
+  for (const one of [stays, goes]) assert.equal((await ask(one)).status, 200)
+  const module = (one: typeof stays) => one.rollout[0]!.deployment.compute!.module
+  const files = async () => (await readdir(folder, { recursive: true })).join(' ')
+  await writeFile(join(folder, `${module(goes)}.source`), 'cut short')
+  const snapshot = { revision: 1, sites: [], programs: new Map([stays, goes].map((one) => [one.name, one])) }
+  await engine.adopt(snapshot)
+  blobs.delete(module(goes))
+  await engine.adopt({ ...snapshot, revision: 2 })
+  assert.match(await files(), new RegExp(module(goes)))
+
+  const last = { ...snapshot, revision: 3, programs: new Map([[stays.name, stays]]), erased: 1000 }
+  await engine.adopt(last)
+  assert.doesNotMatch(await files(), new RegExp(module(goes)))
+  assert.match(await files(), new RegExp(`${module(stays)}.json`))
+  assert.equal((await files()).match(/code\.wasm|whole\.wasm/g)?.length, 1)
+  assert.equal(await textOf(await ask(stays)), 'hello')
 })

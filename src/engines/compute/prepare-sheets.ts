@@ -9,29 +9,43 @@ import type { Blobs } from '#/core/ports.ts'
 import type { ComputeCell } from './cell.ts'
 import { sheetFile } from './prepared-files.ts'
 import { asHead, type PrepareHead } from './protocol.ts'
+import { sweepPrepared } from './sweep-prepared.ts'
 
 export interface SheetOptions {
   readonly folder: string
-  readonly blobs: Pick<Blobs, 'get'>
+  readonly blobs: Pick<Blobs, 'get' | 'has'>
   readonly limits: Limits
 }
 
-/**
- * The function gives the path of a module's sheet; one preparation a module runs at a time, in a cell of its own. It
- * rejects with what the cell says of the module, and with `internal` when its blob is gone.
- */
-export function createSheets(
-  options: SheetOptions,
-  openCell: () => Promise<ComputeCell>,
-): (code: ComputeCode) => Promise<string> {
+export interface Sheets {
+  /**
+   * The path of a module's sheet; one preparation a module runs at a time, in a cell of its own. Rejects with what the cell
+   * says of the module, and with `internal` when its blob is gone.
+   */
+  of(code: ComputeCode): Promise<string>
+  /** Removes what was prepared from modules whose blob is gone, or lies where this node is not. */
+  sweep(): Promise<void>
+}
+
+export function createSheets(options: SheetOptions, openCell: () => Promise<ComputeCell>): Sheets {
   const known = new Map<string, Promise<string>>()
-  return ({ module }) => {
-    const found = known.get(module)
-    if (found !== undefined) return found
-    const preparing = findOrPrepare(module, options, openCell)
-    known.set(module, preparing)
-    preparing.catch(() => known.delete(module))
-    return preparing
+  let sweeping: Promise<unknown> = Promise.resolve()
+  return {
+    of({ module }) {
+      const found = known.get(module)
+      if (found !== undefined) return found
+      const preparing = sweeping.then(() => findOrPrepare(module, options, openCell))
+      known.set(module, preparing)
+      preparing.catch(() => known.delete(module))
+      return preparing
+    },
+    async sweep() {
+      const before = [sweeping, ...known.values()]
+      const mine = Promise.allSettled(before).then(() => sweepPrepared(options))
+      // Whoever prepares next waits: its files may have the names of those that go.
+      sweeping = mine.catch(() => {})
+      for (const module of await mine) known.delete(module)
+    },
   }
 }
 
